@@ -1,0 +1,179 @@
+/**
+ * Every limit of the data plane and of the built-in receiver, with its default and its reason.
+ *
+ * Units come last in a name. `assertLimits` checks how they must relate and runs at start. Sources:
+ * reference/reliability.md section 5 unless a line says otherwise.
+ */
+
+import { assert } from '../base/assert.ts';
+
+/** One connection and one message. */
+export interface TrafficLimits {
+  /** Start line and fields of one head. Envoy allows 60 KiB, HAProxy 15, Node.js 16. */
+  readonly headBytesMax: number;
+  readonly headFieldsMax: number;
+  /** A field name; longer ones are attacks. */
+  readonly fieldNameBytesMax: number;
+  /** Request-target; more is 414. */
+  readonly targetBytesMax: number;
+  /** Extensions of one chunk, and of all chunks of one message. They are dropped. */
+  readonly chunkExtensionBytesMax: number;
+  readonly messageExtensionBytesMax: number;
+  readonly trailerBytesMax: number;
+  readonly trailerFieldsMax: number;
+  /** Interim (1xx) responses relayed before the final one. */
+  readonly interimResponsesMax: number;
+  /** Bytes held for one direction of one exchange before reading stops, and where it resumes. */
+  readonly heldBytesMax: number;
+  readonly heldBytesResume: number;
+  /** From the first byte of a request head to its end; and silence before it on a new connection. */
+  readonly headTimeoutMs: number;
+  /** Between two requests on a kept downstream connection. */
+  readonly keepAliveIdleMs: number;
+  /** A body that makes no progress at all. */
+  readonly bodyIdleMs: number;
+  /** A body below `bodyRateBytesPerSecondMin` over this window is cut with 408. */
+  readonly bodyRateWindowMs: number;
+  readonly bodyRateBytesPerSecondMin: number;
+  /** TCP connect to an upstream endpoint; to the own application. */
+  readonly connectTimeoutMs: number;
+  readonly connectLocalTimeoutMs: number;
+  /** From the first byte of a response head to its end. */
+  readonly responseHeadTimeoutMs: number;
+  /** No byte either way on an exchange under way. */
+  readonly streamIdleMs: number;
+  /** An idle upstream connection; below Node.js servers' own 5 s. */
+  readonly poolIdleMs: number;
+  readonly poolIdlePerEndpointMax: number;
+  /** Requests under way to one endpoint, and waiting for one. More is `overflow`. */
+  readonly inFlightPerEndpointMax: number;
+  readonly pendingPerClusterMax: number;
+  /** Open downstream connections of the process; more are closed at accept. */
+  readonly connectionsMax: number;
+  /** How long `accept` pauses when the process has no descriptor left. */
+  readonly acceptPauseMs: number;
+  /** After SIGTERM: the whole time that work under way may take. */
+  readonly drainMs: number;
+  /** After an answer that ends a connection: how long the peer's unread bytes are drained. */
+  readonly lingerMs: number;
+  /** An exchange longer than this is marked on its span (nothing is cut). */
+  readonly slowExchangeMs: number;
+}
+
+export const trafficLimits: TrafficLimits = Object.freeze({
+  headBytesMax: 64 * 1024,
+  headFieldsMax: 256,
+  fieldNameBytesMax: 256,
+  targetBytesMax: 8 * 1024,
+  chunkExtensionBytesMax: 256,
+  messageExtensionBytesMax: 16 * 1024,
+  trailerBytesMax: 8 * 1024,
+  trailerFieldsMax: 32,
+  interimResponsesMax: 8,
+  heldBytesMax: 64 * 1024,
+  heldBytesResume: 32 * 1024,
+  headTimeoutMs: 10_000,
+  keepAliveIdleMs: 75_000,
+  bodyIdleMs: 30_000,
+  bodyRateWindowMs: 10_000,
+  bodyRateBytesPerSecondMin: 256,
+  connectTimeoutMs: 1_000,
+  connectLocalTimeoutMs: 300,
+  responseHeadTimeoutMs: 15_000,
+  streamIdleMs: 300_000,
+  poolIdleMs: 4_000,
+  poolIdlePerEndpointMax: 256,
+  inFlightPerEndpointMax: 1_024,
+  pendingPerClusterMax: 1_024,
+  connectionsMax: 10_000,
+  acceptPauseMs: 100,
+  drainMs: 25_000,
+  lingerMs: 1_000,
+  slowExchangeMs: 15_000,
+});
+
+/** Configuration as people write it. */
+export interface ConfigLimits {
+  readonly fileBytesMax: number;
+  readonly filesMax: number;
+  /** YAML aliases in one document: stops alias bombs. */
+  readonly aliasesMax: number;
+  readonly regexBytesMax: number;
+  /** A file system that changes all the time is read at most this often. */
+  readonly reloadDebounceMs: number;
+  /** How often the folder is looked at beside the kernel's notices, which can be lost. */
+  readonly reloadPollMs: number;
+  readonly diagnosticsMax: number;
+}
+
+export const configLimits: ConfigLimits = Object.freeze({
+  fileBytesMax: 10 * 1024 * 1024,
+  filesMax: 4_096,
+  aliasesMax: 100,
+  regexBytesMax: 1_024,
+  reloadDebounceMs: 50,
+  reloadPollMs: 1_000,
+  diagnosticsMax: 1_000,
+});
+
+/** Records, spans and metrics. */
+export interface TelemetryLimits {
+  readonly recordRingBytes: number;
+  readonly textRingBytes: number;
+  /** Path, query, authority, user agent: each is cut here. */
+  readonly recordTextBytesMax: number;
+  /** How often the worker empties the ring. */
+  readonly ringPollMs: number;
+  /** OTEL_BSP_* defaults of the specification. */
+  readonly spanQueueMax: number;
+  readonly spanBatchMax: number;
+  readonly exportDelayMs: number;
+  readonly exportTimeoutMs: number;
+  /** After the last record: how long shutdown may take. */
+  readonly flushMs: number;
+  /** Series of one metric family; the rest is counted under `other`. */
+  readonly metricSeriesMax: number;
+}
+
+export const telemetryLimits: TelemetryLimits = Object.freeze({
+  recordRingBytes: 2 * 1024 * 1024,
+  textRingBytes: 2 * 1024 * 1024,
+  recordTextBytesMax: 1_024,
+  ringPollMs: 50,
+  spanQueueMax: 2_048,
+  spanBatchMax: 512,
+  exportDelayMs: 5_000,
+  exportTimeoutMs: 30_000,
+  flushMs: 2_000,
+  metricSeriesMax: 2_000,
+});
+
+/** The built-in trace receiver and store. */
+export interface ViewerLimits {
+  /** A request to the receiver, compressed and after decompression (gzip bombs stop here). */
+  readonly ingestBytesMax: number;
+  readonly ingestDecodedBytesMax: number;
+  /** Memory of the store as it estimates it; the oldest trace goes first. */
+  readonly storeBytesMax: number;
+  readonly spansPerTraceMax: number;
+  readonly attributeBytesMax: number;
+  readonly searchTracesMax: number;
+}
+
+export const viewerLimits: ViewerLimits = Object.freeze({
+  ingestBytesMax: 8 * 1024 * 1024,
+  ingestDecodedBytesMax: 64 * 1024 * 1024,
+  storeBytesMax: 256 * 1024 * 1024,
+  spansPerTraceMax: 20_000,
+  attributeBytesMax: 16 * 1024,
+  searchTracesMax: 1_000,
+});
+
+/** Checks the relations that the code relies on. Throws AssertionFailure. */
+export function assertLimits(limits: TrafficLimits): void {
+  assert(limits.targetBytesMax < limits.headBytesMax, 'a target must fit into a head');
+  assert(limits.fieldNameBytesMax < limits.headBytesMax, 'a field name must fit into a head');
+  assert(limits.heldBytesResume < limits.heldBytesMax, 'reading resumes below where it stops');
+  assert(limits.poolIdleMs < limits.keepAliveIdleMs, 'we retire upstream connections first');
+  assert(limits.connectLocalTimeoutMs <= limits.connectTimeoutMs, 'the own application is near');
+}

@@ -1,0 +1,144 @@
+/**
+ * The routing table: what the data plane does, as frozen plain data. Read this file first.
+ *
+ *   RoutingTable ── listeners ── virtual hosts ── rules ── matches (when)
+ *        │                                          └───── backends (where, by weight) ──┐
+ *        └── clusters ── endpoints                                      cluster index ◄──┘
+ *
+ * `config` compiles it, nobody changes it afterwards, and an exchange keeps the table it began with.
+ * It is a function of the resources present, never of their history; only `generation` counts up.
+ */
+
+import type { Milliseconds } from '../base/clock.ts';
+import type { Cause } from './failure.ts';
+
+export interface RoutingTable {
+  readonly kind: 'routing-table';
+  /** Counts up with each swap of one process, from 1. */
+  readonly generation: number;
+  readonly listeners: readonly Listener[];
+  /** A backend names its cluster by index into this list. */
+  readonly clusters: readonly Cluster[];
+}
+
+export type Direction = 'inbound' | 'outbound';
+
+/** An address that the proxy accepts on, with everything that may be asked there. */
+export interface Listener {
+  /** Stable across tables: `outbound|127.0.0.1|9080`. Same name = same socket, kept open. */
+  readonly name: string;
+  readonly direction: Direction;
+  /** IP address to bind, as written (`127.0.0.1`, `0.0.0.0`, `::1`). */
+  readonly address: string;
+  /** 0 to 65535; 0 asks the system for one (tests only). */
+  readonly port: number;
+  readonly virtualHosts: readonly VirtualHost[];
+  /** Index of the virtual host that takes every authority, or -1 (unknown authority: no-route). */
+  readonly defaultHost: number;
+}
+
+/** The authorities that share one list of rules. */
+export interface VirtualHost {
+  /** For people: the service's full name, or `inbound`. */
+  readonly name: string;
+  /**
+   * Lower-case DNS names or IP addresses without a port, `*.suffix` wildcards, or `*`. An exact name
+   * beats a wildcard, a longer wildcard beats a shorter one.
+   */
+  readonly domains: readonly string[];
+  /** In order; the first rule whose match holds decides. */
+  readonly rules: readonly Rule[];
+}
+
+/** One `http[]` entry of a VirtualService, or the default route of a service. */
+export interface Rule {
+  /** Stable across tables while its weights stay: `default/reviews-route/http[0]`. */
+  readonly identity: string;
+  /** `VirtualService default/reviews-route`, or `ServiceEntry ...` for a default route. */
+  readonly resource: string;
+  /** `http[].name` if given, else the resource's namespace/name. */
+  readonly route: string;
+  /** Position in the resource's list, from 0. */
+  readonly index: number;
+  /** `file:line:column` of the rule, for people. */
+  readonly origin: string;
+  /** Any one of them suffices; empty means always. */
+  readonly matches: readonly Match[];
+  readonly backends: readonly Backend[];
+  /** Whole exchange, from the end of the request head; Infinity when the route sets none. */
+  readonly timeoutMs: Milliseconds;
+  readonly requestHeaders: HeaderEdits;
+  readonly responseHeaders: HeaderEdits;
+  /** Set when the rule cannot work as written: it answers with this cause, other rules are untouched. */
+  readonly broken: Cause | undefined;
+}
+
+/** All conditions of one match must hold. */
+export interface Match {
+  readonly path: StringMatch | undefined;
+  readonly method: StringMatch | undefined;
+  /** Compared lower-case and without a port. */
+  readonly authority: StringMatch | undefined;
+  /** Names lower-case. Repeated fields are joined with `,` before the comparison. */
+  readonly headers: readonly NamedMatch[];
+  /** Names as written; the first occurrence of a parameter counts. */
+  readonly query: readonly NamedMatch[];
+}
+
+export interface NamedMatch {
+  readonly name: string;
+  readonly value: StringMatch;
+}
+
+/** How a text is compared; `present` holds for any value, the empty one too. */
+export type StringMatch =
+  | { readonly kind: 'exact'; readonly value: string }
+  | { readonly kind: 'prefix'; readonly value: string }
+  | { readonly kind: 'regex'; readonly source: string; readonly regex: RegExp }
+  | { readonly kind: 'present' };
+
+/** A weighted choice of a rule. */
+export interface Backend {
+  /** Index into `RoutingTable.clusters`; -1 when the rule is broken. */
+  readonly cluster: number;
+  /** As written in YAML; a share is weight / sum. 0 gets nothing. */
+  readonly weight: number;
+  readonly requestHeaders: HeaderEdits;
+  readonly responseHeaders: HeaderEdits;
+}
+
+/** Applied in the order remove, set, add. Names keep their case; values are checked field values. */
+export interface HeaderEdits {
+  readonly remove: readonly string[];
+  readonly set: readonly (readonly [name: string, value: string])[];
+  readonly add: readonly (readonly [name: string, value: string])[];
+}
+
+export const noHeaderEdits: HeaderEdits = Object.freeze({
+  remove: Object.freeze([]),
+  set: Object.freeze([]),
+  add: Object.freeze([]),
+});
+
+export type BalancingPolicy = 'least-request' | 'round-robin';
+
+/** A named pool of endpoints with its policy: a service's port, or one subset of it. */
+export interface Cluster {
+  /** `outbound|9080|v1|reviews.default.svc.cluster.local`; no subset leaves that part empty. */
+  readonly name: string;
+  /** Full name of the service, `reviews.default.svc.cluster.local`. */
+  readonly service: string;
+  readonly namespace: string;
+  /** Empty when the cluster is the whole service. */
+  readonly subset: string;
+  readonly balancing: BalancingPolicy;
+  readonly connectTimeoutMs: Milliseconds;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface Endpoint {
+  /** IP address or, for `resolution: DNS`, a DNS name. */
+  readonly address: string;
+  readonly port: number;
+  readonly labels: Readonly<Record<string, string>>;
+}
