@@ -1,0 +1,21 @@
+# One image with all programs of Tracecar: the sidecar, the viewer, the command.
+#
+#   npm ci && npm run build && docker build -t tracecar .
+#   docker run --read-only --rm tracecar --help
+#
+# It holds the bundles of dist/ and nothing of node_modules. nft is for `tracecar init`, which runs as
+# root in an init container; everything else runs as uid 1337 and writes nothing to the file system.
+FROM docker.io/library/node:26.12.1-bookworm-slim
+
+# A base that already has nft (as the tests' own does) needs no network here.
+RUN command -v nft >/dev/null \
+  || (apt-get update && apt-get install -y --no-install-recommends nftables \
+  && rm -rf /var/lib/apt/lists/*)
+
+COPY dist/ /opt/tracecar/
+RUN ln -s /opt/tracecar/tracecar /usr/local/bin/tracecar
+
+ENV NODE_ENV=production
+USER 1337:1337
+ENTRYPOINT ["/usr/local/bin/tracecar"]
+CMD ["--help"]
