@@ -1,0 +1,156 @@
+/**
+ * What `tracecar view` is told by flags and `TRACECAR_*` variables.
+ *
+ * Plain data in, plain data out: nothing is opened here. The same program is two things: with
+ * `--trace` it asks a viewer that runs already, without it it is that viewer.
+ */
+
+import { viewerLimits } from '../model/limits.ts';
+import { type Environment, type Flag, type FlagValues, readFlags, UsageError } from './flags.ts';
+import { readSocketAddress, type SocketAddress } from './socket-address.ts';
+
+const usualOtlp: SocketAddress = { address: '127.0.0.1', port: 4318 };
+const usualQuery: SocketAddress = { address: '127.0.0.1', port: 16_686 };
+const storeBytesMin = 1024 * 1024;
+const storeBytesMax = 4 * 1024 * 1024 * 1024;
+
+export const viewFlags: readonly Flag[] = [
+  {
+    name: 'otlp',
+    value: 'ADDR:PORT',
+    otherwise: '127.0.0.1:4318',
+    help: 'where spans come in: OTLP over HTTP, JSON',
+  },
+  {
+    name: 'query',
+    value: 'ADDR:PORT',
+    otherwise: '127.0.0.1:16686',
+    help: "page and Jaeger's query API v3; with --trace where to ask, also a URL",
+  },
+  {
+    name: 'store-bytes',
+    value: 'BYTES',
+    otherwise: `${viewerLimits.storeBytesMax / 1024 / 1024}m`,
+    help: 'memory for traces; the oldest go first',
+  },
+  {
+    name: 'trace',
+    value: 'ID',
+    otherwise: '',
+    help: 'print this trace as a waterfall and end; Jaeger may be asked too',
+    typedOnly: true,
+  },
+  {
+    name: 'json',
+    value: '',
+    otherwise: '',
+    help: 'with --trace: OTLP JSON instead of a picture',
+    typedOnly: true,
+  },
+  {
+    name: 'width',
+    value: 'COLUMNS',
+    otherwise: 'the terminal',
+    help: 'with --trace: columns of the picture, 60 to 500',
+    typedOnly: true,
+  },
+  {
+    name: 'no-color',
+    value: '',
+    otherwise: '',
+    help: 'with --trace: no colors (so does NO_COLOR)',
+    typedOnly: true,
+  },
+];
+
+export interface ServeSettings {
+  readonly kind: 'serve';
+  readonly otlp: SocketAddress;
+  readonly query: SocketAddress;
+  readonly storeBytes: number;
+}
+
+export interface ShowSettings {
+  readonly kind: 'show';
+  /** 32 lower-case hex digits. */
+  readonly traceId: string;
+  /** Without a slash at its end: `http://127.0.0.1:16686`. */
+  readonly queryUrl: string;
+  readonly isJson: boolean;
+  /** Undefined: as wide as the terminal. */
+  readonly width: number | undefined;
+  readonly isColorless: boolean;
+}
+
+/** Reads flags and environment. Throws UsageError with one line about the first mistake. */
+export function readViewSettings(
+  args: readonly string[],
+  environment: Environment,
+): ServeSettings | ShowSettings {
+  const given = readFlags(viewFlags, args, environment);
+  const trace = given.values.get('trace')?.[0];
+  return trace === undefined ? serveSettings(given) : showSettings(trace, given);
+}
+
+function serveSettings({ values }: FlagValues): ServeSettings {
+  for (const name of ['json', 'width', 'no-color']) {
+    if (values.has(name)) throw new UsageError(`--${name} goes with --trace ID`);
+  }
+  const otlp = values.get('otlp')?.[0];
+  const query = values.get('query')?.[0];
+  const storeBytes = values.get('store-bytes')?.[0];
+  return {
+    kind: 'serve',
+    otlp: otlp === undefined ? usualOtlp : readSocketAddress('otlp', otlp, usualOtlp),
+    query: query === undefined ? usualQuery : readSocketAddress('query', query, usualQuery),
+    storeBytes: storeBytes === undefined ? viewerLimits.storeBytesMax : readBytes(storeBytes),
+  };
+}
+
+function showSettings(trace: string, { values }: FlagValues): ShowSettings {
+  if (!/^[0-9a-fA-F]{1,32}$/.test(trace)) {
+    throw new UsageError(`--trace is a trace id of 32 hex digits, not '${trace}'`);
+  }
+  return {
+    kind: 'show',
+    traceId: trace.toLowerCase().padStart(32, '0'),
+    queryUrl: readUrl(values.get('query')?.[0] ?? ''),
+    isJson: values.has('json'),
+    width: readWidth(values.get('width')?.[0]),
+    isColorless: values.has('no-color'),
+  };
+}
+
+/** `http://HOST:PORT/BASE`, or ADDR:PORT as the server takes it. */
+function readUrl(text: string): string {
+  if (/^https?:\/\//.test(text)) {
+    if (!URL.canParse(text)) throw new UsageError(`--query is not a URL: '${text}'`);
+    const { origin, pathname } = new URL(text);
+    return `${origin}${pathname}`.replace(/\/+$/, '');
+  }
+  const at = text === '' ? usualQuery : readSocketAddress('query', text, usualQuery);
+  // An address to listen on everywhere is asked on this machine.
+  const address = at.address === '0.0.0.0' || at.address === '::' ? '127.0.0.1' : at.address;
+  return `http://${address.includes(':') ? `[${address}]` : address}:${at.port}`;
+}
+
+function readWidth(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const width = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (width >= 60 && width <= 500) return width;
+  throw new UsageError(`--width is 60 to 500 columns, not '${text}'`);
+}
+
+const unitBytes: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1024,
+  m: 1024 * 1024,
+  g: 1024 * 1024 * 1024,
+};
+
+function readBytes(text: string): number {
+  const match = /^(\d{1,11})([kmg]?)$/i.exec(text);
+  const bytes = Number(match?.[1]) * unitBytes[match?.[2]?.toLowerCase() ?? '']!;
+  if (bytes >= storeBytesMin && bytes <= storeBytesMax) return bytes;
+  throw new UsageError(`--store-bytes is a size from 1m to 4g, not '${text}'`);
+}

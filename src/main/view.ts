@@ -1,0 +1,86 @@
+/**
+ * `tracecar view`: receives traces, keeps them in memory and shows them, until a signal ends it.
+ *
+ * With --trace it is a client instead (view-trace.ts). Status 0 after SIGINT or SIGTERM, whatever
+ * connections are open; the traces are gone then.
+ */
+
+import { getHeapStatistics } from 'node:v8';
+import { systemClock } from '../base/clock.ts';
+import { viewerLimits } from '../model/limits.ts';
+import { ListenFailure, printAddress } from '../viewer/http-listener.ts';
+import { isLoopback, ViewerServer } from '../viewer/viewer-server.ts';
+import { StartError } from './listen-problem.ts';
+import { readViewSettings, type ServeSettings } from './view-settings.ts';
+
+/**
+ * Gives the exit status. Throws UsageError and StartError: their messages are the one line for the
+ * person who started it.
+ */
+export async function runView(args: readonly string[]): Promise<number> {
+  const settings = readViewSettings(args, process.env);
+  if (settings.kind === 'serve') return serve(settings);
+  // Only here, so that a server does not load the HTTP client.
+  const { showTrace } = await import('./view-trace.ts');
+  return showTrace(settings);
+}
+
+async function serve(settings: ServeSettings): Promise<number> {
+  const server = new ViewerServer();
+  const ended = untilSignal();
+  const { otlpPort, queryPort } = await open(server, settings);
+  const otlp = printAddress({ address: settings.otlp.address, port: otlpPort });
+  const query = printAddress({ address: settings.query.address, port: queryPort });
+  process.stdout.write(
+    `tracecar view: spans come in at http://${otlp}/v1/traces (OTLP over HTTP, JSON)\n` +
+      `tracecar view: traces are shown at http://${query}/ (Jaeger's query API v3 at /api/v3)\n`,
+  );
+  for (const [at, { address }] of [
+    [otlp, settings.otlp],
+    [query, settings.query],
+  ] as const) {
+    if (isLoopback(address)) continue;
+    process.stderr.write(
+      `tracecar view: ${at} is open to the network, and there is no authentication\n`,
+    );
+  }
+  await ended;
+  await server.close();
+  return 0;
+}
+
+async function open(server: ViewerServer, settings: ServeSettings) {
+  try {
+    return await server.start({
+      otlpAddress: settings.otlp,
+      queryAddress: settings.query,
+      clock: systemClock,
+      limits: { ...viewerLimits, storeBytesMax: fittingStoreBytes(settings.storeBytes) },
+    });
+  } catch (error) {
+    throw error instanceof ListenFailure ? new StartError(error.message) : error;
+  }
+}
+
+/**
+ * What was asked for, or less: about a third of the store is in the JavaScript heap, whose limit is
+ * low in a small container, and requests that come in need room too.
+ */
+function fittingStoreBytes(asked: number): number {
+  const { heap_size_limit: heapMax } = getHeapStatistics();
+  if (asked <= heapMax) return asked;
+  const bytes = Math.floor(heapMax);
+  process.stderr.write(
+    `tracecar view: the store gets ${bytes} bytes instead of ${asked}: more does not fit beside the ` +
+      'room for more (NODE_OPTIONS=--max-old-space-size=MIB raises it)\n',
+  );
+  return bytes;
+}
+
+/** Listens from now on, so that a signal during start is not lost. */
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+}
