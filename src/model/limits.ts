@@ -56,6 +56,13 @@ export interface TrafficLimits {
   readonly drainMs: number;
   /** After an answer that ends a connection: how long the peer's unread bytes are drained. */
   readonly lingerMs: number;
+  /** Sidecars that a request may pass; more is a loop (508). One call passes two: out and in. */
+  readonly hopsMax: number;
+  /** Retries may be this share of the requests plus this many a second. */
+  readonly retryRatio: number;
+  readonly retriesPerSecond: number;
+  /** While draining, a kept connection is closed when it has been idle this long. */
+  readonly drainIdleMs: number;
   /** An exchange longer than this is marked on its span (nothing is cut). */
   readonly slowExchangeMs: number;
 }
@@ -89,6 +96,10 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   acceptPauseMs: 100,
   drainMs: 25_000,
   lingerMs: 1_000,
+  hopsMax: 8,
+  retryRatio: 0.2,
+  retriesPerSecond: 10,
+  drainIdleMs: 1_000,
   slowExchangeMs: 15_000,
 });
 
@@ -133,6 +144,20 @@ export interface TelemetryLimits {
   readonly flushMs: number;
   /** Series of one metric family; the rest is counted under `other`. */
   readonly metricSeriesMax: number;
+  /** Names that records refer to by id; far above what one table holds. Later ones read as none. */
+  readonly namesMax: number;
+  /** Members of a tracestate: more is invalid (W3C trace-context 3.3.1). */
+  readonly tracestateMembersMax: number;
+  /** A longer tracestate loses whole members (at most 514 a cut), so 1022 always survive; W3C: 512. */
+  readonly tracestateBytesMax: number;
+  /** Access log lines that wait for a slow reader of stdout; more are dropped and counted. */
+  readonly accessLogHeldBytesMax: number;
+  /** Between two warnings about spans that were not delivered. */
+  readonly exportWarningMs: number;
+  /** Before a worker that died is started again. */
+  readonly workerRestartMs: number;
+  /** Heap of the worker: its queue of spans, one batch as JSON, and the libraries. */
+  readonly workerHeapMiBMax: number;
 }
 
 export const telemetryLimits: TelemetryLimits = Object.freeze({
@@ -146,6 +171,13 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   exportTimeoutMs: 30_000,
   flushMs: 2_000,
   metricSeriesMax: 2_000,
+  namesMax: 100_000,
+  tracestateMembersMax: 32,
+  tracestateBytesMax: 1_536,
+  accessLogHeldBytesMax: 1024 * 1024,
+  exportWarningMs: 60_000,
+  workerRestartMs: 5_000,
+  workerHeapMiBMax: 64,
 });
 
 /** The built-in trace receiver and store. */
@@ -158,6 +190,26 @@ export interface ViewerLimits {
   readonly spansPerTraceMax: number;
   readonly attributeBytesMax: number;
   readonly searchTracesMax: number;
+  /** JSON values and nesting of one ingest body: what parsing it may cost in memory. */
+  readonly ingestValuesMax: number;
+  readonly ingestDepthMax: number;
+  /** Request bodies held at the same time, over all connections; more are told to come back. */
+  readonly ingestHeldBytesMax: number;
+  /** Of a span, a resource, an event or a link; the rest is counted as dropped. */
+  readonly attributesMax: number;
+  readonly eventsPerSpanMax: number;
+  readonly linksPerSpanMax: number;
+  /** A span or a resource as JSON, after its attributes were cut; a bigger one is refused. */
+  readonly spanBytesMax: number;
+  /** One answer of the query API; whole traces are left out beyond it. */
+  readonly answerBytesMax: number;
+  /** A request head, and how long the head and the whole request may take. */
+  readonly headBytesMax: number;
+  readonly headTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** A kept connection between two requests: above the exporters' own schedules. */
+  readonly keepAliveIdleMs: number;
+  readonly connectionsMax: number;
 }
 
 export const viewerLimits: ViewerLimits = Object.freeze({
@@ -167,6 +219,19 @@ export const viewerLimits: ViewerLimits = Object.freeze({
   spansPerTraceMax: 20_000,
   attributeBytesMax: 16 * 1024,
   searchTracesMax: 1_000,
+  ingestValuesMax: 2_000_000,
+  ingestDepthMax: 64,
+  ingestHeldBytesMax: 64 * 1024 * 1024,
+  attributesMax: 256,
+  eventsPerSpanMax: 128,
+  linksPerSpanMax: 128,
+  spanBytesMax: 256 * 1024,
+  answerBytesMax: 32 * 1024 * 1024,
+  headBytesMax: 32 * 1024,
+  headTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveIdleMs: 75_000,
+  connectionsMax: 512,
 });
 
 /** Checks the relations that the code relies on. Throws AssertionFailure. */

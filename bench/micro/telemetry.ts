@@ -1,0 +1,162 @@
+/**
+ * What a span costs the hot thread: CPU nanoseconds per operation, best and median of rounds.
+ *
+ * `node bench/micro/telemetry.ts` prints a table. The ring is emptied by skipping, so that it is never
+ * full and the worker's work is not in the figure. Goal: read + begin + print + finish at most 2 us on
+ * the project's 2-core machine, and 1 us as the ambition. The last row is the worker's work.
+ */
+
+import { writeSync } from 'node:fs';
+import { seededRandom, systemRandom } from '../../src/base/random.ts';
+import { telemetryLimits } from '../../src/model/limits.ts';
+import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics.ts';
+import { createRingMemory } from '../../src/telemetry/record-layout.ts';
+import { RecordSpan } from '../../src/telemetry/record-span.ts';
+import { RingReader } from '../../src/telemetry/ring-reader.ts';
+import { RingWriter } from '../../src/telemetry/ring-writer.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import {
+  printTraceparent,
+  readTraceparent,
+  TraceContext,
+} from '../../src/telemetry/trace-context.ts';
+import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+
+const ROUNDS = 9;
+// A round must be long: the kernel counts CPU time in steps of a few milliseconds.
+const OPERATIONS = 300_000;
+
+const head =
+  'GET /reviews/7?full=1 HTTP/1.1\r\nHost: reviews.default.svc.cluster.local:9080\r\n' +
+  'User-Agent: node\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n';
+const parentAt = head.indexOf('00-0af');
+const parentEnd = parentAt + 55;
+
+const { settings } = readTelemetrySettings({ OTEL_TRACES_SAMPLER_ARG: '0.01' });
+const ids = new TraceIds(settings.sampler, systemRandom, true);
+const memory = createRingMemory(telemetryLimits.recordRingBytes, telemetryLimits.textRingBytes);
+const writer = new RingWriter(memory, telemetryLimits.recordTextBytesMax);
+const reader = new RingReader(memory);
+const record = new ExchangeRecord();
+record.kind = RecordKind.Client;
+const received = new TraceContext();
+readTraceparent(head, parentAt, parentEnd, received);
+const absent = new TraceContext();
+const output = Buffer.alloc(256);
+const series = new MetricRegistry().requestSeries({
+  direction: 'outbound',
+  listener: '',
+  route: 'reviews',
+  rule: 'default/reviews/http[0]',
+  cluster: 'outbound|9080|v1|reviews',
+  subset: 'v1',
+});
+const random = seededRandom(1);
+let checksum = 0;
+let operations = 0;
+
+function fill(): void {
+  record.target = head.slice(4, 21);
+  record.authority = 'reviews.default.svc.cluster.local:9080';
+  record.userAgent = 'node';
+  record.peerAddress = '10.0.0.17';
+  record.startMs = operations * 0.05;
+  record.totalUs = 800 + (operations & 1023);
+  record.status = 200;
+}
+
+function finish(): void {
+  if (!writer.write(record)) throw new Error('the ring is full');
+  if ((++operations & 1023) !== 0) return;
+  for (let left = reader.available(); left > 0; left--) reader.skip();
+  reader.release();
+}
+
+function print(): void {
+  checksum += output.latin1Write(printTraceparent(record), 0, 72);
+}
+
+const cases: readonly (readonly [name: string, operation: () => void])[] = [
+  [
+    'read traceparent',
+    () => {
+      checksum += readTraceparent(head, parentAt, parentEnd, received) ? 1 : 0;
+    },
+  ],
+  ['begin span of a received trace', () => ids.begin(record, received)],
+  ['begin span of a new trace', () => ids.begin(record, absent)],
+  ['print traceparent (and write it)', print],
+  [
+    'finish: record into the ring',
+    () => {
+      fill();
+      finish();
+    },
+  ],
+  ['observe: counters and histogram', () => series.observe(200, 0, 500 + (random.u32() & 0xffff))],
+  [
+    'whole span: read, begin, print, finish',
+    () => {
+      readTraceparent(head, parentAt, parentEnd, received);
+      ids.begin(record, received);
+      print();
+      fill();
+      finish();
+    },
+  ],
+  [
+    'whole span of a new trace',
+    () => {
+      ids.begin(record, absent);
+      print();
+      fill();
+      finish();
+    },
+  ],
+];
+
+const around = {
+  resource: {} as RecordSpan['resource'],
+  scope: { name: 'tracecar' },
+  names: [''],
+  epochMs: 1.7e12,
+  knownMethods: undefined,
+  attributesMax: 128,
+  attributeLengthMax: Number.POSITIVE_INFINITY,
+};
+const workerCases: readonly (readonly [name: string, operation: () => void])[] = [
+  [
+    'worker: record to span and attributes',
+    () => {
+      fill();
+      writer.write(record);
+      const copy = new ExchangeRecord();
+      reader.read(copy);
+      reader.release();
+      copy.flags |= RecordFlag.Sampled;
+      checksum += Object.keys(new RecordSpan(copy, around).attributes).length;
+    },
+  ],
+];
+
+function measure(operation: () => void): { best: number; median: number } {
+  const rounds: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = process.threadCpuUsage();
+    for (let index = 0; index < OPERATIONS; index++) operation();
+    const { user, system } = process.threadCpuUsage(start);
+    rounds.push(((user + system) * 1_000) / OPERATIONS);
+  }
+  rounds.sort((left, right) => left - right);
+  return { best: rounds[0]!, median: rounds[ROUNDS >> 1]! };
+}
+
+for (const [name, operation] of [...cases, ...workerCases]) {
+  const { best, median } = measure(operation);
+  writeSync(
+    1,
+    `${name.padEnd(42)} best ${best.toFixed(0).padStart(5)} ns  median ${median.toFixed(0).padStart(5)} ns\n`,
+  );
+}
+if (checksum === 0) throw new Error('nothing was measured');

@@ -1,0 +1,150 @@
+/**
+ * The exchange record: what one exchange tells telemetry, as numbers and four strings.
+ *
+ * The proxy owns one per exchange (SERVER) and one per upstream attempt (CLIENT), fills it, hands it to
+ * `HotTelemetry.finish` and reuses it. It is not a span: the worker makes spans of its copy in the
+ * ring. Every field is a small integer (ids are 32-bit patterns kept signed, so that V8 never boxes
+ * them); -1 means "not reached" for times, 0 means "none" for ids of the NameTable.
+ */
+
+export const RecordKind = { Server: 1, Client: 2 } as const;
+
+/** How an outbound exchange was tied to the inbound one that caused it (tracing.md section 6). */
+export const Join = { None: 0, App: 1, Preload: 2 } as const;
+
+/** Why the trace is exported. */
+export const SampledBy = { None: 0, Parent: 1, Ratio: 2 } as const;
+
+/** Bits of `flags`; the first three trace bits are written by `beginSpan`, the rest by the proxy. */
+export const RecordFlag = {
+  /** Set by `beginSpan`: the trace is to be exported. */
+  Sampled: 1,
+  /** Set by `beginSpan`: parentId is a received span id. */
+  HasParent: 2,
+  /** The exchange went over a connection that had carried others. */
+  ConnectionReused: 4,
+  /** Set by `beginSpan`: W3C level 2 `random` flag. */
+  RandomId: 8,
+  /** The downstream left before the exchange was complete. */
+  DownstreamGone: 16,
+  /** A body ended before its declared end. */
+  BodyCut: 32,
+} as const;
+
+const NOT_REACHED = -1;
+
+export class ExchangeRecord {
+  /** RecordKind; set it before `beginSpan`. */
+  kind = 0;
+  /** RecordFlag bits. */
+  flags = 0;
+  /** Trace id, big end first, each a signed 32-bit pattern; all zero = no trace. */
+  traceId0 = 0;
+  traceId1 = 0;
+  traceId2 = 0;
+  traceId3 = 0;
+  spanId0 = 0;
+  spanId1 = 0;
+  parentId0 = 0;
+  parentId1 = 0;
+  /** Monotonic milliseconds (Clock.now()) of the first byte of the request head. */
+  startMs = 0.5;
+  /** Waiting for a lease of an upstream connection, microseconds; -1 = not reached, as below. */
+  queueUs = NOT_REACHED;
+  /** TCP connect of a new upstream connection. */
+  connectUs = NOT_REACHED;
+  /** From the first to the last byte of the request sent upstream. */
+  requestUs = NOT_REACHED;
+  /** From start to the first byte of the response head: -1 tells that no response ever began. */
+  firstByteUs = NOT_REACHED;
+  /** From the first to the last byte of the response. */
+  responseUs = NOT_REACHED;
+  /** The proxy's own share of totalUs. */
+  proxyUs = NOT_REACHED;
+  /** From start to the last byte of the response; the span's duration. */
+  totalUs = 0;
+  /** Method of wire/http1; 0 = unknown. */
+  method = 0;
+  /** SERVER: what was sent downstream. CLIENT: what upstream sent. 0 = none. */
+  status = 0;
+  /** `Failure.code`; 0 = no failure. */
+  causeCode = 0;
+  /** Join. */
+  join = 0;
+  /** SampledBy; written by `beginSpan`. */
+  sampledBy = 0;
+  /** 0 = first try, up to 255. */
+  attempt = 0;
+  /** NameTable ids; 0 = none. */
+  routeId = 0;
+  /** Position of the rule in its resource, 0 to 65535; means nothing without a routeId. */
+  ruleIndex = 0;
+  clusterId = 0;
+  subsetId = 0;
+  /** As written in YAML; 0 = no weighted choice was made. */
+  weight = 0;
+  /** NameTable id of `address:port`. */
+  endpointId = 0;
+  generation = 0;
+  /** Bytes of bodies on the wire, up to 2^48. */
+  requestBytes = 0;
+  responseBytes = 0;
+  /** Counts up per process, from 1; 0 = none. SERVER: downstream's, CLIENT: upstream's. */
+  connectionId = 0;
+  /** Exchanges that the connection has carried, this one included. */
+  connectionRequests = 0;
+  peerPort = 0;
+  /** 0 or 1: HTTP/1.x as received from the peer of `kind`. */
+  minorVersion = 1;
+  /** Request target as forwarded: path with query. latin1; cut at 1 KiB in the ring, like all four. */
+  target = '';
+  /** Host as sent. */
+  authority = '';
+  userAgent = '';
+  /** SERVER: the downstream's IP address. CLIENT: the endpoint's, '' if never connected. */
+  peerAddress = '';
+
+  /** Back to the state of a new record, but for `kind`: for owners that reuse it. */
+  reset(): void {
+    this.flags = 0;
+    this.traceId0 = 0;
+    this.traceId1 = 0;
+    this.traceId2 = 0;
+    this.traceId3 = 0;
+    this.spanId0 = 0;
+    this.spanId1 = 0;
+    this.parentId0 = 0;
+    this.parentId1 = 0;
+    this.startMs = 0.5;
+    this.queueUs = NOT_REACHED;
+    this.connectUs = NOT_REACHED;
+    this.requestUs = NOT_REACHED;
+    this.firstByteUs = NOT_REACHED;
+    this.responseUs = NOT_REACHED;
+    this.proxyUs = NOT_REACHED;
+    this.totalUs = 0;
+    this.method = 0;
+    this.status = 0;
+    this.causeCode = 0;
+    this.join = 0;
+    this.sampledBy = 0;
+    this.attempt = 0;
+    this.routeId = 0;
+    this.ruleIndex = 0;
+    this.clusterId = 0;
+    this.subsetId = 0;
+    this.weight = 0;
+    this.endpointId = 0;
+    this.generation = 0;
+    this.requestBytes = 0;
+    this.responseBytes = 0;
+    this.connectionId = 0;
+    this.connectionRequests = 0;
+    this.peerPort = 0;
+    this.minorVersion = 1;
+    this.target = '';
+    this.authority = '';
+    this.userAgent = '';
+    this.peerAddress = '';
+  }
+}

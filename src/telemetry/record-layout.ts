@@ -1,0 +1,89 @@
+/**
+ * Layout of the shared memory between the hot thread and the telemetry worker.
+ *
+ * One SharedArrayBuffer: control words, counters of the worker, records, text. One writer, one reader;
+ * `head` and `tail` count records since start and wrap at 2^32, their difference is what is held.
+ *
+ *   byte 0      64       128      192       208       256        512                  + records
+ *   [ head    | tail   | text   | dropped | edition | counters | record 0 | 1 | ... | text blocks ]
+ *     writer    reader   reader   writer    reader    reader, f64   128 bytes each    8 bytes each
+ *
+ * A record is 32 words of 32 bits, little end first:
+ *
+ *   word  0  kind:4 join:2 sampledBy:2 | method:8 | flags:8 | causeCode:8      (lowest bits first)
+ *         1  status:16 | peerPort:16
+ *       2-3  startMs, float64
+ *       4-7  trace id     8-9 span id     10-11 parent id
+ *     12-18  queueUs connectUs requestUs firstByteUs responseUs proxyUs totalUs, float32: exact to
+ *            16 s, then to 1 part in 16 million; -1 = not reached
+ *     19-22  routeId clusterId subsetId endpointId
+ *        23  ruleIndex:16 | attempt:8 | minorVersion:8
+ *     24-27  weight generation connectionId connectionRequests
+ *     28-29  requestBytes responseBytes, low 32 bits        30  their bits 32-47, 16 each
+ *        31  position of its text block, counted like head in bytes
+ *
+ * A text block is the record's four strings in one piece, cut and padded to a multiple of 8 bytes,
+ * which never crosses the end of the text area (the writer then leaves that end unused):
+ *
+ *   [ target length:16 | authority:16 | user agent:16 | peer address:16 | bytes of the four ... | pad ]
+ *
+ * Order that makes it safe: the writer stores record and text, then `head`; the reader loads `head`,
+ * reads, then stores `text` and `tail`. Both stores are atomic, so nothing moves across them.
+ */
+
+import { assert } from '../base/assert.ts';
+
+export const RECORD_WORDS = 32;
+export const RECORD_BYTES = RECORD_WORDS * 4;
+export const TEXT_HEAD_BYTES = 8;
+
+/** Indexes of control words in an Int32Array over the whole buffer, a cache line apart. */
+export const Control = { Head: 0, Tail: 16, TextTail: 32, Dropped: 48, Edition: 52 } as const;
+
+/** Indexes of the worker's counters in a Float64Array over the whole buffer. */
+export const Counter = {
+  /** Sampled records taken out of the ring. */
+  Taken: 32,
+  /** Spans that a collector accepted. */
+  Sent: 33,
+  /** Spans that were given up, for any reason. */
+  Dropped: 34,
+  /** Spans that wait or are under way. */
+  Queued: 35,
+  /** The part of Dropped that a full queue refused. */
+  QueueFull: 36,
+  /** Access log lines that stdout did not take. */
+  LinesDropped: 37,
+} as const;
+
+export const HEADER_BYTES = 512;
+
+/** The shared memory and where its areas are. */
+export interface RingMemory {
+  readonly buffer: SharedArrayBuffer;
+  /** Powers of two. */
+  readonly recordsMax: number;
+  readonly textBytes: number;
+  /** Byte offset of the text area. */
+  readonly textStart: number;
+}
+
+/**
+ * Shared memory for `recordBytes` of records and `textBytes` of text, each a power of two; the text
+ * area takes at least two of the longest blocks.
+ */
+export function createRingMemory(recordBytes: number, textBytes: number): RingMemory {
+  const recordsMax = recordBytes / RECORD_BYTES;
+  assert(isPowerOfTwo(recordsMax), 'the record ring is a power of two of at least 128 bytes');
+  assert(isPowerOfTwo(textBytes) && textBytes >= 16_384, 'the text ring is a power of two');
+  return {
+    buffer: new SharedArrayBuffer(HEADER_BYTES + recordBytes + textBytes),
+    recordsMax,
+    textBytes,
+    textStart: HEADER_BYTES + recordBytes,
+  };
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isInteger(value) && value > 0 && (value & (value - 1)) === 0;
+}

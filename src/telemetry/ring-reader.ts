@@ -1,0 +1,149 @@
+/**
+ * The worker's end of the record ring: takes records out in the order in which they were written.
+ *
+ * The record it decodes into is its own and valid until the next call. Strings are decoded as UTF-8:
+ * the ring holds the bytes of the wire, and what is not UTF-8 becomes U+FFFD.
+ */
+
+import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
+import {
+  Control,
+  HEADER_BYTES,
+  RECORD_WORDS,
+  type RingMemory,
+  TEXT_HEAD_BYTES,
+} from './record-layout.ts';
+
+export class RingReader {
+  readonly #words: Int32Array;
+  readonly #starts: Float64Array;
+  readonly #times: Float32Array;
+  readonly #textHeads: Uint16Array;
+  readonly #text: Buffer;
+  readonly #memory: RingMemory;
+  #tail: number;
+  #textTail: number;
+
+  /** Continues where an earlier reader of the same memory stopped. */
+  constructor(memory: RingMemory) {
+    this.#memory = memory;
+    this.#words = new Int32Array(memory.buffer);
+    this.#starts = new Float64Array(memory.buffer, 0, memory.textStart / 8);
+    this.#times = new Float32Array(memory.buffer);
+    this.#textHeads = new Uint16Array(memory.buffer);
+    this.#text = Buffer.from(memory.buffer, memory.textStart, memory.textBytes);
+    this.#tail = Atomics.load(this.#words, Control.Tail);
+    this.#textTail = Atomics.load(this.#words, Control.TextTail);
+  }
+
+  /** How many records wait now. They stay valid until `release`. */
+  available(): number {
+    return (Atomics.load(this.#words, Control.Head) - this.#tail) | 0;
+  }
+
+  /** Records that the writer dropped since start, modulo 2^32. */
+  dropped(): number {
+    return Atomics.load(this.#words, Control.Dropped) >>> 0;
+  }
+
+  /** Whether the next record is sampled: all that most records are asked. */
+  nextIsSampled(): boolean {
+    return ((this.#words[this.#at()]! >>> 16) & RecordFlag.Sampled) !== 0;
+  }
+
+  /** Passes over the next record; at least one is available. */
+  skip(): void {
+    this.#leave(this.#at());
+  }
+
+  /** Decodes the next record, text included; at least one is available. */
+  read(into: ExchangeRecord): void {
+    const at = this.#at();
+    readWords(this.#words, at, into);
+    into.startMs = this.#starts[(at >> 1) + 1]!;
+    readTimes(this.#times, at + 12, into);
+    this.#readText(this.#words[at + 31]!, into);
+    this.#leave(at);
+  }
+
+  /** Gives the room of everything read or skipped back to the writer. */
+  release(): void {
+    Atomics.store(this.#words, Control.TextTail, this.#textTail);
+    Atomics.store(this.#words, Control.Tail, this.#tail);
+  }
+
+  #at(): number {
+    return (HEADER_BYTES >> 2) + (this.#tail & (this.#memory.recordsMax - 1)) * RECORD_WORDS;
+  }
+
+  #leave(at: number): void {
+    const position = this.#words[at + 31]!;
+    const head = this.#headAt(position);
+    const heads = this.#textHeads;
+    const bytes = heads[head]! + heads[head + 1]! + heads[head + 2]! + heads[head + 3]!;
+    this.#textTail = (position + ((TEXT_HEAD_BYTES + bytes + 7) & ~7)) | 0;
+    this.#tail = (this.#tail + 1) | 0;
+  }
+
+  #headAt(position: number): number {
+    return (this.#memory.textStart + (position & (this.#memory.textBytes - 1))) >> 1;
+  }
+
+  #readText(position: number, into: ExchangeRecord): void {
+    const head = this.#headAt(position);
+    const heads = this.#textHeads;
+    const target = (position & (this.#memory.textBytes - 1)) + TEXT_HEAD_BYTES;
+    const authority = target + heads[head]!;
+    const userAgent = authority + heads[head + 1]!;
+    const peerAddress = userAgent + heads[head + 2]!;
+    const text = this.#text;
+    into.target = text.toString('utf8', target, authority);
+    into.authority = text.toString('utf8', authority, userAgent);
+    into.userAgent = text.toString('utf8', userAgent, peerAddress);
+    into.peerAddress = text.toString('utf8', peerAddress, peerAddress + heads[head + 3]!);
+  }
+}
+
+function readWords(words: Int32Array, at: number, into: ExchangeRecord): void {
+  const first = words[at]!;
+  into.kind = first & 15;
+  into.join = (first >>> 4) & 3;
+  into.sampledBy = (first >>> 6) & 3;
+  into.method = (first >>> 8) & 255;
+  into.flags = (first >>> 16) & 255;
+  into.causeCode = first >>> 24;
+  into.status = words[at + 1]! & 0xffff;
+  into.peerPort = words[at + 1]! >>> 16;
+  into.traceId0 = words[at + 4]!;
+  into.traceId1 = words[at + 5]!;
+  into.traceId2 = words[at + 6]!;
+  into.traceId3 = words[at + 7]!;
+  into.spanId0 = words[at + 8]!;
+  into.spanId1 = words[at + 9]!;
+  into.parentId0 = words[at + 10]!;
+  into.parentId1 = words[at + 11]!;
+  into.routeId = words[at + 19]!;
+  into.clusterId = words[at + 20]!;
+  into.subsetId = words[at + 21]!;
+  into.endpointId = words[at + 22]!;
+  into.ruleIndex = words[at + 23]! & 0xffff;
+  into.attempt = (words[at + 23]! >>> 16) & 255;
+  into.minorVersion = words[at + 23]! >>> 24;
+  into.weight = words[at + 24]!;
+  into.generation = words[at + 25]!;
+  into.connectionId = words[at + 26]!;
+  into.connectionRequests = words[at + 27]!;
+  const high = words[at + 30]!;
+  into.requestBytes = (words[at + 28]! >>> 0) + (high & 0xffff) * 0x1_0000_0000;
+  into.responseBytes = (words[at + 29]! >>> 0) + (high >>> 16) * 0x1_0000_0000;
+}
+
+function readTimes(times: Float32Array, at: number, into: ExchangeRecord): void {
+  into.queueUs = times[at]!;
+  into.connectUs = times[at + 1]!;
+  into.requestUs = times[at + 2]!;
+  into.firstByteUs = times[at + 3]!;
+  into.responseUs = times[at + 4]!;
+  into.proxyUs = times[at + 5]!;
+  into.totalUs = times[at + 6]!;
+}

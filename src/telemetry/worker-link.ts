@@ -1,0 +1,116 @@
+/**
+ * The hot thread's hold on the telemetry worker: starts it, starts it again when it dies, ends it.
+ *
+ * A worker that dies loses what was in its queue (counted as dropped by the next one) and nothing
+ * else: records wait in the ring meanwhile. Nothing of it can stop the process or keep it alive.
+ */
+
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { Clock, Milliseconds } from '../base/clock.ts';
+import type { WakeUps } from '../base/deadlines.ts';
+import type { NamesMessage, WorkerMessage, WorkerStart } from './worker-protocol.ts';
+
+export interface WorkerLinkOptions {
+  readonly clock: Clock;
+  readonly wakeUps: WakeUps;
+  readonly workerUrl: URL | string;
+  /** `workerData` but for the port, which each worker gets anew. */
+  readonly start: Omit<WorkerStart, 'names'>;
+  /** Names given out so far, in the order of ids from 1. */
+  readonly names: () => readonly string[];
+  readonly warn: (text: string) => void;
+}
+
+export class WorkerLink {
+  readonly #options: WorkerLinkOptions;
+  #worker: Worker | undefined;
+  #namesPort: MessagePort | undefined;
+  #isClosing = false;
+  #onEnd: (() => void) | undefined;
+  #warnAt: Milliseconds = Number.NEGATIVE_INFINITY;
+  #callOffRestart: (() => void) | undefined;
+
+  constructor(options: WorkerLinkOptions) {
+    this.#options = options;
+    this.#start();
+  }
+
+  /** Tells the worker a new name; before any record that uses the id. */
+  announce(id: number, name: string): void {
+    this.#namesPort?.postMessage({ firstId: id, names: [name] } satisfies NamesMessage);
+  }
+
+  /** Lets the worker send what it has; resolves when it has ended, after limits.flushMs at most. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#callOffRestart?.();
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    worker.ref();
+    await new Promise<void>((resolve) => {
+      const callOff = this.#options.wakeUps.after(this.#options.start.limits.flushMs, resolve);
+      this.#onEnd = () => {
+        callOff();
+        resolve();
+      };
+      worker.postMessage({ kind: 'close' });
+    });
+    this.#forget();
+    await worker.terminate();
+  }
+
+  #start(): void {
+    const { port1, port2 } = new MessageChannel();
+    const { start, workerUrl, names } = this.#options;
+    const { limits, settings } = start;
+    const worker = new Worker(workerUrl, {
+      name: 'telemetry',
+      workerData: { ...start, names: port2 } satisfies WorkerStart,
+      transferList: [port2],
+      // Nothing of the process's environment, but for the files that the exporter reads itself.
+      env: { ...settings.otlp.certificates },
+      resourceLimits: {
+        maxOldGenerationSizeMb: limits.workerHeapMiBMax,
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB,
+      },
+    });
+    this.#worker = worker;
+    this.#namesPort = port1;
+    port1.unref();
+    if (names().length > 0) port1.postMessage({ firstId: 1, names: [...names()] });
+    worker.on('message', (message: WorkerMessage) => {
+      if (message.kind === 'warning') this.#options.warn(message.text);
+      else this.#onEnd?.();
+    });
+    worker.on('error', (error) => this.#warnOfDeath(error));
+    worker.on('exit', () => this.#onExit(worker));
+    worker.unref();
+  }
+
+  #onExit(worker: Worker): void {
+    if (worker !== this.#worker) return;
+    this.#forget();
+    if (this.#isClosing) this.#onEnd?.();
+    else {
+      const { wakeUps, start } = this.#options;
+      this.#callOffRestart = wakeUps.after(start.limits.workerRestartMs, () => this.#start());
+    }
+  }
+
+  #forget(): void {
+    this.#worker = undefined;
+    this.#namesPort?.close();
+    this.#namesPort = undefined;
+  }
+
+  #warnOfDeath(error: unknown): void {
+    const { clock, start, warn } = this.#options;
+    const now = clock.now();
+    if (now < this.#warnAt) return;
+    this.#warnAt = now + start.limits.exportWarningMs;
+    const reason = error instanceof Error ? error.message : String(error);
+    warn(`telemetry: the worker ended (${reason}) and is started again; requests are not affected`);
+  }
+}
+
+const YOUNG_GENERATION_MIB = 4;

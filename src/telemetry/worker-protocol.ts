@@ -1,0 +1,39 @@
+/**
+ * What the hot thread and the telemetry worker say to each other beside the ring.
+ *
+ * Plain data that survives structured cloning. Names travel on a port of their own, which the worker
+ * empties before it reads the ring: a name that was posted before a record is known when it is read.
+ */
+
+import type { MessagePort } from 'node:worker_threads';
+import type { TelemetryLimits } from '../model/limits.ts';
+import type { RingMemory } from './record-layout.ts';
+import type { TelemetrySettings } from './settings.ts';
+
+/** `workerData` of the worker. */
+export interface WorkerStart {
+  readonly memory: RingMemory;
+  readonly settings: TelemetrySettings;
+  readonly limits: TelemetryLimits;
+  readonly accessLog: 'off' | 'json';
+  readonly version: string;
+  /** The hot thread's clock: wall-clock milliseconds at its monotonic 0. */
+  readonly epochMs: number;
+  readonly names: MessagePort;
+}
+
+/** On the names port: the names with ids from `firstId`. */
+export interface NamesMessage {
+  readonly firstId: number;
+  readonly names: readonly string[];
+}
+
+/** To the worker: write and send what is left, within limits.flushMs. */
+export interface CloseMessage {
+  readonly kind: 'close';
+}
+
+/** From the worker. */
+export type WorkerMessage =
+  | { readonly kind: 'warning'; readonly text: string }
+  | { readonly kind: 'closed' };

@@ -1,0 +1,76 @@
+/**
+ * Entry of the telemetry worker thread: joins its parts and answers `close`.
+ *
+ * The only way into the files that load OpenTelemetry; the hot thread never imports it. `workerData`
+ * is a WorkerStart. Bundled on its own as dist/telemetry-worker.cjs.
+ */
+
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import { systemClock } from '../base/clock.ts';
+import { systemWakeUps } from '../base/deadlines.ts';
+import { LineOutput } from './line-output.ts';
+import { RecordPipeline } from './record-pipeline.ts';
+import { resourceAttributes } from './resource-attributes.ts';
+import { createExporter, watchPartialSuccess } from './span-exporters.ts';
+import { SpanQueue } from './span-queue.ts';
+import type { CloseMessage, NamesMessage, WorkerMessage, WorkerStart } from './worker-protocol.ts';
+
+const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.44.0';
+const STDOUT = 1;
+
+function startWorker(start: WorkerStart): RecordPipeline {
+  const { settings, limits, version } = start;
+  const exporter = createExporter(settings, version);
+  const spans = exporter === undefined ? undefined : new SpanQueue(exporter, settings.batch);
+  if (spans !== undefined) watchPartialSuccess((count) => spans.reject(count));
+  const names: string[] = [''];
+  return new RecordPipeline({
+    memory: start.memory,
+    limits,
+    clock: systemClock,
+    wakeUps: systemWakeUps,
+    surroundings: {
+      resource: resourceFromAttributes(resourceAttributes(settings.resource, version), {
+        schemaUrl: SCHEMA_URL,
+      }),
+      scope: { name: 'tracecar', version, schemaUrl: SCHEMA_URL },
+      names,
+      epochMs: start.epochMs,
+      knownMethods: settings.knownMethods,
+      attributesMax: settings.attributesMax,
+      attributeLengthMax: settings.attributeLengthMax,
+    },
+    readNames: () => readNames(start, names),
+    spans,
+    lines:
+      start.accessLog === 'json' ? new LineOutput(STDOUT, limits.accessLogHeldBytesMax) : undefined,
+    destination: settings.exporter === 'otlp' ? withoutSecrets(settings.otlp.url) : 'the console',
+    warn: (text) => post({ kind: 'warning', text }),
+  });
+}
+
+function readNames(start: WorkerStart, names: string[]): void {
+  for (;;) {
+    const received = receiveMessageOnPort(start.names);
+    if (received === undefined) return;
+    const message = received.message as NamesMessage;
+    for (const [index, name] of message.names.entries()) names[message.firstId + index] = name;
+  }
+}
+
+/** The URL without userinfo and query, which may hold tokens. */
+function withoutSecrets(url: string): string {
+  const parsed = new URL(url);
+  return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+}
+
+function post(message: WorkerMessage): void {
+  parentPort?.postMessage(message);
+}
+
+const pipeline = startWorker(workerData as WorkerStart);
+parentPort?.on('message', (message: CloseMessage) => {
+  if (message.kind === 'close') void pipeline.close().then(() => post({ kind: 'closed' }));
+});
+pipeline.start();

@@ -1,0 +1,434 @@
+/**
+ * Collectors that are dead, slow, angry or silent (reference/reliability.md O1 to O8, O13, O17): the
+ * accounts stay exact, nothing is thrown, and one warning says it.
+ *
+ * Most cases run the worker's pipeline in this thread, with the SDK's real exporter over real sockets.
+ */
+
+import assert from 'node:assert/strict';
+import { createServer, type Server, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { emptyResource } from '@opentelemetry/resources';
+import { ManualClock, systemClock } from '../../src/base/clock.ts';
+import { systemWakeUps } from '../../src/base/deadlines.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import { telemetryLimits } from '../../src/model/limits.ts';
+import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
+import { createRingMemory } from '../../src/telemetry/record-layout.ts';
+import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
+import { RingWriter } from '../../src/telemetry/ring-writer.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { createExporter, watchPartialSuccess } from '../../src/telemetry/span-exporters.ts';
+import { SpanQueue } from '../../src/telemetry/span-queue.ts';
+import { Telemetry } from '../../src/telemetry/telemetry.ts';
+import { TraceContext } from '../../src/telemetry/trace-context.ts';
+import { WorkerCounters } from '../../src/telemetry/worker-counters.ts';
+import { accept, OtlpSink, refuse, type SinkAnswer, stall } from './otlp-sink.ts';
+import { inbound, outbound } from './records.ts';
+
+/** Short times, so that a test of a timeout is short too. */
+const quick = {
+  OTEL_TRACES_SAMPLER: 'always_on',
+  OTEL_BSP_SCHEDULE_DELAY: '10',
+  OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '10',
+  OTEL_BSP_MAX_QUEUE_SIZE: '100',
+  OTEL_EXPORTER_OTLP_TIMEOUT: '300',
+};
+
+class Bench {
+  readonly warnings: string[] = [];
+  readonly clock = new ManualClock();
+  readonly queue: SpanQueue;
+  readonly pipeline: RecordPipeline;
+  readonly #writer: RingWriter;
+  readonly #counters: WorkerCounters;
+  written = 0;
+
+  constructor(url: string, env: Record<string, string> = {}) {
+    const { settings } = readTelemetrySettings({
+      ...quick,
+      OTEL_EXPORTER_OTLP_ENDPOINT: url,
+      ...env,
+    });
+    const limits = { ...telemetryLimits, flushMs: 500 };
+    const memory = createRingMemory(limits.recordRingBytes, limits.textRingBytes);
+    this.#writer = new RingWriter(memory, limits.recordTextBytesMax);
+    this.#counters = new WorkerCounters(memory);
+    this.queue = new SpanQueue(createExporter(settings, '1.2.3')!, settings.batch);
+    watchPartialSuccess((spans) => this.queue.reject(spans));
+    this.pipeline = new RecordPipeline({
+      memory,
+      limits,
+      clock: this.clock,
+      wakeUps: systemWakeUps,
+      surroundings: {
+        resource: emptyResource(),
+        scope: { name: 'tracecar' },
+        names: [''],
+        epochMs: 0,
+        knownMethods: undefined,
+        attributesMax: 128,
+        attributeLengthMax: Number.POSITIVE_INFINITY,
+      },
+      readNames: () => undefined,
+      spans: this.queue,
+      lines: undefined,
+      destination: 'the test collector',
+      warn: (text) => this.warnings.push(text),
+    });
+  }
+
+  /** Writes `count` sampled records and polls once. */
+  write(count: number): void {
+    for (let index = 0; index < count; index++) {
+      assert.ok(this.#writer.write(outbound({ flags: RecordFlag.Sampled })));
+    }
+    this.written += count;
+    this.check();
+  }
+
+  /** The accounts hold, whatever has happened. */
+  check(): { sent: number; dropped: number; queued: number } {
+    for (let isMore = true; isMore; ) isMore = this.pipeline.poll();
+    const { taken, sent, dropped, queued } = this.#counters.read();
+    assert.equal(taken, this.written);
+    assert.equal(sent + dropped + queued, this.written, 'started = sent + dropped + queued');
+    return { sent, dropped, queued };
+  }
+
+  /** Waits for `isDone` between turns of the event loop. */
+  async until(isDone: () => boolean): Promise<void> {
+    while (!isDone()) {
+      this.check();
+      await new Promise((resolve) => systemWakeUps.after(5, () => resolve(undefined)));
+    }
+  }
+}
+
+/** A sink with one way to answer, a bench that writes to it, and both ended. */
+async function withSink(
+  answer: SinkAnswer,
+  run: (bench: Bench, sink: OtlpSink) => Promise<void>,
+  env: Record<string, string> = {},
+): Promise<void> {
+  const sink = await OtlpSink.start();
+  sink.answer = answer;
+  const bench = new Bench(sink.url, env);
+  try {
+    await run(bench, sink);
+  } finally {
+    await bench.pipeline.close();
+    bench.check();
+    await sink.close();
+  }
+}
+
+async function listen(
+  onConnection: (socket: Socket) => void,
+): Promise<{ server: Server; url: string }> {
+  const server = createServer(onConnection);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return { server, url: `http://127.0.0.1:${address.port}` };
+}
+
+async function refusedUrl(): Promise<string> {
+  const { server, url } = await listen((socket) => socket.destroy());
+  await new Promise((resolve) => server.close(resolve));
+  return url;
+}
+
+test('a refused connection drops the batch when the timeout has passed', async () => {
+  const bench = new Bench(await refusedUrl());
+  bench.write(10);
+  await bench.until(() => bench.queue.dropped === 10);
+  assert.match(bench.queue.trouble, /ECONNREFUSED/);
+  await bench.until(() => bench.warnings.length > 0);
+  assert.match(bench.warnings[0]!, /10 spans not delivered to the test collector: .*ECONNREFUSED/);
+  await bench.pipeline.close();
+});
+
+test('a collector that accepts and never answers costs its timeout, not more', async () => {
+  await withSink(stall, async (bench) => {
+    bench.write(10);
+    await bench.until(() => bench.queue.dropped === 10);
+    assert.match(bench.queue.trouble, /timed out/);
+  });
+});
+
+for (const status of [400, 401, 404, 413, 500]) {
+  test(`a ${status} drops the batch at once, without a retry`, async () => {
+    await withSink(
+      refuse(status),
+      async (bench, sink) => {
+        bench.write(10);
+        await bench.until(() => bench.queue.dropped === 10);
+        assert.equal(sink.requests.length, 1);
+        assert.match(bench.queue.trouble, new RegExp(String(status)));
+      },
+      { OTEL_EXPORTER_OTLP_TIMEOUT: '10000' },
+    );
+  });
+}
+
+test('a redirect is not followed', async () => {
+  await withSink(refuse(307, { location: '/elsewhere' }), async (bench, sink) => {
+    bench.write(10);
+    await bench.until(() => bench.queue.dropped === 10);
+    assert.deepEqual(
+      sink.requests.map(({ url }) => url),
+      ['/v1/traces'],
+    );
+  });
+});
+
+test('429, 502, 503 and 504 are retried, and the spans arrive once', async () => {
+  const once =
+    (status: number): SinkAnswer =>
+    (response, spans, call) =>
+      (call === 1 ? refuse(status) : accept)(response, spans, call);
+  const run = async (bench: Bench, sink: OtlpSink) => {
+    bench.write(10);
+    await bench.until(() => bench.queue.sent === 10);
+    assert.equal(sink.requests.length, 2);
+    assert.equal(sink.spans.length, 10);
+    assert.equal(bench.queue.dropped, 0);
+  };
+  const env = { OTEL_EXPORTER_OTLP_TIMEOUT: '5000' };
+  await Promise.all([429, 502, 503, 504].map((status) => withSink(once(status), run, env)));
+});
+
+test('Retry-After beyond the timeout is not waited for', async () => {
+  await withSink(refuse(429, { 'retry-after': '3600' }), async (bench, sink) => {
+    bench.write(10);
+    await bench.until(() => bench.queue.dropped === 10);
+    assert.equal(sink.requests.length, 1);
+  });
+});
+
+test('spans that a partial success rejects are dropped, not sent', async () => {
+  const partial: SinkAnswer = (response) => {
+    response.end('{"partialSuccess":{"rejectedSpans":"3","errorMessage":"too old"}}');
+    return true;
+  };
+  await withSink(partial, async (bench) => {
+    bench.write(10);
+    await bench.until(() => bench.queue.sent === 7);
+    assert.deepEqual(bench.check(), { sent: 7, dropped: 3, queued: 0 });
+    assert.match(bench.queue.trouble, /rejected 3 spans/);
+  });
+});
+
+test('an answer of more than 4 MiB ends the connection and drops the batch', async () => {
+  const endless: SinkAnswer = (response) => {
+    const block = Buffer.alloc(1024 * 1024, 32);
+    const more = (error?: Error | null) => {
+      if (!error) response.write(block, more);
+    };
+    more();
+    return false;
+  };
+  await withSink(
+    endless,
+    async (bench) => {
+      bench.write(10);
+      await bench.until(() => bench.queue.dropped === 10);
+      assert.match(bench.queue.trouble, /size limit/);
+    },
+    { OTEL_EXPORTER_OTLP_TIMEOUT: '10000' },
+  );
+});
+
+test('an answer that is not JSON still counts as sent', async () => {
+  const strange: SinkAnswer = (response) => {
+    response.end('<html>');
+    return true;
+  };
+  await withSink(strange, async (bench, sink) => {
+    bench.write(10);
+    await bench.until(() => bench.queue.sent === 10);
+    assert.equal(sink.spans.length, 10);
+  });
+});
+
+test('with a stuck collector the queue fills, the rest is dropped, the sum is exact', async () => {
+  await withSink(
+    stall,
+    async (bench) => {
+      bench.write(5_000);
+      const first = bench.check();
+      // One batch is on its way, a queue's worth waits.
+      assert.deepEqual(first, { sent: 0, dropped: 4_890, queued: 110 });
+      assert.equal(bench.queue.queueFull, 4_890);
+    },
+    { OTEL_EXPORTER_OTLP_TIMEOUT: '2000' },
+  );
+});
+
+test('a collector that comes back is sent what waits', async () => {
+  await withSink(refuse(500), async (bench, sink) => {
+    bench.write(10);
+    await bench.until(() => bench.queue.dropped === 10);
+    sink.answer = accept;
+    bench.write(50);
+    await bench.until(() => bench.queue.sent === 50);
+    assert.deepEqual(bench.check(), { sent: 50, dropped: 10, queued: 0 });
+  });
+});
+
+test('there is one warning a minute, with the loss since the last', async () => {
+  await withSink(refuse(500), async (bench) => {
+    for (let batch = 1; batch <= 5; batch++) {
+      bench.write(10);
+      await bench.until(() => bench.queue.dropped === batch * 10);
+      bench.clock.advance(1_000);
+    }
+    assert.equal(bench.warnings.length, 1);
+    bench.clock.advance(60_000);
+    bench.check();
+    assert.equal(bench.warnings.length, 2);
+    assert.match(bench.warnings[1]!, /40 spans not delivered/);
+    bench.clock.advance(120_000);
+    bench.check();
+    assert.equal(bench.warnings.length, 2, 'nothing was lost since');
+  });
+});
+
+test('close gives up after its time and counts what was left', async () => {
+  await withSink(
+    stall,
+    async (bench) => {
+      bench.write(60);
+      const begin = systemClock.now();
+      await bench.pipeline.close();
+      assert.ok(systemClock.now() - begin < 500);
+      assert.deepEqual(bench.check(), { sent: 0, dropped: 60, queued: 0 });
+    },
+    { OTEL_EXPORTER_OTLP_TIMEOUT: '2000' },
+  );
+});
+
+test('a worker that follows a dead one counts its queue as dropped', () => {
+  const limits = telemetryLimits;
+  const memory = createRingMemory(limits.recordRingBytes, limits.textRingBytes);
+  const counters = new WorkerCounters(memory);
+  counters.publish({
+    taken: 30,
+    sent: 10,
+    dropped: 5,
+    queued: 15,
+    queueFull: 5,
+    linesDropped: 1,
+  });
+  new Int32Array(memory.buffer)[52]!++;
+  const next = new RecordPipeline({
+    memory,
+    limits,
+    clock: systemClock,
+    wakeUps: systemWakeUps,
+    surroundings: {
+      resource: emptyResource(),
+      scope: { name: 'tracecar' },
+      names: [''],
+      epochMs: 0,
+      knownMethods: undefined,
+      attributesMax: 128,
+      attributeLengthMax: Number.POSITIVE_INFINITY,
+    },
+    readNames: () => undefined,
+    spans: undefined,
+    lines: undefined,
+    destination: '',
+    warn: () => undefined,
+  });
+  next.poll();
+  assert.deepEqual(counters.read(), {
+    taken: 30,
+    sent: 10,
+    dropped: 20,
+    queued: 0,
+    queueFull: 5,
+    linesDropped: 1,
+  });
+});
+
+/** The real thing: hot thread, worker thread, and a collector that takes and never answers. */
+test('a black-holed collector: finish never waits, shutdown takes under 2 s', async (t) => {
+  const sockets: Socket[] = [];
+  const { server, url } = await listen((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.resume();
+  });
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const logged: string[] = [];
+  const { settings } = readTelemetrySettings({
+    ...quick,
+    OTEL_EXPORTER_OTLP_ENDPOINT: url,
+    OTEL_EXPORTER_OTLP_TIMEOUT: '60000',
+  });
+  const telemetry = Telemetry.start({
+    settings,
+    clock: systemClock,
+    wakeUps: systemWakeUps,
+    random: systemRandom,
+    log: (level, text) => logged.push(`${level} ${text}`),
+    version: '1.2.3',
+    accessLog: 'off',
+  });
+  const record = inbound();
+  const absent = new TraceContext();
+  const finishMany = (count: number) => {
+    for (let index = 0; index < count; index++) {
+      telemetry.beginSpan(record, absent);
+      telemetry.finish(record);
+    }
+  };
+  finishMany(1_000);
+  while (sockets.length === 0) {
+    await new Promise((resolve) => server.once('connection', resolve));
+  }
+  const begin = systemClock.now();
+  finishMany(10_000);
+  const perSpanUs = (systemClock.now() - begin) / 10;
+  assert.ok(perSpanUs < 100, `${perSpanUs} us a span`);
+  const closeAt = systemClock.now();
+  await telemetry.flushAndClose();
+  assert.ok(systemClock.now() - closeAt < 2_100);
+  const counts = telemetry.counts();
+  assert.equal(counts.started, 11_000);
+  assert.equal(counts.dropped, 11_000);
+  assert.equal(counts.sent + counts.queued, 0);
+  assert.equal(logged.length, 1);
+  assert.match(logged[0]!, /^warn telemetry: \d+ spans not delivered .*no answer from it yet/);
+});
+
+test('a worker that cannot start costs a warning and the spans, nothing else', async () => {
+  const logged: string[] = [];
+  const { settings } = readTelemetrySettings(quick);
+  const telemetry = Telemetry.start({
+    settings,
+    clock: systemClock,
+    wakeUps: systemWakeUps,
+    random: systemRandom,
+    log: (level, text) => logged.push(`${level} ${text}`),
+    version: '1.2.3',
+    accessLog: 'off',
+    limits: { ...telemetryLimits, workerRestartMs: 20 },
+    workerUrl: new URL('./absent.ts', import.meta.url),
+  });
+  const record = inbound();
+  telemetry.beginSpan(record, new TraceContext());
+  telemetry.finish(record);
+  while (logged.length === 0) {
+    await new Promise((resolve) => systemWakeUps.after(5, () => resolve(undefined)));
+  }
+  assert.match(logged[0]!, /^warn telemetry: the worker ended/);
+  await telemetry.flushAndClose();
+  const { started, dropped } = telemetry.counts();
+  assert.deepEqual({ started, dropped }, { started: 1, dropped: 1 });
+});

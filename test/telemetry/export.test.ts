@@ -1,0 +1,274 @@
+/**
+ * From a record on the hot thread to a collector, through the real worker thread.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
+import { systemWakeUps } from '../../src/base/deadlines.ts';
+import { seededRandom } from '../../src/base/random.ts';
+import { telemetryLimits } from '../../src/model/limits.ts';
+import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { Telemetry } from '../../src/telemetry/telemetry.ts';
+import { readTraceparent, TraceContext } from '../../src/telemetry/trace-context.ts';
+import { OtlpSink, type SinkAttribute } from './otlp-sink.ts';
+import { inbound, outbound } from './records.ts';
+
+interface Started {
+  readonly telemetry: Telemetry;
+  readonly logged: string[];
+}
+
+function start(env: Record<string, string>, limits: Partial<typeof telemetryLimits> = {}): Started {
+  const { settings, warnings } = readTelemetrySettings({
+    OTEL_TRACES_SAMPLER: 'always_on',
+    ...env,
+  });
+  assert.deepEqual(warnings, []);
+  const logged: string[] = [];
+  const telemetry = Telemetry.start({
+    settings,
+    clock: systemClock,
+    wakeUps: systemWakeUps,
+    random: seededRandom(5),
+    log: (level, text) => logged.push(`${level} ${text}`),
+    version: '1.2.3',
+    accessLog: 'off',
+    limits: { ...telemetryLimits, ...limits },
+  });
+  return { telemetry, logged };
+}
+
+function typesOf(attributes: readonly SinkAttribute[]): Record<string, string> {
+  return Object.fromEntries(attributes.map(({ key, value }) => [key, Object.keys(value).join()]));
+}
+
+function valuesOf(attributes: readonly SinkAttribute[]): Record<string, unknown> {
+  return Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
+}
+
+const PARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+
+function received(): TraceContext {
+  const context = new TraceContext();
+  assert.ok(readTraceparent(PARENT, 0, PARENT.length, context));
+  return context;
+}
+
+test('a SERVER and a CLIENT span reach the collector with types, ids and times', async (t) => {
+  const sink = await OtlpSink.start();
+  t.after(() => sink.close());
+  const { telemetry, logged } = start({
+    OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20abc',
+    OTEL_SERVICE_NAME: 'web',
+    OTEL_RESOURCE_ATTRIBUTES: 'k8s.pod.name=web-1',
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+  });
+  const { names } = telemetry;
+  const startMs = systemClock.now();
+  const server = inbound({
+    startMs,
+    causeCode: 11,
+    status: 404,
+    routeId: names.idOf('web-route'),
+    connectionId: 3,
+    connectionRequests: 1,
+    queueUs: 1,
+    proxyUs: 2,
+    responseUs: 3,
+    generation: 4,
+    userAgent: 'curl/8',
+  });
+  telemetry.beginSpan(server, received());
+  telemetry.finish(server);
+  const client = outbound({
+    startMs,
+    routeId: names.idOf('reviews-route'),
+    clusterId: names.idOf('outbound|9080|v1|reviews'),
+    subsetId: names.idOf('v1'),
+    endpointId: names.idOf('10.0.0.7:9080'),
+    weight: 60,
+    attempt: 1,
+    connectUs: 5,
+    requestUs: 6,
+  });
+  telemetry.beginSpan(client, received());
+  telemetry.finish(client);
+  await telemetry.flushAndClose();
+
+  assert.equal(sink.requests.length, 1);
+  const [request] = sink.requests;
+  assert.equal(request!.method, 'POST');
+  assert.equal(request!.url, '/v1/traces');
+  assert.equal(request!.headers['content-type'], 'application/json');
+  assert.equal(request!.headers.authorization, 'Bearer abc');
+  assert.match(String(request!.headers['user-agent']), /^tracecar\/1\.2\.3 OTel-OTLP-Exporter-/);
+  const { resource, schemaUrl, scopeSpans } = request!.body.resourceSpans[0]!;
+  const resourceValues = valuesOf(resource.attributes);
+  assert.equal(resourceValues['service.name'], 'web');
+  assert.equal(resourceValues['k8s.pod.name'], 'web-1');
+  assert.equal(resourceValues['telemetry.distro.name'], 'tracecar');
+  assert.equal(resourceValues['telemetry.distro.version'], '1.2.3');
+  assert.equal(schemaUrl, 'https://opentelemetry.io/schemas/1.44.0');
+  assert.deepEqual(scopeSpans[0]!.scope, { name: 'tracecar', version: '1.2.3' });
+
+  const [first, second] = sink.spans;
+  assert.deepEqual([first!.name, first!.kind], ['GET', 2]);
+  assert.deepEqual([second!.name, second!.kind], ['GET', 3]);
+  for (const span of [first!, second!]) {
+    assert.equal(span.traceId, PARENT.slice(3, 35));
+    assert.equal(span.parentSpanId, PARENT.slice(36, 52));
+    assert.match(span.spanId, /^[0-9a-f]{16}$/);
+    assert.equal(span.flags, 0x301, 'sampled, and the parent is remote');
+    const startNs = BigInt(span.startTimeUnixNano);
+    assert.equal(BigInt(span.endTimeUnixNano) - startNs, 1_234_000n);
+    const startedUs = Math.round((systemClock.epochMs + startMs) * 1_000);
+    assert.equal(startNs, BigInt(startedUs) * 1_000n);
+  }
+  assert.notEqual(first!.spanId, second!.spanId);
+  assert.deepEqual(typesOf(first!.attributes), {
+    'http.request.method': 'stringValue',
+    'http.response.status_code': 'intValue',
+    'network.protocol.version': 'stringValue',
+    'network.peer.address': 'stringValue',
+    'network.peer.port': 'intValue',
+    'tracecar.direction': 'stringValue',
+    'url.scheme': 'stringValue',
+    'url.path': 'stringValue',
+    'server.address': 'stringValue',
+    'server.port': 'intValue',
+    'client.address': 'stringValue',
+    'user_agent.original': 'stringValue',
+    'tracecar.route': 'stringValue',
+    'tracecar.rule': 'intValue',
+    'tracecar.generation': 'intValue',
+    'tracecar.cause': 'stringValue',
+    'tracecar.flags': 'arrayValue',
+    'tracecar.time.queue_us': 'intValue',
+    'tracecar.time.ttfb_us': 'intValue',
+    'tracecar.time.response_us': 'intValue',
+    'tracecar.time.proxy_us': 'intValue',
+    'tracecar.conn.reused': 'boolValue',
+    'tracecar.conn.id': 'intValue',
+    'tracecar.conn.requests': 'intValue',
+    'tracecar.sampled_by': 'stringValue',
+  });
+  const clientValues = valuesOf(second!.attributes);
+  assert.equal(clientValues['tracecar.route'], 'reviews-route');
+  assert.equal(clientValues['tracecar.cluster'], 'outbound|9080|v1|reviews');
+  assert.equal(clientValues['tracecar.subset'], 'v1');
+  assert.equal(clientValues['tracecar.endpoint'], '10.0.0.7:9080');
+  assert.equal(clientValues['tracecar.weight'], 60);
+  assert.equal(clientValues['http.request.resend_count'], 1);
+  assert.deepEqual(typesOf(second!.attributes)['http.request.resend_count'], 'intValue');
+  assert.deepEqual(logged, []);
+});
+
+test('spans are exported while running, compressed when asked, and batches add up', async (t) => {
+  const sink = await OtlpSink.start();
+  t.after(() => sink.close());
+  const { telemetry } = start({
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${sink.url}/own/path`,
+    OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '100',
+    OTEL_BSP_SCHEDULE_DELAY: '20',
+  });
+  const record = new ExchangeRecord();
+  const absent = new TraceContext();
+  for (let index = 0; index < 950; index++) {
+    record.reset();
+    record.kind = RecordKind.Client;
+    record.endpointId = telemetry.names.idOf(`10.0.0.${index % 5}:80`);
+    telemetry.beginSpan(record, absent);
+    telemetry.finish(record);
+  }
+  await sink.until(() => sink.spans.length === 950);
+  await telemetry.flushAndClose();
+  assert.equal(sink.requests[0]!.url, '/own/path');
+  assert.equal(sink.requests[0]!.headers['content-encoding'], 'gzip');
+  assert.equal(new Set(sink.spans.map((span) => span.spanId)).size, 950);
+  const endpoints = sink.spans.map((span) => valuesOf(span.attributes)['tracecar.endpoint']);
+  assert.ok(endpoints.every((endpoint, index) => endpoint === `10.0.0.${index % 5}:80`));
+  const { started, sent, dropped, queued } = telemetry.counts();
+  assert.deepEqual(
+    { started, sent, dropped, queued },
+    { started: 950, sent: 950, dropped: 0, queued: 0 },
+  );
+});
+
+test('only sampled records are exported', async (t) => {
+  const sink = await OtlpSink.start();
+  t.after(() => sink.close());
+  const { telemetry } = start({
+    OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
+    OTEL_TRACES_SAMPLER: 'traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: '0.1',
+  });
+  const record = new ExchangeRecord();
+  let sampled = 0;
+  for (let index = 0; index < 2_000; index++) {
+    record.reset();
+    record.kind = RecordKind.Server;
+    telemetry.beginSpan(record, new TraceContext());
+    if ((record.flags & RecordFlag.Sampled) !== 0) sampled++;
+    telemetry.finish(record);
+  }
+  await telemetry.flushAndClose();
+  assert.equal(sink.spans.length, sampled);
+  const counts = telemetry.counts();
+  assert.equal(counts.started, sampled);
+  assert.equal(counts.unsampled, 2_000 - sampled);
+  assert.equal(counts.sent, sampled);
+});
+
+test('a full ring drops records, counts them, and started stays the sum', async (t) => {
+  const sink = await OtlpSink.start();
+  t.after(() => sink.close());
+  const { telemetry } = start(
+    { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url },
+    { recordRingBytes: 64 * 128, textRingBytes: 16_384 },
+  );
+  const record = new ExchangeRecord();
+  for (let index = 0; index < 1_000; index++) {
+    record.reset();
+    record.kind = RecordKind.Server;
+    telemetry.beginSpan(record, new TraceContext());
+    telemetry.finish(record);
+    const { started, sent, dropped, queued } = telemetry.counts();
+    assert.equal(started, sent + dropped + queued);
+  }
+  await telemetry.flushAndClose();
+  const counts = telemetry.counts();
+  assert.equal(counts.started, 1_000);
+  assert.equal(counts.ringDropped, counts.dropped);
+  assert.ok(counts.ringDropped > 0);
+  assert.equal(counts.sent, sink.spans.length);
+  assert.equal(counts.sent + counts.dropped, 1_000);
+});
+
+test('without exporter and access log there is no worker, nothing is counted', async () => {
+  const { telemetry } = start({ OTEL_TRACES_EXPORTER: 'none' }, { workerHeapMiBMax: -1 });
+  const record = inbound();
+  telemetry.beginSpan(record, new TraceContext());
+  telemetry.finish(record);
+  await telemetry.flushAndClose();
+  assert.equal(telemetry.counts().started, 0);
+});
+
+test('a record that is finished after the end is dropped and counted', async (t) => {
+  const sink = await OtlpSink.start();
+  t.after(() => sink.close());
+  const { telemetry } = start({ OTEL_EXPORTER_OTLP_ENDPOINT: sink.url });
+  await telemetry.flushAndClose();
+  const record = inbound();
+  telemetry.beginSpan(record, new TraceContext());
+  telemetry.finish(record);
+  const { started, sent, dropped, queued } = telemetry.counts();
+  assert.deepEqual(
+    { started, sent, dropped, queued },
+    { started: 1, sent: 0, dropped: 1, queued: 0 },
+  );
+  await telemetry.flushAndClose();
+});

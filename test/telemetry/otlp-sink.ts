@@ -1,0 +1,124 @@
+/**
+ * An OTLP/HTTP collector for tests: keeps the spans that it accepted, or misbehaves as it is told.
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
+
+export interface SinkValue {
+  readonly stringValue?: string;
+  readonly intValue?: number;
+  readonly boolValue?: boolean;
+  readonly doubleValue?: number;
+  readonly arrayValue?: { readonly values: readonly SinkValue[] };
+}
+
+export interface SinkAttribute {
+  readonly key: string;
+  readonly value: SinkValue;
+}
+
+export interface SinkSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
+  readonly attributes: readonly SinkAttribute[];
+  readonly status: { readonly code: number; readonly message?: string };
+  readonly flags: number;
+}
+
+export interface SinkRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: {
+    readonly resourceSpans: readonly {
+      readonly resource: { readonly attributes: readonly SinkAttribute[] };
+      readonly schemaUrl?: string;
+      readonly scopeSpans: readonly {
+        readonly scope: { readonly name: string; readonly version: string };
+        readonly schemaUrl?: string;
+        readonly spans: readonly SinkSpan[];
+      }[];
+    }[];
+  };
+}
+
+/** Answers one request; returns whether the spans count as accepted. */
+export type SinkAnswer = (response: ServerResponse, spans: number, call: number) => boolean;
+
+export const accept: SinkAnswer = (response) => {
+  response.setHeader('content-type', 'application/json').end('{}');
+  return true;
+};
+
+/** Answers with `status` and takes nothing. */
+export function refuse(status: number, headers: Record<string, string> = {}): SinkAnswer {
+  return (response) => {
+    response.writeHead(status, headers).end('no');
+    return false;
+  };
+}
+
+/** Reads and never answers. */
+export const stall: SinkAnswer = () => false;
+
+export class OtlpSink {
+  answer: SinkAnswer = accept;
+  readonly requests: SinkRequest[] = [];
+  readonly spans: SinkSpan[] = [];
+  #calls = 0;
+  readonly #server: Server;
+  readonly #waiting: (() => void)[] = [];
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async start(): Promise<OtlpSink> {
+    const server = createServer();
+    const sink = new OtlpSink(server);
+    server.on('request', (request, response) => sink.#receive(request, response));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return sink;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Resolves when `isDone` holds; looked at after every request. */
+  async until(isDone: () => boolean): Promise<void> {
+    while (!isDone()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('error', () => undefined);
+    response.on('error', () => undefined);
+    request.on('end', () => {
+      const bytes = Buffer.concat(parts);
+      const isGzip = request.headers['content-encoding'] === 'gzip';
+      const body = JSON.parse((isGzip ? gunzipSync(bytes) : bytes).toString('utf8'));
+      const { method = '', url = '', headers } = request;
+      this.requests.push({ method, url, headers, body });
+      const spans = (body as SinkRequest['body']).resourceSpans.flatMap((each) =>
+        each.scopeSpans.flatMap((scope) => scope.spans),
+      );
+      if (this.answer(response, spans.length, ++this.#calls)) this.spans.push(...spans);
+      for (const wake of this.#waiting.splice(0)) wake();
+    });
+  }
+}

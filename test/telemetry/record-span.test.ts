@@ -1,0 +1,408 @@
+/**
+ * Spans of records: every rule of reference/tracing.md 2.1 and every row of its section 4 that records
+ * carry, with the types of the values.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { emptyResource } from '@opentelemetry/resources';
+import { failure, failures } from '../../src/model/failure.ts';
+import {
+  type ExchangeRecord,
+  Join,
+  RecordFlag,
+  SampledBy,
+} from '../../src/telemetry/exchange-record.ts';
+import { methodNames } from '../../src/telemetry/method-names.ts';
+import { RecordSpan, type SpanSurroundings } from '../../src/telemetry/record-span.ts';
+import { Method, methodName } from '../../src/wire/http1/method.ts';
+import { inbound, outbound } from './records.ts';
+
+const names = ['', 'reviews', 'outbound|9080|v1|reviews', 'v1', '10.0.0.7:9080'];
+const around: SpanSurroundings = {
+  resource: emptyResource(),
+  scope: { name: 'tracecar', version: '1.2.3' },
+  names,
+  epochMs: 1_700_000_000_000.125,
+  knownMethods: undefined,
+  attributesMax: 128,
+  attributeLengthMax: Number.POSITIVE_INFINITY,
+};
+
+function spanOf(record: ExchangeRecord, other: Partial<SpanSurroundings> = {}): RecordSpan {
+  return new RecordSpan(record, { ...around, ...other });
+}
+
+function attributesOf(record: ExchangeRecord): Record<string, unknown> {
+  return { ...spanOf(record).attributes };
+}
+
+test('an inbound exchange has all attributes of a SERVER span and no other', () => {
+  const record = inbound({
+    target: '/reviews/7?full=1&sig=s3cret',
+    authority: 'Reviews.default:8080',
+    userAgent: 'curl/8',
+    peerAddress: '10.1.2.3',
+    peerPort: 51_234,
+    flags: RecordFlag.Sampled | RecordFlag.ConnectionReused,
+    sampledBy: SampledBy.Parent,
+    routeId: 1,
+    ruleIndex: 2,
+    subsetId: 3,
+    generation: 12,
+    connectionId: 77,
+    connectionRequests: 5,
+    queueUs: 3,
+    connectUs: 4,
+    requestUs: 5,
+    firstByteUs: 600,
+    responseUs: 7,
+    proxyUs: 8,
+    join: Join.Preload,
+    endpointId: 4,
+    clusterId: 2,
+  });
+  assert.deepEqual(attributesOf(record), {
+    'http.request.method': 'GET',
+    'http.response.status_code': 200,
+    'network.protocol.version': '1.1',
+    'network.peer.address': '10.1.2.3',
+    'network.peer.port': 51_234,
+    'tracecar.direction': 'inbound',
+    'url.scheme': 'http',
+    'url.path': '/reviews/7',
+    'url.query': 'full=1&sig=REDACTED',
+    'server.address': 'Reviews.default',
+    'server.port': 8080,
+    'client.address': '10.1.2.3',
+    'user_agent.original': 'curl/8',
+    'tracecar.route': 'reviews',
+    'tracecar.rule': 2,
+    'tracecar.subset': 'v1',
+    'tracecar.generation': 12,
+    'tracecar.time.queue_us': 3,
+    'tracecar.time.ttfb_us': 600,
+    'tracecar.time.response_us': 7,
+    'tracecar.time.proxy_us': 8,
+    'tracecar.conn.reused': true,
+    'tracecar.conn.id': 77,
+    'tracecar.conn.requests': 5,
+    'tracecar.sampled_by': 'parent',
+  });
+});
+
+test('an outbound attempt has all attributes of a CLIENT span and no other', () => {
+  const record = outbound({
+    method: Method.Post,
+    target: '/reviews/7?X-Amz-Signature=abc&b',
+    userAgent: 'curl/8',
+    flags: RecordFlag.Sampled,
+    sampledBy: SampledBy.Ratio,
+    join: Join.Preload,
+    attempt: 2,
+    routeId: 1,
+    ruleIndex: 0,
+    clusterId: 2,
+    subsetId: 3,
+    weight: 60,
+    endpointId: 4,
+    generation: 3,
+    connectionId: 9,
+    connectionRequests: 1,
+    queueUs: 0,
+    connectUs: 110,
+    requestUs: 12,
+    responseUs: 30,
+    proxyUs: 21,
+  });
+  assert.deepEqual(attributesOf(record), {
+    'http.request.method': 'POST',
+    'http.response.status_code': 200,
+    'http.request.resend_count': 2,
+    'network.protocol.version': '1.1',
+    'network.peer.address': '10.0.0.7',
+    'network.peer.port': 9080,
+    'tracecar.direction': 'outbound',
+    'server.address': 'reviews',
+    'server.port': 9080,
+    'url.full': 'http://reviews:9080/reviews/7?X-Amz-Signature=REDACTED&b',
+    'tracecar.cluster': 'outbound|9080|v1|reviews',
+    'tracecar.endpoint': '10.0.0.7:9080',
+    'tracecar.join': 'preload',
+    'tracecar.route': 'reviews',
+    'tracecar.rule': 0,
+    'tracecar.subset': 'v1',
+    'tracecar.weight': 60,
+    'tracecar.generation': 3,
+    'tracecar.time.queue_us': 0,
+    'tracecar.time.connect_us': 110,
+    'tracecar.time.request_us': 12,
+    'tracecar.time.ttfb_us': 700,
+    'tracecar.time.response_us': 30,
+    'tracecar.time.proxy_us': 21,
+    'tracecar.conn.reused': false,
+    'tracecar.conn.id': 9,
+    'tracecar.conn.requests': 1,
+    'tracecar.sampled_by': 'ratio',
+  });
+});
+
+test('what is not known is absent', () => {
+  const bare = inbound({
+    authority: '',
+    peerAddress: '',
+    userAgent: '',
+    status: 0,
+    firstByteUs: -1,
+    minorVersion: 0,
+    method: 0,
+    target: '/?',
+    causeCode: failure['client-gone'].code,
+  });
+  assert.deepEqual(attributesOf(bare), {
+    'http.request.method': '_OTHER',
+    'network.protocol.version': '1.0',
+    'tracecar.direction': 'inbound',
+    'url.scheme': 'http',
+    'url.path': '/',
+    'tracecar.cause': 'client-gone',
+    'tracecar.flags': ['DC'],
+  });
+});
+
+const cut = RecordFlag.BodyCut;
+const gone = RecordFlag.DownstreamGone;
+
+/** [name, kind, status, cause, flags, reached first byte] -> [error.type or undefined, status code] */
+const outcomes: readonly (readonly [
+  name: string,
+  kind: 'SERVER' | 'CLIENT',
+  fields: Partial<ExchangeRecord>,
+  errorType: string | undefined,
+  statusCode: number | undefined,
+])[] = [
+  ['200', 'SERVER', { status: 200 }, undefined, 200],
+  ['200', 'CLIENT', { status: 200 }, undefined, 200],
+  ['304', 'CLIENT', { status: 304 }, undefined, 304],
+  ['404 is no error of a server', 'SERVER', { status: 404 }, undefined, 404],
+  ['404 is an error of a client', 'CLIENT', { status: 404 }, '404', 404],
+  ['499 of an application', 'SERVER', { status: 499 }, undefined, 499],
+  ['500', 'SERVER', { status: 500 }, '500', 500],
+  ['503', 'CLIENT', { status: 503 }, '503', 503],
+  [
+    'own 404 no-route',
+    'SERVER',
+    { status: 404, causeCode: failure['no-route'].code },
+    undefined,
+    404,
+  ],
+  [
+    'own 400 for a bad request',
+    'SERVER',
+    { status: 400, causeCode: failure['protocol-error'].code },
+    undefined,
+    400,
+  ],
+  [
+    'own 502 towards the downstream',
+    'SERVER',
+    { status: 502, causeCode: failure['connect-refused'].code },
+    '502',
+    502,
+  ],
+  [
+    'refused, nothing received',
+    'CLIENT',
+    { status: 0, causeCode: failure['connect-refused'].code, firstByteUs: -1 },
+    'connect-refused',
+    undefined,
+  ],
+  [
+    'refused, with the status of the local reply in the record',
+    'CLIENT',
+    { status: 502, causeCode: failure['connect-refused'].code, firstByteUs: -1 },
+    'connect-refused',
+    undefined,
+  ],
+  [
+    'a 200 whose body was cut',
+    'CLIENT',
+    { status: 200, causeCode: failure['upstream-cut'].code, flags: cut },
+    'upstream-cut',
+    200,
+  ],
+  [
+    'a 200 whose body was cut',
+    'SERVER',
+    { status: 200, causeCode: failure['upstream-cut'].code, flags: cut },
+    'upstream-cut',
+    200,
+  ],
+  [
+    'a 404 whose body was cut',
+    'SERVER',
+    { status: 404, causeCode: failure['upstream-cut'].code, flags: cut },
+    'upstream-cut',
+    404,
+  ],
+  ['a cut without a cause', 'SERVER', { status: 200, flags: cut }, '_OTHER', 200],
+  [
+    'nothing came and nobody knows why',
+    'CLIENT',
+    { status: 0, firstByteUs: -1 },
+    '_OTHER',
+    undefined,
+  ],
+  [
+    'the downstream left before a response',
+    'SERVER',
+    { status: 0, causeCode: failure['client-gone'].code, firstByteUs: -1 },
+    undefined,
+    undefined,
+  ],
+  [
+    'the downstream left in the middle of a body',
+    'CLIENT',
+    { status: 200, causeCode: failure['client-gone'].code, flags: cut | gone },
+    undefined,
+    200,
+  ],
+  ['the downstream left after a 500', 'SERVER', { status: 500, flags: gone }, '500', 500],
+];
+
+for (const [name, kind, fields, errorType, statusCode] of outcomes) {
+  test(`${kind}: ${name}: error.type ${errorType}`, () => {
+    const span = spanOf(kind === 'SERVER' ? inbound(fields) : outbound(fields));
+    const attributes = span.attributes;
+    assert.deepEqual(span.status, { code: errorType === undefined ? 0 : 2 });
+    assert.equal(attributes['error.type'], errorType);
+    assert.equal(attributes['http.response.status_code'], statusCode);
+    assert.equal('error.type' in attributes, errorType !== undefined);
+    assert.equal(span.kind, kind === 'SERVER' ? 1 : 2);
+  });
+}
+
+test('every cause of the table is on the span with its flag', () => {
+  for (const { code, cause, flag } of failures) {
+    const attributes = attributesOf(inbound({ status: 503, causeCode: code }));
+    assert.equal(attributes['tracecar.cause'], cause);
+    assert.deepEqual(attributes['tracecar.flags'], [flag]);
+  }
+});
+
+test('a failure while the downstream leaves has both flags', () => {
+  const record = inbound({ causeCode: failure['upstream-cut'].code, flags: gone });
+  assert.deepEqual(attributesOf(record)['tracecar.flags'], ['UC', 'DC']);
+});
+
+const authorities: readonly (readonly [
+  authority: string,
+  host: string,
+  port: number,
+  url: string,
+])[] = [
+  ['reviews', 'reviews', 80, 'http://reviews/x'],
+  ['reviews:80', 'reviews', 80, 'http://reviews:80/x'],
+  ['10.0.0.1:8080', '10.0.0.1', 8080, 'http://10.0.0.1:8080/x'],
+  ['[::1]:8080', '::1', 8080, 'http://[::1]:8080/x'],
+  ['[fd00::7]', 'fd00::7', 80, 'http://[fd00::7]/x'],
+  ['me:pw@reviews:90', 'reviews', 90, 'http://REDACTED:REDACTED@reviews:90/x'],
+  ['reviews:', 'reviews', 80, 'http://reviews:/x'],
+];
+
+for (const [authority, host, port, url] of authorities) {
+  test(`authority ${authority}`, () => {
+    const attributes = attributesOf(outbound({ authority, target: '/x' }));
+    assert.equal(attributes['server.address'], host);
+    assert.equal(attributes['server.port'], port);
+    assert.equal(attributes['url.full'], url);
+  });
+}
+
+test('a CLIENT span without an authority names the endpoint', () => {
+  const attributes = attributesOf(outbound({ authority: '', endpointId: 4, target: '/x' }));
+  assert.equal(attributes['server.address'], '10.0.0.7');
+  assert.equal(attributes['server.port'], 9080);
+  assert.equal(attributes['url.full'], 'http://10.0.0.7:9080/x');
+});
+
+test('OPTIONS * has a URL without a path', () => {
+  const record = outbound({ method: Method.Options, target: '*' });
+  assert.equal(attributesOf(record)['url.full'], 'http://reviews:9080');
+});
+
+for (const name of [
+  'X-Amz-Signature',
+  'X-Amz-Credential',
+  'X-Amz-Security-Token',
+  'AWSAccessKeyId',
+  'Signature',
+  'sig',
+  'X-Goog-Signature',
+]) {
+  test(`the value of ${name} is redacted, its neighbours are not`, () => {
+    const record = inbound({ target: `/p?a=1&${name}=se=cret&${name.toLowerCase()}x=2` });
+    const query = attributesOf(record)['url.query'];
+    assert.equal(query, `a=1&${name}=REDACTED&${name.toLowerCase()}x=2`);
+  });
+}
+
+test('the name is the method alone, never the path', () => {
+  assert.equal(spanOf(inbound({ method: Method.Patch, target: '/secret' })).name, 'PATCH');
+  assert.equal(spanOf(inbound({ method: 0 })).name, 'HTTP');
+});
+
+test('a list of known methods replaces the whole list', () => {
+  const span = spanOf(inbound({ method: Method.Patch }), { knownMethods: ['GET', 'POST'] });
+  assert.equal(span.name, 'HTTP');
+  assert.equal(span.attributes['http.request.method'], '_OTHER');
+  assert.equal(span.attributes['http.request.method_original'], 'PATCH');
+});
+
+test('method names are those of wire', () => {
+  for (const id of Object.values(Method)) assert.equal(methodNames[id], methodName(id));
+  assert.equal(methodNames.length, Object.values(Method).length + 1);
+});
+
+test('times are whole microseconds from one anchor, and the end is start plus duration', () => {
+  const span = spanOf(inbound({ startMs: 1_000.3331, totalUs: 1_500_000 }));
+  // 1_700_000_000_000.125 + 1000.3331 ms = ...001000.4581 ms
+  assert.deepEqual(span.startTime, [1_700_000_001, 458_000]);
+  assert.deepEqual(span.endTime, [1_700_000_002, 500_458_000]);
+  assert.deepEqual(span.duration, [1, 500_000_000]);
+});
+
+test('a root has no parent, a child names it as remote', () => {
+  assert.equal(spanOf(inbound()).parentSpanContext, undefined);
+  const child = spanOf(
+    inbound({
+      flags: RecordFlag.HasParent | RecordFlag.Sampled | RecordFlag.RandomId,
+      parentId0: -1,
+      parentId1: 1,
+    }),
+  );
+  assert.deepEqual(child.parentSpanContext, {
+    traceId: '0af7651916cd43dd8448eb211c80319c',
+    spanId: 'ffffffff00000001',
+    traceFlags: 3,
+    isRemote: true,
+  });
+  assert.deepEqual(child.spanContext(), {
+    traceId: '0af7651916cd43dd8448eb211c80319c',
+    spanId: '00f067aa0ba902b7',
+    traceFlags: 3,
+  });
+});
+
+test('attribute limits of the environment cut texts and drop the rest, counted', () => {
+  const span = spanOf(inbound({ userAgent: 'x'.repeat(500) }), {
+    attributeLengthMax: 10,
+    attributesMax: 12,
+  });
+  const attributes = span.attributes;
+  assert.equal(Object.keys(attributes).length, 12);
+  assert.ok(span.droppedAttributesCount > 0);
+  for (const value of Object.values(attributes)) {
+    assert.ok(typeof value !== 'string' || value.length <= 10);
+  }
+});

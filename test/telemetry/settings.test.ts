@@ -1,0 +1,172 @@
+/**
+ * OTEL_* variables: what each does, and that a bad one is a warning and never an error.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readTelemetrySettings, type TelemetrySettings } from '../../src/telemetry/settings.ts';
+
+function read(env: Record<string, string>): TelemetrySettings {
+  const { settings, warnings } = readTelemetrySettings(env);
+  assert.deepEqual(warnings, []);
+  return settings;
+}
+
+test('without variables everything has its documented default', () => {
+  assert.deepEqual(read({}), {
+    exporter: 'otlp',
+    sampler: { isParentBased: true, ratio: 0.01 },
+    batch: { delayMs: 5_000, timeoutMs: 30_000, queueMax: 2_048, batchMax: 512 },
+    otlp: {
+      url: 'http://localhost:4318/v1/traces',
+      headers: {},
+      timeoutMs: 10_000,
+      compression: 'none',
+      certificates: {},
+    },
+    resource: { 'service.name': 'unknown_service:node' },
+    knownMethods: undefined,
+    attributesMax: 128,
+    attributeLengthMax: Number.POSITIVE_INFINITY,
+  });
+});
+
+test('an empty variable is an unset one', () => {
+  const env = {
+    OTEL_TRACES_SAMPLER: '',
+    OTEL_TRACES_EXPORTER: ' ',
+    OTEL_EXPORTER_OTLP_ENDPOINT: '',
+    OTEL_SERVICE_NAME: '',
+    OTEL_BSP_MAX_QUEUE_SIZE: '',
+  };
+  assert.deepEqual(read(env), read({}));
+});
+
+const endpoints: readonly (readonly [env: Record<string, string>, url: string])[] = [
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318' }, 'http://c:4318/v1/traces'],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4318/' }, 'http://c:4318/v1/traces'],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://c/otlp' }, 'https://c/otlp/v1/traces'],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://c/otlp/?k=v' }, 'https://c/otlp/v1/traces?k=v'],
+  [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://c:9/my/path' }, 'http://c:9/my/path'],
+  [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://c:9' }, 'http://c:9/'],
+  [
+    {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://general',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://own/t',
+    },
+    'http://own/t',
+  ],
+];
+
+for (const [env, url] of endpoints) {
+  test(`${Object.values(env).join(' and ')} is ${url}`, () => {
+    assert.equal(read(env).otlp.url, url);
+  });
+}
+
+test("the signal's own variables beat the general ones", () => {
+  const { otlp } = read({
+    OTEL_EXPORTER_OTLP_HEADERS: 'a=1,b=two%20words',
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'b=own',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '1000',
+    OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: '2000',
+    OTEL_EXPORTER_OTLP_COMPRESSION: 'none',
+    OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: 'gzip',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca.pem',
+    OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: '/key.pem',
+  });
+  assert.deepEqual(otlp.headers, { a: '1', b: 'own' });
+  assert.equal(otlp.timeoutMs, 2_000);
+  assert.equal(otlp.compression, 'gzip');
+  assert.deepEqual(otlp.certificates, {
+    OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca.pem',
+    OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: '/key.pem',
+  });
+  assert.deepEqual(read({ OTEL_EXPORTER_OTLP_HEADERS: 'b=two%20words' }).otlp.headers, {
+    b: 'two words',
+  });
+});
+
+test('OTEL_SERVICE_NAME beats the resource attribute', () => {
+  const resource = 'service.name=old,team=a%2Cb, k8s.pod.name = web-1 ';
+  assert.deepEqual(read({ OTEL_RESOURCE_ATTRIBUTES: resource }).resource, {
+    'service.name': 'old',
+    team: 'a,b',
+    'k8s.pod.name': 'web-1',
+  });
+  assert.equal(
+    read({ OTEL_RESOURCE_ATTRIBUTES: resource, OTEL_SERVICE_NAME: 'web' }).resource['service.name'],
+    'web',
+  );
+});
+
+test('the exporter is none when the SDK is disabled', () => {
+  assert.equal(read({ OTEL_SDK_DISABLED: 'TRUE' }).exporter, 'none');
+  assert.equal(read({ OTEL_SDK_DISABLED: 'false' }).exporter, 'otlp');
+  assert.equal(read({ OTEL_TRACES_EXPORTER: 'Console' }).exporter, 'console');
+  assert.equal(read({ OTEL_TRACES_EXPORTER: 'none' }).exporter, 'none');
+});
+
+test('a sampler that is named without an argument keeps all', () => {
+  assert.equal(read({ OTEL_TRACES_SAMPLER: 'traceidratio' }).sampler.ratio, 1);
+  assert.equal(read({ OTEL_TRACES_SAMPLER_ARG: '0.25' }).sampler.ratio, 0.25);
+});
+
+test('OTEL_BSP variables and attribute limits are read', () => {
+  const settings = read({
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+    OTEL_BSP_EXPORT_TIMEOUT: '200',
+    OTEL_BSP_MAX_QUEUE_SIZE: '300',
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '40',
+    OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '50',
+    OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '60',
+    OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS: 'GET, POST',
+  });
+  assert.deepEqual(settings.batch, { delayMs: 100, timeoutMs: 200, queueMax: 300, batchMax: 40 });
+  assert.equal(settings.attributesMax, 50);
+  assert.equal(settings.attributeLengthMax, 60);
+  assert.deepEqual(settings.knownMethods, ['GET', 'POST']);
+  assert.equal(read({ OTEL_BSP_MAX_QUEUE_SIZE: '64' }).batch.batchMax, 64);
+});
+
+const bad: readonly (readonly [name: string, value: string])[] = [
+  ['OTEL_TRACES_SAMPLER', 'jaeger_remote'],
+  ['OTEL_TRACES_SAMPLER_ARG', '1.5'],
+  ['OTEL_TRACES_SAMPLER_ARG', 'half'],
+  ['OTEL_TRACES_EXPORTER', 'zipkin'],
+  ['OTEL_BSP_MAX_QUEUE_SIZE', '0'],
+  ['OTEL_BSP_MAX_QUEUE_SIZE', '-1'],
+  ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', '4096'],
+  ['OTEL_BSP_SCHEDULE_DELAY', 'soon'],
+  ['OTEL_BSP_EXPORT_TIMEOUT', '1.5'],
+  ['OTEL_EXPORTER_OTLP_ENDPOINT', 'localhost:4318'],
+  ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'ftp://x'],
+  ['OTEL_EXPORTER_OTLP_TIMEOUT', '0'],
+  ['OTEL_EXPORTER_OTLP_COMPRESSION', 'zstd'],
+  ['OTEL_EXPORTER_OTLP_HEADERS', 'authorization'],
+  ['OTEL_EXPORTER_OTLP_HEADERS', 'a=%zz'],
+  ['OTEL_RESOURCE_ATTRIBUTES', 'a=1,=2'],
+  ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc'],
+  ['OTEL_PROPAGATORS', 'tracecontext,b3'],
+  ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'many'],
+];
+
+for (const [name, value] of bad) {
+  test(`${name}=${value} is a warning that names it, and not used`, () => {
+    const { settings, warnings } = readTelemetrySettings({ [name]: value });
+    assert.equal(warnings.length, 1);
+    assert.ok(warnings[0]!.startsWith(`${name} `), warnings.join());
+    const defaults = read({});
+    // A batch over the queue is used as far as it goes: the whole queue.
+    const isClamped = name === 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE';
+    const expected = isClamped
+      ? { ...defaults, batch: { ...defaults.batch, batchMax: defaults.batch.queueMax } }
+      : defaults;
+    assert.deepEqual(settings, expected);
+  });
+}
+
+test('a warning about headers never quotes them', () => {
+  const { warnings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_HEADERS: 'x=s3cret%zz' });
+  assert.ok(!warnings.join().includes('s3cret'));
+});
