@@ -89,9 +89,20 @@ export class Deadlines {
     if (deadline.index !== NOT_QUEUED) this.#take(deadline.index);
   }
 
-  /** Calls every owner whose deadline has passed; the platform's timer calls it, and so may tests. */
+  /**
+   * Calls every owner whose deadline has passed; the platform's timer calls it, and so may tests.
+   * What an owner throws is passed on; the others are called soon after, by a wake-up of their own.
+   */
   run(): void {
-    const now = this.#clock.now();
+    try {
+      this.#runDue(this.#clock.now());
+    } finally {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.#wake();
+    }
+  }
+
+  #runDue(now: Milliseconds): void {
     for (let first = this.#heap[0]; first !== undefined && first.place <= now; ) {
       if (first.at <= now) {
         this.#take(0);
@@ -105,8 +116,6 @@ export class Deadlines {
       }
       first = this.#heap[0];
     }
-    this.#wakeAt = Number.POSITIVE_INFINITY;
-    this.#wake();
   }
 
   #wake(): void {

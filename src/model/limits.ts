@@ -14,6 +14,8 @@ export interface TrafficLimits {
   readonly headFieldsMax: number;
   /** A field name; longer ones are attacks. */
   readonly fieldNameBytesMax: number;
+  /** All values of Connection together: looking up what it names is what makes a long one dear. */
+  readonly connectionBytesMax: number;
   /** Request-target; more is 414. */
   readonly targetBytesMax: number;
   /** Extensions of one chunk, and of all chunks of one message. They are dropped. */
@@ -71,6 +73,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   headBytesMax: 64 * 1024,
   headFieldsMax: 256,
   fieldNameBytesMax: 256,
+  connectionBytesMax: 1_024,
   targetBytesMax: 8 * 1024,
   chunkExtensionBytesMax: 256,
   messageExtensionBytesMax: 16 * 1024,

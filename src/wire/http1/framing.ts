@@ -1,0 +1,198 @@
+/**
+ * What a complete head means: body framing, Host, Connection, Expect, Upgrade.
+ *
+ * Works on the header list only, never on bytes, and everything the proxy and the printer later ask
+ * is settled here once. Returns the refusal, or undefined when the message may go on. In doubt a
+ * message is refused: two readings of one head are how requests are smuggled (RFC 9112 section 11.2).
+ */
+
+import { hostnameEndOf, normalAuthority } from './authority.ts';
+import { BodyKind } from './body-kind.ts';
+import { CONNECTION_LONG, ConnectionOption, readConnection } from './connection-options.ts';
+import { codingFault, isCanonicalLength, lengthOf } from './content-length.ts';
+import { FieldId } from './field-id.ts';
+import { equalsLower, type MessageHead } from './message-head.ts';
+import { Method } from './method.ts';
+import { Reason, type Refusal, type Role, refuse } from './refusal.ts';
+
+/** Settles a request head. `connectionBytesMax` limits all values of Connection together. */
+export function settleRequest(head: MessageHead, connectionBytesMax: number): Refusal | undefined {
+  let coding = -1;
+  let connection = -1;
+  let expect = -1;
+  let upgrade = -1;
+  let length = -1;
+  let host = -1;
+  const { ids, count } = head;
+  for (let index = 0; index < count; index++) {
+    switch (ids[index]) {
+      case FieldId.Other:
+        break;
+      case FieldId.Host:
+        if (host >= 0) return refuseAt(head, Reason.HostTwice, index);
+        host = index;
+        break;
+      case FieldId.ContentLength:
+        if (length >= 0) return refuseAt(head, Reason.LengthTwice, index);
+        length = index;
+        break;
+      case FieldId.TransferEncoding:
+        if (coding >= 0) return refuseAt(head, Reason.CodingInvalid, index);
+        coding = index;
+        break;
+      case FieldId.Connection:
+        if (connection < 0) connection = index;
+        break;
+      case FieldId.Expect:
+        if (expect < 0) expect = index;
+        else if (head.minorVersion === 1) return refuseAt(head, Reason.Expectation, index);
+        break;
+      case FieldId.Upgrade:
+        if (upgrade < 0) upgrade = index;
+        break;
+    }
+  }
+  const framingFault = settleFraming(head, length, coding);
+  if (framingFault !== undefined) return framingFault;
+  const hostFault = settleHost(head, host);
+  if (hostFault !== undefined) return hostFault;
+  const options = connection < 0 ? 0 : readConnection(head, connection, connectionBytesMax);
+  if (options === CONNECTION_LONG) return refuseAt(head, Reason.ConnectionLong, connection);
+  settlePersistence(head, options);
+  if (expect >= 0) {
+    const expectFault = settleExpect(head, expect);
+    if (expectFault !== undefined) return expectFault;
+  }
+  if (upgrade >= 0 && (options & ConnectionOption.Upgrade) !== 0 && head.minorVersion === 1) {
+    return settleUpgrade(head, upgrade);
+  }
+  return head.method === Method.Connect || head.method === Method.Trace
+    ? settleRefusedMethod(head)
+    : undefined;
+}
+
+/** Settles the head of a response to a request with `requestMethod`. */
+export function settleResponse(
+  head: MessageHead,
+  requestMethod: number,
+  connectionBytesMax: number,
+): Refusal | undefined {
+  let coding = -1;
+  let connection = -1;
+  let length = -1;
+  for (let index = 0; index < head.count; index++) {
+    const id = head.ids[index];
+    if (id === FieldId.ContentLength) {
+      if (length >= 0) return refuseAt(head, Reason.LengthTwice, index);
+      length = index;
+    } else if (id === FieldId.TransferEncoding) {
+      if (coding >= 0) return refuseAt(head, Reason.CodingInvalid, index);
+      coding = index;
+    } else if (id === FieldId.Connection && connection < 0) {
+      connection = index;
+    }
+  }
+  const framingFault = settleFraming(head, length, coding);
+  if (framingFault !== undefined) return framingFault;
+  const options = connection < 0 ? 0 : readConnection(head, connection, connectionBytesMax);
+  if (options === CONNECTION_LONG) return refuseAt(head, Reason.ConnectionLong, connection);
+  settlePersistence(head, options);
+  const status = head.status;
+  // No upgrade is passed on, so no upstream was asked to switch.
+  if (status === 101) return refuse(Reason.SwitchUnasked, 'response', 0, '');
+  if (status < 200 || status === 204) {
+    if (coding >= 0) return refuseAt(head, Reason.LengthUnexpected, coding);
+    if (head.contentLength > 0) return refuseAt(head, Reason.LengthUnexpected, length);
+    // RFC 9110 section 8.6: a server must not send it here; many send `0`.
+    if (length >= 0) head.dropped[length] = 1;
+    head.bodyKind = BodyKind.None;
+  } else if (status === 304 || requestMethod === Method.Head) {
+    head.bodyKind = BodyKind.None;
+  } else if (length < 0 && coding < 0) {
+    head.bodyKind = BodyKind.UntilClose;
+    head.persistent = false;
+  }
+  return undefined;
+}
+
+/** RFC 9112 section 6.3, without its tolerances. */
+function settleFraming(head: MessageHead, length: number, coding: number): Refusal | undefined {
+  if (coding >= 0) {
+    if (length >= 0) return refuseAt(head, Reason.LengthAndCoding, Math.max(length, coding));
+    if (head.minorVersion === 0) return refuseAt(head, Reason.CodingOnHttp10, coding);
+    const fault = codingFault(head, coding);
+    if (fault !== Reason.None) return refuseAt(head, fault, coding);
+    head.bodyKind = BodyKind.Chunked;
+  } else if (length >= 0) {
+    const declared = lengthOf(head, length);
+    if (declared < 0) return refuseAt(head, -declared, length);
+    head.bodyKind = declared === 0 ? BodyKind.None : BodyKind.Length;
+    head.contentLength = declared;
+    head.lengthIndex = length;
+    head.lengthIsCanonical = isCanonicalLength(head, length);
+  }
+  return undefined;
+}
+
+/**
+ * HTTP/1.1 has exactly one valid Host (RFC 9112 section 3.2). HTTP/1.0 may have none, and then the
+ * printer's caller adds one. An absolute-form target must name the same authority.
+ */
+function settleHost(head: MessageHead, host: number): Refusal | undefined {
+  if (host < 0) {
+    const isNeeded = head.minorVersion === 1 || head.targetAuthority !== '';
+    return isNeeded ? refuse(Reason.HostMissing, 'request', head.text.length, '') : undefined;
+  }
+  const end = hostnameEndOf(head.text, head.valueStart[host]!, head.valueEnd[host]!);
+  if (end < 0) return refuseAt(head, Reason.HostInvalid, host);
+  head.hostIndex = host;
+  head.hostnameEnd = end;
+  if (head.targetAuthority === '') return undefined;
+  return normalAuthority(head.targetAuthority) === normalAuthority(head.value(host))
+    ? undefined
+    : refuseAt(head, Reason.TargetAuthority, host);
+}
+
+/** RFC 9112 section 9.3. */
+function settlePersistence(head: MessageHead, options: number): void {
+  const isOpen = head.minorVersion === 1 || (options & ConnectionOption.KeepAlive) !== 0;
+  head.persistent = isOpen && (options & ConnectionOption.Close) === 0;
+}
+
+const CONTINUE = '100-continue';
+
+/** An HTTP/1.0 expectation is ignored, and not passed on: its sender could not read a 100. */
+function settleExpect(head: MessageHead, index: number): Refusal | undefined {
+  if (head.minorVersion === 0) {
+    head.drop('expect');
+    return undefined;
+  }
+  const start = head.valueStart[index]!;
+  const isContinue =
+    head.valueEnd[index]! - start === CONTINUE.length && equalsLower(head.text, start, CONTINUE);
+  if (!isContinue) return refuseAt(head, Reason.Expectation, index);
+  head.expectsContinue = head.bodyKind !== BodyKind.None;
+  return undefined;
+}
+
+/** The upgrade itself is stripped; what could be mistaken for a tunnel's first bytes is refused. */
+function settleUpgrade(head: MessageHead, index: number): Refusal | undefined {
+  if (head.bodyKind !== BodyKind.None) return refuseAt(head, Reason.UpgradeBody, index);
+  const protocols = head.value(index).toLowerCase().split(',');
+  const isWebSocket = protocols.some((protocol) => protocol.trim() === 'websocket');
+  if (isWebSocket && head.indexOf(FieldId.SecWebSocketKey) < 0) {
+    return refuseAt(head, Reason.WebSocketKey, index);
+  }
+  head.hasUpgrade = true;
+  return undefined;
+}
+
+function settleRefusedMethod(head: MessageHead): Refusal {
+  const reason = head.bodyKind === BodyKind.None ? Reason.MethodRefused : Reason.MethodBody;
+  return refuse(reason, 'request', 0, '');
+}
+
+function refuseAt(head: MessageHead, reason: number, index: number): Refusal {
+  const role: Role = head.status === 0 ? 'request' : 'response';
+  return refuse(reason, role, head.nameStart[index]!, head.name(index));
+}

@@ -1,0 +1,212 @@
+/**
+ * The one header list of a message: its text, and where each part lies in it.
+ *
+ * Filled by HeadReader, judged by framing.ts, printed by print.ts; nobody re-derives anything from
+ * bytes. One object serves one direction of a connection for all its messages, so what it says is
+ * valid until the next read. Drawing of one field, offsets into `text`:
+ *
+ *    X-Name:   value  CRLF
+ *    ^nameStart ^valueStart
+ *          ^nameEnd  ^valueEnd
+ *                         ^lineEnd
+ */
+
+import { BodyKind } from './body-kind.ts';
+import { methodName } from './method.ts';
+
+/** Most heads have fewer fields; a connection that sees more grows its arrays once. */
+const FIRST_FIELDS = 32;
+
+export class MessageHead {
+  /** Latin-1 text from the start line's first byte to the empty line's end, all of it. */
+  text = '';
+  /** `Method` of a request, 0 in a response. */
+  method = 0;
+  minorVersion: 0 | 1 = 1;
+  /** 100 to 599 in a response, 0 in a request. */
+  status = 0;
+  /** The request-target as sent; in a response the reason phrase. */
+  targetStart = 0;
+  targetEnd = 0;
+  /** End of the start line: just past its CRLF. */
+  startLineEnd = 0;
+  count = 0;
+  /** One `FieldId` per field. */
+  ids: Uint8Array = new Uint8Array(FIRST_FIELDS);
+  nameStart: Int32Array = new Int32Array(FIRST_FIELDS);
+  nameEnd: Int32Array = new Int32Array(FIRST_FIELDS);
+  valueStart: Int32Array = new Int32Array(FIRST_FIELDS);
+  valueEnd: Int32Array = new Int32Array(FIRST_FIELDS);
+  lineEnd: Int32Array = new Int32Array(FIRST_FIELDS);
+  /** 1 = not printed: hop-by-hop and nominated fields, and what the proxy removes itself. */
+  dropped: Uint8Array = new Uint8Array(FIRST_FIELDS);
+  bodyKind: number = BodyKind.None;
+  /** Declared bytes; valid for BodyKind.Length, and in answers to HEAD and 304. */
+  contentLength = 0;
+  /** Index of the Content-Length field, or -1. */
+  lengthIndex = -1;
+  /** Content-Length is written as we would write it; false makes the printer rewrite it. */
+  lengthIsCanonical = true;
+  persistent = true;
+  expectsContinue = false;
+  hasUpgrade = false;
+  /** Index of Host, or -1 (HTTP/1.0 only); where its hostname ends in `text`. */
+  hostIndex = -1;
+  hostnameEnd = 0;
+  /** End of the path in `text` (`?` or targetEnd), for a target in origin-form. */
+  pathEnd = 0;
+  /** The path to use in place of the one in `text`, '' when that one is already normal. */
+  normalPath = '';
+  /** Authority of an absolute-form target, lower-case; '' for any other form. */
+  targetAuthority = '';
+  /** What routing asks: a `RequestView` of model/request-view.ts. */
+  readonly view: RequestHeadView;
+  /** The last hostname: kept connections name the same host again, which then costs no string. */
+  #hostnameSent = '';
+  #hostname = '';
+
+  constructor() {
+    this.view = new RequestHeadView(this);
+  }
+
+  /** Index of the first field with that id at or after `from` (dropped ones too), or -1. */
+  indexOf(id: number, from = 0): number {
+    const ids = this.ids;
+    for (let index = from; index < this.count; index++) if (ids[index] === id) return index;
+    return -1;
+  }
+
+  /** Value of a field, without surrounding white space. */
+  value(index: number): string {
+    return this.text.slice(this.valueStart[index], this.valueEnd[index]);
+  }
+
+  /** Name of a field as sent. */
+  name(index: number): string {
+    return this.text.slice(this.nameStart[index], this.nameEnd[index]);
+  }
+
+  /** Whether the field's name is `lowerName`, without case. */
+  isNamed(index: number, lowerName: string): boolean {
+    const start = this.nameStart[index]!;
+    if (this.nameEnd[index]! - start !== lowerName.length) return false;
+    return equalsLower(this.text, start, lowerName);
+  }
+
+  /** Takes every field of that lower-case name out of what is printed. */
+  drop(lowerName: string): void {
+    for (let index = 0; index < this.count; index++) {
+      if (this.isNamed(index, lowerName)) this.dropped[index] = 1;
+    }
+  }
+
+  /** What is forwarded as request-target: origin-form with a normal path, query untouched; or `*`. */
+  target(): string {
+    if (this.normalPath === '') return this.text.slice(this.targetStart, this.targetEnd);
+    return this.normalPath + this.text.slice(this.pathEnd, this.targetEnd);
+  }
+
+  /** Path without query, normalised. */
+  path(): string {
+    if (this.normalPath !== '') return this.normalPath;
+    return this.text.slice(this.targetStart, this.pathEnd);
+  }
+
+  /** Host as sent, '' when an HTTP/1.0 request has none. */
+  authority(): string {
+    return this.hostIndex < 0 ? '' : this.value(this.hostIndex);
+  }
+
+  /** Host for routing: lower-case, port and one trailing dot cut; '' when there is none. */
+  hostname(): string {
+    if (this.hostIndex < 0) return '';
+    const start = this.valueStart[this.hostIndex]!;
+    const last = this.#hostnameSent;
+    if (last.length !== this.hostnameEnd - start || !this.text.startsWith(last, start)) {
+      this.#hostnameSent = this.text.slice(start, this.hostnameEnd);
+      this.#hostname = this.#hostnameSent.toLowerCase();
+    }
+    return this.#hostname;
+  }
+
+  /** Forgets the last message, so that what the reader and framing.ts do not set is as at first. */
+  clear(): void {
+    this.count = 0;
+    this.method = 0;
+    this.status = 0;
+    this.bodyKind = BodyKind.None;
+    this.contentLength = 0;
+    this.lengthIndex = -1;
+    this.lengthIsCanonical = true;
+    this.persistent = true;
+    this.expectsContinue = false;
+    this.hasUpgrade = false;
+    this.hostIndex = -1;
+    this.normalPath = '';
+    this.targetAuthority = '';
+  }
+
+  /** Room for one more field: doubles the arrays. Called by the reader below its limit. */
+  grow(): void {
+    this.ids = doubled(this.ids, new Uint8Array(this.ids.length * 2));
+    this.dropped = doubled(this.dropped, new Uint8Array(this.dropped.length * 2));
+    this.nameStart = doubled(this.nameStart, new Int32Array(this.nameStart.length * 2));
+    this.nameEnd = doubled(this.nameEnd, new Int32Array(this.nameEnd.length * 2));
+    this.valueStart = doubled(this.valueStart, new Int32Array(this.valueStart.length * 2));
+    this.valueEnd = doubled(this.valueEnd, new Int32Array(this.valueEnd.length * 2));
+    this.lineEnd = doubled(this.lineEnd, new Int32Array(this.lineEnd.length * 2));
+  }
+}
+
+function doubled<T extends Uint8Array | Int32Array>(old: T, bigger: T): T {
+  bigger.set(old);
+  return bigger;
+}
+
+/** Whether `text` from `start` is `lower` without case; `lower` has no upper-case letters. */
+export function equalsLower(text: string, start: number, lower: string): boolean {
+  for (let at = 0; at < lower.length; at++) {
+    const code = text.charCodeAt(start + at);
+    const folded = code >= 0x41 && code <= 0x5a ? code | 0x20 : code;
+    if (folded !== lower.charCodeAt(at)) return false;
+  }
+  return true;
+}
+
+/** What routing asks, answered from the list. Dropped fields are not forwarded, so not matched. */
+export class RequestHeadView {
+  readonly #head: MessageHead;
+
+  constructor(head: MessageHead) {
+    this.#head = head;
+  }
+
+  get method(): string {
+    return methodName(this.#head.method);
+  }
+
+  get hostname(): string {
+    return this.#head.hostname();
+  }
+
+  get path(): string {
+    return this.#head.path();
+  }
+
+  get query(): string | undefined {
+    const head = this.#head;
+    return head.pathEnd < head.targetEnd
+      ? head.text.slice(head.pathEnd + 1, head.targetEnd)
+      : undefined;
+  }
+
+  field(name: string): string | undefined {
+    const head = this.#head;
+    let joined: string | undefined;
+    for (let index = 0; index < head.count; index++) {
+      if (head.dropped[index] === 1 || !head.isNamed(index, name)) continue;
+      joined = joined === undefined ? head.value(index) : `${joined},${head.value(index)}`;
+    }
+    return joined;
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * The request line: method, target, version (RFC 9112 section 3).
+ *
+ * Resumable at any byte. What is not HTTP/1.1 is refused at the first byte that says so: a TLS
+ * handshake, an HTTP/2 preface, a PROXY line, junk. Anything that needs thought about the target
+ * (escapes, dots, absolute-form) is left to target.ts, once the target is complete.
+ */
+
+import { CR, DOT, isQuery, isToken, LF, pathByte, SLASH, SP, TargetByte } from './byte-class.ts';
+import { type HeadCursor, Progress, Step } from './head-cursor.ts';
+import { latin1Text } from './latin1.ts';
+import { METHOD_BYTES_MAX, Method, methodIdOf } from './method.ts';
+import { Reason } from './refusal.ts';
+import { settleOtherTarget, settlePath } from './target.ts';
+
+/** Reads on in the request line; Next when it is complete. */
+export function readRequestLine(cursor: HeadCursor, end: number): number {
+  let progress: number = Progress.Next;
+  if (cursor.step <= Step.AfterLeadingLine) progress = readLeadingLine(cursor, end);
+  if (progress === Progress.Next && cursor.step === Step.Method) progress = readMethod(cursor);
+  if (progress === Progress.Next && cursor.step <= Step.OtherTarget) progress = readTarget(cursor);
+  if (progress === Progress.Next) progress = readVersion(cursor);
+  return progress;
+}
+
+/** One empty line before the request is let pass (RFC 9112 section 2.2), a second is refused. */
+function readLeadingLine(cursor: HeadCursor, end: number): number {
+  const { buffer, stop } = cursor;
+  let at = cursor.at;
+  if (cursor.step === Step.Start) {
+    if (at === stop) return cursor.pause(at, Step.Start);
+    if (buffer[at] === CR) {
+      cursor.step = Step.LeadingLf;
+      at++;
+    }
+  }
+  if (cursor.step === Step.LeadingLf) {
+    if (at === stop) return cursor.pause(at, Step.LeadingLf);
+    const isLine = buffer[at] === LF;
+    if (isLine) at++;
+    // Offsets count from the first byte behind the empty line.
+    cursor.begin(at, end);
+    if (!isLine) return cursor.refuse(Reason.BareCr, at, '');
+    cursor.step = Step.AfterLeadingLine;
+  }
+  if (cursor.step === Step.AfterLeadingLine) {
+    if (at === cursor.stop) return cursor.pause(at, Step.AfterLeadingLine);
+    if (buffer[at] === CR) return cursor.refuse(Reason.LeadingLines, at, '');
+  }
+  cursor.at = at;
+  cursor.step = Step.Method;
+  cursor.head.clear();
+  return Progress.Next;
+}
+
+function readMethod(cursor: HeadCursor): number {
+  const { buffer, start, stop } = cursor;
+  let at = cursor.at;
+  while (at < stop && isToken[buffer[at]!] === 1) at++;
+  if (at - start > METHOD_BYTES_MAX) {
+    return cursor.refuse(Reason.MethodUnknown, start + METHOD_BYTES_MAX, '');
+  }
+  if (at === stop) return cursor.pause(at, Step.Method);
+  if (buffer[at] !== SP || at === start) return refuseMethodByte(cursor, at);
+  const method = methodIdOf(buffer, start, at);
+  if (method === 0) return refuseMethod(cursor, at);
+  cursor.head.method = method;
+  cursor.head.targetStart = at + 1 - start;
+  cursor.at = at + 1;
+  cursor.step = Step.TargetStart;
+  return Progress.Next;
+}
+
+function refuseMethodByte(cursor: HeadCursor, at: number): number {
+  const byte = cursor.buffer[at]!;
+  if (at === cursor.start)
+    return cursor.refuse(byte === 0x16 ? Reason.TlsHello : Reason.Junk, at, '');
+  return cursor.refuse(byte === LF ? Reason.BareLf : Reason.MethodByte, at, '');
+}
+
+function refuseMethod(cursor: HeadCursor, at: number): number {
+  const name = latin1Text(cursor.buffer, cursor.start, at);
+  if (name === 'PRI') return cursor.refuse(Reason.Http2Preface, at, '');
+  return cursor.refuse(name === 'PROXY' ? Reason.ProxyLine : Reason.MethodUnknown, at, '');
+}
+
+function readTarget(cursor: HeadCursor): number {
+  if (cursor.step === Step.TargetStart) {
+    if (cursor.at === cursor.stop) return cursor.pause(cursor.at, Step.TargetStart);
+    const first = cursor.buffer[cursor.at]!;
+    if (first === SP) return cursor.refuse(Reason.TargetMissing, cursor.at, '');
+    cursor.pathIsOdd = false;
+    const isOrigin = first === SLASH && cursor.head.method !== Method.Connect;
+    cursor.step = isOrigin ? Step.Path : Step.OtherTarget;
+    if (isOrigin) cursor.at++;
+  }
+  const { buffer, stop, head } = cursor;
+  const from = cursor.start + head.targetStart;
+  let at = cursor.at;
+  if (cursor.step === Step.Path) {
+    at = skipPath(cursor, at);
+    if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
+    if (at === stop) return cursor.pause(at, Step.Path);
+    if (buffer[at] !== SP && buffer[at] !== 0x3f) return refuseTargetByte(cursor, at);
+    head.pathEnd = at - cursor.start;
+    if (cursor.pathIsOdd) {
+      const reason = settlePath(head, latin1Text(buffer, from, at));
+      if (reason !== Reason.None) return cursor.refuse(reason, at, '');
+    }
+    cursor.step = Step.Query;
+  }
+  while (at < stop && isQuery[buffer[at]!] === 1) at++;
+  if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
+  if (at === stop) return cursor.pause(at, cursor.step);
+  if (buffer[at] !== SP) return refuseTargetByte(cursor, at);
+  head.targetEnd = at - cursor.start;
+  if (cursor.step === Step.OtherTarget) {
+    const reason = settleOtherTarget(head, latin1Text(buffer, from, at));
+    if (reason !== Reason.None) return cursor.refuse(reason, at, '');
+  }
+  cursor.at = at + 1;
+  cursor.versionStart = at + 1 - cursor.start;
+  cursor.step = Step.Version;
+  return Progress.Next;
+}
+
+/** The end of the path from `at` on; marks a path that is not plainly in its normal form. */
+function skipPath(cursor: HeadCursor, from: number): number {
+  const { buffer, stop } = cursor;
+  let isOdd = cursor.pathIsOdd;
+  let at = from;
+  for (; at < stop; at++) {
+    const kind = pathByte[buffer[at]!]!;
+    if (kind === TargetByte.Plain) continue;
+    if (kind === TargetByte.SlashOrDot) {
+      if (buffer[at - 1] === SLASH) isOdd = true;
+    } else if (kind === TargetByte.Percent) {
+      isOdd = true;
+    } else {
+      break;
+    }
+  }
+  cursor.pathIsOdd = isOdd;
+  return at;
+}
+
+function refuseLong(cursor: HeadCursor, from: number): number {
+  return cursor.refuse(Reason.TargetLong, from + cursor.targetBytesMax, '');
+}
+
+function refuseTargetByte(cursor: HeadCursor, at: number): number {
+  const byte = cursor.buffer[at]!;
+  if (byte === 0x23) return cursor.refuse(Reason.TargetFragment, at, '');
+  if (byte === CR || byte === LF) return cursor.refuse(Reason.Version, at, '');
+  return cursor.refuse(Reason.TargetByte, at, '');
+}
+
+const version = Buffer.from('HTTP/', 'latin1');
+const VERSION_BYTES = 8;
+
+/** `HTTP/1.1` CR LF. Another digit is 505 once the text is seen to be a version at all. */
+function readVersion(cursor: HeadCursor): number {
+  const { buffer, stop, head } = cursor;
+  const from = cursor.start + cursor.versionStart;
+  let at = cursor.at;
+  if (cursor.step === Step.Version) {
+    for (; at < stop && at - from < VERSION_BYTES; at++) {
+      if (!isVersionByte(buffer[at]!, at - from)) return cursor.refuse(Reason.Version, at, '');
+    }
+    if (at === stop) return cursor.pause(at, Step.Version);
+    if (buffer[at] === LF) return cursor.refuse(Reason.BareLf, at, '');
+    if (buffer[at] !== CR) return cursor.refuse(Reason.Version, at, '');
+    const minor = buffer[at - 1]!;
+    if (buffer[at - 3] !== 0x31 || (minor !== 0x30 && minor !== 0x31)) {
+      return cursor.refuse(Reason.VersionUnknown, from, '');
+    }
+    head.minorVersion = minor === 0x31 ? 1 : 0;
+    at++;
+  }
+  if (at === stop) return cursor.pause(at, Step.StartLineLf);
+  if (buffer[at] !== LF) return cursor.refuse(Reason.BareCr, at - 1, '');
+  head.startLineEnd = at + 1 - cursor.start;
+  cursor.at = at + 1;
+  cursor.step = Step.LineStart;
+  return Progress.Next;
+}
+
+/** Whether `byte` may be at place `index` of `HTTP/d.d`. */
+export function isVersionByte(byte: number, index: number): boolean {
+  if (index < version.length) return byte === version[index];
+  if (index === 6) return byte === DOT;
+  return byte >= 0x30 && byte <= 0x39;
+}
