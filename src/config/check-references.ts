@@ -1,0 +1,109 @@
+/**
+ * Check references: complaints about how the resources of a folder fit together, whoever reads them.
+ *
+ * Hosts, subsets and ports that do not exist, labels that select nothing, resources that bind nothing.
+ * What depends on one workload's view is complained of where its table is compiled.
+ */
+
+import { selectEndpoints } from './compile-clusters.ts';
+import type { Complaints } from './complaints.ts';
+import { covers, fullName, isWildcard } from './host-names.ts';
+import { complainOf, isProblem, nearestHost, resolveDestination } from './resolve.ts';
+import type {
+  DestinationRuleResource,
+  SidecarResource,
+  VirtualServiceResource,
+} from './resource.ts';
+import { isBoundToMesh, type World } from './world.ts';
+
+const nobody = { namespace: undefined, port: undefined };
+
+export function checkReferences(world: World, complaints: Complaints): void {
+  for (const each of world.virtualServices) checkVirtualService(world, each, complaints);
+  for (const each of world.destinationRules) checkDestinationRule(world, each, complaints);
+  for (const each of world.sidecars) checkSidecar(world, each, complaints);
+}
+
+function checkVirtualService(
+  world: World,
+  resource: VirtualServiceResource,
+  complaints: Complaints,
+): void {
+  for (const { value, at } of resource.spec.gateways ?? []) {
+    if (value === 'mesh') continue;
+    const message = `The gateway \`${value}\` is left alone: gateways are not implemented yet`;
+    const fix = isBoundToMesh(resource)
+      ? 'Sidecars use this VirtualService, because `mesh` is in the list.'
+      : 'Add `mesh` to use this VirtualService in sidecars.';
+    complaints.add('gateway-ignored', at, message, fix);
+  }
+  for (const rule of resource.spec.http) {
+    for (const { destination } of rule.route) {
+      const found = resolveDestination(world, destination, resource.namespace, nobody);
+      if (isProblem(found)) complainOf(found, complaints);
+    }
+  }
+}
+
+function checkDestinationRule(
+  world: World,
+  resource: DestinationRuleResource,
+  complaints: Complaints,
+): void {
+  const { spec, namespace } = resource;
+  const host = fullName(spec.host, namespace);
+  const services = isWildcard(host)
+    ? [...world.services.values()].filter((each) => covers(host, each.host))
+    : [world.findService(spec.host, namespace)].filter((each) => each !== undefined);
+  if (services.length === 0) {
+    const place = { ...spec.at, path: 'spec.host', offset: spec.offsets.host! };
+    const message = `No ServiceEntry defines \`${host}\`: this rule has no effect`;
+    complaints.add(
+      'host-without-service',
+      place,
+      message,
+      nearestHost(world, spec.host, namespace),
+    );
+    return;
+  }
+  for (const subset of spec.subsets ?? []) {
+    const isFound = services.some((service) => {
+      const port = service.entry.spec.ports[0];
+      return port !== undefined && selectEndpoints(service, port, subset.labels).length > 0;
+    });
+    if (isFound) continue;
+    const wanted = Object.entries(subset.labels ?? {}).map(([key, value]) => `${key}: ${value}`);
+    const message = `No endpoint of \`${host}\` has the labels of subset \`${subset.name}\``;
+    const fix = `Give an endpoint the labels {${wanted.join(', ')}}, or mend them here.`;
+    const offset = subset.offsets.labels ?? subset.at.offset;
+    const path = 'labels' in subset.offsets ? `${subset.at.path}.labels` : subset.at.path;
+    complaints.add('selects-nothing', { ...subset.at, path, offset }, message, fix);
+  }
+}
+
+function checkSidecar(world: World, resource: SidecarResource, complaints: Complaints): void {
+  for (const listener of resource.spec.egress ?? []) {
+    for (const { value, at } of listener.hosts) {
+      if (isWildcard(value.host) || value.namespace === '~') continue;
+      const namespace = value.namespace === '.' ? resource.namespace : value.namespace;
+      const service = world.services.get(value.host);
+      const isService =
+        service !== undefined && (namespace === '*' || service.entry.namespace === namespace);
+      const isRouted = world.boundHosts.some(
+        (each) =>
+          covers(each.host, value.host) &&
+          (namespace === '*' || each.resource.namespace === namespace),
+      );
+      if (isService || isRouted) continue;
+      const message =
+        service === undefined
+          ? `Nothing defines the host \`${value.host}\``
+          : `\`${value.host}\` is not defined in namespace ${namespace}`;
+      const fix =
+        service === undefined
+          ? nearestHost(world, value.host, namespace)
+          : `Write \`${service.entry.namespace}/${value.host}\`.`;
+      complaints.add('egress-unknown-host', at, message, fix);
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Compile clusters: pools of endpoints, each made once however many rules lead to it.
+ *
+ * A cluster is a service's port, or one subset of it, with the policy of the DestinationRule that the
+ * workload sees; or the application behind an inbound listener.
+ */
+
+import { trafficLimits } from '../model/limits.ts';
+import type { Cluster, Endpoint } from '../model/routing-table.ts';
+import { kubernetesName } from './host-names.ts';
+import type { Resolved, ServicePort } from './resolve.ts';
+import type { LocalEndpoint } from './sidecar.ts';
+import type { Labels } from './values.ts';
+import type { Service } from './world.ts';
+
+const noLabels: Labels = Object.freeze(Object.create(null));
+
+export class ClusterList {
+  readonly clusters: Cluster[] = [];
+  readonly #indexes = new Map<string, number>();
+
+  /** Index of the cluster that a destination leads to. */
+  outbound(resolved: Resolved, port: ServicePort): number {
+    const { service, subset, rule } = resolved;
+    const policy = rule?.spec.trafficPolicy;
+    const balancing =
+      subset?.trafficPolicy?.loadBalancer?.simple ??
+      policy?.loadBalancer?.simple ??
+      'least-request';
+    return this.#add({
+      name: `outbound|${port.number}|${subset?.name ?? ''}|${service.host}`,
+      service: service.host,
+      namespace: kubernetesName(service.host)?.namespace ?? service.entry.namespace,
+      subset: subset?.name ?? '',
+      balancing,
+      connectTimeoutMs:
+        policy?.connectionPool?.tcp?.connectTimeout ?? trafficLimits.connectTimeoutMs,
+      endpoints: selectEndpoints(service, port, subset?.labels),
+    });
+  }
+
+  /** Index of the cluster of the own application behind an inbound listener. */
+  inbound(
+    listenerPort: number,
+    endpoint: LocalEndpoint,
+    own: { readonly service: string; readonly namespace: string; readonly version: string },
+  ): number {
+    return this.#add({
+      name: `inbound|${listenerPort}|${own.version}|${own.service}`,
+      service: own.service,
+      namespace: own.namespace,
+      subset: own.version,
+      balancing: 'least-request',
+      connectTimeoutMs: trafficLimits.connectLocalTimeoutMs,
+      endpoints: [{ address: endpoint.address, port: endpoint.port, labels: noLabels }],
+    });
+  }
+
+  #add(cluster: Cluster): number {
+    const known = this.#indexes.get(cluster.name);
+    if (known !== undefined) return known;
+    this.#indexes.set(cluster.name, this.clusters.length);
+    return this.clusters.push(cluster) - 1;
+  }
+}
+
+/** The endpoints of a service's port, or those of them that carry all of `labels`. */
+export function selectEndpoints(
+  service: Service,
+  port: ServicePort,
+  labels: Labels | undefined,
+): Endpoint[] {
+  const { spec } = service.entry;
+  const found: Endpoint[] = [];
+  for (const each of spec.endpoints ?? []) {
+    const own = each.labels ?? noLabels;
+    if (each.address === undefined || !carries(own, labels ?? noLabels)) continue;
+    const named = each.ports?.find((entry) => entry.key === port.name)?.value;
+    found.push({
+      address: each.address.value,
+      port: named ?? port.targetPort ?? port.number,
+      labels: own,
+    });
+  }
+  // A DNS service without endpoints is its own endpoint; it has no labels, so subsets are empty.
+  const isItself = spec.resolution === 'dns' && spec.endpoints === undefined;
+  if (isItself && Object.keys(labels ?? noLabels).length === 0) {
+    found.push({ address: service.host, port: port.targetPort ?? port.number, labels: noLabels });
+  }
+  return found;
+}
+
+/** Whether `own` has every one of the `wanted` labels. */
+export function carries(own: Labels, wanted: Labels): boolean {
+  return Object.keys(wanted).every((key) => own[key] === wanted[key]);
+}

@@ -1,0 +1,79 @@
+/**
+ * Compile inbound: an ingress listener of a Sidecar to a listener that leads to the own application.
+ *
+ * Every authority is accepted: who calls a workload by address or by another name still means it.
+ */
+
+import type { Listener } from '../model/routing-table.ts';
+import { type ClusterList, carries, selectEndpoints } from './compile-clusters.ts';
+import { makePlainRule } from './compile-rules.ts';
+import { kubernetesName } from './host-names.ts';
+import { resourceName, type SidecarResource } from './resource.ts';
+import type { SidecarSpec } from './sidecar.ts';
+import type { Labels } from './values.ts';
+import type { World } from './world.ts';
+
+export type IngressListener = NonNullable<SidecarSpec['ingress']>[number];
+const DEFAULT_BIND = '0.0.0.0';
+
+/** The workload whose table is compiled. */
+export interface Workload {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+export function compileInbound(
+  listener: IngressListener,
+  index: number,
+  sidecar: SidecarResource,
+  world: World,
+  clusters: ClusterList,
+  workload: Workload,
+): Listener {
+  const address = listener.bind ?? DEFAULT_BIND;
+  const port = listener.port.number;
+  const own = {
+    service: ownService(world, port, workload),
+    namespace: workload.namespace,
+    version: workload.labels.version ?? '',
+  };
+  const cluster = clusters.inbound(port, listener.defaultEndpoint, own);
+  const rule = makePlainRule({
+    identity: `${resourceName(sidecar)}/ingress[${index}]`,
+    resource: `Sidecar ${resourceName(sidecar)}`,
+    route: resourceName(sidecar),
+    index,
+    at: listener.at,
+    cluster,
+    broken: undefined,
+  });
+  return {
+    name: `inbound|${address}|${port}`,
+    direction: 'inbound',
+    address,
+    port,
+    virtualHosts: [{ name: 'inbound', domains: ['*'], rules: [rule] }],
+    defaultHost: 0,
+  };
+}
+
+/**
+ * The service that the workload behind this port belongs to: one of its endpoints has the port and
+ * labels that are all the workload's. Empty when there is none; only names in spans depend on it.
+ */
+function ownService(world: World, port: number, workload: Workload): string {
+  for (const service of world.services.values()) {
+    const namespace = kubernetesName(service.host)?.namespace ?? service.entry.namespace;
+    if (namespace !== workload.namespace) continue;
+    for (const servicePort of service.entry.spec.ports) {
+      const isOwn = selectEndpoints(service, servicePort, undefined).some(
+        (each) =>
+          each.port === port &&
+          Object.keys(each.labels).length > 0 &&
+          carries(workload.labels, each.labels),
+      );
+      if (isOwn) return service.host;
+    }
+  }
+  return '';
+}

@@ -1,0 +1,136 @@
+/**
+ * DestinationRule: the fields of networking.istio.io that name a host's subsets and its policy.
+ *
+ * Implemented: subsets by labels, least-request and round-robin balancing, the connect timeout, TLS
+ * switched off. Everything else of Istio's type is refused by name.
+ */
+
+import type { BalancingPolicy } from '../model/routing-table.ts';
+import { placeText } from './complaints.ts';
+import { checked, choice, list, needed, optional, record } from './schema.ts';
+import { duration, hostPattern, labels } from './values.ts';
+import { exportTo, subsetName } from './virtual-service.ts';
+
+const loadBalancer = record(
+  {
+    simple: optional(
+      choice<BalancingPolicy>(
+        {
+          LEAST_REQUEST: 'least-request',
+          ROUND_ROBIN: 'round-robin',
+          LEAST_CONN: 'least-request',
+          UNSPECIFIED: 'least-request',
+        },
+        { RANDOM: 'random balancing', PASSTHROUGH: 'it needs capture' },
+      ),
+    ),
+  },
+  {
+    consistentHash: 'sticky balancing',
+    localityLbSetting: 'balancing by locality',
+    warmupDurationSecs: 'slow start',
+    warmup: 'slow start',
+  },
+);
+
+const connectionPool = record(
+  {
+    tcp: optional(
+      record(
+        { connectTimeout: optional(duration) },
+        {
+          maxConnections: 'limits on connections',
+          tcpKeepalive: 'TCP keep-alive settings',
+          maxConnectionDuration: 'limits on the life of a connection',
+          idleTimeout: 'idle timeouts of TCP connections',
+        },
+      ),
+    ),
+  },
+  { http: 'limits on requests and connections' },
+);
+
+const tls = record(
+  {
+    mode: needed(
+      choice(
+        { DISABLE: 'disable' },
+        {
+          SIMPLE: 'TLS to upstreams',
+          MUTUAL: 'TLS to upstreams',
+          ISTIO_MUTUAL: 'TLS to upstreams',
+        },
+      ),
+    ),
+  },
+  {
+    clientCertificate: 'TLS to upstreams',
+    privateKey: 'TLS to upstreams',
+    caCertificates: 'TLS to upstreams',
+    credentialName: 'TLS to upstreams',
+    subjectAltNames: 'TLS to upstreams',
+    sni: 'TLS to upstreams',
+    insecureSkipVerify: 'TLS to upstreams',
+    caCrl: 'TLS to upstreams',
+  },
+);
+
+const notInPolicies = {
+  outlierDetection: 'ejection of failing endpoints',
+  portLevelSettings: 'policies of single ports',
+  tunnel: 'tunnels',
+  proxyProtocol: 'the PROXY protocol',
+  retryBudget: 'retries',
+};
+
+const trafficPolicy = record(
+  {
+    loadBalancer: optional(loadBalancer),
+    connectionPool: optional(connectionPool),
+    tls: optional(tls),
+  },
+  notInPolicies,
+);
+
+/** Of a subset only the balancing may differ from the host's. */
+const subsetPolicy = record(
+  { loadBalancer: optional(loadBalancer) },
+  {
+    ...notInPolicies,
+    connectionPool: 'limits of single subsets',
+    tls: 'TLS of single subsets',
+  },
+);
+
+const subset = record({
+  name: needed(subsetName),
+  labels: optional(labels),
+  trafficPolicy: optional(subsetPolicy),
+});
+
+const subsets = checked(list(subset), (all, cursor) => {
+  const first = new Map<string, (typeof all)[number]>();
+  for (const each of all) {
+    const other = first.get(each.name);
+    if (other === undefined) {
+      first.set(each.name, each);
+      continue;
+    }
+    const place = { ...each.at, path: `${each.at.path}.name`, offset: each.offsets.name! };
+    const message = `The subset \`${each.name}\` is already defined at ${placeText(other.at)}`;
+    const fix = 'Give one of the two another name, or remove it.';
+    cursor.reading.complaints.add('duplicate-subset', place, message, fix);
+  }
+});
+
+export const destinationRuleSpec = record(
+  {
+    host: needed(hostPattern),
+    trafficPolicy: optional(trafficPolicy),
+    subsets: optional(subsets),
+    exportTo: optional(exportTo),
+  },
+  { workloadSelector: 'rules for some workloads only' },
+);
+
+export type DestinationRuleSpec = NonNullable<ReturnType<typeof destinationRuleSpec>>;

@@ -1,0 +1,148 @@
+/**
+ * Load: texts to resources, resources to the routing table of one workload. Both are pure.
+ *
+ *   ConfigSource[] ── readResources ──► Resource[] ── compileTable(workload) ──► RoutingTable
+ *                          └── diagnostics                    └── diagnostics
+ *
+ * Reading complains of each file by itself and of double resources; compiling complains of how the
+ * resources fit together. Neither ever throws for anything that somebody wrote.
+ */
+
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Listener, RoutingTable } from '../model/routing-table.ts';
+import { checkReferences } from './check-references.ts';
+import { ClusterList } from './compile-clusters.ts';
+import { compileInbound } from './compile-inbound.ts';
+import { compileOutbound } from './compile-outbound.ts';
+import { RuleCompiler } from './compile-rules.ts';
+import { Complaints, filePlace, type Place, placeText } from './complaints.ts';
+import { deepFreeze } from './deep-freeze.ts';
+import { readResource } from './read-resource.ts';
+import { type Resource, resourceName, type SidecarResource } from './resource.ts';
+import { labelText, selectSidecar } from './select-sidecar.ts';
+import { overlaps } from './sidecar.ts';
+import { World } from './world.ts';
+import { parseYaml } from './yaml-file.ts';
+
+/** One file's text, as it was read. */
+export interface ConfigSource {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Whose table is compiled. */
+export interface CompileContext {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly generation: number;
+}
+
+export interface ReadResult {
+  /** Also those with mistakes, as far as they could be read (`isSound` is false then). */
+  readonly resources: readonly Resource[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export interface CompileResult {
+  readonly table: RoutingTable;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** The resources of all files, in the order given, with every complaint about them. */
+export function readResources(sources: readonly ConfigSource[]): ReadResult {
+  const complaints = new Complaints();
+  const resources: Resource[] = [];
+  for (const { file, text } of sources) {
+    for (const document of parseYaml(file, text, complaints)) {
+      const resource = readResource(document, complaints);
+      if (resource !== undefined) resources.push(resource);
+    }
+  }
+  const kept = dropDuplicates(resources, complaints);
+  return { resources: kept, diagnostics: complaints.list() };
+}
+
+/** The first of several resources with the same kind, namespace and name. */
+export function dropDuplicates(
+  resources: readonly Resource[],
+  complaints: Complaints,
+): readonly Resource[] {
+  const first = new Map<string, Resource>();
+  return resources.filter((resource) => {
+    const key = `${resource.kind} ${resourceName(resource)}`;
+    const other = first.get(key);
+    if (other === undefined) {
+      first.set(key, resource);
+      return true;
+    }
+    const message = `${key} is already defined at ${placeText(other.at)}, which counts`;
+    const place = { ...resource.at, path: 'metadata.name' };
+    complaints.add('duplicate-resource', place, message, 'Remove one, or give it another name.');
+    return false;
+  });
+}
+
+/**
+ * The table of one workload: a pure function of the resources and the context, deeply frozen. A rule
+ * that refers to something missing answers with a named failure and is complained of; the others work.
+ */
+export function compileTable(
+  resources: readonly Resource[],
+  context: CompileContext,
+): CompileResult {
+  const complaints = new Complaints();
+  const world = new World(resources, complaints);
+  checkReferences(world, complaints);
+  const clusters = new ClusterList();
+  const sidecar = selectSidecar(world.sidecars, context, complaints);
+  const listeners =
+    sidecar === undefined ? [] : compileListeners(sidecar, world, clusters, complaints, context);
+  if (sidecar === undefined) {
+    const message =
+      `No Sidecar of namespace ${context.namespace} selects the workload ` +
+      `(${labelText(context.labels)}): nothing is listened on`;
+    const fix = 'Add a Sidecar, or give its selector labels of this workload.';
+    complaints.add('no-sidecar', filePlace(''), message, fix);
+  }
+  const table: RoutingTable = deepFreeze({
+    kind: 'routing-table',
+    generation: context.generation,
+    listeners,
+    clusters: clusters.clusters,
+  });
+  return { table, diagnostics: complaints.list() };
+}
+
+function compileListeners(
+  sidecar: SidecarResource,
+  world: World,
+  clusters: ClusterList,
+  complaints: Complaints,
+  context: CompileContext,
+): readonly Listener[] {
+  const { namespace } = context;
+  const rules = new RuleCompiler(world, clusters, complaints, namespace);
+  const listeners: Listener[] = [];
+  const keep = (listener: Listener, at: Place): void => {
+    const other = listeners.find(
+      (each) => each.port === listener.port && overlaps(each.address, listener.address),
+    );
+    if (other === undefined) {
+      listeners.push(listener);
+      return;
+    }
+    const message =
+      `The ${other.direction} listener on ${other.address}:${other.port} ` +
+      `takes ${listener.address}:${listener.port} already`;
+    complaints.add('listener-conflict', at, message, 'Give this listener a port of its own.');
+  };
+  (sidecar.spec.ingress ?? []).forEach((each, index) => {
+    const listener = compileInbound(each, index, sidecar, world, clusters, context);
+    keep(listener, each.port.at);
+  });
+  for (const each of sidecar.spec.egress ?? []) {
+    const listener = compileOutbound(each, sidecar, world, rules, namespace);
+    if (listener !== undefined) keep(listener, each.port?.at ?? each.at);
+  }
+  return listeners;
+}

@@ -1,0 +1,88 @@
+/**
+ * Print diagnostics: as text for people, with the line of YAML and a caret, or as JSON for tools.
+ *
+ *   routes.yaml:12:21: error TC1503: `reviews...` has no subset `v3` (spec.http[0]... of VirtualService default/reviews)
+ *      12 |             subset: v3
+ *         |                     ^
+ *         = Did you mean `v2`?
+ */
+
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { ConfigSource } from './load.ts';
+
+/** Widest piece of a YAML line that is shown. */
+const SHOWN_COLUMNS = 96;
+
+/** One line without source text: for logs. */
+export function diagnosticLine(diagnostic: Diagnostic): string {
+  const { severity, code, path, message, resource } = diagnostic;
+  const name =
+    resource.kind === '' ? '' : ` of ${resource.kind} ${resource.namespace}/${resource.name}`;
+  const where = path === '' && name === '' ? '' : ` (${path === '' ? 'document' : path}${name})`;
+  return `${placePrefix(diagnostic)}${severity} ${code}: ${message}${where}`;
+}
+
+/** Every diagnostic with its line, a caret and its mend; the lines come from `sources`. */
+export function printDiagnosticsText(
+  diagnostics: readonly Diagnostic[],
+  sources: readonly ConfigSource[],
+): string {
+  const linesOf = new Map<string, readonly string[]>();
+  for (const { file, text } of sources) linesOf.set(file, text.split(/\r\n|\n|\r/));
+  return diagnostics
+    .map((diagnostic) => {
+      const line = linesOf.get(diagnostic.file)?.[diagnostic.line - 1];
+      const shown = line === undefined ? '' : excerpt(diagnostic, line);
+      return `${diagnosticLine(diagnostic)}\n${shown}${gutter('')} = ${diagnostic.fix}\n`;
+    })
+    .join('');
+}
+
+/** `2 errors, 1 warning in 3 files`. */
+export function summaryLine(diagnostics: readonly Diagnostic[], fileCount: number): string {
+  const { errors, warnings } = countDiagnostics(diagnostics);
+  return `${plural(errors, 'error')}, ${plural(warnings, 'warning')} in ${plural(fileCount, 'file')}`;
+}
+
+/** One JSON object: `{errors, warnings, files, diagnostics}`. */
+export function printDiagnosticsJson(
+  diagnostics: readonly Diagnostic[],
+  fileCount: number,
+): string {
+  const counts = countDiagnostics(diagnostics);
+  return `${JSON.stringify({ ...counts, files: fileCount, diagnostics }, undefined, 2)}\n`;
+}
+
+export function countDiagnostics(diagnostics: readonly Diagnostic[]): {
+  readonly errors: number;
+  readonly warnings: number;
+} {
+  const errors = diagnostics.filter((each) => each.severity === 'error').length;
+  return { errors, warnings: diagnostics.length - errors };
+}
+
+function placePrefix({ file, line, column }: Diagnostic): string {
+  if (file === '') return '';
+  return line === 0 ? `${file}: ` : `${file}:${line}:${column}: `;
+}
+
+function excerpt({ line, column }: Diagnostic, text: string): string {
+  // A long line is shown from a little before the column on.
+  const start = column > SHOWN_COLUMNS ? column - SHOWN_COLUMNS / 2 : 0;
+  const shown = printable(text.slice(start, start + SHOWN_COLUMNS));
+  const caret = `${' '.repeat(Math.max(0, column - 1 - start))}^`;
+  return `${gutter(String(line))} | ${shown}\n${gutter('')} | ${caret}\n`;
+}
+
+/** Control characters of a file must not reach a terminal. */
+function printable(text: string): string {
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ');
+}
+
+function gutter(text: string): string {
+  return text.padStart(6);
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,204 @@
+/**
+ * Read resource: one YAML document to one resource, or complaints.
+ *
+ * The head (apiVersion, kind, metadata) decides which schema reads `spec`. Mesh resources of kinds that
+ * are not read yet are errors, because leaving out, say, an AuthorizationPolicy would open what it
+ * closes; resources of Kubernetes that are nothing of the mesh are left alone with a warning.
+ */
+
+import type { ResourceName } from '../model/diagnostic.ts';
+import { type Complaints, noResource, type Place } from './complaints.ts';
+import { Cursor, type CursorEntry, DocumentReading } from './cursor.ts';
+import { destinationRuleSpec } from './destination-rule.ts';
+import { didYouMean, listOfNames } from './nearest-name.ts';
+import type { Resource } from './resource.ts';
+import { complainOfType, text } from './schema.ts';
+import { serviceEntrySpec } from './service-entry.ts';
+import { sidecarSpec } from './sidecar.ts';
+import { isDnsLabel, isDnsName } from './values.ts';
+import { virtualServiceSpec } from './virtual-service.ts';
+import type { YamlDocument } from './yaml-file.ts';
+
+const GROUP = 'networking.istio.io';
+const versions = ['v1', 'v1beta1', 'v1alpha3'];
+const readKinds = ['Sidecar', 'ServiceEntry', 'VirtualService', 'DestinationRule'] as const;
+const kindsOfLater = [
+  'Gateway',
+  'WorkloadEntry',
+  'WorkloadGroup',
+  'EnvoyFilter',
+  'ProxyConfig',
+] as const;
+const DEFAULT_NAMESPACE = 'default';
+
+/** The resource of a document; undefined when it is none that can be used. */
+export function readResource(document: YamlDocument, complaints: Complaints): Resource | undefined {
+  const errorsBefore = complaints.errorCount;
+  const reading = new DocumentReading(document, noResource, complaints);
+  const root = new Cursor(reading, document.root, '', 0);
+  const entries = root.entries();
+  if (entries === undefined) {
+    const message = `Expected a resource, found ${root.describe()}`;
+    const fix = 'A resource has apiVersion, kind, metadata and spec.';
+    return root.complain('not-a-resource', message, fix);
+  }
+  const fields = new Map(entries.map((entry) => [entry.key, entry]));
+  reading.resource = peekName(fields);
+  const kind = readKind(root, fields);
+  if (kind === undefined) return undefined;
+  const head = readMetadata(root, fields);
+  reading.resource = { kind, ...head };
+  checkTopFields(reading, entries);
+  const spec = fields.get('spec')?.value;
+  if (spec === undefined || spec.isNull) return complainOfMissing(root, 'spec');
+  return readSpec(kind, head, spec, root.at, () => complaints.errorCount === errorsBefore);
+}
+
+/** Kind and name as far as they are text, so that complaints about the head can name them. */
+function peekName(fields: Fields): ResourceName {
+  const metadata = new Map(
+    fields
+      .get('metadata')
+      ?.value.entries()
+      ?.map((entry) => [entry.key, entry]),
+  );
+  return {
+    kind: peekText(fields.get('kind')),
+    namespace: peekText(metadata.get('namespace')) || DEFAULT_NAMESPACE,
+    name: peekText(metadata.get('name')),
+  };
+}
+
+function peekText(entry: CursorEntry | undefined): string {
+  const value = entry?.value.scalar();
+  return typeof value === 'string' ? value : '';
+}
+
+function readSpec(
+  kind: (typeof readKinds)[number],
+  head: { readonly namespace: string; readonly name: string },
+  cursor: Cursor,
+  at: Place,
+  isSound: () => boolean,
+): Resource | undefined {
+  switch (kind) {
+    case 'Sidecar': {
+      const spec = sidecarSpec(cursor);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+    case 'ServiceEntry': {
+      const spec = serviceEntrySpec(cursor);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+    case 'VirtualService': {
+      const spec = virtualServiceSpec(cursor);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+    case 'DestinationRule': {
+      const spec = destinationRuleSpec(cursor);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+  }
+}
+
+type Fields = ReadonlyMap<string, CursorEntry>;
+
+function readKind(root: Cursor, fields: Fields): (typeof readKinds)[number] | undefined {
+  const version = readText(root, fields, 'apiVersion');
+  const kind = readText(root, fields, 'kind');
+  if (version === undefined || kind === undefined) return undefined;
+  const kindCursor = fields.get('kind')!.value;
+  const versionCursor = fields.get('apiVersion')!.value;
+  const [group = '', number] = version.split('/', 2);
+  const known = readKinds.find((each) => each === kind);
+  if (group !== GROUP || number === undefined) {
+    if (known !== undefined && !version.includes('.k8s.')) {
+      const message = `\`${version}\` has no ${kind}`;
+      return versionCursor.complain('version-unknown', message, `Write \`${GROUP}/v1\`.`);
+    }
+    return complainOfOtherGroup(kindCursor, group, kind);
+  }
+  if (!versions.includes(number)) {
+    const message = `There is no version \`${number}\` of ${GROUP}`;
+    const fix = `Write ${listOfNames(versions.map((each) => `${GROUP}/${each}`))}.`;
+    return versionCursor.complain('version-unknown', message, fix);
+  }
+  if (known !== undefined) return known;
+  const kindsRead = `The kinds that are read now are ${readKinds.join(', ')}.`;
+  if (kindsOfLater.some((each) => each === kind)) {
+    const message = `${kind} is not implemented yet`;
+    return kindCursor.complain('kind-not-implemented', message, kindsRead);
+  }
+  const fix = didYouMean(kind, [...readKinds, ...kindsOfLater], kindsRead);
+  return kindCursor.complain('kind-unknown', `There is no kind \`${kind}\` in ${GROUP}`, fix);
+}
+
+function complainOfOtherGroup(cursor: Cursor, group: string, kind: string): undefined {
+  const kindsRead = `The kinds that are read now are ${readKinds.join(', ')}.`;
+  const isMeshGroup = group.endsWith('.istio.io') || group === 'gateway.networking.k8s.io';
+  if (isMeshGroup) {
+    const message = `${kind} of ${group} is not implemented yet`;
+    return cursor.complain('kind-not-implemented', message, kindsRead);
+  }
+  if (kind === 'List') {
+    const fix = 'Write its items as documents of their own, separated by `---`.';
+    return cursor.complain('kind-not-implemented', 'A List is not read yet', fix);
+  }
+  const message = `${kind} (${group}) is nothing of the mesh and is left alone`;
+  return cursor.complain('kind-ignored', message, kindsRead);
+}
+
+/** Namespace and name; bad ones are complained of and read as far as they go. */
+function readMetadata(
+  root: Cursor,
+  fields: Fields,
+): { readonly namespace: string; readonly name: string } {
+  const metadata = fields.get('metadata')?.value;
+  if (metadata === undefined || metadata.isNull) {
+    complainOfMissing(root, 'metadata');
+    return { namespace: DEFAULT_NAMESPACE, name: '' };
+  }
+  const entries = metadata.entries();
+  if (entries === undefined) {
+    complainOfType(metadata, 'a mapping of fields');
+    return { namespace: DEFAULT_NAMESPACE, name: '' };
+  }
+  const inside = new Map(entries.map((entry) => [entry.key, entry]));
+  const name = readText(metadata, inside, 'name');
+  const namespaceCursor = inside.get('namespace')?.value;
+  const isNamed = namespaceCursor !== undefined && !namespaceCursor.isNull;
+  const namespace = isNamed ? text(namespaceCursor) : DEFAULT_NAMESPACE;
+  if (name !== undefined && !isDnsName(name)) {
+    const fix = 'Write lower-case letters, digits, `-` and `.`.';
+    inside.get('name')!.value.complain('bad-name', `\`${name}\` is not a resource's name`, fix);
+  }
+  if (namespace !== undefined && !isDnsLabel(namespace)) {
+    const fix = 'Write lower-case letters, digits and `-`.';
+    namespaceCursor?.complain('bad-name', `\`${namespace}\` is not a namespace`, fix);
+  }
+  return { namespace: namespace ?? DEFAULT_NAMESPACE, name: name ?? '' };
+}
+
+function readText(parent: Cursor, fields: Fields, name: string): string | undefined {
+  const cursor = fields.get(name)?.value;
+  if (cursor === undefined || cursor.isNull) return complainOfMissing(parent, name);
+  return text(cursor);
+}
+
+function complainOfMissing(parent: Cursor, name: string): undefined {
+  const place = { ...parent.at, path: parent.path === '' ? name : `${parent.path}.${name}` };
+  const fix = `Add \`${name}:\` here.`;
+  parent.reading.complaints.add('field-missing', place, `\`${name}\` is missing`, fix);
+  return undefined;
+}
+
+/** `status` is Kubernetes' own and so is all of `metadata` but the name. */
+function checkTopFields(reading: DocumentReading, entries: readonly CursorEntry[]): void {
+  const known = ['apiVersion', 'kind', 'metadata', 'spec', 'status'];
+  for (const { key, keyAt } of entries) {
+    if (known.includes(key)) continue;
+    const fix = didYouMean(key, known, `The fields here are ${listOfNames(known)}.`);
+    const place = { ...keyAt, resource: reading.resource };
+    reading.complaints.add('field-unknown', place, `There is no field \`${key}\` here`, fix);
+  }
+}

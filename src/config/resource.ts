@@ -1,0 +1,39 @@
+/**
+ * Resources: the YAML documents that mean something to the mesh, as typed plain data.
+ *
+ * `read-resource.ts` makes them. A resource with mistakes is still here, as far as it could be read,
+ * so that references to it do not raise further complaints; `isSound` says that it had none.
+ */
+
+import type { Place } from './complaints.ts';
+import type { DestinationRuleSpec } from './destination-rule.ts';
+import type { ServiceEntrySpec } from './service-entry.ts';
+import type { SidecarSpec } from './sidecar.ts';
+import type { VirtualServiceSpec } from './virtual-service.ts';
+
+interface ResourceOf<Kind extends string, Spec> {
+  readonly kind: Kind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly spec: Spec;
+  /** The document's place. */
+  readonly at: Place;
+  /** No mistake of severity error inside. Rules of others answer with a named failure. */
+  readonly isSound: boolean;
+}
+
+export type SidecarResource = ResourceOf<'Sidecar', SidecarSpec>;
+export type ServiceEntryResource = ResourceOf<'ServiceEntry', ServiceEntrySpec>;
+export type VirtualServiceResource = ResourceOf<'VirtualService', VirtualServiceSpec>;
+export type DestinationRuleResource = ResourceOf<'DestinationRule', DestinationRuleSpec>;
+
+export type Resource =
+  | SidecarResource
+  | ServiceEntryResource
+  | VirtualServiceResource
+  | DestinationRuleResource;
+
+/** `default/reviews`. */
+export function resourceName(resource: Resource): string {
+  return `${resource.namespace}/${resource.name}`;
+}

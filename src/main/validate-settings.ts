@@ -1,0 +1,60 @@
+/**
+ * What `tracecar validate` is told by its flags. Plain data in, plain data out.
+ *
+ * Without --labels every Sidecar's view of the configuration is checked; with them the one of that
+ * workload, as its proxy would see it.
+ */
+
+import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
+import { readLabels } from './proxy-settings.ts';
+
+export const validateFlags: readonly Flag[] = [
+  {
+    name: 'namespace',
+    value: 'NAME',
+    otherwise: 'default',
+    help: 'with --labels: namespace of the workload',
+    typedOnly: true,
+  },
+  {
+    name: 'labels',
+    value: 'K=V,K=V',
+    otherwise: '',
+    help: 'check as the workload with these labels sees it; without, as every Sidecar does',
+    typedOnly: true,
+  },
+  {
+    name: 'output',
+    value: 'text|json',
+    choices: ['text', 'json'],
+    otherwise: 'text',
+    help: 'for people, or one JSON document for tools',
+    typedOnly: true,
+  },
+];
+
+export interface ValidateSettings {
+  readonly paths: readonly string[];
+  readonly namespace: string;
+  /** Undefined: every Sidecar's view. */
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly output: 'text' | 'json';
+}
+
+/** Reads the flags. Throws UsageError with one line about the first mistake. */
+export function readValidateSettings(
+  args: readonly string[],
+  environment: Environment,
+): ValidateSettings {
+  const { values, operands } = readFlags(validateFlags, args, environment, Infinity);
+  if (operands.length === 0) {
+    throw new UsageError('needs a PATH, a YAML file or folder; try examples/ab-rollout');
+  }
+  const labels = values.get('labels')?.[0];
+  return {
+    paths: operands,
+    namespace: values.get('namespace')?.[0] ?? 'default',
+    labels: labels === undefined ? undefined : readLabels(labels),
+    output: values.get('output')?.[0] === 'json' ? 'json' : 'text',
+  };
+}

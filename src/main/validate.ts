@@ -1,0 +1,76 @@
+/**
+ * `tracecar validate`: reads configuration as a sidecar would and names every mistake at once.
+ *
+ * It listens on nothing and changes nothing. Status 0 when there are at most warnings, 1 when there is
+ * an error; a path that cannot be read is such an error.
+ */
+
+import { systemWakeUps } from '../base/deadlines.ts';
+import { Complaints, filePlace } from '../config/complaints.ts';
+import { ConfigFolder } from '../config/config-folder.ts';
+import { compileTable, readResources } from '../config/load.ts';
+import {
+  countDiagnostics,
+  printDiagnosticsJson,
+  printDiagnosticsText,
+  summaryLine,
+} from '../config/print-diagnostics.ts';
+import type { Resource } from '../config/resource.ts';
+import { selectorOf } from '../config/select-sidecar.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import { configLimits } from '../model/limits.ts';
+import { readValidateSettings, type ValidateSettings } from './validate-settings.ts';
+
+/**
+ * Gives the exit status. Throws UsageError for a mistake in the flags.
+ *
+ * @param write takes the whole report; standard output by default
+ */
+export async function runValidate(
+  args: readonly string[],
+  write: (text: string) => void = (text) => void process.stdout.write(text),
+): Promise<number> {
+  const settings = readValidateSettings(args, process.env);
+  const folder = new ConfigFolder({
+    paths: settings.paths,
+    limits: configLimits,
+    wakeUps: systemWakeUps,
+    onChange: () => {},
+  });
+  const { sources, diagnostics } = folder.read();
+  const complaints = new Complaints();
+  complaints.addAll(diagnostics);
+  if (sources.length === 0 && diagnostics.length === 0) {
+    const place = filePlace(settings.paths.join(', '));
+    complaints.add('no-files', place, 'There is no *.yaml or *.yml here', 'Check the path.');
+  }
+  // Once more, without the rule that a file with a mistake counts as absent: what refers to its
+  // resources is not to blame.
+  const { resources } = readResources(sources);
+  for (const found of viewsOf(resources, settings)) complaints.addAll(found);
+  const all = complaints.list();
+  if (settings.output === 'json') write(printDiagnosticsJson(all, sources.length));
+  else write(`${printDiagnosticsText(all, sources)}${summaryLine(all, sources.length)}\n`);
+  return countDiagnostics(all).errors > 0 ? 1 : 0;
+}
+
+/** The complaints of each workload's view. */
+function viewsOf(
+  resources: readonly Resource[],
+  settings: ValidateSettings,
+): readonly (readonly Diagnostic[])[] {
+  const { namespace, labels } = settings;
+  if (labels !== undefined) {
+    return [compileTable(resources, { namespace, labels, generation: 1 }).diagnostics];
+  }
+  const sidecars = resources.filter((each) => each.kind === 'Sidecar');
+  if (sidecars.length === 0) {
+    // Nobody's view, but references can be checked; that no Sidecar is found is not a mistake here.
+    const { diagnostics } = compileTable(resources, { namespace, labels: {}, generation: 1 });
+    return [diagnostics.filter(({ file }) => file !== '')];
+  }
+  return sidecars.map((sidecar) => {
+    const context = { namespace: sidecar.namespace, labels: selectorOf(sidecar), generation: 1 };
+    return compileTable(resources, context).diagnostics;
+  });
+}
