@@ -1,0 +1,302 @@
+/**
+ * One accepted connection: reads request heads one after another and gives each to its exchange.
+ *
+ *   Idle ──head──► Busy ──answered──► Idle      Idle, Busy ──► Closing ──FIN or lingered──► Closed
+ *
+ * One exchange at a time; what a peer sends beyond it is held, at most `heldBytesMax`, then reading
+ * stops. One deadline serves whatever is awaited. A closing connection has said all it has to say:
+ * it sends FIN and throws away what still comes, so that the peer can read the answer (RFC 9112
+ * 9.6).
+ */
+
+import type { Socket } from 'node:net';
+import { assert } from '../base/assert.ts';
+import type { Milliseconds } from '../base/clock.ts';
+import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
+import { failure } from '../model/failure.ts';
+import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { HeadReader, HeadState } from '../wire/http1/head-reader.ts';
+import { MessageHead } from '../wire/http1/message-head.ts';
+import { ByteHold } from './byte-hold.ts';
+import { Exchange, ExchangeState } from './exchange.ts';
+import { printRefusal } from './local-reply.ts';
+import type { ListenerPlan } from './plan.ts';
+import type { Endable, ProxyScope } from './proxy-scope.ts';
+import { adoptSocket, type ByteTaker } from './socket-reads.ts';
+
+const DownstreamState = { Idle: 0, Busy: 1, Closing: 2, Closed: 3 } as const;
+
+/** What a connection asks of the listener that accepted it. */
+export interface ConnectionOwner {
+  /** The plan for the next request. */
+  readonly plan: ListenerPlan;
+  /** No longer accepting: the connection closes after the answer it owes. */
+  readonly isRetired: boolean;
+  onConnectionClosed(connection: DownstreamConnection): void;
+}
+
+export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
+  readonly id: number;
+  readonly socket: Socket;
+  readonly head = new MessageHead();
+  readonly exchange: Exchange;
+  readonly deadline: Deadline;
+  readonly peerAddress: string;
+  readonly peerPort: number;
+  state: number = DownstreamState.Idle;
+  /** Requests begun, the present one included. */
+  requests = 0;
+  /** Reading has stopped until somebody has taken what is held. */
+  isPaused = false;
+  readonly #scope: ProxyScope;
+  readonly #owner: ConnectionOwner;
+  readonly #counts: ConnectionCounts;
+  readonly #reader: HeadReader;
+  /** Bytes beyond the exchange under way. */
+  readonly #hold = new ByteHold();
+  /** When the first byte of an unfinished head came; -1 = none has. */
+  #headStartMs: Milliseconds = -1;
+  #idleSinceMs: Milliseconds;
+  #isPumping = false;
+  /** The peer has sent FIN: it may still read. */
+  #peerEnded = false;
+
+  constructor(scope: ProxyScope, owner: ConnectionOwner, accepted: Socket) {
+    this.id = scope.nextConnectionId();
+    this.peerAddress = accepted.remoteAddress ?? '';
+    this.peerPort = accepted.remotePort ?? 0;
+    this.#scope = scope;
+    this.#owner = owner;
+    this.#counts = scope.countsOf(owner.plan.listener.direction);
+    this.#reader = new HeadReader(this.head, 'request', scope.limits);
+    this.deadline = new Deadline(this);
+    this.exchange = new Exchange(scope, this, owner.plan);
+    this.#counts.downstreamOpen++;
+    this.#counts.downstreamTotal++;
+    const now = scope.clock.now();
+    this.#idleSinceMs = now;
+    scope.deadlines.set(this.deadline, now + scope.limits.headTimeoutMs);
+    this.socket = adoptSocket(accepted, this, scope.sockets);
+    this.#listen();
+  }
+
+  /** Bytes of requests that are held: unread ones, and those that wait to be sent upstream. */
+  get requestHeldBytes(): number {
+    return this.#hold.length + this.exchange.request.heldBytes;
+  }
+
+  /** Whether another request may follow the present one. */
+  mayKeep(): boolean {
+    if (!this.head.persistent || this.#scope.isDraining || this.#owner.isRetired) return false;
+    return !this.#peerEnded || this.#hold.length !== 0;
+  }
+
+  onBytes(chunk: Buffer): void {
+    if (this.state >= DownstreamState.Closing) return;
+    try {
+      this.#take(chunk);
+    } catch (error) {
+      this.#scope.containBug(this, error);
+    }
+  }
+
+  onDeadline(now: Milliseconds): void {
+    try {
+      if (this.state === DownstreamState.Busy) this.exchange.onDeadline(now);
+      else if (this.state === DownstreamState.Idle) this.#onIdleDeadline();
+      else this.destroy();
+    } catch (error) {
+      this.#scope.containBug(this, error);
+    }
+  }
+
+  /** The exchange has written its last byte. `keeps`: the next request may come. */
+  onExchangeDone(keeps: boolean, now: Milliseconds): void {
+    this.#move(DownstreamState.Busy, DownstreamState.Idle);
+    if (!keeps) {
+      this.#close();
+      return;
+    }
+    this.#idleSinceMs = now;
+    this.#scope.deadlines.set(this.deadline, now + this.#scope.limits.keepAliveIdleMs);
+    if (!this.#isPumping) this.#pumpHeld();
+  }
+
+  /** Reads on or stops reading, by what is held here and on the way upstream. */
+  updateReads(): void {
+    const isFull = this.requestHeldBytes >= this.#scope.sockets.heldBytesMax;
+    if (isFull === this.isPaused || this.state === DownstreamState.Closed) return;
+    this.isPaused = isFull;
+    if (isFull) {
+      this.socket.pause();
+      return;
+    }
+    this.socket.resume();
+    if (this.state === DownstreamState.Busy) this.exchange.onReadsResumed();
+  }
+
+  /** Ends by RST: the peer must not take what it has got for the whole. */
+  abort(): void {
+    this.#end();
+    this.socket.resetAndDestroy();
+  }
+
+  /** Ends at once, whatever is under way. */
+  destroy(): void {
+    if (this.state === DownstreamState.Closed) return;
+    this.#end();
+    if (this.exchange.state === ExchangeState.Idle) {
+      this.socket.destroy();
+    } else {
+      this.socket.resetAndDestroy();
+      this.exchange.onDownstreamGone();
+    }
+  }
+
+  /** Draining, or the listener is gone: closes when nothing is under way and nothing has come. */
+  retire(): void {
+    if (this.state !== DownstreamState.Idle || this.#headStartMs >= 0) return;
+    const { deadlines, limits } = this.#scope;
+    deadlines.set(this.deadline, this.#idleSinceMs + limits.drainIdleMs);
+  }
+
+  #listen(): void {
+    const { socket } = this;
+    socket.on('drain', () => this.#guard(() => this.#onDrained()));
+    socket.on('end', () => this.#guard(() => this.#onPeerEnded()));
+    socket.on('finish', () => {
+      if (this.state !== DownstreamState.Closing) return;
+      const { deadlines, clock, limits } = this.#scope;
+      deadlines.set(this.deadline, clock.now() + limits.lingerMs);
+    });
+    // What was wrong does not matter: 'close' follows and ends the exchange.
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#guard(() => this.destroy()));
+  }
+
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#scope.containBug(this, error);
+    }
+  }
+
+  #take(chunk: Buffer): void {
+    let from = 0;
+    if (this.state === DownstreamState.Busy && this.exchange.isTakingBody) {
+      from = this.exchange.takeRequestBody(chunk, 0, this.#scope.clock.now());
+    }
+    if (this.#hold.length === 0) from = this.#pump(chunk, from);
+    if (from < chunk.length && this.state < DownstreamState.Closing) {
+      this.#hold.append(chunk, from, chunk.length);
+    }
+    if (this.state === DownstreamState.Busy || this.#hold.length !== 0) this.updateReads();
+  }
+
+  /** Reads heads and begins exchanges until one is under way; returns where it stopped. */
+  #pump(chunk: Buffer, start: number): number {
+    let from = start;
+    this.#isPumping = true;
+    while (from < chunk.length && this.state === DownstreamState.Idle && this.#mayBegin()) {
+      const now = this.#scope.clock.now();
+      const verdict = this.#reader.read(chunk, from);
+      from = this.#reader.position;
+      if (this.#headStartMs < 0) this.#headStartMs = now;
+      if (verdict === HeadState.More) {
+        this.#awaitHead(now);
+        break;
+      }
+      const startMs = this.#headStartMs;
+      this.#headStartMs = -1;
+      this.#move(DownstreamState.Idle, DownstreamState.Busy);
+      this.requests++;
+      if (verdict === HeadState.Refused) {
+        const { refusal } = this.#reader;
+        const what = failure[refusal.cause];
+        this.exchange.refuse(this.#owner.plan, what, printRefusal(refusal), startMs);
+        break;
+      }
+      from = this.exchange.begin(this.#owner.plan, chunk, from, startMs, now);
+    }
+    this.#isPumping = false;
+    return from;
+  }
+
+  /** Goes on with what was held during the last exchange. */
+  #pumpHeld(): void {
+    const hold = this.#hold;
+    while (hold.length !== 0 && this.state === DownstreamState.Idle && this.#mayBegin()) {
+      hold.skip(this.#pump(hold.view(), 0));
+    }
+    if (this.state === DownstreamState.Idle && this.#peerEnded && hold.length === 0) this.#close();
+    else if (this.isPaused) this.updateReads();
+  }
+
+  /** A peer that does not read its answers gets no more of them. */
+  #mayBegin(): boolean {
+    return this.socket.writableLength < this.#scope.sockets.heldBytesMax;
+  }
+
+  /** A head has begun: it has `headTimeoutMs` in all. */
+  #awaitHead(now: Milliseconds): void {
+    if (this.#headStartMs !== now) return;
+    this.#scope.deadlines.set(this.deadline, now + this.#scope.limits.headTimeoutMs);
+  }
+
+  #onIdleDeadline(): void {
+    if (this.#headStartMs < 0) {
+      // Silent since accept, or idle since the last answer: nobody waits for a word.
+      this.#close();
+      return;
+    }
+    this.#move(DownstreamState.Idle, DownstreamState.Busy);
+    this.requests++;
+    const late = failure['request-head-timeout'];
+    this.exchange.refuse(this.#owner.plan, late, '', this.#headStartMs);
+  }
+
+  #onDrained(): void {
+    if (this.state === DownstreamState.Busy) this.exchange.onDownstreamDrained();
+    else if (this.state === DownstreamState.Idle) this.#pumpHeld();
+  }
+
+  #onPeerEnded(): void {
+    this.#peerEnded = true;
+    if (this.state === DownstreamState.Busy) {
+      // A whole request gets its answer, and one whose rest nobody wants; a cut one never can.
+      if (this.exchange.request.isReading) this.destroy();
+    } else if (this.state === DownstreamState.Idle) {
+      if (this.#headStartMs >= 0) this.destroy();
+      else if (this.#hold.length === 0) this.#close();
+    }
+  }
+
+  /** Says FIN and waits for the peer's, for a while. */
+  #close(): void {
+    this.#move(DownstreamState.Idle, DownstreamState.Closing);
+    const { deadlines, clock, limits } = this.#scope;
+    this.#hold.clear();
+    // Until everything is sent the peer has the time of a stream; 'finish' starts the linger.
+    deadlines.set(this.deadline, clock.now() + limits.streamIdleMs);
+    this.socket.end();
+    if (this.isPaused) {
+      this.isPaused = false;
+      this.socket.resume();
+    }
+  }
+
+  #end(): void {
+    if (this.state === DownstreamState.Closed) return;
+    this.state = DownstreamState.Closed;
+    this.#hold.clear();
+    this.#counts.downstreamOpen--;
+    this.#scope.deadlines.remove(this.deadline);
+    this.#owner.onConnectionClosed(this);
+  }
+
+  #move(from: number, to: number): void {
+    assert(this.state === from, `downstream connection: state ${this.state}, not ${from}`);
+    this.state = to;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The connections to one endpoint: idle ones to lend, and how many requests are under way.
+ *
+ * The last one returned is lent first, so that the rest grow old and close. A connection that shows
+ * any doubt never comes here: `giveBack` is called only after a response that ended exactly where
+ * its framing said. One pool serves all clusters that name the endpoint, so their loads add up.
+ */
+
+import type { EndpointLoad } from '../balancing/pick-endpoint.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+export class EndpointPool implements EndpointLoad {
+  readonly address: string;
+  readonly port: number;
+  /** NameTable id of `address:port`. */
+  readonly endpointId: number;
+  /** Requests under way, from the choice of this endpoint to the end of the exchange. */
+  inFlight = 0;
+  /** Requests ever sent here, for people. */
+  requests = 0;
+  /** No table names this endpoint any more: what comes back is closed. */
+  isRetired = false;
+  readonly #scope: ProxyScope;
+  readonly #idle: UpstreamConnection[] = [];
+
+  constructor(scope: ProxyScope, address: string, port: number) {
+    this.#scope = scope;
+    this.address = address;
+    this.port = port;
+    this.endpointId = scope.telemetry.names.idOf(`${address}:${port}`);
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  /** The idle connection that was used last, or undefined. */
+  takeIdle(): UpstreamConnection | undefined {
+    return this.#idle.pop();
+  }
+
+  /** Keeps an idle connection for the next request; false when it has to be closed instead. */
+  giveBack(upstream: UpstreamConnection): boolean {
+    if (this.isRetired || this.#idle.length >= this.#scope.limits.poolIdlePerEndpointMax) {
+      return false;
+    }
+    this.#idle.push(upstream);
+    return true;
+  }
+
+  /** Takes out an idle connection that has ended. */
+  forget(upstream: UpstreamConnection): void {
+    const index = this.#idle.indexOf(upstream);
+    if (index !== -1) this.#idle.splice(index, 1);
+  }
+
+  /** Closes what is idle; with `isRetired` set nothing comes back later. */
+  closeIdle(): void {
+    for (let upstream = this.#idle.pop(); upstream !== undefined; upstream = this.#idle.pop()) {
+      upstream.destroy(false);
+    }
+  }
+}

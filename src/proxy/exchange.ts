@@ -1,0 +1,394 @@
+/**
+ * The exchange: one request with its response, from the end of the head to the last byte.
+ *
+ *                 ┌── connect failed: another endpoint, once ──┐
+ *   Idle ─► Connecting ─► AwaitingHead ─► Relaying ─► Idle     │     fail() from anywhere ─► Idle
+ *     └────── an idle connection ──┘ └── closed before any byte, idempotent: a fresh one, once ──┘
+ *
+ * One object serves a connection for all its requests. It keeps the plan it began with, decides
+ * when an attempt is repeated, and ends every exchange, good or bad, in `#finish`: one record, one
+ * count.
+ */
+
+import { assert } from '../base/assert.ts';
+import type { Milliseconds } from '../base/clock.ts';
+import { type Failure, failure } from '../model/failure.ts';
+import { nextWeighted } from '../routing/weighted-choice.ts';
+import { RecordFlag } from '../telemetry/exchange-record.ts';
+import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { Method } from '../wire/http1/method.ts';
+import { printRequestHead } from '../wire/http1/print.ts';
+import { connectFailure } from './connect-failure.ts';
+import type { DownstreamConnection } from './downstream-connection.ts';
+import { ExchangeClock } from './exchange-clock.ts';
+import { ExchangeReport } from './exchange-report.ts';
+import { applyEdits, type CompiledEdits } from './header-edits.ts';
+import { printFailure, printRefusal } from './local-reply.ts';
+import type { BackendPlan, ListenerPlan } from './plan.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import { RequestRelay, RequestState } from './request-relay.ts';
+import { ResponseRelay } from './response-relay.ts';
+import { AttemptStage, isRepeatable } from './retry-rule.ts';
+import { printTraceLines, TraceHeaders } from './trace-headers.ts';
+import { UpstreamState, type UpstreamUser } from './upstream-connection.ts';
+import { UpstreamLease } from './upstream-lease.ts';
+
+export const ExchangeState = { Idle: 0, Connecting: 1, AwaitingHead: 2, Relaying: 3 } as const;
+
+/** Attempts of one exchange: the first and one more. */
+const ATTEMPTS_MAX = 2;
+const FIRST_ERROR_STATUS = 400;
+
+export class Exchange implements UpstreamUser {
+  readonly downstream: DownstreamConnection;
+  readonly request: RequestRelay;
+  readonly response: ResponseRelay;
+  state: number = ExchangeState.Idle;
+  /** Decided with the final head: the downstream connection carries on after this exchange. */
+  keepsAlive = false;
+  readonly #scope: ProxyScope;
+  readonly #counts: ConnectionCounts;
+  readonly #lease: UpstreamLease;
+  readonly #report: ExchangeReport;
+  readonly #trace = new TraceHeaders();
+  #backend: BackendPlan | undefined;
+  #attempts = 0;
+  readonly #clock: ExchangeClock;
+
+  constructor(scope: ProxyScope, downstream: DownstreamConnection, plan: ListenerPlan) {
+    this.downstream = downstream;
+    this.#scope = scope;
+    const isInbound = plan.listener.direction === 'inbound';
+    this.#counts = scope.countsOf(plan.listener.direction);
+    this.#lease = new UpstreamLease(scope, this.#counts, this, isInbound);
+    this.#report = new ExchangeReport(scope, isInbound, plan.series);
+    this.request = new RequestRelay(scope);
+    this.response = new ResponseRelay(scope, this);
+    this.#clock = new ExchangeClock(scope.limits, this.request, this.response);
+  }
+
+  /** Bytes of the connection belong to this exchange's request body. */
+  get isTakingBody(): boolean {
+    const { state } = this.request;
+    return state === RequestState.Reading || state === RequestState.Stopped;
+  }
+
+  /**
+   * Begins with the head that the connection has just read. The body may begin at `chunk[from]`;
+   * returns the index of the first byte beyond it.
+   */
+  begin(
+    plan: ListenerPlan,
+    chunk: Buffer,
+    from: number,
+    startMs: Milliseconds,
+    now: Milliseconds,
+  ): number {
+    const { head } = this.downstream;
+    this.#start(plan, startMs, now);
+    this.request.begin(head, now);
+    this.#trace.read(head);
+    this.#report.setRequest(head, this.downstream);
+    this.#report.beginSpan(this.#trace);
+    const refused = this.#route(plan, now);
+    if (refused !== undefined) {
+      this.fail(refused, this.#routeDetail());
+      return from;
+    }
+    applyEdits(this.#backend!.requestEdits, head);
+    this.#attempt(false, now);
+    if (this.state === ExchangeState.Idle) return from;
+    const position = this.takeRequestBody(chunk, from, now);
+    if (this.state !== ExchangeState.Idle) this.#begun(now);
+    return position;
+  }
+
+  /** A head that was refused or did not come in time: a record and an end like every other's. */
+  refuse(plan: ListenerPlan, what: Failure, detail: string, startMs: Milliseconds): void {
+    const now = this.#scope.clock.now();
+    this.#start(plan, startMs, now);
+    this.#trace.clear();
+    this.#report.setDownstream(this.downstream);
+    this.#report.beginSpan(this.#trace);
+    this.#reply(what, detail, false, false, now);
+  }
+
+  /** Body bytes of the request; returns the index of the first byte beyond the body. */
+  takeRequestBody(chunk: Buffer, from: number, now: Milliseconds): number {
+    const { request } = this;
+    this.#clock.onActivity(now);
+    const position = request.feed(chunk, from, now);
+    if (position < 0) {
+      const { refusal } = request;
+      this.fail(failure[refusal.cause], printRefusal(refusal));
+      return chunk.length;
+    }
+    request.flush();
+    if (request.state === RequestState.Done) this.#report.requestSent(now);
+    return position;
+  }
+
+  /**
+   * The final head has been read: decides what becomes of the downstream connection, and returns
+   * the edits of the response. `isFramed`: its end can be told without closing.
+   */
+  onFinalHead(status: number, isFramed: boolean): CompiledEdits {
+    this.#move(ExchangeState.AwaitingHead, ExchangeState.Relaying);
+    const isEarly = this.request.state !== RequestState.Done;
+    // A success before the end of the body may be a stream both ways; an error wants no more of it.
+    if (isEarly && status >= FIRST_ERROR_STATUS) this.request.stop();
+    this.keepsAlive = !isEarly && isFramed && this.downstream.mayKeep();
+    return this.#backend!.responseEdits;
+  }
+
+  /** The final head is on its way, more of the body is to come. */
+  onHeadWritten(now: Milliseconds): void {
+    this.#report.responded(this.#lease.upstream!.head, now, this.#scope.clock.now());
+  }
+
+  /** The response is whole. `leavesNoDoubt`: the upstream connection may carry another request. */
+  complete(leavesNoDoubt: boolean, now: Milliseconds): void {
+    const lease = this.#lease;
+    const upstream = lease.upstream!;
+    const isWhole = this.request.state === RequestState.Done;
+    if (leavesNoDoubt && isWhole && upstream.socket.writableLength === 0) lease.release(now);
+    else lease.destroy(!isWhole);
+    const keeps = this.keepsAlive && isWhole;
+    const end = this.#scope.clock.now();
+    this.#report.responded(upstream.head, now, end);
+    this.#finish(end);
+    this.downstream.onExchangeDone(keeps, end);
+  }
+
+  /** Something went wrong: another attempt where that is safe, else the end of the exchange. */
+  fail(what: Failure, detail: string): void {
+    assert(this.state !== ExchangeState.Idle, 'only an exchange under way can fail');
+    const now = this.#scope.clock.now();
+    if (this.#mayRetry(what, now)) {
+      this.#retry(what, now);
+      return;
+    }
+    this.#lease.destroy(true);
+    if (this.response.isHeadSent) {
+      this.#report.failed(what, RecordFlag.BodyCut);
+      this.#finish(now);
+      this.downstream.abort();
+      return;
+    }
+    const { head } = this.downstream;
+    const keeps = this.request.state === RequestState.Done && this.downstream.mayKeep();
+    this.#reply(what, detail, keeps, head.method === Method.Head, now);
+  }
+
+  /** The downstream has gone: the upstream is told by RST, at once. */
+  onDownstreamGone(): void {
+    if (this.state === ExchangeState.Idle) return;
+    const isCut = this.request.state !== RequestState.Done;
+    const flags = RecordFlag.DownstreamGone | (isCut ? RecordFlag.BodyCut : 0);
+    this.#report.failed(failure['client-gone'], flags);
+    this.#lease.destroy(true);
+    this.#finish(this.#scope.clock.now());
+  }
+
+  /** The connection reads again: what came late until now was not the downstream's fault. */
+  onReadsResumed(): void {
+    const now = this.#scope.clock.now();
+    this.request.onResumed(now);
+    this.arm();
+  }
+
+  /** The upstream wants the body. */
+  onContinue(now: Milliseconds): void {
+    this.request.onContinue(now);
+    this.arm();
+  }
+
+  onDownstreamDrained(): void {
+    this.#clock.onActivity(this.#scope.clock.now());
+    if (this.state === ExchangeState.Relaying) this.#lease.upstream?.socket.resume();
+  }
+
+  onUpstreamConnected(): void {
+    const now = this.#scope.clock.now();
+    const upstream = this.#lease.upstream!;
+    this.#lease.connected();
+    this.#move(ExchangeState.Connecting, ExchangeState.AwaitingHead);
+    this.#clock.onActivity(now);
+    this.request.connect(upstream);
+    this.request.flush();
+    const sent = this.#scope.clock.now();
+    this.#report.connected(upstream, now, sent);
+    if (this.request.state === RequestState.Done) this.#report.requestSent(sent);
+    this.downstream.updateReads();
+  }
+
+  onUpstreamBytes(chunk: Buffer): void {
+    const now = this.#scope.clock.now();
+    const upstream = this.#lease.upstream!;
+    this.#clock.onActivity(now);
+    if (this.state === ExchangeState.AwaitingHead) this.response.takeHead(upstream, chunk, now);
+    else this.response.takeBody(upstream, chunk, 0, now);
+  }
+
+  onUpstreamDrained(): void {
+    this.#clock.onActivity(this.#scope.clock.now());
+    this.downstream.updateReads();
+  }
+
+  onUpstreamEnded(): void {
+    if (this.state === ExchangeState.Relaying) {
+      this.response.takeEnd(this.#lease.upstream!, this.#scope.clock.now());
+    } else {
+      this.onUpstreamLost('');
+    }
+  }
+
+  onUpstreamLost(code: string): void {
+    const detail = code === '' ? this.#lease.where : `${code}, ${this.#lease.where}`;
+    if (this.state === ExchangeState.Connecting) this.fail(connectFailure(code), detail);
+    else if (this.state === ExchangeState.Relaying) this.fail(failure['upstream-cut'], detail);
+    else if (this.response.firstByteMs < 0 && this.#lease.upstream!.isReused) {
+      this.fail(failure['idle-race'], detail);
+    } else this.fail(failure['upstream-reset'], detail);
+  }
+
+  onConnectTimeout(): void {
+    this.fail(failure['connect-timeout'], this.#lease.where);
+  }
+
+  /** Asks to be called at the next moment when something may be late. */
+  arm(): void {
+    const at = this.#clock.next(this.#isBodyAwaited());
+    this.#scope.deadlines.set(this.downstream.deadline, at);
+  }
+
+  onDeadline(now: Milliseconds): void {
+    const late = this.#clock.late(now, this.#isBodyAwaited());
+    if (late === undefined) this.arm();
+    else if (late.side === 'upstream') this.fail(late, this.#lease.where);
+    else this.fail(late, `after ${this.request.bytes} bytes`);
+  }
+
+  /** Ends exchange and connection after a bug. */
+  destroy(): void {
+    this.downstream.destroy();
+  }
+
+  /** The downstream could send now, and nobody but it is waited for. */
+  #isBodyAwaited(): boolean {
+    // With a response under way it is a stream both ways: only silence on both is too long.
+    return !this.downstream.isPaused && this.state !== ExchangeState.Relaying;
+  }
+
+  #start(plan: ListenerPlan, startMs: Milliseconds, now: Milliseconds): void {
+    assert(this.state === ExchangeState.Idle, 'one exchange at a time on a connection');
+    this.state = ExchangeState.Connecting;
+    this.#counts.exchangesActive++;
+    this.#attempts = 0;
+    this.#clock.begin(now);
+    this.#backend = undefined;
+    this.#lease.begin();
+    this.response.begin();
+    this.#report.begin(startMs, plan.generation, plan.series);
+  }
+
+  #route(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
+    if (this.#trace.hops >= this.#scope.limits.hopsMax) return failure.loop;
+    const rule = plan.index.match(this.downstream.head.view);
+    if (rule === undefined) return failure['no-route'];
+    const rulePlan = plan.rules.get(rule)!;
+    this.#report.setRule(rulePlan);
+    if (rule.broken !== undefined) return failure[rule.broken];
+    const backend = rulePlan.backends[nextWeighted(rulePlan.weights)];
+    if (backend === undefined) return failure['no-backend'];
+    this.#report.setBackend(backend);
+    this.#backend = backend;
+    this.#clock.setTimeout(now, rule.timeoutMs);
+    this.#scope.retryBudget.onRequest();
+    return undefined;
+  }
+
+  /** Gets a connection for this attempt; `isFresh` takes no idle one. */
+  #attempt(isFresh: boolean, now: Milliseconds): void {
+    this.#attempts++;
+    const lease = this.#lease;
+    const refused = lease.acquire(this.#backend!.cluster, isFresh);
+    if (lease.pool !== undefined) this.#report.setEndpoint(lease.pool);
+    if (refused !== undefined) {
+      this.fail(refused, lease.detail);
+      return;
+    }
+    const upstream = lease.upstream!;
+    const lines = this.#backend!.requestEdits.lines;
+    const { head } = this.downstream;
+    let extra = lines + printTraceLines(this.#trace, this.#report.record);
+    // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.
+    if (head.hostIndex === -1) extra += `Host: ${lease.where}\r\n`;
+    this.request.setHead(printRequestHead(head, extra));
+    if (upstream.state === UpstreamState.Connecting) {
+      this.#report.dialling(now, this.#scope.clock.now());
+      return;
+    }
+    this.#move(ExchangeState.Connecting, ExchangeState.AwaitingHead);
+    this.request.connect(upstream);
+  }
+
+  /** After the first pass: times of a leased connection, and the first deadline. */
+  #begun(now: Milliseconds): void {
+    if (this.state !== ExchangeState.Connecting) {
+      const sent = this.#scope.clock.now();
+      this.#report.leased(this.#lease.upstream!, now, sent);
+      if (this.request.state === RequestState.Done) this.#report.requestSent(sent);
+    }
+    this.arm();
+  }
+
+  #mayRetry(what: Failure, now: Milliseconds): boolean {
+    if (this.#lease.upstream === undefined || this.#attempts >= ATTEMPTS_MAX) return false;
+    const { head } = this.downstream;
+    const endpoints = this.#backend!.cluster.pools.length;
+    if (!isRepeatable(what, head, this.#stage(), endpoints)) return false;
+    return this.#scope.retryBudget.take(now);
+  }
+
+  #stage(): number {
+    if (this.state === ExchangeState.Connecting) return AttemptStage.Connecting;
+    return this.response.firstByteMs < 0 ? AttemptStage.Sent : AttemptStage.Answering;
+  }
+
+  #retry(what: Failure, now: Milliseconds): void {
+    this.#lease.destroy(true);
+    this.request.disconnect();
+    this.#scope.counts.retries++;
+    this.state = ExchangeState.Connecting;
+    this.#report.retry(what, now, 0, this.#trace);
+    this.#attempt(true, now);
+  }
+
+  #reply(what: Failure, detail: string, keeps: boolean, isHead: boolean, now: Milliseconds): void {
+    this.downstream.socket.write(printFailure(what, detail, keeps, isHead), 'latin1');
+    this.#report.failed(what, 0);
+    this.#report.replied(what.httpStatus);
+    this.#finish(now);
+    this.downstream.onExchangeDone(keeps, now);
+  }
+
+  #finish(now: Milliseconds): void {
+    assert(this.#lease.upstream === undefined, 'the lease is given back before the exchange ends');
+    this.state = ExchangeState.Idle;
+    this.#counts.exchangesActive--;
+    const { request, response } = this;
+    this.#report.finish(now, response.firstByteMs, request.bytes, response.bytes);
+    request.end();
+  }
+
+  #routeDetail(): string {
+    const { head } = this.downstream;
+    return `${head.authority()} ${head.path()}`.slice(0, 200);
+  }
+
+  #move(from: number, to: number): void {
+    assert(this.state === from, `exchange: state ${this.state}, not ${from}`);
+    this.state = to;
+  }
+}

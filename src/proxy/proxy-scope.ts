@@ -1,0 +1,106 @@
+/**
+ * What all connections of one proxy share: time, chance, limits, telemetry, counts, the log.
+ *
+ * Built once by ProxyServer and handed to everything in this room. It decides nothing but how a bug
+ * is contained: the connection that met it ends, is counted and logged; the process goes on.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import { Deadlines, type WakeUps } from '../base/deadlines.ts';
+import type { Random } from '../base/random.ts';
+import type { TrafficLimits } from '../model/limits.ts';
+import type { Direction } from '../model/routing-table.ts';
+import { RetryBudget } from '../policy/retry-budget.ts';
+import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import type { HotTelemetry } from '../telemetry/telemetry.ts';
+import { ReadSlab, type SocketSettings } from './socket-reads.ts';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface ProxyOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly wakeUps: WakeUps;
+  readonly limits: TrafficLimits;
+  readonly telemetry: HotTelemetry;
+  readonly log: (level: LogLevel, text: string) => void;
+}
+
+/** Something that can be ended at once, whatever its state. */
+export interface Endable {
+  destroy(): void;
+}
+
+/** Counted since start; for the admin page and for tests. */
+export interface ScopeCounts {
+  /** Connections closed at accept because `connectionsMax` were open. */
+  refusedConnections: number;
+  /** Times that the process had no descriptor left for an accepted connection. */
+  acceptFailures: number;
+  /** Assertion failures and other bugs; each ended one connection. */
+  bugs: number;
+  /** Attempts that repeated an exchange. */
+  retries: number;
+}
+
+export class ProxyScope {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly wakeUps: WakeUps;
+  readonly limits: TrafficLimits;
+  readonly telemetry: HotTelemetry;
+  readonly log: (level: LogLevel, text: string) => void;
+  readonly deadlines: Deadlines;
+  readonly sockets: SocketSettings;
+  readonly retryBudget: RetryBudget;
+  readonly inbound: ConnectionCounts;
+  readonly outbound: ConnectionCounts;
+  readonly counts: ScopeCounts;
+  isDraining = false;
+  #connectionId = 0;
+
+  constructor(options: ProxyOptions) {
+    const { limits } = options;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.wakeUps = options.wakeUps;
+    this.limits = limits;
+    this.telemetry = options.telemetry;
+    this.log = options.log;
+    this.deadlines = new Deadlines(options.clock, options.wakeUps);
+    // A read brings at most half of what may be held, and reading stops at half: so at most
+    // `heldBytesMax` are held for one direction, whatever the peers do.
+    const half = limits.heldBytesMax >> 1;
+    this.sockets = { slab: new ReadSlab(half), heldBytesMax: half };
+    this.retryBudget = new RetryBudget(
+      limits.retryRatio,
+      limits.retriesPerSecond,
+      options.clock.now(),
+    );
+    this.inbound = options.telemetry.metrics.connectionGauge('inbound');
+    this.outbound = options.telemetry.metrics.connectionGauge('outbound');
+    this.counts = { refusedConnections: 0, acceptFailures: 0, bugs: 0, retries: 0 };
+  }
+
+  countsOf(direction: Direction): ConnectionCounts {
+    return direction === 'inbound' ? this.inbound : this.outbound;
+  }
+
+  /** Counts up over both kinds of connection, from 1. */
+  nextConnectionId(): number {
+    this.#connectionId = (this.#connectionId + 1) | 0;
+    return this.#connectionId;
+  }
+
+  /** A bug met inside a callback of `owner`: ends that one connection, counts and logs it. */
+  containBug(owner: Endable, error: unknown): void {
+    this.counts.bugs++;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.log('error', `internal-error: a connection was ended by a bug: ${text}`);
+    try {
+      owner.destroy();
+    } catch (second) {
+      this.log('error', `internal-error: ending that connection failed too: ${String(second)}`);
+    }
+  }
+}

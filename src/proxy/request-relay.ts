@@ -1,0 +1,178 @@
+/**
+ * The request's way upstream: head and body of the exchange under way, framed again and written.
+ *
+ * Body bytes that come while the upstream is being dialled are held (the connection stops reading
+ * when `heldBytes` says so). A body that turns out bad, or is cut, never gets a last chunk: the
+ * exchange destroys the upstream. The head goes out with the first body bytes that are there.
+ *
+ *   Idle ──► Reading ──► Done          Reading ──► Stopped: the rest is read and thrown away
+ */
+
+import { assert } from '../base/assert.ts';
+import type { Milliseconds } from '../base/clock.ts';
+import { BodyKind } from '../wire/http1/body-kind.ts';
+import { BodyReader, type BodySink, BodyState } from '../wire/http1/body-reader.ts';
+import type { MessageHead } from '../wire/http1/message-head.ts';
+import type { Refusal } from '../wire/http1/refusal.ts';
+import { BodyBatch, Framing } from './body-batch.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+export const RequestState = { Idle: 0, Reading: 1, Done: 2, Stopped: 3 } as const;
+
+export class RequestRelay implements BodySink {
+  state: number = RequestState.Idle;
+  /** Body bytes read so far, without framing. */
+  bytes = 0;
+  /** Why the body was refused; set when `feed` returns -1. */
+  refusal: Refusal;
+  readonly #scope: ProxyScope;
+  readonly #reader: BodyReader;
+  readonly #batch = new BodyBatch();
+  #framing: number = Framing.Plain;
+  /** Printed head that has not been written yet. */
+  #head = '';
+  #upstream: UpstreamConnection | undefined;
+  /** The downstream sends no body before it has seen 100 (Continue), or has lost patience. */
+  #awaitsContinue = false;
+  /** Window of the slow-body check, and when the last byte came. */
+  #windowMs = 0;
+  #windowBytes = 0;
+  #lastByteMs = 0;
+
+  constructor(scope: ProxyScope) {
+    this.#scope = scope;
+    this.#reader = new BodyReader(scope.limits);
+    this.refusal = this.#reader.refusal;
+  }
+
+  /** A request head is complete; its body, if any, follows. */
+  begin(head: MessageHead, now: Milliseconds): void {
+    this.bytes = 0;
+    this.#head = '';
+    this.#upstream = undefined;
+    this.#windowMs = now;
+    this.#windowBytes = 0;
+    this.#lastByteMs = now;
+    this.#awaitsContinue = head.expectsContinue;
+    this.#framing = head.bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
+    if (head.bodyKind === BodyKind.None) {
+      this.state = RequestState.Done;
+    } else {
+      this.state = RequestState.Reading;
+      this.#reader.begin(head);
+    }
+  }
+
+  /** The exchange is over: holds nothing more. */
+  end(): void {
+    this.state = RequestState.Idle;
+    this.#head = '';
+    this.#upstream = undefined;
+    this.#batch.clear();
+  }
+
+  get isReading(): boolean {
+    return this.state === RequestState.Reading;
+  }
+
+  /** Bytes that wait to be sent: here, or unsent in the upstream's socket. */
+  get heldBytes(): number {
+    const upstream = this.#upstream;
+    return this.#batch.length + (upstream === undefined ? 0 : upstream.socket.writableLength);
+  }
+
+  /** The head to send to the endpoint of this attempt; nothing is written yet. */
+  setHead(printed: string): void {
+    this.#head = printed;
+  }
+
+  /** From now on bytes go to `upstream`: what is due is written at once. */
+  connect(upstream: UpstreamConnection): void {
+    this.#upstream = upstream;
+  }
+
+  /** A failed attempt's connection is gone; a next one may come. */
+  disconnect(): void {
+    this.#upstream = undefined;
+  }
+
+  /**
+   * Reads body bytes from `chunk[from..]`; returns the index of the first byte beyond the body, or
+   * -1 when the body is refused. Call `flush` before the chunk is overwritten.
+   */
+  feed(chunk: Buffer, from: number, now: Milliseconds): number {
+    if (this.state === RequestState.Done) return from;
+    if (this.state === RequestState.Stopped) return chunk.length;
+    const verdict = this.#reader.read(chunk, from, this);
+    if (verdict === BodyState.Refused) {
+      this.refusal = this.#reader.refusal;
+      this.#batch.clear();
+      return -1;
+    }
+    const { position } = this.#reader;
+    if (position > from) this.#awaitsContinue = false;
+    this.#lastByteMs = now;
+    this.#windowBytes += position - from;
+    if (verdict === BodyState.Done) this.state = RequestState.Done;
+    return position;
+  }
+
+  onBody(chunk: Buffer, start: number, end: number): void {
+    this.bytes += end - start;
+    this.#batch.add(chunk, start, end);
+  }
+
+  /** Writes what is due, or keeps it until there is an upstream. */
+  flush(): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) {
+      this.#batch.keep();
+      return;
+    }
+    const isLast = this.state === RequestState.Done && this.#framing === Framing.Chunked;
+    const trailers = isLast ? this.#reader.trailers : '';
+    this.#batch.writeTo(upstream.socket, this.#head, this.#framing, isLast, trailers);
+    this.#head = '';
+  }
+
+  /** The answer is an error and the upstream wants no more of the body: throw the rest away. */
+  stop(): void {
+    assert(this.isReading, 'only a body that is being read can be stopped');
+    this.state = RequestState.Stopped;
+    this.#batch.clear();
+  }
+
+  /** 100 (Continue) has been relayed: from now on the body is awaited. */
+  onContinue(now: Milliseconds): void {
+    this.#awaitsContinue = false;
+    this.onResumed(now);
+  }
+
+  /** The connection reads again after a pause that was not the downstream's fault. */
+  onResumed(now: Milliseconds): void {
+    this.#lastByteMs = now;
+    this.#windowMs = now;
+    this.#windowBytes = 0;
+  }
+
+  /** When the body is next judged too slow; Infinity when no body is awaited. */
+  deadline(): Milliseconds {
+    if (!this.isReading || this.#awaitsContinue) return Number.POSITIVE_INFINITY;
+    const { bodyIdleMs, bodyRateWindowMs } = this.#scope.limits;
+    return Math.min(this.#lastByteMs + bodyIdleMs, this.#windowMs + bodyRateWindowMs);
+  }
+
+  /** Whether the body is too slow at `now`; begins a new window when the old one was good. */
+  isTooSlow(now: Milliseconds): boolean {
+    const { bodyIdleMs, bodyRateWindowMs, bodyRateBytesPerSecondMin } = this.#scope.limits;
+    if (!this.isReading || this.#awaitsContinue) return false;
+    if (now >= this.#lastByteMs + bodyIdleMs) return true;
+    if (now < this.#windowMs + bodyRateWindowMs) return false;
+    const wanted = (bodyRateBytesPerSecondMin * bodyRateWindowMs) / 1000;
+    if (this.#windowBytes < wanted) return true;
+    this.#windowMs = now;
+    this.#windowBytes = 0;
+    return false;
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * The response's way downstream: interim heads, the final head, the body, framed again and written.
+ *
+ * It decides what the upstream's bytes mean and says so to the exchange: not yet, whole, bad, cut.
+ * Head and first body bytes are one write. A response whose length only the end of the connection
+ * tells goes to an HTTP/1.1 downstream in chunks, so that a cut can be seen and the connection
+ * kept.
+ */
+
+import type { Milliseconds } from '../base/clock.ts';
+import { failure } from '../model/failure.ts';
+import { BodyKind } from '../wire/http1/body-kind.ts';
+import { type BodySink, BodyState } from '../wire/http1/body-reader.ts';
+import { FieldId } from '../wire/http1/field-id.ts';
+import { HeadState } from '../wire/http1/head-reader.ts';
+import type { MessageHead } from '../wire/http1/message-head.ts';
+import { printResponseHead } from '../wire/http1/print.ts';
+import type { Refusal } from '../wire/http1/refusal.ts';
+import { BodyBatch, Framing } from './body-batch.ts';
+import type { Exchange } from './exchange.ts';
+import { applyEdits } from './header-edits.ts';
+import { printRefusal } from './local-reply.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+const FINAL_STATUS = 200;
+
+export class ResponseRelay implements BodySink {
+  /** Body bytes read so far, without framing. */
+  bytes = 0;
+  /** When the first byte came; -1 = none yet. */
+  firstByteMs: Milliseconds = -1;
+  /** Whether any byte of the final head has been written downstream. */
+  isHeadSent = false;
+  readonly #scope: ProxyScope;
+  readonly #exchange: Exchange;
+  readonly #batch = new BodyBatch();
+  /** When the head that is being read began; -1 = none is. */
+  #headStartMs: Milliseconds = -1;
+  #interims = 0;
+  #framing: number = Framing.Plain;
+  /** Printed head that has not been written yet. */
+  #head = '';
+
+  constructor(scope: ProxyScope, exchange: Exchange) {
+    this.#scope = scope;
+    this.#exchange = exchange;
+  }
+
+  /** An attempt begins: nothing has come. */
+  begin(): void {
+    this.bytes = 0;
+    this.firstByteMs = -1;
+    this.isHeadSent = false;
+    this.#headStartMs = -1;
+    this.#interims = 0;
+    this.#head = '';
+    this.#batch.clear();
+  }
+
+  /** Until when a begun head must be complete; Infinity when none is being read. */
+  deadline(): Milliseconds {
+    if (this.#headStartMs < 0) return Number.POSITIVE_INFINITY;
+    return this.#headStartMs + this.#scope.limits.responseHeadTimeoutMs;
+  }
+
+  /** Bytes of the upstream, while the head is awaited. */
+  takeHead(upstream: UpstreamConnection, chunk: Buffer, now: Milliseconds): void {
+    const exchange = this.#exchange;
+    const reader = upstream.headReader;
+    if (this.firstByteMs < 0) {
+      this.firstByteMs = now;
+      reader.requestMethod = exchange.downstream.head.method;
+    }
+    let from = 0;
+    do {
+      if (this.#headStartMs < 0) this.#headStartMs = now;
+      const verdict = reader.read(chunk, from);
+      if (verdict === HeadState.More) {
+        exchange.arm();
+        return;
+      }
+      if (verdict === HeadState.Refused) {
+        this.#refuse(reader.refusal);
+        return;
+      }
+      this.#headStartMs = -1;
+      from = reader.position;
+      if (upstream.head.status >= FINAL_STATUS) {
+        this.#beginFinal(upstream);
+        this.takeBody(upstream, chunk, from, now);
+        return;
+      }
+      if (!this.#takeInterim(upstream.head, now)) return;
+    } while (from < chunk.length);
+  }
+
+  /** Bytes of the upstream after the final head. */
+  takeBody(upstream: UpstreamConnection, chunk: Buffer, from: number, now: Milliseconds): void {
+    const { downstream } = this.#exchange;
+    let isDone = true;
+    let position = from;
+    if (upstream.head.bodyKind !== BodyKind.None) {
+      const verdict = upstream.bodyReader.read(chunk, from, this);
+      if (verdict === BodyState.Refused) {
+        this.#refuse(upstream.bodyReader.refusal);
+        return;
+      }
+      isDone = verdict === BodyState.Done;
+      position = upstream.bodyReader.position;
+    }
+    const isFirst = !this.isHeadSent;
+    this.#write(isDone, upstream);
+    if (isDone) {
+      this.#exchange.complete(position === chunk.length && isReusable(upstream), now);
+      return;
+    }
+    if (isFirst) this.#exchange.onHeadWritten(now);
+    if (downstream.socket.writableLength >= this.#scope.sockets.heldBytesMax) {
+      upstream.socket.pause();
+    }
+  }
+
+  /** FIN of the upstream in the middle of, or as the end of, the body. */
+  takeEnd(upstream: UpstreamConnection, now: Milliseconds): void {
+    if (upstream.bodyReader.end() !== BodyState.Done) {
+      this.#exchange.fail(failure['upstream-cut'], 'closed in the middle of the body');
+      return;
+    }
+    this.#write(true, upstream);
+    this.#exchange.complete(false, now);
+  }
+
+  onBody(chunk: Buffer, start: number, end: number): void {
+    this.bytes += end - start;
+    this.#batch.add(chunk, start, end);
+  }
+
+  #write(isDone: boolean, upstream: UpstreamConnection): void {
+    const isLast = isDone && this.#framing === Framing.Chunked;
+    const trailers = isLast ? upstream.bodyReader.trailers : '';
+    const { socket } = this.#exchange.downstream;
+    this.#batch.writeTo(socket, this.#head, this.#framing, isLast, trailers);
+    this.#head = '';
+    this.isHeadSent = true;
+  }
+
+  /** Relays a 1xx where the downstream can know it; false when the exchange has failed. */
+  #takeInterim(head: MessageHead, now: Milliseconds): boolean {
+    const exchange = this.#exchange;
+    if (head.status === 101) {
+      exchange.fail(failure['upstream-protocol-error'], 'a switch of protocols nobody asked for');
+      return false;
+    }
+    if (++this.#interims > this.#scope.limits.interimResponsesMax) {
+      exchange.fail(failure['upstream-protocol-error'], 'too many interim responses');
+      return false;
+    }
+    const request = exchange.downstream.head;
+    if (head.status === 100) exchange.onContinue(now);
+    const isWanted = request.minorVersion === 1 && (head.status !== 100 || request.expectsContinue);
+    if (isWanted) {
+      exchange.downstream.socket.write(
+        printResponseHead(head, '', BodyKind.None, 1, true),
+        'latin1',
+      );
+    }
+    return true;
+  }
+
+  #beginFinal(upstream: UpstreamConnection): void {
+    const exchange = this.#exchange;
+    const { head } = upstream;
+    const { minorVersion } = exchange.downstream.head;
+    if (head.bodyKind !== BodyKind.None) upstream.bodyReader.begin(head);
+    if (upstream.idleMs < 0) upstream.idleMs = this.#idleMs(head);
+    let bodyKind = head.bodyKind;
+    if (bodyKind === BodyKind.UntilClose && minorVersion === 1) bodyKind = BodyKind.Chunked;
+    else if (bodyKind === BodyKind.Chunked && minorVersion === 0) bodyKind = BodyKind.UntilClose;
+    this.#framing = bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
+    const edits = exchange.onFinalHead(head.status, bodyKind !== BodyKind.UntilClose);
+    applyEdits(edits, head);
+    this.#head = printResponseHead(head, edits.lines, bodyKind, minorVersion, exchange.keepsAlive);
+  }
+
+  /** Our own limit, or a second less than what the peer's Keep-Alive promises. */
+  #idleMs(head: MessageHead): Milliseconds {
+    const { poolIdleMs } = this.#scope.limits;
+    const index = head.indexOf(FieldId.KeepAlive);
+    if (index === -1) return poolIdleMs;
+    const seconds = /(?:^|[,;\s])timeout=(\d{1,6})/i.exec(head.value(index))?.[1];
+    return seconds === undefined
+      ? poolIdleMs
+      : Math.max(0, Math.min(poolIdleMs, Number(seconds) * 1000 - 1000));
+  }
+
+  #refuse(refusal: Refusal): void {
+    this.#exchange.fail(failure[refusal.cause], printRefusal(refusal));
+  }
+}
+
+function isReusable(upstream: UpstreamConnection): boolean {
+  const { head } = upstream;
+  return head.persistent && head.bodyKind !== BodyKind.UntilClose;
+}

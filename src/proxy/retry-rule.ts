@@ -1,0 +1,30 @@
+/**
+ * Whether a request may be sent again after a failure: never if that could make it happen twice.
+ *
+ *   unsent       no byte of it has reached a peer: the connection was never there; any method, and
+ *                the body is still held whole
+ *   idempotent   it has been sent and not one byte came back: only methods that may be repeated
+ *                (RFC 9110 section 9.2.2), and without a body, which nobody keeps once it is sent
+ *
+ * Pure; the budget and the count of attempts are the caller's (DESIGN.md decision 9).
+ */
+
+import type { Failure } from '../model/failure.ts';
+import { BodyKind } from '../wire/http1/body-kind.ts';
+import type { MessageHead } from '../wire/http1/message-head.ts';
+import { isIdempotent } from '../wire/http1/method.ts';
+
+/** How far the failed attempt came. */
+export const AttemptStage = { Connecting: 0, Sent: 1, Answering: 2 } as const;
+
+/** `endpoints`: how many the cluster has; where connecting failed another one is needed. */
+export function isRepeatable(
+  what: Failure,
+  head: MessageHead,
+  stage: number,
+  endpoints: number,
+): boolean {
+  if (what.retry === 'unsent') return stage === AttemptStage.Connecting && endpoints > 1;
+  if (what.retry !== 'idempotent' || stage !== AttemptStage.Sent) return false;
+  return head.bodyKind === BodyKind.None && isIdempotent(head.method);
+}

@@ -1,0 +1,171 @@
+/**
+ * One connection to an endpoint: dialled for one exchange, lent to many, one at a time.
+ *
+ *   Connecting ──► Leased ◄──► Idle        any ──► Closed
+ *
+ * It knows no HTTP but the readers that it keeps for its user. While idle every byte, FIN or error
+ * closes it: a reused connection must never hand one request another's bytes (reference/
+ * reliability.md rows 180-182).
+ */
+
+import type { Socket } from 'node:net';
+import { assert } from '../base/assert.ts';
+import type { Milliseconds } from '../base/clock.ts';
+import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
+import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { BodyReader } from '../wire/http1/body-reader.ts';
+import { HeadReader } from '../wire/http1/head-reader.ts';
+import { MessageHead } from '../wire/http1/message-head.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
+import type { Endable, ProxyScope } from './proxy-scope.ts';
+import { type ByteTaker, openSocket } from './socket-reads.ts';
+
+export const UpstreamState = { Connecting: 0, Leased: 1, Idle: 2, Closed: 3 } as const;
+
+/** Who has the lease. Each call may end the connection. */
+export interface UpstreamUser extends Endable {
+  onUpstreamConnected(): void;
+  onUpstreamBytes(chunk: Buffer): void;
+  /** All bytes given to the socket have gone to the kernel. */
+  onUpstreamDrained(): void;
+  /** FIN: no more bytes will come. */
+  onUpstreamEnded(): void;
+  /** The connection is gone; `code` is the system's word (`ECONNRESET`) or ''. */
+  onUpstreamLost(code: string): void;
+  /** No connection within the connect timeout. */
+  onConnectTimeout(): void;
+}
+
+export class UpstreamConnection implements ByteTaker, DeadlineOwner {
+  readonly id: number;
+  readonly pool: EndpointPool;
+  readonly socket: Socket;
+  readonly head: MessageHead;
+  readonly headReader: HeadReader;
+  readonly bodyReader: BodyReader;
+  /** Requests that it has carried, the present one included. */
+  requests = 0;
+  /** How long it may be idle: ours, or less if the peer says so; -1 = not yet known. */
+  idleMs: Milliseconds = -1;
+  state: number = UpstreamState.Connecting;
+  readonly #scope: ProxyScope;
+  readonly #counts: ConnectionCounts;
+  readonly #deadline: Deadline;
+  #user: UpstreamUser | undefined;
+  #errorCode = '';
+
+  /** Dials at once; `user` is told how it went. `timeoutMs` bounds the connect. */
+  constructor(
+    scope: ProxyScope,
+    pool: EndpointPool,
+    counts: ConnectionCounts,
+    user: UpstreamUser,
+    timeoutMs: Milliseconds,
+  ) {
+    this.id = scope.nextConnectionId();
+    this.pool = pool;
+    this.head = new MessageHead();
+    this.headReader = new HeadReader(this.head, 'response', scope.limits);
+    this.bodyReader = new BodyReader(scope.limits);
+    this.#scope = scope;
+    this.#counts = counts;
+    this.#deadline = new Deadline(this);
+    this.#user = user;
+    counts.upstreamOpen++;
+    counts.upstreamTotal++;
+    scope.deadlines.set(this.#deadline, scope.clock.now() + timeoutMs);
+    this.socket = openSocket(pool.address, pool.port, this, scope.sockets);
+    this.#listen();
+  }
+
+  get isReused(): boolean {
+    return this.requests > 1;
+  }
+
+  /** Lends an idle connection to `user`. */
+  lease(user: UpstreamUser): void {
+    this.#move(UpstreamState.Idle, UpstreamState.Leased);
+    this.#user = user;
+    this.requests++;
+    this.#scope.deadlines.clear(this.#deadline);
+  }
+
+  /** Ends the lease after a whole response that leaves no doubt. */
+  release(now: Milliseconds): void {
+    this.#move(UpstreamState.Leased, UpstreamState.Idle);
+    this.#user = undefined;
+    this.headReader.reset();
+    if (this.pool.giveBack(this)) this.#scope.deadlines.set(this.#deadline, now + this.idleMs);
+    else this.destroy(false);
+  }
+
+  /** Ends the connection; `reset` sends RST, so that the peer cannot take a part for the whole. */
+  destroy(reset: boolean): void {
+    if (this.state === UpstreamState.Closed) return;
+    if (this.state === UpstreamState.Idle) this.pool.forget(this);
+    this.state = UpstreamState.Closed;
+    this.#user = undefined;
+    this.#counts.upstreamOpen--;
+    this.#scope.deadlines.remove(this.#deadline);
+    if (reset) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  onBytes(chunk: Buffer): void {
+    const user = this.#user;
+    if (user === undefined) {
+      this.destroy(false);
+      return;
+    }
+    try {
+      user.onUpstreamBytes(chunk);
+    } catch (error) {
+      this.#scope.containBug(user, error);
+    }
+  }
+
+  onDeadline(): void {
+    const user = this.#user;
+    if (user === undefined) this.destroy(false);
+    else this.#tell(() => user.onConnectTimeout());
+  }
+
+  #listen(): void {
+    const { socket } = this;
+    socket.on('connect', () => {
+      if (this.state !== UpstreamState.Connecting) return;
+      this.#scope.deadlines.clear(this.#deadline);
+      this.#move(UpstreamState.Connecting, UpstreamState.Leased);
+      this.requests = 1;
+      this.#tell(() => this.#user?.onUpstreamConnected());
+    });
+    socket.on('drain', () => this.#tell(() => this.#user?.onUpstreamDrained()));
+    socket.on('end', () => {
+      if (this.#user === undefined) this.destroy(false);
+      else this.#tell(() => this.#user?.onUpstreamEnded());
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#errorCode = error.code ?? error.message;
+    });
+    socket.on('close', () => {
+      const user = this.#user;
+      if (this.state === UpstreamState.Connecting) this.#counts.upstreamFailed++;
+      this.destroy(false);
+      if (user !== undefined) this.#tell(() => user.onUpstreamLost(this.#errorCode), user);
+    });
+  }
+
+  /** Runs one call of the user; a bug in it ends the user's exchange, not the process. */
+  #tell(call: () => void, user = this.#user): void {
+    try {
+      call();
+    } catch (error) {
+      this.#scope.containBug(user ?? { destroy: () => this.destroy(false) }, error);
+    }
+  }
+
+  #move(from: number, to: number): void {
+    assert(this.state === from, `upstream connection: state ${this.state}, not ${from}`);
+    this.state = to;
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The hold of one exchange on an endpoint: chosen, counted, connected, and given back exactly once.
+ *
+ *   acquire ──► an idle connection, or one being dialled ──► release (to the pool) or destroy
+ *
+ * It owns the counts that go with it: requests in flight at the endpoint, exchanges waiting in the
+ * cluster. It does not know why an exchange ends, only that the connection is whole or in doubt.
+ */
+
+import { pickEndpoint } from '../balancing/pick-endpoint.ts';
+import { assert } from '../base/assert.ts';
+import type { Milliseconds } from '../base/clock.ts';
+import { type Failure, failure } from '../model/failure.ts';
+import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
+import type { ClusterPlan } from './plan.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+
+export class UpstreamLease {
+  /** The connection, from `acquire` to the end of the lease. */
+  upstream: UpstreamConnection | undefined;
+  /** The endpoint of the lease, or of the last one: what a failure was about. */
+  pool: EndpointPool | undefined;
+  /** What `acquire` refused for, for people. */
+  detail = '';
+  readonly #scope: ProxyScope;
+  readonly #counts: ConnectionCounts;
+  readonly #user: UpstreamUser;
+  readonly #isInbound: boolean;
+  #cluster: ClusterPlan | undefined;
+  #poolIndex = -1;
+  #isDialling = false;
+
+  constructor(scope: ProxyScope, counts: ConnectionCounts, user: UpstreamUser, isInbound: boolean) {
+    this.#scope = scope;
+    this.#counts = counts;
+    this.#user = user;
+    this.#isInbound = isInbound;
+  }
+
+  /** The endpoint as people write it, '' when none was chosen. */
+  get where(): string {
+    return this.pool === undefined ? '' : `${this.pool.address}:${this.pool.port}`;
+  }
+
+  /** A new exchange: no endpoint has failed yet. */
+  begin(): void {
+    this.pool = undefined;
+    this.#cluster = undefined;
+    this.#poolIndex = -1;
+  }
+
+  /**
+   * Chooses an endpoint of `cluster`, another than the last one if there is another, and takes an
+   * idle connection to it or dials one (`isFresh`: always dials). Returns why that cannot be.
+   */
+  acquire(cluster: ClusterPlan, isFresh: boolean): Failure | undefined {
+    assert(this.upstream === undefined, 'one lease at a time');
+    const { random, limits } = this.#scope;
+    const { pools, state } = cluster;
+    const { balancing, subset, name } = cluster.cluster;
+    const index = pickEndpoint(balancing, state.pick, pools, random, this.#poolIndex);
+    const pool = pools[index];
+    if (pool === undefined) {
+      this.detail = name;
+      return subset === '' ? failure['no-healthy-endpoint'] : failure['subset-empty'];
+    }
+    this.pool = pool;
+    this.#poolIndex = index;
+    this.#cluster = cluster;
+    if (pool.inFlight >= limits.inFlightPerEndpointMax) {
+      this.detail = `${pool.inFlight} requests under way to ${this.where}`;
+      return failure.overflow;
+    }
+    const idle = isFresh ? undefined : pool.takeIdle();
+    if (idle !== undefined) {
+      idle.lease(this.#user);
+      this.upstream = idle;
+    } else if (state.pending >= limits.pendingPerClusterMax) {
+      this.detail = `${state.pending} requests wait for ${name}`;
+      return failure.overflow;
+    } else this.#dial(cluster, pool);
+    pool.inFlight++;
+    pool.requests++;
+    return undefined;
+  }
+
+  /** The dialled connection is there. */
+  connected(): void {
+    assert(this.#isDialling, 'only a dialled connection can be connected');
+    this.#isDialling = false;
+    this.#cluster!.state.pending--;
+  }
+
+  /** Ends the lease after a whole response that leaves no doubt: the pool may lend it again. */
+  release(now: Milliseconds): void {
+    this.#take().release(now);
+  }
+
+  /** Ends the lease and the connection, if there is one; `reset` tells the peer by RST. */
+  destroy(reset: boolean): void {
+    if (this.upstream !== undefined) this.#take().destroy(reset);
+  }
+
+  #dial(cluster: ClusterPlan, pool: EndpointPool): void {
+    const { connectTimeoutMs } = cluster.cluster;
+    const { connectLocalTimeoutMs } = this.#scope.limits;
+    const timeoutMs = this.#isInbound
+      ? Math.min(connectTimeoutMs, connectLocalTimeoutMs)
+      : connectTimeoutMs;
+    this.upstream = new UpstreamConnection(this.#scope, pool, this.#counts, this.#user, timeoutMs);
+    cluster.state.pending++;
+    this.#isDialling = true;
+  }
+
+  #take(): UpstreamConnection {
+    const upstream = this.upstream!;
+    this.upstream = undefined;
+    if (this.#isDialling) this.connected();
+    this.pool!.inFlight--;
+    return upstream;
+  }
+}

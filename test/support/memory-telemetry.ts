@@ -1,0 +1,52 @@
+/**
+ * A HotTelemetry that keeps every record in memory and makes ids by counting.
+ *
+ * It stands in for the ring and the worker where a test asks what the proxy reported. The rules of
+ * sampling are telemetry's own and are tested there: this one samples everything.
+ */
+
+import { ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics.ts';
+import { NameTable } from '../../src/telemetry/name-table.ts';
+import type { HotTelemetry } from '../../src/telemetry/telemetry.ts';
+import type { TraceContext } from '../../src/telemetry/trace-context.ts';
+
+export class MemoryTelemetry implements HotTelemetry {
+  readonly names: NameTable = new NameTable(() => undefined, 10_000);
+  readonly metrics: MetricRegistry = new MetricRegistry();
+  /** Copies, in the order of `finish`. */
+  readonly records: ExchangeRecord[] = [];
+  #spans = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  beginSpan(record: ExchangeRecord, context: TraceContext): void {
+    this.#spans++;
+    record.flags |= RecordFlag.Sampled;
+    record.spanId0 = 0x5a;
+    record.spanId1 = this.#spans;
+    if (context.present) {
+      record.flags |= RecordFlag.HasParent;
+      record.traceId0 = context.traceId0;
+      record.traceId1 = context.traceId1;
+      record.traceId2 = context.traceId2;
+      record.traceId3 = context.traceId3;
+      record.parentId0 = context.parentId0;
+      record.parentId1 = context.parentId1;
+    } else {
+      record.traceId0 = 0x7ace;
+      record.traceId3 = this.#spans;
+    }
+  }
+
+  finish(record: ExchangeRecord): void {
+    this.records.push(Object.assign(new ExchangeRecord(), record));
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Resolves when at least `count` records have been finished. */
+  async recorded(count: number): Promise<void> {
+    while (this.records.length < count) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+}

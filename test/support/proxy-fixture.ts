@@ -1,0 +1,104 @@
+/**
+ * A real ProxyServer on a free port with a hand-made table, an in-memory telemetry and short
+ * limits.
+ *
+ * `t.after` closes it and then checks what every test wants: no bug was met, no exchange is left
+ * under way, no deadline is left behind.
+ */
+
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
+import { systemWakeUps } from '../../src/base/deadlines.ts';
+import { type Random, seededRandom } from '../../src/base/random.ts';
+import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
+import type { RoutingTable } from '../../src/model/routing-table.ts';
+import { ProxyServer } from '../../src/proxy/proxy-server.ts';
+import { MemoryTelemetry } from './memory-telemetry.ts';
+import { connectRaw, type RawConnection } from './raw-connection.ts';
+import { type OriginScript, RawOrigin } from './raw-origin.ts';
+import { clusterOf, listenerOf, ruleOf, tableOf } from './tables.ts';
+
+export interface ProxyFixture {
+  readonly proxy: ProxyServer;
+  readonly telemetry: MemoryTelemetry;
+  /** Port of the first listener. */
+  readonly port: number;
+  /** Lines of the log. */
+  readonly log: string[];
+  /** A new downstream connection to the first listener. */
+  connect(): Promise<RawConnection>;
+}
+
+export interface FixtureOptions {
+  readonly table: RoutingTable;
+  readonly limits?: Partial<TrafficLimits>;
+  readonly random?: Random;
+  /** Bugs that the test provokes on purpose. */
+  readonly bugsExpected?: number;
+}
+
+export async function startProxy(t: TestContext, options: FixtureOptions): Promise<ProxyFixture> {
+  const telemetry = new MemoryTelemetry();
+  const log: string[] = [];
+  const proxy = new ProxyServer({
+    clock: systemClock,
+    random: options.random ?? seededRandom(7),
+    wakeUps: systemWakeUps,
+    limits: { ...trafficLimits, ...options.limits },
+    telemetry,
+    log: (level, text) => log.push(`${level} ${text}`),
+  });
+  const errors = await proxy.apply(options.table);
+  assert.deepEqual(errors, []);
+  const downstreams: RawConnection[] = [];
+  t.after(async () => {
+    for (const downstream of downstreams) downstream.socket.destroy();
+    await proxy.close();
+    const { counts, connections } = proxy.snapshot();
+    assert.equal(counts.bugs, options.bugsExpected ?? 0, log.join('\n'));
+    assert.equal(connections.exchangesActive, 0, 'an exchange never ended');
+    assert.equal(connections.downstreamOpen, 0, 'a downstream connection is left');
+    assert.equal(connections.upstreamOpen, 0, 'an upstream connection is left');
+    assert.equal(connections.deadlines, 0, 'a deadline is left');
+    for (const { endpoints, pending } of proxy.snapshot().clusters) {
+      assert.equal(pending, 0, 'an exchange still counts as waiting');
+      for (const { inFlight } of endpoints) assert.equal(inFlight, 0, 'a request still in flight');
+    }
+  });
+  const port = proxy.addresses()[0]?.port ?? 0;
+  const connect = async () => {
+    const downstream = await connectRaw(port);
+    downstreams.push(downstream);
+    return downstream;
+  };
+  return { proxy, telemetry, port, log, connect };
+}
+
+export interface PairFixture extends ProxyFixture {
+  readonly origin: RawOrigin;
+}
+
+/** One outbound listener in front of one scripted upstream. */
+export async function startPair(
+  t: TestContext,
+  script: OriginScript,
+  over: Omit<FixtureOptions, 'table'> & { readonly direction?: 'inbound' | 'outbound' } = {},
+): Promise<PairFixture> {
+  const origin = await RawOrigin.start(script);
+  t.after(() => origin.close());
+  const direction = over.direction ?? 'outbound';
+  const table = tableOf([listenerOf([ruleOf()], { direction })], [clusterOf([origin.port])]);
+  const fixture = await startProxy(t, { table, ...over });
+  return { ...fixture, origin };
+}
+
+/** A GET as plain as it gets; `fields` are whole lines. */
+export function getOf(path: string, fields = ''): string {
+  return `GET ${path} HTTP/1.1\r\nHost: service\r\n${fields}\r\n`;
+}
+
+export function postOf(path: string, body: string, fields = ''): string {
+  const length = `Content-Length: ${body.length}\r\n`;
+  return `POST ${path} HTTP/1.1\r\nHost: service\r\n${length}${fields}\r\n${body}`;
+}

@@ -1,0 +1,75 @@
+/**
+ * Routing tables for tests, built by hand: one listener, some rules, some clusters.
+ */
+
+import type {
+  Backend,
+  Cluster,
+  Listener,
+  RoutingTable,
+  Rule,
+} from '../../src/model/routing-table.ts';
+import { noHeaderEdits } from '../../src/model/routing-table.ts';
+
+/** A rule that takes everything and sends it to cluster 0, but for what `over` says. */
+export function ruleOf(over: Partial<Rule> = {}): Rule {
+  return {
+    identity: 'default/route/http[0]',
+    resource: 'VirtualService default/route',
+    route: 'default/route',
+    index: 0,
+    origin: 'routes.yaml:1:1',
+    matches: [],
+    backends: [backendOf()],
+    timeoutMs: Number.POSITIVE_INFINITY,
+    requestHeaders: noHeaderEdits,
+    responseHeaders: noHeaderEdits,
+    broken: undefined,
+    ...over,
+  };
+}
+
+export function backendOf(over: Partial<Backend> = {}): Backend {
+  return {
+    cluster: 0,
+    weight: 100,
+    requestHeaders: noHeaderEdits,
+    responseHeaders: noHeaderEdits,
+    ...over,
+  };
+}
+
+/** A cluster of local ports. */
+export function clusterOf(ports: readonly number[], over: Partial<Cluster> = {}): Cluster {
+  return {
+    name: 'outbound|80||service.default.svc.cluster.local',
+    service: 'service.default.svc.cluster.local',
+    namespace: 'default',
+    subset: '',
+    balancing: 'round-robin',
+    connectTimeoutMs: 1_000,
+    endpoints: ports.map((port) => ({ address: '127.0.0.1', port, labels: {} })),
+    ...over,
+  };
+}
+
+/** A listener on a free port that sends every authority to `rules`. */
+export function listenerOf(rules: readonly Rule[], over: Partial<Listener> = {}): Listener {
+  return {
+    name: 'outbound|127.0.0.1|0',
+    direction: 'outbound',
+    address: '127.0.0.1',
+    port: 0,
+    virtualHosts: [{ name: 'service.default.svc.cluster.local', domains: ['*'], rules }],
+    defaultHost: 0,
+    ...over,
+  };
+}
+
+export function tableOf(
+  listeners: readonly Listener[],
+  clusters: readonly Cluster[],
+  generation = 1,
+): RoutingTable {
+  return { kind: 'routing-table', generation, listeners, clusters };
+}
