@@ -6,7 +6,15 @@
  * sources and in less memory (docs/decisions/packages.md has the figures).
  */
 
-import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
@@ -27,7 +35,9 @@ const programsStayOutside: Plugin = {
 };
 
 const programs = readdirSync(join(root, 'src/main'))
-  .filter((name) => /^export async function run[A-Z]/m.test(readFileSync(join(root, 'src/main', name), 'utf8')))
+  .filter((name) =>
+    /^export async function run[A-Z]/m.test(readFileSync(join(root, 'src/main', name), 'utf8')),
+  )
   .map((name) => join(root, 'src/main', name));
 
 rmSync(out, { recursive: true, force: true });
@@ -37,7 +47,9 @@ const result = await build({
     ...programs,
     join(root, 'src/cli/tracecar.ts'),
     { in: join(root, 'src/telemetry/worker.ts'), out: 'telemetry-worker' },
-  ].map((entry) => (typeof entry === 'string' ? { in: entry, out: basename(entry, '.ts') } : entry)),
+  ].map((entry) =>
+    typeof entry === 'string' ? { in: entry, out: basename(entry, '.ts') } : entry,
+  ),
   outdir: out,
   outExtension: { '.js': '.cjs' },
   bundle: true,

@@ -28,7 +28,9 @@ function check(title: string, command: string, args: readonly string[]): Promise
     child.on('close', (status) => {
       if (status === 0) counts.passed += 1;
       else counts.failed += 1;
-      process.stdout.write(`${status === 0 ? 'ok  ' : 'FAIL'} ${title}\n${status === 0 ? '' : output}`);
+      process.stdout.write(
+        `${status === 0 ? 'ok  ' : 'FAIL'} ${title}\n${status === 0 ? '' : output}`,
+      );
       done();
     });
   });

@@ -35,7 +35,7 @@ export class ExchangeClock {
   }
 
   /** The whole exchange has `timeoutMs` from now; Infinity for no limit. */
-  setTimeout(now: Milliseconds, timeoutMs: Milliseconds): void {
+  setRouteTimeout(now: Milliseconds, timeoutMs: Milliseconds): void {
     this.#routeAtMs = now + timeoutMs;
   }
 

@@ -303,7 +303,7 @@ export class Exchange implements UpstreamUser {
     if (backend === undefined) return failure['no-backend'];
     this.#report.setBackend(backend);
     this.#backend = backend;
-    this.#clock.setTimeout(now, rule.timeoutMs);
+    this.#clock.setRouteTimeout(now, rule.timeoutMs);
     this.#scope.retryBudget.onRequest();
     return undefined;
   }

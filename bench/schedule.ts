@@ -1,0 +1,26 @@
+/**
+ * The order of the arms in each round: rows of a Williams Latin square.
+ *
+ * Over a full square every arm stands once in every place, and every arm follows every other equally
+ * often, so neither a machine that warms up nor a neighbour's after-effects favour anyone. With fewer
+ * rounds than the square has rows, only the first rows are used and the balance is partial.
+ */
+
+/** One order (indexes 0 to `arms` - 1) for each of `rounds` rounds; `arms` and `rounds` at least 1. */
+export function planRounds(arms: number, rounds: number): readonly (readonly number[])[] {
+  const square = williamsSquare(arms);
+  return Array.from({ length: rounds }, (_, round) => square[round % square.length]!);
+}
+
+/**
+ * Williams (1949): the first row zigzags 0, 1, n-1, 2, n-2, ...; every further row adds one to each.
+ * An odd number of arms needs the mirrored rows too, to balance who follows whom.
+ */
+export function williamsSquare(arms: number): readonly (readonly number[])[] {
+  if (!Number.isInteger(arms) || arms < 1) throw new RangeError(`no square of ${arms} arms`);
+  const first = Array.from({ length: arms }, (_, place) =>
+    place % 2 === 1 ? (place + 1) / 2 : (arms - place / 2) % arms,
+  );
+  const rows = first.map((_, shift) => first.map((arm) => (arm + shift) % arms));
+  return arms % 2 === 0 ? rows : [...rows, ...rows.map((row) => [...row].reverse())];
+}

@@ -1,0 +1,143 @@
+/**
+ * Every command that a person can type: help, completion and dispatch read this one table.
+ *
+ * A command that has not landed is absent, not a stub. Programs are imported when they are asked for,
+ * so `tracecar --version` loads none of them and a sidecar parses no line of the viewer.
+ */
+
+import type { Flag } from '../main/flags.ts';
+import { proxyFlags } from '../main/proxy-settings.ts';
+import { validateFlags } from '../main/validate-settings.ts';
+import { tracecarVersion } from '../main/version.ts';
+import { viewFlags } from '../main/view-settings.ts';
+import { printCompletion, shells } from './completion.ts';
+import { printHelp } from './help.ts';
+
+export interface Command {
+  readonly name: string;
+  /** One line without a full stop, in the list of commands. */
+  readonly summary: string;
+  /** What follows the command's name: `[FLAGS] PATH...`. */
+  readonly usage: string;
+  /** A paragraph or two, at most 90 columns. */
+  readonly about: string;
+  readonly flags: readonly Flag[];
+  readonly examples: readonly Example[];
+  /** Words that completion offers as operands; `files` offers paths. */
+  readonly operands: readonly string[] | 'files';
+  /** Runs it and gives the exit status: 0, 1 (it found something wrong) or 2 (could not start). */
+  run(args: readonly string[]): Promise<number>;
+}
+
+export interface Example {
+  readonly says: string;
+  readonly line: string;
+}
+
+const proxy: Command = {
+  name: 'proxy',
+  summary: 'run a sidecar beside a service',
+  usage: '--config PATH [--labels K=V,K=V] [FLAGS]',
+  about: `Proxies the HTTP/1.1 traffic of one workload, as its Sidecar resource says: inbound from a port
+of its own to the application, outbound from a local port to the services that a ServiceEntry
+names, split by the weights of a VirtualService. Edited files are applied while it runs, and a
+file with a mistake never replaces a good one. SIGTERM finishes what is under way, SIGHUP reads
+the files again.
+
+Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points (default http://localhost:4318, where
+\`tracecar view\` listens); OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say how many
+(default: 1 in 100, and always what the caller sampled).`,
+  flags: proxyFlags,
+  examples: [
+    {
+      says: 'the sidecar of `web`, as in the demo',
+      line: 'tracecar proxy --config examples/ab-rollout --labels app=web',
+    },
+    {
+      says: 'every request traced, to the viewer on this machine',
+      line: 'OTEL_TRACES_SAMPLER=always_on tracecar proxy --config mesh.yaml --labels app=web',
+    },
+    { says: 'what it runs with', line: 'curl -s 127.0.0.1:15000/config' },
+  ],
+  operands: [],
+  run: async (args) => (await import('../main/proxy.ts')).runProxy(args),
+};
+
+const validate: Command = {
+  name: 'validate',
+  summary: 'check configuration and name every mistake at once',
+  usage: 'PATH... [--output text|json]',
+  about: `Reads YAML files and folders as a sidecar would and prints each mistake with its file, line,
+column, field and what to write instead. Status 1 when there is an error, 0 when there are at
+most warnings.`,
+  flags: validateFlags,
+  examples: [
+    { says: 'a folder', line: 'tracecar validate examples/ab-rollout' },
+    { says: 'in CI', line: 'tracecar validate --output json deploy/mesh > diagnostics.json' },
+  ],
+  operands: 'files',
+  run: async (args) => (await import('../main/validate.ts')).runValidate(args),
+};
+
+const view: Command = {
+  name: 'view',
+  summary: 'receive traces, keep them in memory, show them',
+  usage: '[--trace ID] [FLAGS]',
+  about: `Without --trace it is a trace receiver (OTLP over HTTP) with an in-memory store behind Jaeger's
+query API v3. With --trace it asks a running one for that trace and draws it as a waterfall.`,
+  flags: viewFlags,
+  examples: [
+    { says: 'a receiver for the sidecars of this machine', line: 'tracecar view' },
+    {
+      says: 'one trace as a waterfall',
+      line: 'tracecar view --trace 4bf92f3577b34da6a3ce929d0e0e4736',
+    },
+  ],
+  operands: [],
+  run: async (args) => (await import('../main/view.ts')).runView(args),
+};
+
+const version: Command = {
+  name: 'version',
+  summary: 'print the version',
+  usage: '',
+  about: 'Prints the version of tracecar and of the Node.js that runs it.',
+  flags: [],
+  examples: [],
+  operands: [],
+  run: async () => {
+    process.stdout.write(`tracecar ${tracecarVersion()} (Node.js ${process.versions.node})\n`);
+    return 0;
+  },
+};
+
+const help: Command = {
+  name: 'help',
+  summary: 'explain a command',
+  usage: '[COMMAND]',
+  about: 'Explains one command, or lists them all.',
+  flags: [],
+  examples: [],
+  operands: ['proxy', 'validate', 'view', 'version', 'completion'],
+  run: async (args) => printHelp(commands, args[0]),
+};
+
+const completion: Command = {
+  name: 'completion',
+  summary: 'print a completion script for your shell',
+  usage: shells.join('|'),
+  about: 'Prints a script that completes commands, flags and files of tracecar in your shell.',
+  flags: [],
+  examples: [
+    { says: 'bash, this session', line: 'source <(tracecar completion bash)' },
+    { says: 'zsh, for good', line: `tracecar completion zsh > "\${fpath[1]}/_tracecar"` },
+    {
+      says: 'fish, for good',
+      line: 'tracecar completion fish > ~/.config/fish/completions/tracecar.fish',
+    },
+  ],
+  operands: shells,
+  run: async (args) => printCompletion(commands, args[0]),
+};
+
+export const commands: readonly Command[] = [proxy, validate, view, version, help, completion];

