@@ -171,12 +171,12 @@ export class ConfigFeed {
   }
 }
 
-/** `file:3:5: error TC0102: message (spec.http[0]); fix`. */
+/** `file:3:5: error TC0102: message (spec.http[0]). Fix.` */
 function diagnosticLine(diagnostic: Diagnostic): string {
   const { file, line, column, severity, code, message, path, fix } = diagnostic;
   const place = line === 0 ? file : `${file}:${line}:${column}`;
   const field = path === '' ? '' : ` (${path})`;
-  return `${place}: ${severity} ${code}: ${message}${field} ${fix}`.trimEnd();
+  return `${place}: ${severity} ${code}: ${message}${field}. ${fix}`.trimEnd();
 }
 
 function printLabels(labels: Readonly<Record<string, string>>): string {
