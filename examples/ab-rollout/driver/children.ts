@@ -1,0 +1,85 @@
+/**
+ * The demo's child processes: started, waited for by what they print, ended with the demo.
+ *
+ * A child that ends before it is ready fails the start with its last words; a sidecar's JSON log is
+ * read for the line `ready`, an application's output for `listens on`.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+export interface ChildOptions<Ready> {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Gives something for the line that says that the child is ready, else undefined. */
+  readonly isReady: (line: string) => Ready | undefined;
+  /** Every line that the child prints after it is ready. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** The children of one demo; `endAll` leaves none behind. */
+export class Children {
+  readonly #running = new Map<ChildProcess, string>();
+  #isEnding = false;
+  readonly #onLoss: (name: string, lastWords: string) => void;
+
+  /** `onLoss` hears of a child that ends although nobody asked it to. */
+  constructor(onLoss: (name: string, lastWords: string) => void) {
+    this.#onLoss = onLoss;
+    // The last resort, when this process itself is thrown out: an exit handler may only be quick.
+    process.on('exit', () => {
+      for (const child of this.#running.keys()) child.kill('SIGKILL');
+    });
+  }
+
+  /** Starts a Node.js program and resolves with what `isReady` gave; rejects when it ends before. */
+  start<Ready extends object>(options: ChildOptions<Ready>) {
+    return new Promise<Ready>((resolve, reject) => {
+      const child = spawn(process.execPath, options.args, {
+        env: { ...process.env, ...options.environment },
+        stdio: ['ignore', 'pipe', 'pipe'],
+        // A group of its own: Ctrl-C reaches the demo alone, which then ends its children in order.
+        detached: true,
+      });
+      this.#running.set(child, options.name);
+      const lastLines: string[] = [];
+      let isReady = false;
+      for (const stream of [child.stdout, child.stderr]) {
+        createInterface({ input: stream }).on('line', (line) => {
+          lastLines.push(line);
+          if (lastLines.length > 20) lastLines.shift();
+          if (isReady) {
+            options.onLine?.(line);
+            return;
+          }
+          const ready = options.isReady(line);
+          if (ready === undefined) return;
+          isReady = true;
+          resolve(ready);
+        });
+      }
+      child.on('error', reject);
+      child.on('close', (status, signal) => {
+        this.#running.delete(child);
+        const end = signal ?? `status ${status}`;
+        const lastWords = `${options.name} ended with ${end}\n${lastLines.join('\n')}`;
+        if (!isReady) reject(new Error(lastWords));
+        else if (!this.#isEnding) this.#onLoss(options.name, lastWords);
+      });
+    });
+  }
+
+  /** Asks every child to end, and after `patienceMs` makes it. */
+  async endAll(patienceMs: number): Promise<void> {
+    this.#isEnding = true;
+    const children = [...this.#running.keys()];
+    const ends = children.map((child) => new Promise((resolve) => child.once('close', resolve)));
+    for (const child of children) child.kill('SIGTERM');
+    const force = setTimeout(() => {
+      for (const child of this.#running.keys()) child.kill('SIGKILL');
+    }, patienceMs);
+    await Promise.all(ends);
+    clearTimeout(force);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Starts the demo's nine processes: the viewer, four applications, and a sidecar beside each.
+ *
+ *   people -> [sidecar] web -> [sidecar] -> [sidecar] reviews v1, v2 -> [sidecar] -> [sidecar] ratings
+ *
+ * The applications get the propagation preload through NODE_OPTIONS, as the injector would do it, and
+ * nothing else. Everything is waited for by what it says, never by time.
+ */
+
+import { createServer } from 'node:net';
+import { resolve } from 'node:path';
+import { Children } from './children.ts';
+import type { DemoPlan, Place, Workload } from './plan.ts';
+
+const root = resolve(import.meta.dirname, '../../..');
+const command = resolve(root, 'src/cli/tracecar.ts');
+const preload = resolve(root, 'injector/preload/tracecar-propagate.cjs');
+const applications = resolve(import.meta.dirname, '../apps');
+
+/** What a sidecar says when it is ready; ports are ADDR:PORT. */
+export interface SidecarPorts {
+  /** Of the configuration that it began with. */
+  readonly generation: number;
+  readonly admin: string;
+  readonly health: string;
+  readonly metrics: string;
+}
+
+export interface Mesh {
+  /** Address of the viewer's query API and pages, `http://127.0.0.1:16686`. */
+  readonly viewer: string;
+  /** Its OTLP receiver. */
+  readonly receiver: string;
+  /** In the order of the plan's workloads. */
+  readonly sidecars: readonly SidecarPorts[];
+  end(): Promise<void>;
+}
+
+/** The demo cannot start; the message is for the person at the terminal. */
+export class DemoProblem extends Error {
+  override readonly name = 'DemoProblem';
+}
+
+const endPatienceMs = 8_000;
+
+/** Starts everything, or throws and leaves nothing behind. */
+export async function startMesh(
+  plan: DemoPlan,
+  folder: string,
+  say: (line: string) => void,
+  onLoss: (lastWords: string) => void,
+): Promise<Mesh> {
+  await checkPorts(plan);
+  const children = new Children((_name, lastWords) => onLoss(lastWords));
+  try {
+    const { viewer, receiver } = await startViewer(children, say);
+    const started = plan.workloads.map(async (workload) => {
+      const application = startApplication(children, workload, plan);
+      const sidecar = startSidecar(children, workload, folder, receiver);
+      await application;
+      return sidecar;
+    });
+    const sidecars = await Promise.all(started);
+    return { viewer, receiver, sidecars, end: () => children.endAll(endPatienceMs) };
+  } catch (error) {
+    await children.endAll(endPatienceMs);
+    throw error instanceof Error ? new DemoProblem(error.message) : error;
+  }
+}
+
+async function startViewer(children: Children, say: (line: string) => void) {
+  const otlp = await portOrAny(4318);
+  const query = await portOrAny(16_686);
+  for (const [wanted, got] of [
+    [4318, otlp],
+    [16_686, query],
+  ]) {
+    if (got === 0) say(`port ${wanted} is in use, perhaps by Jaeger; the viewer takes another one`);
+  }
+  const addresses: string[] = [];
+  await children.start({
+    name: 'viewer',
+    args: tracecar('view', '--otlp', `127.0.0.1:${otlp}`, '--query', `127.0.0.1:${query}`),
+    environment: {},
+    isReady: (line) => {
+      const address = /^tracecar view: .*(http:\/\/[^/\s]+)\/\S* /.exec(line)?.[1];
+      if (address !== undefined) addresses.push(address);
+      return addresses.length === 2 ? addresses : undefined;
+    },
+  });
+  return { receiver: addresses[0]!, viewer: addresses[1]! };
+}
+
+function startApplication(children: Children, workload: Workload, plan: DemoPlan) {
+  const { app, version, application, outbound } = workload;
+  const given = process.env.NODE_OPTIONS ?? '';
+  const next = outbound === undefined ? {} : { [upstreamVariable(app)]: urlOf(outbound) };
+  return children.start({
+    name: nameOf(workload),
+    args: [resolve(applications, `${app}.cjs`)],
+    environment: {
+      NODE_OPTIONS: `--require "${preload}" ${given}`.trim(),
+      PORT: String(application.port),
+      ...(version === '' ? {} : { VERSION: version }),
+      ...next,
+    },
+    isReady: (line) => (line.includes(' listens on ') ? plan : undefined),
+  });
+}
+
+function upstreamVariable(app: Workload['app']): string {
+  return app === 'web' ? 'REVIEWS_URL' : 'RATINGS_URL';
+}
+
+function startSidecar(children: Children, workload: Workload, folder: string, receiver: string) {
+  const any = '127.0.0.1:0';
+  return children.start<SidecarPorts>({
+    name: `sidecar of ${nameOf(workload)}`,
+    args: tracecar(
+      ...['proxy', '--config', folder, '--labels', workload.labels],
+      ...['--admin', any, '--health', any, '--metrics', any],
+    ),
+    environment: {
+      OTEL_SERVICE_NAME: workload.app,
+      OTEL_TRACES_SAMPLER: 'always_on',
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver,
+      // Spans are looked for right after the requests, and all of them.
+      OTEL_BSP_SCHEDULE_DELAY: '200',
+      OTEL_BSP_MAX_QUEUE_SIZE: '50000',
+    },
+    isReady: (line) => {
+      if (!line.includes('"message":"ready"')) return undefined;
+      return JSON.parse(line) as SidecarPorts;
+    },
+  });
+}
+
+function tracecar(...args: readonly string[]): string[] {
+  return ['--disable-warning=ExperimentalWarning', command, ...args];
+}
+
+export function nameOf({ app, version }: Workload): string {
+  return `${app} ${version}`.trim();
+}
+
+export function urlOf({ address, port }: Place): string {
+  return `http://${address}:${port}`;
+}
+
+/** Every port of the plan is free, or one line says which is not and who could hold it. */
+async function checkPorts(plan: DemoPlan): Promise<void> {
+  const wanted = plan.workloads.flatMap((workload) => [
+    { at: workload.application, what: `the application ${nameOf(workload)}` },
+    { at: workload.inbound, what: `the sidecar of ${nameOf(workload)}` },
+    ...(workload.outbound === undefined
+      ? []
+      : [{ at: workload.outbound, what: `the sidecar of ${nameOf(workload)}` }]),
+  ]);
+  for (const { at, what } of wanted) {
+    if (await isFree(at)) continue;
+    throw new DemoProblem(
+      `port ${at.port} of ${at.address}, for ${what}, is in use, perhaps by another demo that still runs; \`ss -ltnp 'sport = :${at.port}'\` names it`,
+    );
+  }
+}
+
+async function portOrAny(port: number): Promise<number> {
+  return (await isFree({ address: '127.0.0.1', port })) ? port : 0;
+}
+
+function isFree({ address, port }: Place): Promise<boolean> {
+  return new Promise((settle) => {
+    const probe = createServer();
+    probe.once('error', () => settle(false));
+    probe.listen(port, address, () => probe.close(() => settle(true)));
+  });
+}

@@ -1,0 +1,136 @@
+/**
+ * `npm run demo` as a person and a script start it.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { resolve } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readPlan } from '../../examples/ab-rollout/driver/plan.ts';
+import { copyOnFreePorts } from './demo-copy.ts';
+
+const demo = resolve(import.meta.dirname, '../../examples/ab-rollout/demo.ts');
+
+interface DemoRun {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `onOutput` hears all of stdout so far and may end the demo as Ctrl-C does. */
+function runDemo(
+  t: TestContext,
+  args: readonly string[],
+  onOutput: (stdout: string, interrupt: () => void) => void = () => {},
+): Promise<DemoRun> {
+  return new Promise((settle, reject) => {
+    const child = spawn(process.execPath, [demo, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    t.after(() => child.kill('SIGTERM'));
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout += chunk;
+      onOutput(stdout, () => child.kill('SIGINT'));
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      stderr += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (status) => settle({ status, stdout, stderr }));
+  });
+}
+
+/** Whether a port of the plan can be listened on: nothing of the demo is left. */
+function isFree(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const probe = createServer();
+    probe.once('error', () => settle(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => settle(true)));
+  });
+}
+
+test('--once --json prints one object of what arrived, and leaves nothing behind', async (t) => {
+  const folder = await copyOnFreePorts();
+  t.after(() => folder.remove());
+  const { status, stdout, stderr } = await runDemo(t, [
+    ...['--once', '--json', '--requests', '200', '--config', folder.path],
+  ]);
+  assert.equal(status, 0, stderr);
+  const { latencyMs, ...figures } = JSON.parse(stdout);
+  assert.deepEqual(figures, {
+    requests: 200,
+    failed: 0,
+    split: { v1: 120, v2: 80 },
+    traces: { started: 200, complete: 200, wrongParents: 0 },
+  });
+  assert.deepEqual(Object.keys(latencyMs), ['p50', 'p99']);
+  assert.ok(latencyMs.p50 > 0 && latencyMs.p99 >= latencyMs.p50);
+  for (const { application, inbound } of readPlan(folder.path).workloads) {
+    assert.ok(await isFree(application.port));
+    assert.ok(await isFree(inbound.port));
+  }
+});
+
+test('it shows everything, follows an edit of the weights, and ends by Ctrl-C', async (t) => {
+  const folder = await copyOnFreePorts();
+  t.after(() => folder.remove());
+  const { weightsFile } = readPlan(folder.path);
+  const yaml = readFileSync(weightsFile, 'utf8');
+  let isEdited = false;
+  const { status, stdout, stderr } = await runDemo(
+    t,
+    ['--requests', '50', '--config', folder.path],
+    (text, interrupt) => {
+      if (!isEdited && text.includes('Ctrl-C ends everything')) {
+        isEdited = true;
+        const edited = yaml.replace('weight: 60', 'weight: 1').replace('weight: 40', 'weight: 3');
+        writeFileSync(weightsFile, edited);
+      }
+      if (/reviews v2 +75\.0 % .*requests\)/.test(text)) interrupt();
+    },
+  );
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /50 requests through the sidecar of web: 0 failed/);
+  assert.match(stdout, /reviews v1 +60\.0 % +60\.0 %/);
+  assert.match(stdout, /traces: 50 of 50 complete/);
+  assert.match(stdout, /viewer +http:\/\/127\.0\.0\.1:\d+/);
+  assert.match(stdout, /└─ ratings GET/);
+  assert.ok(stdout.includes(weightsFile));
+  assert.match(stdout, /configuration 2 is in force: v1 25\.0 %, v2 75\.0 %/);
+  assert.match(stdout, /the next 100 requests, 0 failed/);
+  assert.match(stdout, /reviews v1 +25\.0 % +25\.0 %/);
+});
+
+test('a port in use is one line that says which and who could hold it, status 2', async (t) => {
+  const folder = await copyOnFreePorts();
+  t.after(() => folder.remove());
+  const { port } = readPlan(folder.path).workloads[2]!.inbound;
+  const holder = createServer();
+  await new Promise<void>((settle) => holder.listen(port, '127.0.0.1', settle));
+  t.after(() => holder.close());
+  assert.equal((holder.address() as AddressInfo).port, port);
+  const { status, stdout, stderr } = await runDemo(t, [
+    '--once',
+    '--json',
+    '--config',
+    folder.path,
+  ]);
+  assert.equal(status, 2);
+  assert.equal(stdout, '');
+  assert.match(
+    stderr,
+    new RegExp(
+      `demo: port ${port} of 127\\.0\\.0\\.1, for the sidecar of reviews v2, is in use.*ss -ltnp`,
+    ),
+  );
+});
+
+test('a wrong flag is one line, status 2', async (t) => {
+  for (const args of [['--request', '5'], ['--requests', 'many'], ['--json']]) {
+    const { status, stderr } = await runDemo(t, args);
+    assert.equal(status, 2);
+    assert.match(stderr, /^demo: [^\n]+\n$/);
+  }
+});
