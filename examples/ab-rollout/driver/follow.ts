@@ -36,8 +36,10 @@ export function followRollout(
   let window: Map<string, number> | undefined;
   let shares = plan.configured;
   let failed = 0;
+  let isOver = false;
   const trickle = setInterval(() => {
     void load.sendOne().then(({ version, problem }) => {
+      if (isOver) return;
       if (problem !== '') {
         failed += 1;
         print(`  a request failed (${failed} so far): ${problem}\n`);
@@ -54,7 +56,7 @@ export function followRollout(
   const seen = { generation: mesh.sidecars[0]!.generation, complaints: '' };
   const look = setInterval(() => {
     void readConfig(mesh).then((config) => {
-      if (config === undefined) return;
+      if (config === undefined || isOver) return;
       const complaints = printComplaints(config);
       if (complaints !== seen.complaints) {
         print(
@@ -74,6 +76,7 @@ export function followRollout(
   }, lookEveryMs);
   return {
     stop() {
+      isOver = true;
       clearInterval(trickle);
       clearInterval(look);
     },
