@@ -38,12 +38,14 @@ export function followRollout(
   let failed = 0;
   let isOver = false;
   const trickle = setInterval(() => {
+    // A request that was sent before a change says nothing about what follows it.
+    const sentIn = window;
     void load.sendOne().then(({ version, problem }) => {
       if (isOver) return;
       if (problem !== '') {
         failed += 1;
         print(`  a request failed (${failed} so far): ${problem}\n`);
-      } else if (window !== undefined) {
+      } else if (window !== undefined && window === sentIn) {
         window.set(version, (window.get(version) ?? 0) + 1);
         const count = [...window.values()].reduce((sum, each) => sum + each, 0);
         if (count < windowRequests) return;
