@@ -45,6 +45,7 @@ class Context {
 
 /** Taken before the application runs, which may break it. */
 const apply = Reflect.apply;
+const defineProperty = Reflect.defineProperty;
 
 /** Stands for "no inbound request": nothing is copied. */
 const NO_CONTEXT = new Context([]);
@@ -62,8 +63,9 @@ let isAwake = false;
 /** Where an HTTP/1 request, in or out, keeps its context: a property that no inspection shows. */
 const CONTEXT = Symbol('tracecar.context');
 
-function keepContext(request, context) {
-  Object.defineProperty(request, CONTEXT, { value: context, configurable: true });
+/** Notes something on an object of others; on a frozen one it stays unnoted. */
+function note(object, key, value) {
+  defineProperty(object, key, { value, configurable: true });
 }
 
 function current() {
@@ -217,7 +219,7 @@ function contextOfArrival(args) {
   const context = readContext(request.headers);
   if (context !== NO_CONTEXT) {
     isAwake = true;
-    keepContext(request, context);
+    note(request, CONTEXT, context);
   }
   return context;
 }
@@ -257,7 +259,7 @@ function linesFor(request, headers) {
   let context = request[CONTEXT];
   if (context === undefined) {
     context = current();
-    keepContext(request, context);
+    note(request, CONTEXT, context);
   }
   if (context === NO_CONTEXT || request.method === 'CONNECT') return '';
   if (request.protocol === 'https:' && !isTrustedHost(request.host)) return '';
@@ -292,7 +294,7 @@ function patchHttp(net) {
   override(http.Agent.prototype, 'addRequest', (below) => {
     return function addRequest(...args) {
       try {
-        if (isAwake && args[0][CONTEXT] === undefined) keepContext(args[0], current());
+        if (isAwake && args[0][CONTEXT] === undefined) note(args[0], CONTEXT, current());
       } catch (_error) {
         // Then the head is written without our lines.
       }
@@ -328,9 +330,8 @@ function patchHttp(net) {
 const knownCopies = new WeakSet();
 /** Prototypes whose `dispatch` is ours. */
 const knownDispatchers = new WeakSet();
-/** handler -> Claim, and for undici 7, which wraps the handler before queueing, options -> Claim. */
-const claimOfHandler = new WeakMap();
-const claimOfOptions = new WeakMap();
+/** Where a handler keeps its Claim; its options do, too: undici 7 wraps handlers before queueing. */
+const CLAIM = Symbol('tracecar.claim');
 /** The context of the dispatch that is running right now; undefined outside of any. */
 let dispatching;
 /** Kept because a channel without a reference may be collected (Node 16 and 18). */
@@ -365,24 +366,25 @@ function contextOfHandler(handler) {
 /** Decides for whom a dispatch is made. Where two answers are possible, it is NO_CONTEXT. */
 function contextOfDispatch(dispatcher, options, handler) {
   const caller = dispatching === undefined ? current() : dispatching;
-  const claim = claimOfHandler.get(handler);
+  const claim = handler[CLAIM];
   if (claim !== undefined) {
+    if (claim.context === caller) return caller;
     const isQueued = options === claim.options && isFedByQueue(dispatcher);
     const isRetried = handler.opts === options;
     // Otherwise the application uses one handler for many requests, and some may still wait.
-    if (!isQueued && !isRetried && claim.context !== caller) claim.context = NO_CONTEXT;
+    if (!isQueued && !isRetried) claim.context = NO_CONTEXT;
     return claim.context;
   }
   if (dispatching === undefined && isFedByQueue(dispatcher)) {
-    const sameOptions = claimOfOptions.get(options);
+    const sameOptions = options[CLAIM];
     const found = sameOptions === undefined ? contextOfHandler(handler) : sameOptions.context;
     return found === undefined ? NO_CONTEXT : found;
   }
   const made = new Claim(caller, options);
-  claimOfHandler.set(handler, made);
+  note(handler, CLAIM, made);
   if (typeof handler.onRequestStart === 'function') {
-    const other = claimOfOptions.get(options);
-    if (other === undefined) claimOfOptions.set(options, made);
+    const other = options[CLAIM];
+    if (other === undefined) note(options, CLAIM, made);
     else if (other.context !== caller) other.context = NO_CONTEXT;
   }
   return caller;
@@ -414,7 +416,8 @@ function patchDispatch(prototype) {
 function learnDispatcher(object) {
   let each = object;
   while (each && each !== Object.prototype) {
-    if (Object.hasOwn(each, 'dispatch') && !knownDispatchers.has(each)) {
+    const isOwn = Object.getOwnPropertyDescriptor(each, 'dispatch') !== undefined;
+    if (isOwn && !knownDispatchers.has(each)) {
       knownDispatchers.add(each);
       try {
         patchDispatch(each);

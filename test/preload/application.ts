@@ -134,7 +134,7 @@ export function callPath(
         method: 'POST',
         agent: isTls ? agents.https : agents.http,
         headers: { ...headers, 'content-type': 'text/plain' },
-        timeout: 10_000,
+        timeout: 60_000,
       },
       (response) => {
         let text = '';

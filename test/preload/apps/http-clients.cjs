@@ -53,6 +53,14 @@ const plain = {
       request.end('two');
     }),
   'http.request, flat array of headers': () => send({ port, headers: ['Host', 'x', 'X-A', '1'] }),
+  'http.request, array of pairs': () =>
+    send({
+      port,
+      headers: [
+        ['Host', 'x'],
+        ['X-A', '1'],
+      ],
+    }),
   'http.request, flushHeaders': () =>
     send({ port, method: 'POST' }, (request) => {
       request.flushHeaders();
