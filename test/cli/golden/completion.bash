@@ -7,8 +7,8 @@ _tracecar() {
     return
   fi
   case ${COMP_WORDS[1]} in
-    proxy) words="--config --namespace --labels --admin --health --metrics --drain-seconds --log-level --access-log --record-ring --help" ;;
-    validate) words="--namespace --labels --output --help" files=1 ;;
+    proxy) words="--config --namespace --labels --capture --inbound --outbound --admin --health --metrics --drain-seconds --log-level --access-log --record-ring --help" ;;
+    validate) words="--namespace --labels --capture --output --help" files=1 ;;
     view) words="--otlp --query --store-bytes --trace --json --width --no-color --help" ;;
     version) words="--help" ;;
     help) words="--help proxy validate view version completion" ;;
@@ -18,6 +18,9 @@ _tracecar() {
     --config) words="" files=1 ;;
     --namespace) words="" words="" ;;
     --labels) words="" words="" ;;
+    --capture) words="" words="none redirect" ;;
+    --inbound) words="" words="" ;;
+    --outbound) words="" words="" ;;
     --admin) words="" words="" ;;
     --health) words="" words="" ;;
     --metrics) words="" words="" ;;

@@ -4,8 +4,11 @@ complete -c tracecar -n __fish_use_subcommand -a proxy -d 'run a sidecar beside 
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l config -d 'YAML file or folder of resources; watched. Give it again for more.' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l namespace -d 'namespace of this workload: short host names are resolved in it' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l labels -d 'labels of this workload: they choose its Sidecar resource' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l capture -d 'redirect: takes the pod\'s connections as `tracecar init` redirects them' -x -a 'none redirect'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l inbound -d 'port for captured connections to the pod' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l outbound -d 'port for captured connections from the pod; loopback only' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l admin -d 'admin port; loopback only' -x
-complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l health -d 'health port: /healthz/ready, /healthz/live' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l health -d 'health port: /healthz/ready, /healthz/live, probes, /drain' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l metrics -d 'metrics port: /metrics for Prometheus' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l drain-seconds -d 'time that work under way may take after SIGTERM' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l log-level -d 'least level that is written to stderr' -x -a 'debug info warn error'
@@ -14,6 +17,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l record-ring -d 'm
 complete -c tracecar -n __fish_use_subcommand -a validate -d 'check configuration and name every mistake at once'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l namespace -d 'with --labels: namespace of the workload' -x
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l labels -d 'check as the workload with these labels sees it; without, as every Sidecar does' -x
+complete -c tracecar -n '__fish_seen_subcommand_from validate' -l capture -d 'redirect: check as an injected pod sees it, which needs no Sidecar' -x -a 'none redirect'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l output -d 'for people, or one JSON document for tools' -x -a 'text json'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -F
 complete -c tracecar -n __fish_use_subcommand -a view -d 'receive traces, keep them in memory, show them'

@@ -21,8 +21,11 @@ _tracecar() {
         '*--config[YAML file or folder of resources; watched. Give it again for more.]:value:_files' \
         '--namespace[namespace of this workload\: short host names are resolved in it]:value:' \
         '--labels[labels of this workload\: they choose its Sidecar resource]:value:' \
+        '--capture[redirect\: takes the pod'\''s connections as `tracecar init` redirects them]:value:(none redirect)' \
+        '--inbound[port for captured connections to the pod]:value:' \
+        '--outbound[port for captured connections from the pod; loopback only]:value:' \
         '--admin[admin port; loopback only]:value:' \
-        '--health[health port\: /healthz/ready, /healthz/live]:value:' \
+        '--health[health port\: /healthz/ready, /healthz/live, probes, /drain]:value:' \
         '--metrics[metrics port\: /metrics for Prometheus]:value:' \
         '--drain-seconds[time that work under way may take after SIGTERM]:value:' \
         '--log-level[least level that is written to stderr]:value:(debug info warn error)' \
@@ -31,6 +34,7 @@ _tracecar() {
       validate) _arguments '--help[explain it]' \
         '--namespace[with --labels\: namespace of the workload]:value:' \
         '--labels[check as the workload with these labels sees it; without, as every Sidecar does]:value:' \
+        '--capture[redirect\: check as an injected pod sees it, which needs no Sidecar]:value:(none redirect)' \
         '--output[for people, or one JSON document for tools]:value:(text json)' \
         '*:path:_files' ;;
       view) _arguments '--help[explain it]' \
