@@ -63,13 +63,13 @@ export const annotations: readonly Annotation[] = [
     key: 'tracecar.dev/config',
     value: 'NAME',
     otherwise: 'tracecar-config',
-    help: 'ConfigMap of the pod’s namespace whose files configure the sidecar. It may be missing; edits are followed while the pod runs.',
+    help: "ConfigMap of the pod's namespace whose files configure the sidecar. It may be missing; edits are followed while the pod runs.",
   },
   {
     key: 'tracecar.dev/tls-secret',
     value: 'NAME,NAME',
     otherwise: '',
-    help: 'Secrets of the pod’s namespace, mounted at `/etc/tracecar/tls/NAME` for `Sidecar.ingress[].tls`. The pod waits until they exist.',
+    help: "Secrets of the pod's namespace, mounted at `/etc/tracecar/tls/NAME` for `Sidecar.ingress[].tls`. The pod waits until they exist.",
   },
   {
     key: 'tracecar.dev/skip-inbound-ports',
@@ -93,7 +93,7 @@ export const annotations: readonly Annotation[] = [
     key: 'tracecar.dev/sampler',
     value: 'SAMPLER',
     otherwise: '0.01',
-    help: 'Share of new traces that are exported, 0 to 1 (a caller’s decision is followed), or an OpenTelemetry sampler: `always_on`, `always_off`, `parentbased_always_on`, `parentbased_always_off`, `traceidratio=0.1`, `parentbased_traceidratio=0.1`.',
+    help: "Share of new traces that are exported, 0 to 1 (a caller's decision is followed), or an OpenTelemetry sampler: `always_on`, `always_off`, `parentbased_always_on`, `parentbased_always_off`, `traceidratio=0.1`, `parentbased_traceidratio=0.1`.",
   },
   {
     key: 'tracecar.dev/otlp-endpoint',
@@ -117,7 +117,7 @@ export const annotations: readonly Annotation[] = [
     key: 'tracecar.dev/drain-seconds',
     value: 'SECONDS',
     otherwise: '25',
-    help: 'How long requests under way may take after the application has ended, 0 to 3600. Keep it below the pod’s `terminationGracePeriodSeconds`.',
+    help: "How long requests under way may take after the application has ended, 0 to 3600. Keep it below the pod's `terminationGracePeriodSeconds`.",
   },
   {
     key: statusKey,
@@ -206,9 +206,10 @@ function unknownKey(map: TextMap, where: string): string | undefined {
   const known = annotations.map(({ key }) => key);
   for (const key of Object.keys(map)) {
     if (!key.startsWith(keyPrefix) || known.includes(key)) continue;
-    const hint =
-      key.length > 63 ? '' : `; ${didYouMean(key, known, 'docs/annotations.md has all')}`;
-    return `annotation ${shown(key)} of the ${where} is unknown${hint}`;
+    // A long key is no misspelling, and comparing it would cost.
+    const all = 'docs/annotations.md has all';
+    const hint = key.length > 63 ? all : didYouMean(key, known, all).replace(/^D/, 'd');
+    return `annotation ${shown(key)} of the ${where} is unknown; ${hint}`;
   }
   return undefined;
 }

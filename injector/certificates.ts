@@ -105,7 +105,7 @@ export class ServingCertificates {
         await this.#publish(stored.caPem);
         this.#settle('');
       } catch (error) {
-        this.#settle(error instanceof KubeError ? error.message : String(error));
+        this.#settle(error instanceof Error ? error.message : String(error));
       }
     } while (this.#isAskedAgain && !this.#isStopped);
     if (!this.#isStopped) {

@@ -106,9 +106,10 @@ export function sidecarContainer(
 
 function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable[] {
   const { sampler } = options;
+  // Sorted, because the API server gives maps back in an order of its own.
   const labels = Object.entries(facts.labels).map(([key, value]) => `${key}=${value}`);
   const texts = [
-    ['TRACECAR_LABELS', literalValue(labels.join(','))],
+    ['TRACECAR_LABELS', literalValue(labels.toSorted().join(','))],
     ['TRACECAR_PROBES', literalValue(facts.probes)],
     ['TRACECAR_DRAIN_SECRET', literalValue(facts.drainSecret)],
     ['OTEL_SERVICE_NAME', literalValue(facts.serviceName)],
@@ -124,7 +125,6 @@ function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable
     fromField('POD_IP', 'status.podIP'),
     fromField('POD_IPS', 'status.podIPs'),
     fromField('NODE_NAME', 'spec.nodeName'),
-    fromField('TRACECAR_NAMESPACE', 'metadata.namespace'),
     ...texts.filter(([, value]) => value !== '').map(([name, value]) => ({ name, value })),
   ];
 }

@@ -5,7 +5,7 @@
  * known only later (name, address and node of the pod) stands as `$(VARIABLE)` for the kubelet.
  */
 
-import type { Container, NamespaceFacts, Pod, TextMap } from './pod.ts';
+import type { Container, Pod, TextMap } from './pod.ts';
 
 export interface Workload {
   /** Deployment, ReplicaSet, StatefulSet, DaemonSet, CronJob, Job, Pod or a kind of somebody's own. */
@@ -64,11 +64,7 @@ const workloadAttributes: Readonly<Record<string, string>> = {
  * OTEL_RESOURCE_ATTRIBUTES as the `value` of an environment variable: values percent-encoded, with
  * `$(POD_NAME)`, `$(POD_NAMESPACE)`, `$(POD_UID)`, `$(POD_IP)` and `$(NODE_NAME)` for the kubelet.
  */
-export function resourceAttributes(
-  pod: Pod,
-  namespace: NamespaceFacts,
-  workload: Workload,
-): string {
+export function resourceAttributes(pod: Pod, workload: Workload): string {
   const annotations = pod.metadata?.annotations ?? {};
   const application = applicationOf(pod);
   const container = encoded(application?.name ?? '');
@@ -88,11 +84,8 @@ export function resourceAttributes(
   const version = versionOf(pod.metadata?.labels ?? {}, application);
   if (version !== '') attributes.set('service.version', encoded(version));
   if (owner !== undefined) attributes.set(owner, encoded(workload.name));
-  // The namespace's annotations first: the pod's own win.
-  for (const [key, value] of [
-    ...Object.entries(namespace.annotations),
-    ...Object.entries(annotations),
-  ]) {
+  // Sorted, because the API server gives maps back in an order of its own.
+  for (const [key, value] of Object.entries(annotations).toSorted()) {
     const name = key.startsWith(attributePrefix) ? key.slice(attributePrefix.length) : '';
     if (/^[\w.-]{1,255}$/.test(name) && name !== 'service.name') {
       attributes.set(name, encoded(value));

@@ -5,7 +5,8 @@
  *
  * f(f(p)) = f(p), and the diff of f(p) with itself is empty: the webhook is called again when another
  * one changed the pod, and an older injection is replaced as a whole. Whether a pod is to have a
- * sidecar is `decide`'s question, and what is wrong with its annotations too.
+ * sidecar is `decide`'s question, and what is wrong with its annotations too. What others put into our
+ * containers is taken out again, such as the token that the API server mounts between two calls.
  */
 
 import { createHash } from 'node:crypto';
@@ -69,7 +70,7 @@ export function injectPod(pod: Pod, namespace: NamespaceFacts, settings: Injecti
   const sidecar = sidecarContainer(settings, options, {
     labels: plain.metadata?.labels ?? {},
     serviceName: serviceName(plain, workload),
-    resourceAttributes: resourceAttributes(plain, namespace, workload),
+    resourceAttributes: resourceAttributes(plain, workload),
     probes: Object.keys(entries).length === 0 ? '' : JSON.stringify(entries),
     drainSecret: drainSecretOf(pod) || settings.drainSecret,
   });

@@ -23,6 +23,9 @@ const probeKinds = [
 
 const actionKinds = ['httpGet', 'tcpSocket', 'grpc'] as const;
 
+/** What the sidecar takes; the kubelet's own timeout is whatever the probe says. */
+const timeoutSecondsMax = 3_600;
+
 /** The container with its probes sent through the sidecar, and the entries that describe them. */
 export function rewriteProbes(container: Container): {
   readonly container: Container;
@@ -39,7 +42,7 @@ export function rewriteProbes(container: Container): {
     changed[field] = { ...rest, httpGet: { path, port: ports.health, scheme: 'HTTP' } };
     entries[path] = {
       [found.kind]: { ...found.action, port: found.port },
-      timeoutSeconds: probe.timeoutSeconds ?? 1,
+      timeoutSeconds: Math.min(probe.timeoutSeconds || 1, timeoutSecondsMax),
     };
   }
   return { container: { ...container, ...changed }, entries };

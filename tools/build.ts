@@ -52,9 +52,7 @@ const result = await build({
     ...programs,
     join(root, 'src/cli/tracecar.ts'),
     { in: join(root, 'src/telemetry/worker.ts'), out: 'telemetry-worker' },
-  ].map((entry) =>
-    typeof entry === 'string' ? { in: entry, out: bundleName(entry) } : entry,
-  ),
+  ].map((entry) => (typeof entry === 'string' ? { in: entry, out: bundleName(entry) } : entry)),
   outdir: out,
   outExtension: { '.js': '.cjs' },
   bundle: true,

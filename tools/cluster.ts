@@ -2,8 +2,8 @@
  * `npm run cluster`: a real one-node Kubernetes with Jaeger, to try Tracecar on; up until Ctrl-C.
  *
  * It builds the project's image and loads it with the sample applications' image. Everything lives in
- * a network namespace of its own; `npm run cluster open ADDRESS:PORT` in another terminal makes a pod,
- * a Service or the node reachable from this machine. Nothing is left when it ends.
+ * a network namespace of its own; `npm run cluster open TARGET:PORT` in another terminal makes a pod
+ * or a Service reachable from this machine. Nothing is left when it ends.
  */
 
 import { parseArgs } from 'node:util';
@@ -14,8 +14,8 @@ import { livingPlaces } from '../test/peers/cluster/place.ts';
 import { listenOutside } from '../test/peers/cluster/relay.ts';
 import { startJaeger } from '../test/peers/jaeger.ts';
 
-const help = `npm run cluster [-- OPTIONS]                          start a node; Ctrl-C ends it
-npm run cluster open ADDRESS:PORT [LOCAL_PORT]        reach an address of the running node
+const help = `npm run cluster [-- OPTIONS]                    start a node; Ctrl-C ends it
+npm run cluster open TARGET:PORT [LOCAL_PORT]   reach SERVICE[.NAMESPACE] or an address inside
 
   --no-images   load neither Tracecar's image nor the sample applications'
   --no-jaeger   start no Jaeger
@@ -45,7 +45,7 @@ A Kubernetes node is ready after ${seconds} s. In another terminal:
   alias kubectl=${cluster.folder}/kubectl
   kubectl get pods --all-namespaces
 
-Reach something inside:        npm run cluster open ADDRESS:PORT    (a pod's or a Service's address)
+Reach something inside:        npm run cluster open SERVICE.NAMESPACE:PORT
 Run a program in its network:  ${cluster.folder}/inside curl ADDRESS:PORT
 Logs of its components:        ${cluster.folder}/*.log`);
   if (withImages) {
@@ -55,16 +55,26 @@ Logs of its components:        ${cluster.folder}/*.log`);
     say(`Jaeger: pods send to ${jaeger.otlpUrl}; query API ${jaeger.queryUrl}/api/v3/services`);
   }
   say('\nCtrl-C ends it and leaves nothing.');
-  // The sockets of the opened ports keep this process alive; a signal ends it (cluster.ts).
+  // The components are children: as long as they run, so does this process.
+  process.once('SIGINT', async () => {
+    process.on('SIGINT', () => {});
+    await cluster.close();
+    say('ended');
+    process.exit(0);
+  });
 }
 
 async function open(target: string, localPort: number): Promise<void> {
   const match = /^\[?([^\]]+)\]?:(\d+)$/.exec(target);
-  if (match === null) throw new UsageError(`"${target}" is no ADDRESS:PORT`);
+  if (match === null) throw new UsageError(`"${target}" is no TARGET:PORT`);
   const places = livingPlaces();
   if (places.length === 0) throw new Error('no cluster runs; start one with: npm run cluster');
+  // `web:80` and `web.shop:80` name Services, as a pod of `default` would.
+  const [host, namespace = 'default'] = match[1]!.split('.') as [string, string?];
+  const isName = /^[a-z][a-z0-9-]*(\.[a-z0-9-]+)?$/.test(match[1]!);
+  const address = isName ? `${host}.${namespace}.svc.cluster.local` : match[1]!;
   const relay = places.at(-1)!.path('relay.sock');
-  const opened = await listenOutside(relay, match[1]!, Number(match[2]), localPort);
+  const opened = await listenOutside(relay, address, Number(match[2]), localPort);
   say(`http://127.0.0.1:${opened.port} leads to ${target}; Ctrl-C closes it.`);
 }
 

@@ -174,10 +174,15 @@ function printDocument(
   visit(document, (_key, node) => {
     hasAlias ||= isAlias(node);
   });
-  const target = hasAlias && operations.length > 0 ? new Document(value) : document;
+  // A copy as a tree: a new document would find what is shared, and share it again.
+  const target = hasAlias && operations.length > 0 ? new Document(treeOf(value)) : document;
   for (const operation of operations) applyOperation(target, operation);
   if (isJson) return `${JSON.stringify(target.toJS(), null, 2)}\n`;
   return target.toString({ lineWidth: 0 });
+}
+
+function treeOf(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value));
 }
 
 function applyOperation(document: Document, operation: JsonPatchOperation): void {

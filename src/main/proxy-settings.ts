@@ -140,6 +140,7 @@ export function readProxySettings(
       `--admin is for this machine only and ${admin.address} is not loopback; use 127.0.0.1:${admin.port}`,
     );
   }
+  const podAddresses = readAddresses(environment.POD_IPS ?? '');
   return {
     config,
     // In a pod the downward API says it, and what is typed wins.
@@ -153,12 +154,12 @@ export function readProxySettings(
       inbound: readPort('inbound', text('inbound')),
       outbound: readPort('outbound', text('outbound')),
     },
-    podAddresses: readAddresses(environment.POD_IPS ?? ''),
+    podAddresses,
     probes: probesOf(environment.TRACECAR_PROBES ?? ''),
     drainSecret: environment.TRACECAR_DRAIN_SECRET ?? '',
     admin,
-    health: addressOf('health', text('health')),
-    metrics: addressOf('metrics', text('metrics')),
+    health: podPort('health', values, podAddresses),
+    metrics: podPort('metrics', values, podAddresses),
     drainMs: readDrain(text('drain-seconds')),
     logLevel: text('log-level') as LogLevel,
     accessLog: text('access-log') as 'off' | 'json',
@@ -193,6 +194,19 @@ function probesOf(text: string): readonly Probe[] {
   const result = readProbes(text);
   if ('problem' in result) throw new UsageError(result.problem);
   return result.probes;
+}
+
+/** A pod with an IPv6 address is asked there; `::` takes both families. */
+function podPort(
+  flag: string,
+  values: ReadonlyMap<string, readonly string[]>,
+  podAddresses: readonly string[],
+): SocketAddress {
+  const typed = values.get(flag)?.[0];
+  if (typed !== undefined) return addressOf(flag, typed);
+  const { otherwise } = proxyFlags.find(({ name }) => name === flag)!;
+  const { address, port } = addressOf(flag, otherwise);
+  return { address: podAddresses.some((each) => isIP(each) === 6) ? '::' : address, port };
 }
 
 function isLoopback(address: string): boolean {

@@ -166,12 +166,12 @@ export class Sidecar {
   async #apply(table: RoutingTable): Promise<boolean> {
     const errors = await this.proxy.apply(table);
     for (const { listener, address, port, code } of errors) {
-      const problem = listenProblem(
-        `listener ${listener} of the configuration`,
-        address,
-        port,
-        code,
-      );
+      const direction = /^capture\|(\w+)$/.exec(listener)?.[1];
+      const what =
+        direction === undefined
+          ? `listener ${listener} of the configuration`
+          : `for captured connections (--${direction} chooses another, as must the rules)`;
+      const problem = listenProblem(what, address, port, code);
       if (!this.#isStarted) throw new StartError(problem);
       this.log.write('error', problem);
     }

@@ -6,6 +6,7 @@
  */
 
 import { createServer, type Server, type Socket } from 'node:net';
+import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 
 /** A listener that could not be opened; everything else goes on. */
@@ -35,8 +36,15 @@ export class AcceptSocket {
     this.#name = name;
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
     this.#server = createServer(options, (accepted) => {
-      if (this.#mayAccept()) onAccepted(accepted);
-      else accepted.destroy();
+      if (!this.#mayAccept()) {
+        accepted.destroy();
+        return;
+      }
+      try {
+        onAccepted(accepted);
+      } catch (error) {
+        scope.containBug(accepted, error);
+      }
     });
   }
 
@@ -56,7 +64,8 @@ export class AcceptSocket {
     return new Promise((resolve) => {
       const onError = (error: NodeJS.ErrnoException) => {
         const code = error.code ?? 'UNKNOWN';
-        const message = `cannot listen on ${address}:${port} (${this.#name}): ${explain(code)}`;
+        const where = printAddress(address, port);
+        const message = `cannot listen on ${where} (${this.#name}): ${explain(code)}`;
         resolve({ listener: this.#name, address, port, code, message });
       };
       this.#server.once('error', onError);

@@ -14,8 +14,9 @@ import { AcceptSocket, type ListenError } from './accept-socket.ts';
 import { CapturedConnection } from './captured-connection.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
 import type { OriginalDestination } from './original-destination.ts';
-import { Passthrough } from './passthrough.ts';
+import { type OnwardEntry, Passthrough } from './passthrough.ts';
 import type { BackendPlan, CapturePlans, ListenerPlan } from './plan.ts';
+import { plainAddress, printAddress } from './print-address.ts';
 import type { CaptureOptions, ProxyScope } from './proxy-scope.ts';
 import { readSecure } from './tls-server.ts';
 import { WarningLimit } from './warning-limit.ts';
@@ -32,6 +33,8 @@ const noFamily = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 export class CaptureListener {
   plans: CapturePlans;
   isRetired = false;
+  /** As bound, once it is. */
+  port: number;
   readonly name: string;
   readonly direction: Direction;
   readonly passthrough: Passthrough;
@@ -41,6 +44,8 @@ export class CaptureListener {
   readonly #scope: ProxyScope;
   readonly #options: CaptureOptions;
   readonly #warnings: WarningLimit;
+  /** The capture listeners of this proxy, this one included. */
+  readonly #siblings: () => readonly CaptureListener[];
   #sockets: AcceptSocket[] = [];
 
   constructor(
@@ -48,6 +53,7 @@ export class CaptureListener {
     options: CaptureOptions,
     direction: Direction,
     plans: CapturePlans,
+    siblings: () => readonly CaptureListener[],
   ) {
     this.#scope = scope;
     this.#options = options;
@@ -56,6 +62,8 @@ export class CaptureListener {
     this.plans = plans;
     this.passthrough = new Passthrough(scope, direction);
     this.#warnings = new WarningLimit(scope);
+    this.#siblings = siblings;
+    this.port = options.ports[direction];
   }
 
   /** The first bound address; port 0 until `listen` has succeeded. */
@@ -87,7 +95,11 @@ export class CaptureListener {
       // `::` takes both families; a port that the system chose cannot be had twice.
       if (error === undefined && (address === '::' || port === 0)) break;
     }
-    if (this.#sockets.length > 0) return undefined;
+    if (this.#sockets.length > 0) {
+      if (this.isRetired) this.retire();
+      this.port = this.address.port;
+      return undefined;
+    }
     const { name } = this;
     const message = `cannot listen on port ${port} (${name}): no address of this machine is usable`;
     return { listener: name, address: '', port, code: 'EADDRNOTAVAIL', message };
@@ -130,19 +142,17 @@ export class CaptureListener {
   }
 
   /** A direct hit reads as one of our ports, whatever the address: sending it on would be a loop. */
-  #isOurs(destination: OriginalDestination): boolean {
-    const { outbound, inbound } = this.#options.ports;
-    const { port } = destination;
-    return port === outbound || port === inbound || port === this.address.port;
+  #isOurs({ port }: OriginalDestination): boolean {
+    return this.#siblings().some((sibling) => sibling.port === port);
   }
 
   #refuse(accepted: Socket, destination: OriginalDestination | undefined): void {
     this.#scope.counts.refusedCaptures++;
-    const peer = accepted.remoteAddress ?? 'a peer that is gone';
+    const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
     const why =
       destination === undefined
         ? 'its original destination cannot be read: it was not redirected'
-        : `it was sent to ${destination.address}:${destination.port}, which is this proxy`;
+        : `it was sent to ${printAddress(destination.address, destination.port)}, which is this proxy`;
     accepted.destroy();
     this.#warnings.warn(`${this.name}: a connection from ${peer} was closed, ${why}`);
   }
@@ -152,6 +162,7 @@ export class CaptureListener {
 export class CaptureOwner implements ConnectionOwner {
   readonly destination: OriginalDestination;
   readonly #listener: CaptureListener;
+  #onward: OnwardEntry | undefined;
 
   constructor(listener: CaptureListener, destination: OriginalDestination) {
     this.#listener = listener;
@@ -179,8 +190,14 @@ export class CaptureOwner implements ConnectionOwner {
     return this.#listener.planFor(this.destination.port) ?? plans.others[direction];
   }
 
+  /** Looked up again when it has been forgotten, and once a second so that it is not. */
   get passthrough(): BackendPlan {
-    return this.#listener.passthrough.to(this.destination.address, this.destination.port);
+    const { passthrough } = this.#listener;
+    const known = this.#onward;
+    if (known !== undefined && passthrough.isFresh(known)) return known.backend;
+    const { address, port } = this.destination;
+    this.#onward = passthrough.to(address, port);
+    return this.#onward.backend;
   }
 
   onConnectionClosed(connection: DownstreamConnection): void {

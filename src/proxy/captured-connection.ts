@@ -129,6 +129,10 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
   /** Whoever speaks HTTP learns the cause from an answer, so its first bytes are waited for. */
   onUpstreamLost(code: string): void {
     this.#upstream = undefined;
+    if (this.report.isConnected) {
+      this.#giveUp(failure['upstream-reset']);
+      return;
+    }
     this.#failed = connectFailure(code);
     if (this.#hold.length === 0) this.#wakeIn(this.#scope.limits.detectSilenceMs);
   }

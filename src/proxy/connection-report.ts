@@ -10,6 +10,7 @@ import type { Failure } from '../model/failure.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
 import type { OriginalDestination } from './original-destination.ts';
+import { plainAddress, printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 
 export class ConnectionReport {
@@ -32,8 +33,8 @@ export class ConnectionReport {
     record.flags = direction === 'inbound' ? RecordFlag.Inbound : 0;
     record.startMs = this.#startMs;
     record.connectionId = scope.nextConnectionId();
-    record.authority = `${destination.address}:${destination.port}`;
-    record.peerAddress = downstream.remoteAddress ?? '';
+    record.authority = printAddress(destination.address, destination.port);
+    record.peerAddress = plainAddress(downstream.remoteAddress ?? '');
     record.peerPort = downstream.remotePort ?? 0;
   }
 

@@ -22,6 +22,7 @@ import { ByteHold } from './byte-hold.ts';
 import { Exchange, ExchangeState } from './exchange.ts';
 import { printRefusal } from './local-reply.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
+import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { adoptSocket, type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
 
@@ -76,7 +77,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     read: ReadSocket = adoptSocket,
   ) {
     this.id = scope.nextConnectionId();
-    this.peerAddress = accepted.remoteAddress ?? '';
+    this.peerAddress = plainAddress(accepted.remoteAddress ?? '');
     this.peerPort = accepted.remotePort ?? 0;
     this.isSecure = accepted instanceof TLSSocket;
     this.#scope = scope;

@@ -7,6 +7,7 @@
  */
 
 import type { EndpointLoad } from '../balancing/pick-endpoint.ts';
+import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
@@ -28,7 +29,7 @@ export class EndpointPool implements EndpointLoad {
     this.#scope = scope;
     this.address = address;
     this.port = port;
-    this.endpointId = isNamed ? scope.telemetry.names.idOf(`${address}:${port}`) : 0;
+    this.endpointId = isNamed ? scope.telemetry.names.idOf(printAddress(address, port)) : 0;
   }
 
   get idleCount(): number {

@@ -21,9 +21,13 @@ import type { ProxyScope } from './proxy-scope.ts';
 /** Cluster name of everything here, in records and metrics: addresses are no labels. */
 const clusterName = 'passthrough';
 
+/** How exactly the time of the last use is known. */
+const markMs = 1_000;
+
 const noEdits = compileEdits(noHeaderEdits, noHeaderEdits);
 
-interface Entry {
+/** One original destination; forgotten when `pool.isRetired`. */
+export interface OnwardEntry {
   readonly backend: BackendPlan;
   readonly pool: EndpointPool;
   usedMs: Milliseconds;
@@ -34,7 +38,7 @@ export class Passthrough {
   readonly #connectTimeoutMs: Milliseconds;
   readonly #series: RequestSeries;
   readonly #clusterId: number;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, OnwardEntry>();
 
   constructor(scope: ProxyScope, direction: Direction) {
     const { limits, telemetry } = scope;
@@ -56,8 +60,8 @@ export class Passthrough {
     return this.#entries.size;
   }
 
-  /** The backend that leads to `address:port`. */
-  to(address: string, port: number): BackendPlan {
+  /** What leads to `address:port`, marked as used now. */
+  to(address: string, port: number): OnwardEntry {
     const key = `${address} ${port}`;
     const now = this.#scope.clock.now();
     let entry = this.#entries.get(key);
@@ -69,7 +73,12 @@ export class Passthrough {
       entry.usedMs = now;
     }
     this.#entries.set(key, entry);
-    return entry.backend;
+    return entry;
+  }
+
+  /** Whether `entry` may be used without another look-up: a holder asks before every use. */
+  isFresh(entry: OnwardEntry): boolean {
+    return !entry.pool.isRetired && this.#scope.clock.now() < entry.usedMs + markMs;
   }
 
   /** The proxy ends: closes idle connections, and keeps none that comes back. */
@@ -80,7 +89,7 @@ export class Passthrough {
     }
   }
 
-  #create(address: string, port: number, now: Milliseconds): Entry {
+  #create(address: string, port: number, now: Milliseconds): OnwardEntry {
     const pool = new EndpointPool(this.#scope, address, port, false);
     const cluster: Cluster = {
       name: clusterName,

@@ -44,7 +44,14 @@ export class ProxyServer {
     const { capture } = options;
     const directions = capture === undefined ? [] : (['outbound', 'inbound'] as const);
     this.#captures = directions.map(
-      (direction) => new CaptureListener(this.#scope, capture!, direction, this.#plans.capture),
+      (direction) =>
+        new CaptureListener(
+          this.#scope,
+          capture!,
+          direction,
+          this.#plans.capture,
+          () => this.#captures,
+        ),
     );
   }
 
@@ -108,6 +115,8 @@ export class ProxyServer {
   async #apply(table: RoutingTable): Promise<readonly ListenError[]> {
     if (this.#scope.isDraining) return [];
     const plans = this.#keeper.build(table);
+    // A listener that ends TLS from now on must have its certificate by then.
+    await this.#keeper.tlsLoaded();
     this.#plans = plans;
     for (const capture of this.#captures) capture.plans = plans.capture;
     for (const [name, listener] of this.#listeners) {
@@ -118,7 +127,6 @@ export class ProxyServer {
     for (const listener of this.#retired) {
       if (listener.connections.size === 0) this.#retired.delete(listener);
     }
-    await this.#keeper.tlsLoaded();
     const opened = [...plans.listeners.values()]
       .filter((plan) => !this.#listeners.has(plan.listener.name))
       .map((plan) => this.#open(new TrafficListener(this.#scope, plan)));

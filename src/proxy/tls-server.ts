@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import type { ListenerTls } from '../model/routing-table.ts';
+import { plainAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { ByteTaker } from './socket-reads.ts';
 import { TlsFiles } from './tls-files.ts';
@@ -99,7 +100,7 @@ export class TlsServer {
     this.#handshakes.delete(accepted);
     if (why === '') return;
     this.#scope.counts.failedHandshakes++;
-    const peer = `${accepted.remoteAddress ?? 'a peer that is gone'}`;
+    const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
     this.#warnings.warn(`TLS handshake with ${peer} failed: ${why}`);
   }
 }

@@ -14,6 +14,7 @@ import { type Failure, failure } from '../model/failure.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { ClusterPlan } from './plan.ts';
+import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { UpstreamConnection, UpstreamState, type UpstreamUser } from './upstream-connection.ts';
 
@@ -41,7 +42,7 @@ export class UpstreamLease {
 
   /** The endpoint as people write it, '' when none was chosen. */
   get where(): string {
-    return this.pool === undefined ? '' : `${this.pool.address}:${this.pool.port}`;
+    return this.pool === undefined ? '' : printAddress(this.pool.address, this.pool.port);
   }
 
   /** A new exchange: no endpoint has failed yet. */

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, request, type Server } from 'node:http';
-import { createServer as createHttp2Server } from 'node:http2';
+import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
@@ -202,7 +202,7 @@ test('a gRPC probe is whether the service serves', async (t) => {
     none: { code: '5', body: [] },
   };
   const server = createHttp2Server();
-  server.on('stream', (stream, headers) => {
+  server.on('stream', (stream: ServerHttp2Stream, headers) => {
     let asked = Buffer.alloc(0);
     stream.on('data', (chunk: Buffer) => {
       asked = Buffer.concat([asked, chunk]);

@@ -11,13 +11,15 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isAlive, ownIdentity } from './cluster/identity.ts';
 
@@ -46,6 +48,16 @@ export async function cached(key: string, make: (path: string) => Promise<void>)
     renameSync(unfinished, path);
     return path;
   });
+}
+
+/** Removes all but the newest `keep` entries whose key begins with `prefix`. */
+export function forgetOld(prefix: string, keep: number): void {
+  const folder = dirname(cachePath(prefix));
+  const entries = readdirSync(folder)
+    .filter((name) => name.startsWith(basename(prefix)) && !/\.(lock|unfinished)$/.test(name))
+    .map((name) => join(folder, name))
+    .sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
+  for (const path of entries.slice(keep)) rmSync(path, { recursive: true, force: true });
 }
 
 /** Runs `body` while no other process of this machine runs one under the same name. */

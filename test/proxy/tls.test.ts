@@ -149,7 +149,8 @@ test('openssl s_client gets an answer', async (t) => {
   program.stdin.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   let output = '';
   for await (const chunk of program.stdout) output += chunk;
-  assert.match(output, /^HTTP\/1\.1 200 OK\r\n[^]*application$/);
+  assert.match(output, /^HTTP\/1\.1 200 OK\r\n/);
+  assert.ok(output.endsWith('application'), output);
 });
 
 test('big bodies pass both ways through TLS, and a slow reader holds the upstream up', async (t) => {
@@ -286,7 +287,6 @@ test('plaintext on a TLS port is closed and counted', async (t) => {
   const proxy = await startTls(t);
   const downstream = await proxy.connect();
   await downstream.send(getOf('/'));
-  await downstream.closed().catch(() => undefined);
   await downstream.ended();
   assert.doesNotMatch(downstream.received, /HTTP/);
   assert.equal(proxy.origin.connections.length, 0);

@@ -20,6 +20,7 @@ const runInit = `import('${resolve(import.meta.dirname, '../../../injector/init/
 
 const reason = whyNoPods();
 const skip = reason ?? false;
+if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
 
 /** `web` has the rules and something in the sidecar's place; `other` has neither. */
 let web: Pod;
@@ -27,7 +28,7 @@ let other: Pod;
 let sidecar: PodProcess;
 let network: PodNetwork | undefined;
 
-const init = (pod: Pod, args: readonly string[] = [], user = users.init) =>
+const init = (pod: Pod, args: readonly string[] = [], user: readonly string[] = users.init) =>
   pod.run(user, [process.execPath, '-e', runInit, '--', ...args]);
 
 const listTable = (pod: Pod) =>

@@ -25,6 +25,7 @@ const runInit = `import('${initModule}').then(async (init) => process.exit(await
 
 const reason = whyNoPods();
 const skip = reason ?? false;
+if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
 const secret = 'only the kubelet knows';
 
 let network: PodNetwork | undefined;
@@ -193,7 +194,9 @@ test('direct hits on the capture ports are closed without an answer', { skip }, 
 });
 
 test('a probe reaches the application and not the sidecar', { skip }, () => {
-  const answer = outsider.get(users.app, web.v4, 15_021, '/app-health/app/readyz');
+  const readyz = '/app-health/app/readyz';
+  assert.match(outsider.get(users.app, web.v6, 15_021, readyz, 'Host: web\r\n'), /web \/healthz/);
+  const answer = outsider.get(users.app, web.v4, 15_021, readyz);
   assert.match(answer, /^HTTP\/1\.1 200 .*web \/healthz 10\.7\.0\.1:8080 *$/s);
 });
 
@@ -212,4 +215,5 @@ test('a drain moves callers away and keeps the way out open; SIGTERM ends it', {
   const sidecar = sidecars.get(web)!;
   sidecar.child.kill('SIGTERM');
   assert.equal(await sidecar.ended, 0);
+  assert.match(sidecar.lines.join('\n'), /"message":"drained","finished":\d+,"cut":0/);
 });

@@ -40,7 +40,11 @@ for (const name of names) {
     if (isUpdating && !isDeepStrictEqual(result, known)) {
       writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
     } else assert.deepEqual(result, known);
-    const applied = fastJsonPatch.applyPatch(structuredClone(read.pod), structuredClone(patch), true);
+    const applied = fastJsonPatch.applyPatch(
+      structuredClone(read.pod),
+      structuredClone(patch),
+      true,
+    );
     assert.deepEqual(applied.newDocument, after);
     assert.deepEqual(decide(after, namespace, chosen).inject, decision.inject);
     if (decision.inject) assert.deepEqual(diff(after, injectPod(after, namespace, chosen)), []);
@@ -52,16 +56,23 @@ test('every golden output has its input', () => {
   assert.deepEqual(outputs, names.map((name) => `${name}.out.json`).toSorted());
 });
 
+/** Ports that are texts come back as numbers, null lists as lists; an older injection was no plain pod. */
+const unequalBack = ['older-injection', 'named-port-probes', 'null-lists', 'probes-odd'];
+
 test('taking an injection away gives the pod back', () => {
   let compared = 0;
   for (const name of names) {
     const input = parse(readFileSync(join(folder, `${name}.in.yaml`), 'utf8'));
     const namespace = { labels: {}, annotations: {}, ...input.namespace };
     const { inject } = decide(input.pod, namespace, settings);
-    const isPlain = !['older-injection', 'named-port-probes', 'null-lists'].includes(name);
+    const isPlain = !unequalBack.includes(name);
     if (!inject || !isPlain) continue;
     const back = withoutInjection(injectPod(input.pod, namespace, settings));
-    assert.deepEqual({ ...back, metadata: back.metadata ?? {} }, { metadata: {}, ...input.pod }, name);
+    assert.deepEqual(
+      { ...back, metadata: back.metadata ?? {} },
+      { metadata: {}, ...input.pod },
+      name,
+    );
     compared += 1;
   }
   assert.ok(compared > 10, `${compared} pods compared`);

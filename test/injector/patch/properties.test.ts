@@ -54,7 +54,7 @@ test('an injection of other settings is replaced as a whole', () => {
   );
 });
 
-test('init, sidecar, then the user’s init containers', () => {
+test('init, sidecar, then the init containers of the user', () => {
   fc.assert(
     fc.property(arbitraryPod, (pod) => {
       const names = (inject(pod).spec.initContainers ?? []).map(({ name }) => name);
@@ -92,6 +92,15 @@ test('the given pod is not changed', () => {
       assert.deepEqual(pod, before);
     }),
   );
+});
+
+test('the order of labels and annotations does not matter', () => {
+  const maps = ['a', 'b', 'c'].map((key) => [`resource.opentelemetry.io/${key}`, key] as const);
+  const podOf = (pairs: typeof maps) => {
+    const map = Object.fromEntries(pairs);
+    return inject({ metadata: { labels: map, annotations: map }, spec: {} });
+  };
+  assert.deepEqual(podOf(maps), podOf(maps.toReversed()));
 });
 
 test('any two JSON values: the patch leads from one to the other', () => {

@@ -201,7 +201,10 @@ export class Cluster {
     return started;
   }
 
-  /** Opens an address inside (a pod's, a Service's, `127.0.0.1`) on this machine's loopback. */
+  /**
+   * Opens an address inside on this machine's loopback: a pod's, a Service's, `127.0.0.1`, or a name
+   * like `web.default.svc.cluster.local`.
+   */
   async open(address: string, port: number): Promise<OpenedPort> {
     const opened = await listenOutside(this.place.path('relay.sock'), address, port);
     this.opened.push(opened);
@@ -242,7 +245,8 @@ export class Cluster {
       makeNamespace(place, this.nodeAddress),
       writeCertificates(place, this.nodeAddress),
     ]);
-    this.start('relay', [process.execPath, join(import.meta.dirname, 'relay.ts'), 'relay.sock']);
+    const relay = join(import.meta.dirname, 'relay.ts');
+    this.start('relay', [process.execPath, relay, 'relay.sock', this.nodeAddress]);
     this.start('containerd', components.containerdCommand(place));
     this.start('etcd', components.etcdCommand(place));
     await this.untilListening('127.0.0.1', 2379);
@@ -254,7 +258,7 @@ export class Cluster {
       log(`${files.length} images loaded`);
     });
     images.catch(() => {});
-    await this.api!.ready(30_000);
+    await this.api!.ready(60_000);
     this.start('controller', components.controllerCommand(place));
     this.start('scheduler', components.schedulerCommand(place));
     this.start('proxy', components.proxyCommand(place));

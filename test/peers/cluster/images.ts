@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { cached, withLock } from '../cache.ts';
+import { cached, forgetOld, withLock } from '../cache.ts';
 import { goProgram } from '../go-peers.ts';
 import { runOrThrow } from './command.ts';
 import { packImage, packLayer } from './image/archive.ts';
@@ -122,6 +122,8 @@ async function tracecarArchive(log: (line: string) => void): Promise<string> {
     return await cached(`images/tracecar-${hash}-${hashOf(inputs)}.tar`, async (out) => {
       log(`building ${imageReferences.tracecar} from the Dockerfile`);
       await inScratch(async (scratch) => await buildImage(scratch, layer, out));
+      // Every changed source makes another one of 160 MB.
+      forgetOld('images/tracecar-', 5);
     });
   });
 }

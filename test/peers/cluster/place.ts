@@ -175,6 +175,8 @@ async function unmountUnder(place: Place): Promise<void> {
     if (points.length === 0) return;
     await run(['umount', '-l', ...points]);
   }
+  // The folder is removed next, and a volume that is still mounted may be a folder of this machine.
+  throw new Error(`cannot unmount everything under ${place.folder}`);
 }
 
 function removeWhere(folder: string, isOurs: (path: string) => boolean): void {

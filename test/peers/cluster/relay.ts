@@ -1,13 +1,15 @@
 /**
- * `node relay.ts SOCKET`: runs inside the cluster's network namespace and connects for those outside.
+ * `node relay.ts SOCKET DNS`: runs inside the cluster's network namespace and connects for those outside.
  *
  * A Unix socket is a file, so it can be reached from another network namespace. Each connection to it
  * begins with one line, `HOST PORT`; the bytes after it go to that address and its bytes come back.
+ * A name is resolved by the cluster's own DNS (`NAME.NAMESPACE.svc.cluster.local`).
  * `probe HOST PORT` is answered with one byte once that address accepts, and ended otherwise.
  */
 
+import { Resolver } from 'node:dns';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type LookupFunction, type Socket } from 'node:net';
 
 /** Outside: a listener on the host's loopback whose connections end at an address inside. */
 export async function listenOutside(
@@ -50,7 +52,20 @@ function join(one: Socket, other: Socket): void {
   other.on('close', () => one.destroySoon());
 }
 
-function serve(path: string): void {
+function serve(path: string, nameServer: string): void {
+  const resolver = new Resolver();
+  resolver.setServers([nameServer]);
+  const lookup: LookupFunction = (name, options, done) => {
+    resolver.resolve4(name, (error, addresses) => {
+      if (error !== null) done(error, []);
+      else if (options.all)
+        done(
+          null,
+          addresses.map((address) => ({ address, family: 4 })),
+        );
+      else done(null, addresses[0]!, 4);
+    });
+  };
   const server = createServer({ allowHalfOpen: true }, (outside) => {
     outside.on('error', () => {});
     let head = '';
@@ -60,7 +75,7 @@ function serve(path: string): void {
       if (end < 0) return;
       outside.off('data', onData);
       outside.pause();
-      begin(outside, head.slice(0, end), Buffer.from(head.slice(end + 1), 'latin1'));
+      begin(outside, head.slice(0, end), Buffer.from(head.slice(end + 1), 'latin1'), lookup);
     };
     outside.on('data', onData);
   });
@@ -68,11 +83,12 @@ function serve(path: string): void {
 }
 
 /** `line` says what is wanted; `rest` are bytes that came with it. */
-function begin(outside: Socket, line: string, rest: Buffer): void {
+function begin(outside: Socket, line: string, rest: Buffer, lookup: LookupFunction): void {
   const words = line.split(' ');
   const isProbe = words[0] === 'probe';
   const [host, port] = (isProbe ? words.slice(1) : words) as [string, string];
-  const upstream = connect({ host, port: Number(port), allowHalfOpen: true, noDelay: true });
+  const options = { host, port: Number(port), lookup, allowHalfOpen: true, noDelay: true };
+  const upstream = connect(options);
   if (isProbe) {
     upstream.on('connect', () => {
       outside.end('.');
@@ -85,4 +101,4 @@ function begin(outside: Socket, line: string, rest: Buffer): void {
   join(outside, upstream);
 }
 
-if (import.meta.main) serve(process.argv[2]!);
+if (import.meta.main) serve(process.argv[2]!, process.argv[3]!);
