@@ -47,7 +47,7 @@ export const injectFlags: readonly Flag[] = [
     value: 'URL',
     otherwise: 'http://tracecar-view.tracecar-system:4318',
     typedOnly: true,
-    help: 'where sidecars send spans unless a pod says tracecar.dev/otlp-endpoint',
+    help: 'where sidecars send spans',
   },
 ];
 

@@ -14,7 +14,7 @@ import type { Command } from './command-table.ts';
 const install: Command = {
   name: 'install',
   summary: 'print the manifests that bring Tracecar into a cluster',
-  usage: '--image REF [--viewer] [--propagation node] [--otlp-endpoint URL] | kubectl apply -f -',
+  usage: '--image REF [--viewer] [--propagation node] [FLAGS] | kubectl apply -f -',
   about: `Prints namespace tracecar-system with the injector (Deployment, Service, its rights and its
 webhook) and, where asked for, the viewer. Nothing is sent to a cluster: pipe it into kubectl.
 Applying it twice changes nothing; with another image it updates. From then on a namespace that is
@@ -23,11 +23,11 @@ annotated \`tracecar.dev/inject: enabled\` gets sidecars into its new pods.`,
   examples: [
     {
       says: 'with a viewer, and whole traces from unchanged Node.js applications',
-      line: 'tracecar install --image localhost/tracecar:1 --viewer --propagation node | kubectl apply -f -',
+      line: 'tracecar install --image tracecar:1 --viewer --propagation node | kubectl apply -f -',
     },
     {
       says: 'spans to a collector that is there already',
-      line: 'tracecar install --image localhost/tracecar:1 --otlp-endpoint http://jaeger.observability:4318',
+      line: 'tracecar install --image tracecar:1 --otlp-endpoint http://jaeger.observability:4318',
     },
     {
       says: 'then, for each namespace',
@@ -63,11 +63,11 @@ and line; status 1 and no output when a document cannot be read or a pod is refu
   examples: [
     {
       says: 'what would run',
-      line: 'tracecar inject -f deployment.yaml --image localhost/tracecar:1 | diff deployment.yaml -',
+      line: 'tracecar inject -f deployment.yaml --image tracecar:1 | diff deployment.yaml -',
     },
     {
       says: 'in a pipe',
-      line: 'kubectl get deploy -o yaml | tracecar inject -f - --image localhost/tracecar:1 | kubectl apply -f -',
+      line: 'kubectl get deploy -o yaml | tracecar inject -f - --image tracecar:1 | kubectl apply -f -',
     },
   ],
   operands: [],
@@ -97,7 +97,7 @@ prints the Deployment that runs it. Its own spans go where OTEL_EXPORTER_OTLP_EN
   examples: [
     {
       says: 'as the Deployment runs it',
-      line: 'tracecar injector --image localhost/tracecar:1 --propagation node',
+      line: 'tracecar injector --image tracecar:1 --propagation node',
     },
   ],
   operands: [],

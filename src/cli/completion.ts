@@ -26,6 +26,7 @@ export function printCompletion(commands: readonly Command[], shell: string | un
 
 /** Completes the word under the cursor from the command and the word before it. */
 export function bashScript(commands: readonly Command[]): string {
+  const names = commands.map((command) => command.name).join(' ');
   const cases = commands.map((command) => {
     const words = [...command.flags.map((flag) => `--${flag.name}`), '--help'];
     if (command.operands !== 'files') words.push(...command.operands);
@@ -41,7 +42,7 @@ _tracecar() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} words="" files=""
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W "${commands.map((each) => each.name).join(' ')} --help --version" -- "$word"))
+    COMPREPLY=($(compgen -W "${names} --help --version" -- "$word"))
     return
   fi
   case \${COMP_WORDS[1]} in

@@ -71,13 +71,14 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
     this.#guard(() => this.#detect(chunk));
   }
 
-  /** Silence, or a request line that does not end. */
+  /** Silence, short or for an hour, or a request line that does not end. */
   onDeadline(): void {
     this.#guard(() => {
       if (this.#owner.isRetired && this.#hold.length === 0) this.destroy();
       else if (this.#failed !== undefined) this.#giveUp(this.#failed);
       else if (this.#hold.length > 0) this.#relayOpaque();
       else if (this.#upstream === undefined) this.#dial();
+      else this.#giveUp(failure['stream-idle-timeout']);
     });
   }
 
@@ -138,8 +139,6 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
   }
 
   onConnectTimeout(): void {
-    this.#upstream?.destroy(false);
-    this.#upstream = undefined;
     this.#giveUp(failure['connect-timeout']);
   }
 
@@ -226,6 +225,7 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
 
   /** Resets the downstream: what it would have met without us is a refused connection. */
   #giveUp(what: Failure): void {
+    this.#upstream?.destroy(true);
     resetSocket(this.socket);
     this.onClosed(what);
   }
@@ -235,6 +235,7 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
     const pool = cluster.pools[0]!;
     const { connectTimeoutMs } = cluster.cluster;
     this.report.dialling();
+    this.#wakeIn(this.#scope.limits.opaqueIdleMs);
     this.#upstream = new UpstreamConnection(
       this.#scope,
       pool,

@@ -10,6 +10,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { whyNoCluster } from './cluster/availability.ts';
 import { type Cluster, startCluster } from './cluster/cluster.ts';
+import { imageReferences } from './cluster/images.ts';
 import { type Jaeger, startJaeger } from './jaeger.ts';
 import {
   deployments,
@@ -154,31 +155,25 @@ suite('the story on a real Kubernetes node', { skip }, () => {
 
   test('a rolling restart at 200 requests a second loses nothing', async (t) => {
     let isOver = false;
-    const sent = load.sendSteadily(200, () => isOver);
+    const started = performance.now();
+    const sent = load.sendSteadily(200, 32, () => isOver);
     await cluster.kubectl(['-n', namespace, 'rollout', 'restart', 'deployment']);
     await rolledOut(cluster);
     isOver = true;
     const through = await sent;
-    t.diagnostic(`${through.length} requests were sent meanwhile`);
+    const seconds = (performance.now() - started) / 1000;
+    const rate = (through.length / seconds).toFixed(0);
+    t.diagnostic(`${through.length} requests in ${seconds.toFixed(1)} s, ${rate} a second`);
     assert.deepEqual(problemsOf(through), []);
   });
 
-  test('uninstalling leaves nothing', async () => {
+  test('uninstalling leaves nothing, and new pods of the namespace are plain', async () => {
     await uninstall(cluster);
     assert.deepEqual(await installed(), []);
     assert.equal(await cluster.get('/api/v1/namespaces/tracecar-system'), undefined);
-    await cluster.kubectl(['-n', namespace, 'rollout', 'restart', 'deployment/ratings']);
-    await cluster.waitForDeployment(namespace, 'ratings', 60_000);
-    const pods = await cluster.kubectl([
-      '-n',
-      namespace,
-      'get',
-      'pods',
-      '-l',
-      'app=ratings',
-      '-o',
-      'name',
-    ]);
-    assert.equal(pods.trim().split('\n').length, 1);
+    const pod = ['run', 'plain', '--restart=Never', `--image=${imageReferences.sample}`];
+    await cluster.kubectl(['-n', namespace, ...pod, '--', '-e', 'setInterval(() => {}, 1000)']);
+    const plain = await cluster.waitForPod(namespace, 'plain');
+    assert.equal(plain.spec?.initContainers, undefined);
   });
 });

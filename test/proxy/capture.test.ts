@@ -222,6 +222,15 @@ test('a relayed connection without a byte for the idle limit is cut', async (t) 
   assert.equal(proxy.telemetry.records[0]!.causeCode, failure['stream-idle-timeout'].code);
 });
 
+test('a captured connection on which nothing is ever said is cut after the idle limit', async (t) => {
+  const original = await origin(t);
+  const proxy = await startCapture(t, { limits: { opaqueIdleMs: 30 } });
+  const downstream = await proxy.outbound(original.port);
+  assert.equal(await downstream.closed(), 'reset');
+  await proxy.telemetry.recorded(1);
+  assert.equal(proxy.telemetry.records[0]!.causeCode, failure['stream-idle-timeout'].code);
+});
+
 test('a peer that does not read stops the other: at most 64 KiB wait here each way', async (t) => {
   const original = await origin(t, (connection) => {
     connection.socket.pause();
@@ -364,6 +373,27 @@ test('original destinations beyond the bound are forgotten, oldest first', async
   assert.equal(outbound!.destinations, 2);
   const forgotten = await origins[0]!.connection(0);
   assert.equal(await forgotten.ended(), 'fin', 'its idle connection is closed');
+});
+
+test('an original destination that is not used for a while is forgotten', async (t) => {
+  const [old, recent] = [
+    await origin(
+      t,
+      answering(() => okWith('old')),
+    ),
+    await origin(
+      t,
+      answering(() => okWith('recent')),
+    ),
+  ];
+  const proxy = await startCapture(t, { limits: { passthroughIdleMs: 1 } });
+  for (const each of [old, recent]) {
+    const downstream = await proxy.outbound(each.port);
+    await downstream.send(getOf('/'));
+    await downstream.response();
+  }
+  assert.equal(proxy.proxy.snapshot().listeners[0]!.destinations, 1);
+  assert.equal(await (await old.connection(0)).ended(), 'fin');
 });
 
 test('draining closes silent captured connections and lets relayed ones finish', async (t) => {

@@ -49,16 +49,28 @@ export class ShopLoad {
     return answers;
   }
 
-  /** Sends `perSecond` requests a second, whatever becomes of them, until `isOver`. */
-  async sendSteadily(perSecond: number, isOver: () => boolean): Promise<ShopAnswer[]> {
-    const answers: Promise<ShopAnswer>[] = [];
+  /**
+   * Sends `perSecond` requests a second until `isOver`; fewer while `concurrency` are under way, so that
+   * a slow machine makes a slow load and not a pile of connections.
+   */
+  async sendSteadily(
+    perSecond: number,
+    concurrency: number,
+    isOver: () => boolean,
+  ): Promise<ShopAnswer[]> {
+    const answers: ShopAnswer[] = [];
     const start = performance.now();
-    while (!isOver()) {
-      const due = Math.floor(((performance.now() - start) / 1000) * perSecond);
-      while (answers.length < due) answers.push(this.sendOne());
-      await wait(5);
-    }
-    return await Promise.all(answers);
+    let sent = 0;
+    const worker = async () => {
+      while (!isOver()) {
+        const dueMs = (sent * 1000) / perSecond - (performance.now() - start);
+        sent += 1;
+        if (dueMs > 0) await wait(dueMs);
+        answers.push(await this.sendOne());
+      }
+    };
+    await Promise.all(Array.from({ length: concurrency }, worker));
+    return answers;
   }
 
   /** Never rejects. */

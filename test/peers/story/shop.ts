@@ -62,7 +62,7 @@ export interface ShopOptions {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** Namespace, Secret, ConfigMap and applications; waits until every Deployment is rolled out. */
+/** Namespace, Secret, ConfigMap and applications; waits until every Service answers. */
 export async function openShop(cluster: Cluster, options: ShopOptions): Promise<void> {
   const { certificate, annotations } = options;
   await cluster.kubectl(['create', 'namespace', namespace]);
@@ -80,6 +80,14 @@ export async function openShop(cluster: Cluster, options: ShopOptions): Promise<
   await writeWeights(cluster, 60, 40);
   await cluster.kubectl(['-n', namespace, 'apply', '-f', join(example, 'applications.yaml')]);
   await rolledOut(cluster);
+  // kube-proxy hears of an endpoint a little after the Deployment is called ready.
+  const service = (name: string) => `${name}.${namespace}.svc.cluster.local`;
+  await Promise.all([
+    cluster.untilListening(service('web'), 443),
+    ...['reviews', 'reviews-v1', 'reviews-v2', 'ratings'].map((name) =>
+      cluster.untilListening(service(name), 9080),
+    ),
+  ]);
 }
 
 export async function rolledOut(cluster: Cluster): Promise<void> {
