@@ -18,6 +18,7 @@ import { judgeTargets } from './targets.ts';
 const root = resolve(import.meta.dirname, '..');
 const results = join(import.meta.dirname, 'results');
 const readme = join(import.meta.dirname, 'README.md');
+const frontPage = join(root, 'README.md');
 const begin = '<!-- drawn by node bench/report.ts --readme: begin -->';
 const end = '<!-- drawn by node bench/report.ts --readme: end -->';
 
@@ -92,8 +93,7 @@ export function drawSection(result: Result, path: string): string {
 export function replaceSection(text: string, section: string): string {
   const from = text.indexOf(begin);
   const to = text.indexOf(end);
-  if (from < 0 || to < from)
-    throw new Error('bench/README.md has lost the marks of its drawn part');
+  if (from < 0 || to < from) throw new Error('a README has lost the marks of its drawn part');
   return `${text.slice(0, from + begin.length)}\n\n${section}\n\n${text.slice(to)}`;
 }
 
@@ -108,6 +108,22 @@ export function currentSection(path: string | undefined): string {
     return '(No result is published yet: `npm run bench -- --json bench/results/NAME.json`.)';
   }
   return drawSection(readResult(join(root, path)), path);
+}
+
+/** What the project's README should hold between its marks: the arms and the targets. */
+export function currentHeadline(path: string | undefined): string {
+  if (path === undefined) return currentSection(path);
+  const result = readResult(join(root, path));
+  refuseHoles(result);
+  const summary = new Summary(result);
+  return [
+    ...markdownTable(drawArms(summary)),
+    '',
+    ...markdownTable(drawTargets(summary)),
+    '',
+    'Medians over rounds [lowest..highest]; what each column is, on which machine, and how to repeat it:',
+    '[bench/README.md](bench/README.md).',
+  ].join('\n');
 }
 
 function refuseHoles(result: Result): void {
@@ -296,8 +312,11 @@ function main(): void {
   }
   const given = positionals[0] === undefined ? undefined : relative(root, resolve(positionals[0]));
   if (values.readme) {
-    const section = currentSection(given ?? newestPublished());
-    writeFileSync(readme, replaceSection(readFileSync(readme, 'utf8'), section));
+    const path = given ?? newestPublished();
+    const draw = (file: string, section: string) =>
+      writeFileSync(file, replaceSection(readFileSync(file, 'utf8'), section));
+    draw(readme, currentSection(path));
+    draw(frontPage, currentHeadline(path));
     return;
   }
   const path = given ?? newestOf([results, join(results, 'local')]);

@@ -59,28 +59,31 @@ let AsyncResource;
 let http;
 /** False until the first inbound request that carries something to copy. */
 let isAwake = false;
-/** The context of each HTTP/1 request, in or out; weak, so that it shows in no inspection. */
-const contextOfRequest = new WeakMap();
+/** Where an HTTP/1 request, in or out, keeps its context: a property that no inspection shows. */
+const CONTEXT = Symbol('tracecar.context');
+
+function keepContext(request, context) {
+  Object.defineProperty(request, CONTEXT, { value: context, configurable: true });
+}
 
 function current() {
   return storage.getStore() || NO_CONTEXT;
 }
 
 /**
- * Puts `build(next)` in the place of a method. `next()` is the method that was there; an inherited
- * one is looked up at every call, so that what the application patches later still takes effect.
+ * Puts `build(below)` in the place of a method; `below[name]` is the method that was there. An
+ * inherited one stays where it is, so that what the application patches later still takes effect.
  * @param {object} owner
  * @param {string} name
- * @param {(next: () => Function) => Function} build
+ * @param {(below: object) => Function} build
  */
 function override(owner, name, build) {
   const own = Object.getOwnPropertyDescriptor(owner, name);
   if (own !== undefined && typeof own.value !== 'function') return;
-  const parent = Object.getPrototypeOf(owner);
-  const next = own === undefined ? () => parent[name] : () => own.value;
-  const value = build(next);
+  const below = own === undefined ? Object.getPrototypeOf(owner) : { [name]: own.value };
+  const value = build(below);
   for (const key of ['name', 'length']) {
-    Object.defineProperty(value, key, { value: next()[key], configurable: true });
+    Object.defineProperty(value, key, { value: below[name][key], configurable: true });
   }
   const enumerable = own !== undefined && own.enumerable === true;
   Object.defineProperty(owner, name, { value, writable: true, configurable: true, enumerable });
@@ -209,12 +212,12 @@ function contextOfArrival(args) {
   }
   const request = args[1];
   if (!(request instanceof http.IncomingMessage)) return undefined;
-  const known = contextOfRequest.get(request);
+  const known = request[CONTEXT];
   if (known !== undefined) return known;
   const context = readContext(request.headers);
   if (context !== NO_CONTEXT) {
     isAwake = true;
-    contextOfRequest.set(request, context);
+    keepContext(request, context);
   }
   return context;
 }
@@ -224,7 +227,7 @@ function contextOfArrival(args) {
  * names its request in `req`, on either side, and shares the request's context.
  */
 function contextOfEvent(message, event) {
-  const context = contextOfRequest.get(message.req || message);
+  const context = (message.req || message)[CONTEXT];
   if (event === 'close' && context !== undefined && message instanceof http.ServerResponse) {
     context.endedAt = Math.min(context.endedAt, process.uptime());
   }
@@ -236,7 +239,7 @@ function contextOfEvent(message, event) {
  * or none: a handler of `end` would lose its request. So each message brings its own context.
  */
 function carryContext(prototype, find) {
-  override(prototype, 'emit', (next) => {
+  override(prototype, 'emit', (below) => {
     return function emit(...args) {
       let context;
       try {
@@ -244,17 +247,17 @@ function carryContext(prototype, find) {
       } catch (_error) {
         context = NO_CONTEXT;
       }
-      return callWithin(context, next(), this, args);
+      return callWithin(context, below.emit, this, args);
     };
   });
 }
 
 /** The header lines to add to a request, each with its line end; '' when there are none. */
 function linesFor(request, headers) {
-  let context = contextOfRequest.get(request);
+  let context = request[CONTEXT];
   if (context === undefined) {
     context = current();
-    contextOfRequest.set(request, context);
+    keepContext(request, context);
   }
   if (context === NO_CONTEXT || request.method === 'CONNECT') return '';
   if (request.protocol === 'https:' && !isTrustedHost(request.host)) return '';
@@ -286,18 +289,18 @@ function patchHttp(net) {
   carryContext(http.ServerResponse.prototype, find);
   carryContext(http.ClientRequest.prototype, find);
   // A request belongs to whoever makes it, not to whoever writes its first byte (a pipe may do so).
-  override(http.Agent.prototype, 'addRequest', (next) => {
+  override(http.Agent.prototype, 'addRequest', (below) => {
     return function addRequest(...args) {
       try {
-        if (isAwake && !contextOfRequest.has(args[0])) contextOfRequest.set(args[0], current());
+        if (isAwake && args[0][CONTEXT] === undefined) keepContext(args[0], current());
       } catch (_error) {
         // Then the head is written without our lines.
       }
-      return apply(next(), this, args);
+      return apply(below.addRequest, this, args);
     };
   });
   // Every HTTP/1 client of Node, whatever wraps it, has its head written here.
-  override(http.ClientRequest.prototype, '_storeHeader', (next) => {
+  override(http.ClientRequest.prototype, '_storeHeader', (below) => {
     return function _storeHeader(firstLine, ...rest) {
       let lines = '';
       try {
@@ -305,15 +308,15 @@ function patchHttp(net) {
       } catch (_error) {
         lines = '';
       }
-      return apply(next(), this, [firstLine + lines, ...rest]);
+      return apply(below._storeHeader, this, [firstLine + lines, ...rest]);
     };
   });
   // A connection outlives the request that opened it. Left alone, a database driver's callbacks
   // would run in the context of whichever request came first: a wrong parent instead of none.
-  override(net.Socket.prototype, 'connect', (next) => {
+  override(net.Socket.prototype, 'connect', (below) => {
     return function connect(...args) {
       if (isAwake) forgetContext(this);
-      return callWithin(isAwake ? NO_CONTEXT : undefined, next(), this, args);
+      return callWithin(isAwake ? NO_CONTEXT : undefined, below.connect, this, args);
     };
   });
 }
@@ -386,9 +389,9 @@ function contextOfDispatch(dispatcher, options, handler) {
 }
 
 function patchDispatch(prototype) {
-  override(prototype, 'dispatch', (next) => {
+  override(prototype, 'dispatch', (below) => {
     return function dispatch(...args) {
-      if (!isAwake) return apply(next(), this, args);
+      if (!isAwake) return apply(below.dispatch, this, args);
       let context = NO_CONTEXT;
       try {
         context = contextOfDispatch(this, args[0], args[1]);
@@ -399,7 +402,7 @@ function patchDispatch(prototype) {
       dispatching = context;
       try {
         // What undici keeps (sockets, timers) must not remember one request's context.
-        return callWithin(NO_CONTEXT, next(), this, args);
+        return callWithin(NO_CONTEXT, below.dispatch, this, args);
       } finally {
         dispatching = outer;
       }

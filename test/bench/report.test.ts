@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
+  currentHeadline,
   currentSection,
   drawSection,
   newestPublished,
@@ -101,8 +102,13 @@ test('what is written is read again, and a stranger is refused', () => {
   }
 });
 
-test("bench/README.md holds what the newest published result draws, and nobody's typing", () => {
-  const text = readFileSync(readme, 'utf8');
-  const section = currentSection(newestPublished());
-  assert.equal(text, replaceSection(text, section), 'run: node bench/report.ts --readme');
+test("the READMEs hold what the newest published result draws, and nobody's typing", () => {
+  const drawn = [
+    [readme, currentSection(newestPublished())],
+    [join(import.meta.dirname, '../../README.md'), currentHeadline(newestPublished())],
+  ] as const;
+  for (const [file, section] of drawn) {
+    const text = readFileSync(file, 'utf8');
+    assert.equal(text, replaceSection(text, section), 'run: node bench/report.ts --readme');
+  }
 });

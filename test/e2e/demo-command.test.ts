@@ -100,7 +100,9 @@ test('it shows everything, follows an edit of the weights, and ends by Ctrl-C', 
   assert.ok(stdout.includes(weightsFile));
   assert.match(stdout, /configuration 2 is in force: v1 25\.0 %, v2 75\.0 %/);
   assert.match(stdout, /the next 100 requests, 0 failed/);
-  assert.match(stdout, /reviews v1 +25\.0 % +25\.0 %/);
+  // Answers overtake one another, so a window of them is not quite a window of choices.
+  const observed = Number(/reviews v1 +25\.0 % +(\d+\.\d) %/.exec(stdout)?.[1]);
+  assert.ok(observed >= 20 && observed <= 30, `${observed} % observed`);
 });
 
 test('a port in use is one line that says which and who could hold it, status 2', async (t) => {

@@ -57,6 +57,8 @@ export async function startApplication(options: StartOptions): Promise<Applicati
   const flags = options.flag === 'none' ? [] : [`${options.flag}=${preloadPath}`];
   const child = spawn(options.node, [...(options.nodeFlags ?? []), ...flags, file], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    // No application outlives a test that hangs.
+    timeout: 240_000,
     env: {
       PATH: process.env.PATH,
       UPSTREAM_HTTP: String(options.upstream.port),

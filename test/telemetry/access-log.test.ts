@@ -197,7 +197,7 @@ test('a descriptor that is closed costs the lines, nothing else', () => {
 const writer = join(import.meta.dirname, 'access-log-writer.ts');
 
 test('a process writes one line a record to its stdout, all before it ends', async () => {
-  const child = spawn(process.execPath, [writer, '3000'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [writer, '300'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   let errors = '';
   child.stdout.on('data', (part) => {
@@ -209,8 +209,8 @@ test('a process writes one line a record to its stdout, all before it ends', asy
   const [status] = await once(child, 'close');
   assert.equal(status, 0, errors);
   const lines = out.trimEnd().split('\n');
-  assert.equal(lines.length, 3_000);
   assert.equal(JSON.parse(errors).linesDropped, 0);
+  assert.equal(lines.length, 300);
   const first = JSON.parse(lines[0]!);
   assert.equal(first.route, 'reviews-route');
   assert.equal(first.subset, 'v1');

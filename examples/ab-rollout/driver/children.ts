@@ -70,16 +70,25 @@ export class Children {
     });
   }
 
-  /** Asks every child to end, and after `patienceMs` makes it. */
+  /**
+   * Asks every child to end, and after `patienceMs` makes it. The first one that was started goes last:
+   * it is the viewer, and the sidecars still have spans for it.
+   */
   async endAll(patienceMs: number): Promise<void> {
     this.#isEnding = true;
-    const children = [...this.#running.keys()];
-    const ends = children.map((child) => new Promise((resolve) => child.once('close', resolve)));
-    for (const child of children) child.kill('SIGTERM');
     const force = setTimeout(() => {
       for (const child of this.#running.keys()) child.kill('SIGKILL');
     }, patienceMs);
-    await Promise.all(ends);
+    const [first, ...others] = this.#running.keys();
+    await Promise.all(others.map(end));
+    if (first !== undefined) await end(first);
     clearTimeout(force);
   }
+}
+
+function end(child: ChildProcess): Promise<unknown> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  const ended = new Promise((settle) => child.once('close', settle));
+  child.kill('SIGTERM');
+  return ended;
 }

@@ -36,12 +36,16 @@ export function followRollout(
   let window: Map<string, number> | undefined;
   let shares = plan.configured;
   let failed = 0;
+  let isOver = false;
   const trickle = setInterval(() => {
+    // A request that was sent before a change says nothing about what follows it.
+    const sentIn = window;
     void load.sendOne().then(({ version, problem }) => {
+      if (isOver) return;
       if (problem !== '') {
         failed += 1;
         print(`  a request failed (${failed} so far): ${problem}\n`);
-      } else if (window !== undefined) {
+      } else if (window !== undefined && window === sentIn) {
         window.set(version, (window.get(version) ?? 0) + 1);
         const count = [...window.values()].reduce((sum, each) => sum + each, 0);
         if (count < windowRequests) return;
@@ -54,7 +58,7 @@ export function followRollout(
   const seen = { generation: mesh.sidecars[0]!.generation, complaints: '' };
   const look = setInterval(() => {
     void readConfig(mesh).then((config) => {
-      if (config === undefined) return;
+      if (config === undefined || isOver) return;
       const complaints = printComplaints(config);
       if (complaints !== seen.complaints) {
         print(
@@ -74,6 +78,7 @@ export function followRollout(
   }, lookEveryMs);
   return {
     stop() {
+      isOver = true;
       clearInterval(trickle);
       clearInterval(look);
     },

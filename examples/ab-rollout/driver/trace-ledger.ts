@@ -98,7 +98,10 @@ export class TraceLedger {
           const verdict = judgeTrace(spans);
           if (verdict.isComplete) continue;
           const roles = spans.map((span) => `${span.kind} ${span.service} (${span.requestId})`);
-          strays.set(traceId, { verdict, text: `trace ${traceId}: ${roles.sort().join(', ')}` });
+          strays.set(traceId, {
+            verdict,
+            text: `trace ${traceId} is not whole: ${roles.sort().join(', ')}`,
+          });
         }
       }
     }
