@@ -55,13 +55,14 @@ const operations: ReadonlySet<unknown> = new Set(['CREATE', 'UPDATE', 'DELETE', 
 /** The API server's uids are UUIDs; anything that may stand in a JSON text of ours is taken. */
 const uidPattern = /^[\x21-\x7e]{1,128}$/;
 const warningsMax = 20;
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Reads the body of one review. */
 export function readReview(bytes: Buffer): AdmissionRequest | ReviewProblem {
   if (bytes.length === 0) return bad('the body is empty; an AdmissionReview is expected');
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    text = strictUtf8.decode(bytes);
   } catch {
     return bad('the body is not UTF-8');
   }

@@ -66,7 +66,7 @@ export const injectorFlags: readonly Flag[] = [
     name: 'otlp-endpoint',
     value: 'URL',
     otherwise: usualOtlp,
-    help: 'where sidecars send spans unless a pod or namespace says otherwise',
+    help: 'where sidecars send spans by default',
   },
   {
     name: 'propagation',

@@ -49,7 +49,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from injector' -l image -d 'imag
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l image-pull-policy -d 'of both containers' -x -a 'Always IfNotPresent Never'
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l listen -d 'where the API server asks (HTTPS)' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l health -d '/healthz/ready and /healthz/live (HTTP)' -x
-complete -c tracecar -n '__fish_seen_subcommand_from injector' -l otlp-endpoint -d 'where sidecars send spans unless a pod or namespace says otherwise' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l otlp-endpoint -d 'where sidecars send spans by default' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l propagation -d 'the preload for Node.js where neither pod nor namespace says' -x -a 'off node'
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l namespace -d 'namespace of the injector: Secret and Service' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l host -d 'name or address for the certificate, beside the Service\'s' -x

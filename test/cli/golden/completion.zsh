@@ -72,7 +72,7 @@ _tracecar() {
         '--image-pull-policy[of both containers]:value:(Always IfNotPresent Never)' \
         '--listen[where the API server asks (HTTPS)]:value:' \
         '--health[/healthz/ready and /healthz/live (HTTP)]:value:' \
-        '--otlp-endpoint[where sidecars send spans unless a pod or namespace says otherwise]:value:' \
+        '--otlp-endpoint[where sidecars send spans by default]:value:' \
         '--propagation[the preload for Node.js where neither pod nor namespace says]:value:(off node)' \
         '--namespace[namespace of the injector\: Secret and Service]:value:' \
         '*--host[name or address for the certificate, beside the Service'\''s]:value:' \
