@@ -43,9 +43,16 @@ const controlRooms = new Set(['kube', 'config', 'control']);
 /** Packages and the rooms (or top-level folders) that may import them: docs/decisions/packages.md. */
 const packageRooms: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^undici$/, ['kube', 'cli', 'main']],
-  [/^yaml$/, ['config']],
-  [/^@opentelemetry\//, ['telemetry']],
+  [/^yaml$/, ['config', 'injector/offline']],
+  [/^@opentelemetry\//, ['telemetry', 'injector/spans.ts']],
+  [/^node-forge(\/|$)/, ['identity']],
+  [/^koffi$/, ['proxy']],
 ];
+
+/** What injector/ may import of src/: it is a program of the control plane, with a main's tools. */
+const injectorRooms = ['base', 'model', 'telemetry', 'identity', 'kube', 'config', 'main'];
+/** Those tools; everything else of main is a program of its own. */
+const mainTools = /^src\/main\/(flags|listen-problem|log|node-version|socket-address|version)\.ts$/;
 
 /** Longer than allowed, with the reason. May only shrink. */
 const longFiles: Readonly<Record<string, { lines: number; why: string }>> = {};
@@ -84,6 +91,11 @@ function roomOf(path: string): string {
   return parts[0] === 'src' ? (parts[1] ?? '') : (parts[0] ?? '');
 }
 
+/** Whether a file is in a room of src/, or in a folder or file by its path. */
+function isIn(path: string, place: string): boolean {
+  return roomOf(path) === place || path === place || path.startsWith(`${place}/`);
+}
+
 function importsOf(source: Source): string[] {
   const found: string[] = [];
   const pattern =
@@ -120,6 +132,22 @@ test('an import goes to the own room or to a lower layer', () => {
   complain(complaints);
 });
 
+test('the injector imports the control plane and the tools of programs', () => {
+  const complaints: string[] = [];
+  for (const source of product.filter((each) => each.path.startsWith('injector/'))) {
+    for (const target of importsOf(source).filter((each) => each.startsWith('.'))) {
+      const path = relative(root, resolve(root, dirname(source.path), target));
+      const isAllowed =
+        path.startsWith('injector/') ||
+        (injectorRooms.includes(roomOf(path)) &&
+          (roomOf(path) !== 'main' || mainTools.test(path)) &&
+          path !== 'src/telemetry/worker.ts');
+      if (!isAllowed) complaints.push(`${source.path} imports ${path}`);
+    }
+  }
+  complain(complaints);
+});
+
 test('the data plane and the control plane never import each other', () => {
   const complaints: string[] = [];
   for (const source of product.filter((each) => each.path.startsWith('src/'))) {
@@ -143,7 +171,7 @@ test('a package is imported only in its rooms', () => {
       if (target.startsWith('.') || target.startsWith('node:')) continue;
       const row = packageRooms.find(([name]) => name.test(target));
       if (row === undefined) complaints.push(`${source.path}: ${target} has no room`);
-      else if (!row[1].includes(roomOf(source.path))) {
+      else if (!row[1].some((place) => isIn(source.path, place))) {
         complaints.push(`${source.path}: ${target} belongs to ${row[1].join(', ')}`);
       }
     }
@@ -254,7 +282,7 @@ test('only base reads the clock, randomness and timers', () => {
 test('only programs read the environment, exit and print', () => {
   const outside = /\bprocess\.(env|exit|argv|stdout|stderr)\b|\bconsole\./;
   const allowed = (path: string) =>
-    /^src\/(main|cli)\//.test(path) || /^injector\/(main|preload)\b/.test(path);
+    /^src\/(main|cli)\//.test(path) || /^injector\/(([\w-]+\/)?main|preload)\b/.test(path);
   const complaints = product
     .filter(({ path }) => !allowed(path))
     .filter(({ text }) =>

@@ -9,36 +9,41 @@
 import {
   chmodSync,
   cpSync,
+  globSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
 const out = join(root, 'dist');
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
 
-/** The dispatcher's dynamic imports of `main/NAME.ts` become `require('./NAME.cjs')`. */
+/** `src/main/proxy.ts` -> `proxy`, `injector/init/main.ts` -> `init`. */
+function bundleName(path: string): string {
+  return basename(path) === 'main.ts' ? basename(dirname(path)) : basename(path, '.ts');
+}
+
+/** The dispatcher's dynamic imports of programs become `require('./NAME.cjs')`. */
 const programsStayOutside: Plugin = {
   name: 'programs-stay-outside',
   setup(plugin) {
-    plugin.onResolve({ filter: /^\.\.\/main\/.*\.ts$/ }, (args) =>
+    plugin.onResolve({ filter: /^\.\.\/(main\/.*|\.\.\/injector\/(.*\/)?main)\.ts$/ }, (args) =>
       args.kind === 'dynamic-import'
-        ? { path: `./${basename(args.path, '.ts')}.cjs`, external: true }
+        ? { path: `./${bundleName(args.path)}.cjs`, external: true }
         : undefined,
     );
   },
 };
 
-const programs = readdirSync(join(root, 'src/main'))
-  .filter((name) =>
-    /^export async function run[A-Z]/m.test(readFileSync(join(root, 'src/main', name), 'utf8')),
-  )
-  .map((name) => join(root, 'src/main', name));
+const programs = [
+  ...readdirSync(join(root, 'src/main')).map((name) => join(root, 'src/main', name)),
+  ...globSync('injector/{main.ts,*/main.ts}', { cwd: root }).map((name) => join(root, name)),
+].filter((path) => /^export async function run[A-Z]/m.test(readFileSync(path, 'utf8')));
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out);
@@ -47,9 +52,7 @@ const result = await build({
     ...programs,
     join(root, 'src/cli/tracecar.ts'),
     { in: join(root, 'src/telemetry/worker.ts'), out: 'telemetry-worker' },
-  ].map((entry) =>
-    typeof entry === 'string' ? { in: entry, out: basename(entry, '.ts') } : entry,
-  ),
+  ].map((entry) => (typeof entry === 'string' ? { in: entry, out: bundleName(entry) } : entry)),
   outdir: out,
   outExtension: { '.js': '.cjs' },
   bundle: true,

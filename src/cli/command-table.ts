@@ -10,6 +10,7 @@ import { proxyFlags } from '../main/proxy-settings.ts';
 import { validateFlags } from '../main/validate-settings.ts';
 import { tracecarVersion } from '../main/version.ts';
 import { viewFlags } from '../main/view-settings.ts';
+import { clusterCommands } from './cluster-commands.ts';
 import { printCompletion, shells } from './completion.ts';
 import { printHelp } from './help.ts';
 
@@ -37,12 +38,13 @@ export interface Example {
 const proxy: Command = {
   name: 'proxy',
   summary: 'run a sidecar beside a service',
-  usage: '--config PATH [--labels K=V,K=V] [FLAGS]',
+  usage: '--config PATH [--labels K=V,K=V] [--capture none|redirect] [FLAGS]',
   about: `Proxies the HTTP/1.1 traffic of one workload, as its Sidecar resource says: inbound from a port
 of its own to the application, outbound from a local port to the services that a ServiceEntry
 names, split by the weights of a VirtualService. Edited files are applied while it runs, and a
 file with a mistake never replaces a good one. SIGTERM finishes what is under way, SIGHUP reads
-the files again.
+the files again. In a pod, --capture redirect takes the connections that \`tracecar init\` redirects,
+and routes them by the same resources.
 
 Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points (default http://localhost:4318, where
 \`tracecar view\` listens); OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say how many
@@ -118,7 +120,14 @@ const help: Command = {
   about: 'Explains one command, or lists them all.',
   flags: [],
   examples: [],
-  operands: ['proxy', 'validate', 'view', 'version', 'completion'],
+  operands: [
+    'proxy',
+    'validate',
+    'view',
+    ...clusterCommands.map(({ name }) => name),
+    'version',
+    'completion',
+  ],
   run: async (args) => printHelp(commands, args[0]),
 };
 
@@ -140,4 +149,12 @@ const completion: Command = {
   run: async (args) => printCompletion(commands, args[0]),
 };
 
-export const commands: readonly Command[] = [proxy, validate, view, version, help, completion];
+export const commands: readonly Command[] = [
+  proxy,
+  validate,
+  view,
+  ...clusterCommands,
+  version,
+  help,
+  completion,
+];

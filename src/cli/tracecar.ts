@@ -32,8 +32,10 @@ async function runCommandLine(args: readonly string[]): Promise<number> {
     return await command.run(rest);
   } catch (error) {
     const hint = ` (see \`tracecar ${command.name} --help\`)`;
-    if (error instanceof UsageError) return complain(command.name, error.message + hint);
-    if (error instanceof StartError) return complain(command.name, error.message);
+    // By name: a program's bundle has a class of its own, which is no instance of ours.
+    const { name: kind, message } = error as Error;
+    if (kind === UsageError.name) return complain(command.name, message + hint);
+    if (kind === StartError.name) return complain(command.name, message);
     throw error;
   }
 }

@@ -1,19 +1,21 @@
 /**
  * Compile inbound: an ingress listener of a Sidecar to a listener that leads to the own application.
  *
- * Every authority is accepted: who calls a workload by address or by another name still means it.
+ * Every authority is accepted: who calls a workload by address or by another name still means it. A
+ * listener whose `tls` is missing or could not be read is left out: it must never serve plain text.
  */
 
 import type { Listener } from '../model/routing-table.ts';
+import { type Capture, isBound } from './check-capture.ts';
 import { type ClusterList, carries, selectEndpoints } from './compile-clusters.ts';
 import { makePlainRule } from './compile-rules.ts';
 import { kubernetesName } from './host-names.ts';
+import { isHttps } from './http-port.ts';
 import { resourceName, type SidecarResource } from './resource.ts';
-import type { SidecarSpec } from './sidecar.ts';
+import type { IngressListener } from './sidecar.ts';
 import type { Labels } from './values.ts';
 import type { World } from './world.ts';
 
-export type IngressListener = NonNullable<SidecarSpec['ingress']>[number];
 const DEFAULT_BIND = '0.0.0.0';
 
 /** The workload whose table is compiled. */
@@ -29,8 +31,11 @@ export function compileInbound(
   world: World,
   clusters: ClusterList,
   workload: Workload,
-): Listener {
-  const address = listener.bind ?? DEFAULT_BIND;
+  capture: Capture,
+): Listener | undefined {
+  const wantsTls = 'tls' in listener.offsets || isHttps(listener.port);
+  if (wantsTls && listener.tls === undefined) return undefined;
+  const address = isBound(listener, capture) ? (listener.bind ?? DEFAULT_BIND) : '';
   const port = listener.port.number;
   const own = {
     service: ownService(world, port, workload),
@@ -52,6 +57,7 @@ export function compileInbound(
     direction: 'inbound',
     address,
     port,
+    tls: listener.tls,
     virtualHosts: [{ name: 'inbound', domains: ['*'], rules: [rule] }],
     defaultHost: 0,
   };
@@ -59,18 +65,22 @@ export function compileInbound(
 
 /**
  * The service that the workload behind this port belongs to: one of its endpoints has the port and
- * labels that are all the workload's. Empty when there is none; only names in spans depend on it.
+ * labels that are all the workload's. `version` alone proves nothing, because every application has a
+ * v1. Empty when there is none; only names in spans depend on it.
  */
 function ownService(world: World, port: number, workload: Workload): string {
+  const { namespace, labels } = workload;
+  const app = labels.app ?? labels['app.kubernetes.io/name'];
   for (const service of world.services.values()) {
-    const namespace = kubernetesName(service.host)?.namespace ?? service.entry.namespace;
-    if (namespace !== workload.namespace) continue;
+    const parts = kubernetesName(service.host);
+    if ((parts?.namespace ?? service.entry.namespace) !== namespace) continue;
+    const isNamed = app !== undefined && parts?.name === app;
     for (const servicePort of service.entry.spec.ports) {
       const isOwn = selectEndpoints(service, servicePort, undefined).some(
         (each) =>
           each.port === port &&
-          Object.keys(each.labels).length > 0 &&
-          carries(workload.labels, each.labels),
+          carries(labels, each.labels) &&
+          Object.keys(each.labels).some((key) => isNamed || key !== 'version'),
       );
       if (isOwn) return service.host;
     }

@@ -1,22 +1,26 @@
 /**
- * Compile outbound: an egress listener of a Sidecar to a listener with its virtual hosts.
+ * Compile outbound: egress listeners of a Sidecar to listeners with their virtual hosts.
  *
- * `hosts` says which services and VirtualServices the listener imports, as in Istio. A listener that
- * names exactly one host takes every authority as that host's, because an application without capture
- * sends `127.0.0.1:PORT` there.
+ * `hosts` says which services and VirtualServices a listener imports, as in Istio. One with a socket of
+ * its own that names exactly one host takes every authority as that host's, because an application
+ * without capture sends `127.0.0.1:PORT` there. Captured connections know better: there is one listener
+ * for each port of the imported services, and an authority that it does not know is passed on.
  */
 
 import type { Listener, VirtualHost } from '../model/routing-table.ts';
+import { type Capture, isBound } from './check-capture.ts';
 import { makePlainRule, type RuleCompiler } from './compile-rules.ts';
-import { covers, isWildcard, shortForms } from './host-names.ts';
+import { isWildcard } from './host-names.ts';
+import { Imports } from './imports.ts';
 import { resourceName, type SidecarResource } from './resource.ts';
-import type { EgressHost, SidecarSpec } from './sidecar.ts';
-import { type BoundHost, isExported, type Service, type World } from './world.ts';
+import type { EgressHost, EgressListener } from './sidecar.ts';
+import type { World } from './world.ts';
 
-export type EgressListener = NonNullable<SidecarSpec['egress']>[number];
 const DEFAULT_BIND = '127.0.0.1';
+/** What a workload sees that no Sidecar narrows. */
+const everything: EgressHost = Object.freeze({ namespace: '*', host: '*' });
 
-/** The table's listener; undefined when it has no port, which was complained of. */
+/** The listener with a socket; undefined when it has no port, which was complained of. */
 export function compileOutbound(
   listener: EgressListener,
   sidecar: SidecarResource,
@@ -44,8 +48,61 @@ export function compileOutbound(
     direction: 'outbound',
     address,
     port,
+    tls: undefined,
     virtualHosts,
     defaultHost,
+  };
+}
+
+/**
+ * The listeners for captured connections. Egress listeners with a port say what is known on that port;
+ * those without say it for every other port, and so does a Sidecar without any, or none at all.
+ */
+export function captureOutbound(
+  sidecar: SidecarResource | undefined,
+  world: World,
+  rules: RuleCompiler,
+  namespace: string,
+): readonly { readonly listener: Listener; readonly from: EgressListener | undefined }[] {
+  const found: { listener: Listener; from: EgressListener | undefined }[] = [];
+  const capture: Capture = 'redirect';
+  const own = sidecar?.namespace ?? namespace;
+  const egress = sidecar?.spec.egress;
+  const captured = egress?.filter((each) => !isBound(each, capture)) ?? [];
+  const ported = captured.filter((each) => 'port' in each.offsets);
+  const taken = new Set(ported.map(({ port }) => port?.number));
+  for (const from of ported) {
+    if (from.port === undefined) continue;
+    const { number } = from.port;
+    const imported = new Imports(world, own, namespace);
+    for (const { value } of from.hosts) imported.add(value);
+    const hosts = imported.hostsByPort().get(number) ?? new Set();
+    const listener = capturedListener(number, imported.virtualHosts(rules, number, hosts));
+    found.push({ listener, from });
+  }
+  const rest = new Imports(world, own, namespace);
+  if (egress === undefined) rest.add(everything);
+  for (const each of captured.filter((one) => !('port' in one.offsets))) {
+    for (const { value } of each.hosts) rest.add(value);
+  }
+  const byPort = [...rest.hostsByPort()].toSorted(([first], [second]) => first - second);
+  for (const [port, hosts] of byPort) {
+    if (taken.has(port)) continue;
+    const listener = capturedListener(port, rest.virtualHosts(rules, port, hosts));
+    found.push({ listener, from: undefined });
+  }
+  return found;
+}
+
+function capturedListener(port: number, virtualHosts: readonly VirtualHost[]): Listener {
+  return {
+    name: `outbound||${port}`,
+    direction: 'outbound',
+    address: '',
+    port,
+    tls: undefined,
+    virtualHosts,
+    defaultHost: -1,
   };
 }
 
@@ -73,94 +130,4 @@ function missingHost(
     broken: 'no-backend',
   });
   return { name, domains: [name], rules: [rule] };
-}
-
-/** What a listener's `hosts` bring in. */
-class Imports {
-  readonly #world: World;
-  /** `.` in a Sidecar is the Sidecar's namespace; visibility is the workload's. */
-  readonly #own: string;
-  readonly #namespace: string;
-  readonly #services = new Map<string, Service>();
-  readonly #bound = new Map<string, BoundHost>();
-
-  constructor(world: World, own: string, namespace: string) {
-    this.#world = world;
-    this.#own = own;
-    this.#namespace = namespace;
-  }
-
-  add(pattern: EgressHost): void {
-    if (pattern.namespace === '~') return;
-    const wanted = pattern.namespace === '.' ? this.#own : pattern.namespace;
-    const isIn = (namespace: string) => wanted === '*' || wanted === namespace;
-    for (const service of this.#candidates(pattern.host)) {
-      if (!isIn(service.entry.namespace) || !isExported(service.entry, this.#namespace)) continue;
-      this.#services.set(service.host, service);
-    }
-    for (const bound of this.#world.boundHosts) {
-      const { resource, host } = bound;
-      if (!isIn(resource.namespace) || !isExported(resource, this.#namespace)) continue;
-      // A wildcard VirtualService also reaches a single host that the pattern names.
-      if (!covers(pattern.host, host) && !covers(host, pattern.host)) continue;
-      const other = this.#bound.get(host);
-      const isNearer = resource.namespace === this.#namespace;
-      if (other === undefined || isNearer) this.#bound.set(host, bound);
-    }
-  }
-
-  virtualHosts(rules: RuleCompiler, port: number): VirtualHost[] {
-    const hosts = new Set([...this.#services.keys(), ...this.#bound.keys()]);
-    const taken = new Set(hosts);
-    const claims = countClaims(hosts, this.#namespace);
-    const result: VirtualHost[] = [];
-    for (const host of hosts) {
-      const service = this.#services.get(host);
-      const bound = this.#boundTo(host);
-      const domains = [host];
-      for (const form of shortForms(host, this.#namespace)) {
-        if (!taken.has(form) && claims.get(form) === 1) domains.push(form);
-      }
-      for (const address of service?.entry.spec.addresses ?? []) {
-        if (address.includes('/') || taken.has(address)) continue;
-        taken.add(address);
-        domains.push(address);
-      }
-      const compiled =
-        bound === undefined
-          ? [rules.defaultRule(service!, port)]
-          : rules.rulesOf(bound.resource, port);
-      result.push({ name: host, domains, rules: compiled });
-    }
-    return result;
-  }
-
-  #candidates(pattern: string): Iterable<Service> {
-    if (!isWildcard(pattern)) {
-      const service = this.#world.services.get(pattern);
-      return service === undefined ? [] : [service];
-    }
-    return [...this.#world.services.values()].filter((each) => covers(pattern, each.host));
-  }
-
-  /** The VirtualService of a host: by its name, else by the longest wildcard. */
-  #boundTo(host: string): BoundHost | undefined {
-    const exact = this.#bound.get(host);
-    if (exact !== undefined) return exact;
-    let longest: BoundHost | undefined;
-    for (const bound of this.#bound.values()) {
-      if (!isWildcard(bound.host) || !covers(bound.host, host)) continue;
-      if (longest === undefined || bound.host.length > longest.host.length) longest = bound;
-    }
-    return longest;
-  }
-}
-
-/** How many of the hosts could be meant by each short form. */
-function countClaims(hosts: Iterable<string>, namespace: string): ReadonlyMap<string, number> {
-  const claims = new Map<string, number>();
-  for (const host of hosts) {
-    for (const form of shortForms(host, namespace)) claims.set(form, (claims.get(form) ?? 0) + 1);
-  }
-  return claims;
 }

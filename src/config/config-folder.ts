@@ -39,6 +39,8 @@ export interface ConfigReading {
   readonly sources: readonly ConfigSource[];
   /** Files whose present content is not in `resources` because it has an error. */
   readonly refusedFiles: readonly string[];
+  /** Paths of the command line that cannot be listed now. */
+  readonly missingPaths: readonly string[];
 }
 
 /** The longest that a file which never rests is left unread, in debounce times. */
@@ -61,6 +63,7 @@ export class ConfigFolder {
   readonly #listed = new Map<string, readonly string[]>();
   readonly #watchers = new Map<string, FSWatcher>();
   #problems: Diagnostic[] = [];
+  #missing: string[] = [];
   #stopQuiet: (() => void) | undefined;
   #stopLatest: (() => void) | undefined;
   #stopPoll: (() => void) | undefined;
@@ -128,6 +131,7 @@ export class ConfigFolder {
   #look(readsAll: boolean): boolean {
     const before = this.#problems;
     this.#problems = [];
+    this.#missing = [];
     const present = new Set<string>();
     for (const path of this.#options.paths) for (const file of this.#list(path)) present.add(file);
     let isChanged = false;
@@ -143,6 +147,7 @@ export class ConfigFolder {
     const { filesMax } = this.#options.limits;
     if ('problem' in found) {
       this.#addProblem(path, found.problem);
+      this.#missing.push(path);
       return this.#listed.get(path) ?? [];
     }
     if (found.length > filesMax) {
@@ -203,7 +208,8 @@ export class ConfigFolder {
       if (state.isRefused) refusedFiles.push(file);
     }
     const kept = dropDuplicates(resources, complaints);
-    return { resources: kept, diagnostics: complaints.list(), sources, refusedFiles };
+    const diagnostics = complaints.list();
+    return { resources: kept, diagnostics, sources, refusedFiles, missingPaths: this.#missing };
   }
 
   /** Watches the folders of the files and of what their links lead to, and no others. */

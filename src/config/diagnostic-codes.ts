@@ -55,6 +55,7 @@ const rows = {
   'bad-egress-host': ['TC1318', 'error', 'Not NAMESPACE/HOST.'],
   'authority-port': ['TC1319', 'warning', 'Authorities are compared without a port.'],
   'weight-absent': ['TC1320', 'warning', 'A backend among several has no weight: it gets nothing.'],
+  'bad-path': ['TC1321', 'error', 'Not the absolute path of a file.'],
   'duplicate-subset': ['TC1401', 'error', 'Two subsets have the same name.'],
   'duplicate-port': ['TC1402', 'error', 'Two ports have the same number or name.'],
   'same-match': ['TC1403', 'error', 'Two rules have the same match: the later never answers.'],
@@ -78,8 +79,9 @@ const rows = {
   'sidecar-ambiguous': ['TC1512', 'error', 'Two Sidecars select the same workload.'],
   'no-sidecar': ['TC1513', 'warning', 'No Sidecar selects the workload: it has no listeners.'],
   'egress-unknown-host': ['TC1514', 'error', 'An egress listener names a host nothing defines.'],
-  'listener-without-port': ['TC1515', 'error', 'A listener without a port needs capture.'],
+  'listener-without-port': ['TC1515', 'error', 'A listener with a socket of its own has no port.'],
   'listener-loop': ['TC1516', 'error', 'A listener forwards to itself.'],
+  'needs-capture': ['TC1517', 'error', 'Something that only works when connections are captured.'],
 } as const satisfies Readonly<Record<string, readonly [string, Severity, string]>>;
 
 /** The short name of a complaint inside the code. */

@@ -1,40 +1,46 @@
 /**
  * HTTP port: a named port with its protocol, as ServiceEntries and Sidecars write it.
  *
- * Only HTTP/1.1 is relayed for now, and nothing is detected without capture, so the protocol must be
- * said: by `protocol:` or, as in Kubernetes, by a name that begins with `http-`.
+ * Rules are for HTTP/1.1 only for now, so the protocol must be said: by `protocol:` or, as in
+ * Kubernetes, by a name that begins with `http-`. HTTPS is said where TLS ends in the sidecar.
  */
 
 import type { Cursor } from './cursor.ts';
 import { didYouMean } from './nearest-name.ts';
-import { checked, checkedText, needed, optional, record } from './schema.ts';
+import { checked, checkedText, needed, optional, type Reader, record } from './schema.ts';
 import { isDnsLabel, portNumber } from './values.ts';
+
+const tlsReason = 'rules for TLS are not implemented yet; capture relays it without any';
+const tcpReason = 'rules for plain TCP are not implemented yet; capture relays it without any';
 
 const later: ReadonlyMap<string, string> = new Map([
   ['HTTP2', 'HTTP/2 is not relayed yet'],
   ['GRPC', 'gRPC needs HTTP/2, which is not relayed yet'],
   ['GRPC-WEB', 'gRPC-Web is not implemented yet'],
   ['HTTP_PROXY', 'forward proxies are not implemented yet'],
-  ['HTTPS', 'TLS is not relayed yet'],
-  ['TLS', 'TLS is not relayed yet'],
-  ['TCP', 'plain TCP is not relayed yet; TCP relay comes with capture'],
+  ['HTTPS', tlsReason],
+  ['TLS', tlsReason],
+  ['TCP', tcpReason],
   ['UDP', 'UDP is not relayed'],
-  ['MONGO', 'plain TCP is not relayed yet; TCP relay comes with capture'],
-  ['REDIS', 'plain TCP is not relayed yet; TCP relay comes with capture'],
-  ['MYSQL', 'plain TCP is not relayed yet; TCP relay comes with capture'],
+  ['MONGO', tcpReason],
+  ['REDIS', tcpReason],
+  ['MYSQL', tcpReason],
 ]);
 
-const protocol = checkedText((written, cursor) => {
-  const word = written.toUpperCase();
-  if (word === 'HTTP') return word;
-  const reason = later.get(word);
-  if (reason === undefined) {
-    const fix = didYouMean(word, ['HTTP', ...later.keys()], 'Write `HTTP`.');
-    return cursor.complain('value-unknown', `\`${written}\` is not a protocol`, fix);
-  }
-  const fix = 'Write `HTTP` if it is HTTP/1.1, else remove this port.';
-  return cursor.complain('protocol-not-implemented', `\`${written}\`: ${reason}`, fix);
-});
+/** HTTP, or HTTPS where `takesTls`. */
+function protocolOf(takesTls: boolean): Reader<'HTTP' | 'HTTPS'> {
+  return checkedText((written, cursor) => {
+    const word = written.toUpperCase();
+    if (word === 'HTTP' || (takesTls && word === 'HTTPS')) return word;
+    const reason = later.get(word);
+    if (reason === undefined) {
+      const fix = didYouMean(word, ['HTTP', ...later.keys()], 'Write `HTTP`.');
+      return cursor.complain('value-unknown', `\`${written}\` is not a protocol`, fix);
+    }
+    const fix = 'Write `HTTP` if it is HTTP/1.1, else remove this port.';
+    return cursor.complain('protocol-not-implemented', `\`${written}\`: ${reason}`, fix);
+  });
+}
 
 const portName = checkedText((name, cursor) => {
   if (isDnsLabel(name)) return name;
@@ -50,11 +56,12 @@ interface PortShape {
 function checkProtocol(port: PortShape, cursor: Cursor): void {
   if ('protocol' in port.offsets) return;
   if (port.name !== undefined && /^http(?:-|$)/.test(port.name)) return;
-  const message = 'The protocol of this port is not said, and nothing is detected yet';
+  const message = 'The protocol of this port is not said';
   cursor.complain('protocol-not-implemented', message, 'Add `protocol: HTTP`.');
 }
 
-const fields = { number: needed(portNumber), protocol: optional(protocol) };
+const fields = { number: needed(portNumber), protocol: optional(protocolOf(false)) };
+const noTargetPort = { targetPort: 'it has no meaning on a listener' };
 
 /** A port of a ServiceEntry; endpoints refer to it by name. */
 export const servicePort = checked(
@@ -62,11 +69,25 @@ export const servicePort = checked(
   checkProtocol,
 );
 
-/** A port of a Sidecar's listener. */
-export const listenerPort = checked(
-  record(
-    { ...fields, name: optional(portName) },
-    { targetPort: 'it has no meaning on a listener' },
-  ),
+/** A port of an egress listener. */
+export const egressPort = checked(
+  record({ ...fields, name: optional(portName) }, noTargetPort),
   checkProtocol,
 );
+
+/** A port of an ingress listener; `isHttps` asks whether TLS is expected there. */
+export const ingressPort = checked(
+  record(
+    { ...fields, protocol: optional(protocolOf(true)), name: optional(portName) },
+    noTargetPort,
+  ),
+  (port, cursor) => {
+    if (!isHttps(port)) checkProtocol(port, cursor);
+  },
+);
+
+/** Whether a port says HTTPS, by its protocol or else by its name. */
+export function isHttps(port: NonNullable<ReturnType<typeof ingressPort>>): boolean {
+  if ('protocol' in port.offsets) return port.protocol === 'HTTPS';
+  return port.name !== undefined && /^https(?:-|$)/.test(port.name);
+}

@@ -9,18 +9,17 @@
  */
 
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { Listener, RoutingTable } from '../model/routing-table.ts';
+import type { RoutingTable } from '../model/routing-table.ts';
+import { type Capture, checkCapture } from './check-capture.ts';
 import { checkReferences } from './check-references.ts';
 import { ClusterList } from './compile-clusters.ts';
-import { compileInbound } from './compile-inbound.ts';
-import { compileOutbound } from './compile-outbound.ts';
+import { compileListeners } from './compile-listeners.ts';
 import { RuleCompiler } from './compile-rules.ts';
-import { Complaints, filePlace, type Place, placeText } from './complaints.ts';
+import { Complaints, filePlace, placeText } from './complaints.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import { readResource } from './read-resource.ts';
-import { type Resource, resourceName, type SidecarResource } from './resource.ts';
+import { type Resource, resourceName } from './resource.ts';
 import { labelText, selectSidecar } from './select-sidecar.ts';
-import { overlaps } from './sidecar.ts';
 import { World } from './world.ts';
 import { parseYaml } from './yaml-file.ts';
 
@@ -35,6 +34,8 @@ export interface CompileContext {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly generation: number;
+  /** `redirect`: connections are captured, and the table has a plan for them. */
+  readonly capture: Capture;
 }
 
 export interface ReadResult {
@@ -93,11 +94,15 @@ export function compileTable(
   const complaints = new Complaints();
   const world = new World(resources, complaints);
   checkReferences(world, complaints);
+  checkCapture(world, context.capture, complaints);
   const clusters = new ClusterList();
   const sidecar = selectSidecar(world.sidecars, context, complaints);
-  const listeners =
-    sidecar === undefined ? [] : compileListeners(sidecar, world, clusters, complaints, context);
-  if (sidecar === undefined) {
+  const rules = new RuleCompiler(world, clusters, complaints, context.namespace);
+  const { listeners, plan } = compileListeners(
+    { world, clusters, rules, complaints, sidecar },
+    context,
+  );
+  if (sidecar === undefined && context.capture === 'none') {
     const message =
       `No Sidecar of namespace ${context.namespace} selects the workload ` +
       `(${labelText(context.labels)}): nothing is listened on`;
@@ -109,40 +114,7 @@ export function compileTable(
     generation: context.generation,
     listeners,
     clusters: clusters.clusters,
+    capture: context.capture === 'none' ? undefined : plan,
   });
   return { table, diagnostics: complaints.list() };
-}
-
-function compileListeners(
-  sidecar: SidecarResource,
-  world: World,
-  clusters: ClusterList,
-  complaints: Complaints,
-  context: CompileContext,
-): readonly Listener[] {
-  const { namespace } = context;
-  const rules = new RuleCompiler(world, clusters, complaints, namespace);
-  const listeners: Listener[] = [];
-  const keep = (listener: Listener, at: Place): void => {
-    const other = listeners.find(
-      (each) => each.port === listener.port && overlaps(each.address, listener.address),
-    );
-    if (other === undefined) {
-      listeners.push(listener);
-      return;
-    }
-    const message =
-      `The ${other.direction} listener on ${other.address}:${other.port} ` +
-      `takes ${listener.address}:${listener.port} already`;
-    complaints.add('listener-conflict', at, message, 'Give this listener a port of its own.');
-  };
-  (sidecar.spec.ingress ?? []).forEach((each, index) => {
-    const listener = compileInbound(each, index, sidecar, world, clusters, context);
-    keep(listener, each.port.at);
-  });
-  for (const each of sidecar.spec.egress ?? []) {
-    const listener = compileOutbound(each, sidecar, world, rules, namespace);
-    if (listener !== undefined) keep(listener, each.port?.at ?? each.at);
-  }
-  return listeners;
 }

@@ -2,7 +2,8 @@
  * Nearest name: the known word that somebody probably meant.
  *
  * Distance is edits (insert, delete, replace, swap of neighbours), upper and lower case alike; far
- * names are not offered, because a wild guess is worse than none.
+ * names are not offered, because a wild guess is worse than none. Where none is near, a name whose
+ * first part was written is: `test` for `test-svc`.
  */
 
 /** The known name closest to `written`, or undefined when none is close. */
@@ -21,9 +22,10 @@ function nearestNames(written: string, known: Iterable<string>): readonly string
   const wanted = written.toLowerCase();
   // About one edit in three characters: `wieght` finds weight, `foo` does not find host.
   const limit = Math.max(1, Math.floor(wanted.length / 3));
+  const all = [...known];
   let best: string[] = [];
   let bestDistance = limit;
-  for (const name of known) {
+  for (const name of all) {
     if (Math.abs(name.length - wanted.length) > bestDistance) continue;
     const distance = editDistance(wanted, name.toLowerCase());
     if (distance > bestDistance) continue;
@@ -31,7 +33,8 @@ function nearestNames(written: string, known: Iterable<string>): readonly string
     best.push(name);
     bestDistance = distance;
   }
-  return best;
+  if (best.length > 0 || wanted === '') return best;
+  return all.filter((name) => name.toLowerCase().startsWith(`${wanted}-`));
 }
 
 /** `a, b or c`, cut to the first ones of a long list. */

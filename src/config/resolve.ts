@@ -9,7 +9,7 @@ import type { Cause } from '../model/failure.ts';
 import type { Complaints, Place } from './complaints.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { ComplaintKind } from './diagnostic-codes.ts';
-import { fullName, kubernetesName } from './host-names.ts';
+import { fullName, isWildcard, kubernetesName } from './host-names.ts';
 import { didYouMean, listOfNames, nearestName } from './nearest-name.ts';
 import { type DestinationRuleResource, resourceName } from './resource.ts';
 import type { ServiceEntrySpec } from './service-entry.ts';
@@ -70,7 +70,7 @@ export function resolveDestination(
   if (port !== undefined && 'cause' in port) return port;
   if (destination.subset === undefined) return { service, port, rule, subset: undefined };
   const subset = rule?.spec.subsets?.find((each) => each.name === destination.subset);
-  if (subset === undefined) return unknownSubset(destination, service, rule);
+  if (subset === undefined) return unknownSubset(world, destination, service, rule, namespace);
   return { service, port, rule, subset };
 }
 
@@ -151,9 +151,11 @@ function searchHost(world: World, written: string, namespace: string): string {
 }
 
 function unknownSubset(
+  world: World,
   destination: Destination,
   service: Service,
   rule: DestinationRuleResource | undefined,
+  namespace: string,
 ): Problem {
   const { at, offsets } = destination;
   const name = destination.subset!;
@@ -168,8 +170,34 @@ function unknownSubset(
         : `\`${service.host}\` has no subset \`${name}\` (${where})`,
     fix:
       where === undefined
-        ? `Add a DestinationRule with \`host: ${service.host}\` and the subset.`
+        ? missingRule(world, destination, service, namespace)
         : didYouMean(name, names, `Its subsets are ${listOfNames(names)}.`),
     cause: 'subset-empty',
   };
+}
+
+/**
+ * What to do about a subset of a service without a DestinationRule. One that has this subset and is for
+ * a host that nothing defines was probably meant for the service.
+ */
+function missingRule(
+  world: World,
+  { host, subset }: Destination,
+  service: Service,
+  namespace: string,
+): string {
+  const stray = world.destinationRules.find(
+    ({ spec, namespace: itsOwn }) =>
+      itsOwn === namespace &&
+      !isWildcard(spec.host) &&
+      world.findService(spec.host, itsOwn) === undefined &&
+      spec.subsets?.some(({ name }) => name === subset),
+  );
+  if (stray === undefined) {
+    return `Add a DestinationRule with \`host: ${service.host}\` and the subset.`;
+  }
+  return (
+    `DestinationRule ${resourceName(stray)} has \`${subset}\`, but for \`${stray.spec.host}\`, ` +
+    `which nothing defines: did you mean \`host: ${host}\` there?`
+  );
 }

@@ -2,7 +2,9 @@
  * ServiceEntry: the fields of networking.istio.io that define services and their endpoints.
  *
  * Implemented: HTTP ports, endpoints with labels and own ports, STATIC and DNS resolution. Everything
- * else of Istio's type is refused by name.
+ * else of Istio's type is refused by name. Names of DNS endpoints are kept as names: the proxy asks
+ * the system's resolver for each connection that it opens, so it holds no answer beyond its TTL, but
+ * a connection that is open stays with its address until it is idle for the pool's idle time.
  */
 
 import { isIP } from 'node:net';
@@ -67,7 +69,7 @@ const serviceEntryRecord = record(
       choice<'static' | 'dns'>(
         { STATIC: 'static', DNS: 'dns' },
         {
-          NONE: 'it needs capture, which knows where the application was going',
+          NONE: 'it forwards to where the application was going; that needs no entry under capture',
           DNS_ROUND_ROBIN: 'DNS with one address at a time',
           DYNAMIC_DNS: 'DNS for wildcards',
         },
@@ -108,7 +110,7 @@ function checkHosts(spec: ServiceEntrySpec, cursor: Cursor): void {
 function checkResolution(spec: ServiceEntrySpec, cursor: Cursor): void {
   if (!('resolution' in spec.offsets)) {
     const place = { ...cursor.at, path: `${cursor.path}.resolution` };
-    const message = '`resolution` is missing; its default in Istio, NONE, needs capture';
+    const message = '`resolution` is missing; its default in Istio, NONE, is not implemented';
     const fix = 'Add `resolution: STATIC` (addresses in `endpoints`) or `resolution: DNS`.';
     cursor.reading.complaints.add('field-missing', place, message, fix);
   }

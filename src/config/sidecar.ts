@@ -1,17 +1,23 @@
 /**
  * Sidecar: the fields of networking.istio.io that say where a proxy listens and what it can reach.
  *
- * Without capture every listener is explicit: `ingress` in front of the application, `egress` for what
- * the application calls. Everything that needs capture or TLS is refused by name.
+ * Without capture every listener has a socket of its own: `ingress` in front of the application,
+ * `egress` for what it calls. Whether something captures connections is a matter of the sidecar, not
+ * of the files: what depends on it is complained of in `check-capture.ts`.
  */
 
 import { isIP } from 'node:net';
-import { listenerPort } from './http-port.ts';
+import { egressPort, ingressPort, isHttps } from './http-port.ts';
+import { listenerTls } from './listener-tls.ts';
 import { checked, checkedText, choice, list, needed, optional, placed, record } from './schema.ts';
 import { ipAddress, isDnsLabel, isHostPattern, labels } from './values.ts';
 
 const captureMode = optional(
-  choice({ NONE: 'none', DEFAULT: 'none' }, { IPTABLES: 'it needs capture' }),
+  choice<'none' | 'default' | 'iptables'>({
+    NONE: 'none',
+    DEFAULT: 'default',
+    IPTABLES: 'iptables',
+  }),
 );
 
 /** Where an inbound listener forwards to: always the own machine. */
@@ -36,15 +42,24 @@ const defaultEndpoint = checkedText<LocalEndpoint>((written, cursor) => {
   return { address: parts[1]!.startsWith('[') ? '::1' : '127.0.0.1', port };
 });
 
-const ingressListener = record(
+const ingressRecord = record(
   {
-    port: needed(listenerPort),
+    port: needed(ingressPort),
     bind: optional(ipAddress),
     captureMode,
     defaultEndpoint: needed(defaultEndpoint),
+    tls: optional(listenerTls),
   },
-  { tls: 'TLS of single listeners', connectionPool: 'limits of single listeners' },
+  { connectionPool: 'limits of single listeners' },
 );
+
+const ingressListener = checked(ingressRecord, (listener, cursor) => {
+  if (!isHttps(listener.port) || 'tls' in listener.offsets) return;
+  const place = { ...cursor.at, path: `${cursor.path}.tls` };
+  const message = '`tls` is missing: this listener says HTTPS';
+  const fix = 'Add `tls: {mode: SIMPLE, serverCertificate: FILE, privateKey: FILE}`, or say HTTP.';
+  cursor.reading.complaints.add('field-missing', place, message, fix);
+});
 
 /** `NAMESPACE/HOST` of an egress listener, taken apart. */
 export interface EgressHost {
@@ -75,29 +90,19 @@ const egressHost = checkedText<EgressHost>((written, cursor) => {
   return { namespace, host };
 });
 
-const egressRecord = record({
-  port: optional(listenerPort),
+const egressListener = record({
+  port: optional(egressPort),
   bind: optional(ipAddress),
   captureMode,
   hosts: needed(list(placed(egressHost))),
 });
 
-const egressListener = checked(egressRecord, (listener, cursor) => {
-  if ('port' in listener.offsets) return;
-  const message = 'This listener has no port: it can only be reached with capture';
-  const fix = 'Add `port: {number: PORT, protocol: HTTP}`; the application calls 127.0.0.1:PORT.';
-  cursor.complain('listener-without-port', message, fix);
-});
-
 const outboundTrafficPolicy = record(
   {
     mode: optional(
-      choice(
-        { REGISTRY_ONLY: 'registry-only' },
-        {
-          ALLOW_ANY: 'it needs capture; unknown hosts are answered with 404',
-          ALLOW_ANY_DYNAMIC_DNS: 'DNS for unknown hosts',
-        },
+      choice<'registry-only' | 'allow-any'>(
+        { REGISTRY_ONLY: 'registry-only', ALLOW_ANY: 'allow-any' },
+        { ALLOW_ANY_DYNAMIC_DNS: 'DNS for unknown hosts' },
       ),
     ),
   },
@@ -105,21 +110,6 @@ const outboundTrafficPolicy = record(
 );
 
 const workloadSelector = record({ labels: optional(labels) });
-
-const ingress = checked(list(ingressListener), (all, cursor) => {
-  for (const { port, bind, defaultEndpoint: endpoint, at, offsets } of all) {
-    if (endpoint.port !== port.number) continue;
-    if (bind !== undefined && isIP(bind) !== 0 && !overlaps(bind, endpoint.address)) continue;
-    const place = {
-      ...at,
-      path: `${at.path}.defaultEndpoint`,
-      offset: offsets.defaultEndpoint!,
-    };
-    const message = 'This listener forwards to itself';
-    const fix = 'Give the listener another port than the application.';
-    cursor.reading.complaints.add('listener-loop', place, message, fix);
-  }
-});
 
 /** Whether a listener on `bind` takes connections to `address` (same port). */
 export function overlaps(bind: string, address: string): boolean {
@@ -134,7 +124,7 @@ function anyVersion4(first: string, second: string): boolean {
 export const sidecarSpec = record(
   {
     workloadSelector: optional(workloadSelector),
-    ingress: optional(ingress),
+    ingress: optional(list(ingressListener)),
     egress: optional(list(egressListener)),
     outboundTrafficPolicy: optional(outboundTrafficPolicy),
   },
@@ -142,3 +132,5 @@ export const sidecarSpec = record(
 );
 
 export type SidecarSpec = NonNullable<ReturnType<typeof sidecarSpec>>;
+export type IngressListener = NonNullable<SidecarSpec['ingress']>[number];
+export type EgressListener = NonNullable<SidecarSpec['egress']>[number];

@@ -3,8 +3,10 @@
  *
  *   folder changes -> reading -> compile -> same as now? no listener? -> apply (generation + 1)
  *
- * A file with an error keeps its last good content (config/config-folder.ts); a table without a
- * listener never replaces one that has some. Each diagnostic is logged once, while it lasts.
+ * A file with an error keeps its last good content (config/config-folder.ts), and without capture one
+ * stops the start, as does a table without a listener, which never replaces one that has some. With
+ * capture an empty table is good: connections pass through until files come (a ConfigMap may be made
+ * later than the pod). Each diagnostic is logged once, while it lasts.
  */
 
 import type { WakeUps } from '../base/deadlines.ts';
@@ -20,6 +22,8 @@ export interface ConfigFeedOptions {
   readonly paths: readonly string[];
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** `redirect`: a table without anything is good, because what it does not know passes through. */
+  readonly capture: 'none' | 'redirect';
   readonly wakeUps: WakeUps;
   readonly log: (level: LogLevel, message: string, fields?: LogFields) => void;
   /** Makes the table hold and answers whether all its listeners are open. Never rejects. */
@@ -56,14 +60,23 @@ export class ConfigFeed {
     });
   }
 
-  /** The first table. Throws StartError when the files give this workload nothing to listen on. */
+  /**
+   * The first table. Throws StartError when a path is not there or, without capture, when a file has
+   * an error or the files give this workload nothing to listen on.
+   */
   async start(): Promise<void> {
     const reading = this.#folder.read();
     const { table, diagnostics } = this.#compile(reading);
-    const isNothing = table.listeners.length === 0;
+    const isNothing = this.#isNothing(table);
     // That no Sidecar was found is said once, by the error below.
     this.#report(isNothing ? diagnostics.filter(({ file }) => file !== '') : diagnostics);
+    const bad = this.#badAtStart(reading);
+    if (bad !== '') throw new StartError(bad);
     if (isNothing) throw new StartError(this.#whyNothing(reading));
+    if (reading.sources.length === 0) {
+      const message = `no *.yaml file in ${this.#options.paths.join(', ')} yet: nothing is routed`;
+      this.#options.log('info', message);
+    }
     await this.#swap(table);
   }
 
@@ -113,7 +126,7 @@ export class ConfigFeed {
       const files = reading.refusedFiles.join(', ');
       this.#options.log('error', `${files} has an error: its last good content stays in force`);
     }
-    if (table.listeners.length === 0) {
+    if (this.#isNothing(table)) {
       if (reading.refusedFiles.length === 0) this.counts.refused += 1;
       this.#options.log('error', `${this.#whyNothing(reading)}; what ran before stays in force`);
     } else if (printTable(table) === this.#print && this.#isWholeOpen) {
@@ -125,6 +138,20 @@ export class ConfigFeed {
     }
   }
 
+  #isNothing(table: RoutingTable): boolean {
+    return this.#options.capture === 'none' && table.listeners.length === 0;
+  }
+
+  /** Why the first reading may not be used; empty when it may. */
+  #badAtStart({ missingPaths, refusedFiles }: ConfigReading): string {
+    const { paths, capture } = this.#options;
+    if (missingPaths.length > 0) return `cannot read ${missingPaths.join(', ')} (--config)`;
+    // An injected pod starts all the same: it would otherwise hang on a mistake made elsewhere.
+    if (refusedFiles.length === 0 || capture === 'redirect') return '';
+    const has = refusedFiles.length === 1 ? 'has an error' : 'have errors';
+    return `${refusedFiles.join(', ')} ${has}: \`tracecar validate ${paths.join(' ')}\` explains`;
+  }
+
   async #swap(table: RoutingTable): Promise<void> {
     this.table = table;
     this.#print = printTable(table);
@@ -132,12 +159,13 @@ export class ConfigFeed {
   }
 
   #compile(reading: ConfigReading) {
-    const { namespace, labels } = this.#options;
+    const { namespace, labels, capture } = this.#options;
     const generation = (this.table?.generation ?? 0) + 1;
     const { table, diagnostics } = compileTable(reading.resources, {
       namespace,
       labels,
       generation,
+      capture,
     });
     return { table, diagnostics: [...reading.diagnostics, ...diagnostics] };
   }

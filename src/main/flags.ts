@@ -24,6 +24,8 @@ export interface Flag {
   readonly isPath?: boolean;
   /** Not read from the environment. */
   readonly typedOnly?: boolean;
+  /** Its environment variable where that is not made from the name. */
+  readonly variable?: string;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -41,7 +43,7 @@ export interface FlagValues {
 
 /** The environment variable of a flag: `TRACECAR_DRAIN_SECONDS`. */
 export function variableOf(flag: Flag): string {
-  return `TRACECAR_${flag.name.toUpperCase().replaceAll('-', '_')}`;
+  return flag.variable ?? `TRACECAR_${flag.name.toUpperCase().replaceAll('-', '_')}`;
 }
 
 /**

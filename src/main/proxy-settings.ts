@@ -5,6 +5,8 @@
  * A flag of a later release is unknown, never accepted and ignored.
  */
 
+import { isIP } from 'node:net';
+import { type Probe, readProbes } from '../admin/probe-definition.ts';
 import { telemetryLimits, trafficLimits } from '../model/limits.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
 import { type LogLevel, logLevels } from './log.ts';
@@ -32,6 +34,25 @@ export const proxyFlags: readonly Flag[] = [
     help: 'labels of this workload: they choose its Sidecar resource',
   },
   {
+    name: 'capture',
+    value: 'none|redirect',
+    choices: ['none', 'redirect'],
+    otherwise: 'none',
+    help: "redirect: takes the pod's connections as `tracecar init` redirects them",
+  },
+  {
+    name: 'inbound',
+    value: 'PORT',
+    otherwise: '15006',
+    help: 'port for captured connections to the pod',
+  },
+  {
+    name: 'outbound',
+    value: 'PORT',
+    otherwise: '15001',
+    help: 'port for captured connections from the pod; loopback only',
+  },
+  {
     name: 'admin',
     value: 'ADDR:PORT',
     otherwise: '127.0.0.1:15000',
@@ -41,7 +62,7 @@ export const proxyFlags: readonly Flag[] = [
     name: 'health',
     value: 'ADDR:PORT',
     otherwise: '0.0.0.0:15021',
-    help: 'health port: /healthz/ready, /healthz/live',
+    help: 'health port: /healthz/ready, /healthz/live, probes, /drain',
   },
   {
     name: 'metrics',
@@ -81,6 +102,14 @@ export interface ProxySettings {
   readonly config: readonly string[];
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly capture: 'none' | 'redirect';
+  /** Where captured connections arrive. */
+  readonly capturePorts: { readonly inbound: number; readonly outbound: number };
+  /** Addresses of this pod, the first one for questions to its application; empty: ask the system. */
+  readonly podAddresses: readonly string[];
+  readonly probes: readonly Probe[];
+  /** What `/drain` of the health port asks for; empty: it refuses everybody. */
+  readonly drainSecret: string;
   readonly admin: SocketAddress;
   readonly health: SocketAddress;
   readonly metrics: SocketAddress;
@@ -99,7 +128,8 @@ export function readProxySettings(
   const text = (name: string) =>
     values.get(name)?.[0] ?? proxyFlags.find((flag) => flag.name === name)!.otherwise;
   const config = values.get('config') ?? [];
-  if (config.length === 0) {
+  const capture = text('capture') as 'none' | 'redirect';
+  if (config.length === 0 && capture === 'none') {
     throw new UsageError(
       'needs --config PATH, a YAML file or folder; a first one to copy is examples/ab-rollout',
     );
@@ -110,13 +140,26 @@ export function readProxySettings(
       `--admin is for this machine only and ${admin.address} is not loopback; use 127.0.0.1:${admin.port}`,
     );
   }
+  const podAddresses = readAddresses(environment.POD_IPS ?? '');
   return {
     config,
-    namespace: readName('namespace', text('namespace')),
+    // In a pod the downward API says it, and what is typed wins.
+    namespace: readName(
+      'namespace',
+      values.get('namespace')?.[0] ?? (environment.POD_NAMESPACE || text('namespace')),
+    ),
     labels: readLabels(text('labels')),
+    capture,
+    capturePorts: {
+      inbound: readPort('inbound', text('inbound')),
+      outbound: readPort('outbound', text('outbound')),
+    },
+    podAddresses,
+    probes: probesOf(environment.TRACECAR_PROBES ?? ''),
+    drainSecret: environment.TRACECAR_DRAIN_SECRET ?? '',
     admin,
-    health: addressOf('health', text('health')),
-    metrics: addressOf('metrics', text('metrics')),
+    health: podPort('health', values, podAddresses),
+    metrics: podPort('metrics', values, podAddresses),
     drainMs: readDrain(text('drain-seconds')),
     logLevel: text('log-level') as LogLevel,
     accessLog: text('access-log') as 'off' | 'json',
@@ -131,6 +174,39 @@ function addressOf(flag: string, text: string): SocketAddress {
   const { address, port } = readSocketAddress(flag, text, usual);
   // The system may answer ::1 for the name; the documentation says 127.0.0.1.
   return { address: address === 'localhost' ? '127.0.0.1' : address, port };
+}
+
+function readPort(flag: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  throw new UsageError(`--${flag} is a port from 1 to 65535, not '${text}'`);
+}
+
+/** The downward API's `status.podIPs`: separated by commas. */
+function readAddresses(text: string): readonly string[] {
+  const addresses = text.split(',').map((each) => each.trim());
+  const wrong = addresses.find((each) => each !== '' && isIP(each) === 0);
+  if (wrong !== undefined) throw new UsageError(`POD_IPS holds '${wrong}', which is no IP address`);
+  return addresses.filter((each) => each !== '');
+}
+
+function probesOf(text: string): readonly Probe[] {
+  const result = readProbes(text);
+  if ('problem' in result) throw new UsageError(result.problem);
+  return result.probes;
+}
+
+/** A pod with an IPv6 address is asked there; `::` takes both families. */
+function podPort(
+  flag: string,
+  values: ReadonlyMap<string, readonly string[]>,
+  podAddresses: readonly string[],
+): SocketAddress {
+  const typed = values.get(flag)?.[0];
+  if (typed !== undefined) return addressOf(flag, typed);
+  const { otherwise } = proxyFlags.find(({ name }) => name === flag)!;
+  const { address, port } = addressOf(flag, otherwise);
+  return { address: podAddresses.some((each) => isIP(each) === 6) ? '::' : address, port };
 }
 
 function isLoopback(address: string): boolean {

@@ -1,8 +1,9 @@
 /**
  * The sidecar put together: configuration feed, proxy, telemetry, and the three ports beside traffic.
  *
- *   start: config -> telemetry -> proxy listeners -> health, metrics, admin -> ready
- *   end:   not ready -> drain -> flush spans -> close
+ *   start:    config -> telemetry -> proxy listeners -> health, metrics, admin -> ready
+ *   captured: health, metrics, admin -> redirection proven -> config -> proxy listeners -> ready
+ *   end:      not ready -> drain -> flush spans -> close
  *
  * It reads no flag and no signal: `proxy.ts` does. Every failure to start is a StartError.
  */
@@ -16,6 +17,7 @@ import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
 import { assertLimits, telemetryLimits, trafficLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import type { CaptureOptions } from '../proxy/proxy-scope.ts';
 import { ProxyServer } from '../proxy/proxy-server.ts';
 import type { TelemetrySettings } from '../telemetry/settings.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
@@ -23,6 +25,7 @@ import { ConfigFeed } from './config-feed.ts';
 import { codeOf, listenProblem, StartError } from './listen-problem.ts';
 import type { Log } from './log.ts';
 import type { ProxySettings } from './proxy-settings.ts';
+import { awaitProof, podAddresses, prepareCapture } from './sidecar-capture.ts';
 import { adminState, metricsPage } from './sidecar-state.ts';
 import type { SocketAddress } from './socket-address.ts';
 import { bundledWorker, tracecarVersion } from './version.ts';
@@ -41,6 +44,8 @@ export class Sidecar {
   readonly telemetry: Telemetry;
   /** Empty once traffic is taken. */
   whyNotReady = 'starting';
+  readonly #capture: CaptureOptions | undefined;
+  #isEnding = false;
   #isStarted = false;
   readonly #servers: PageServer[] = [];
 
@@ -48,6 +53,7 @@ export class Sidecar {
     assertLimits(trafficLimits);
     this.settings = settings;
     this.log = log;
+    this.#capture = prepareCapture(settings);
     const worker = bundledWorker();
     this.telemetry = Telemetry.start({
       settings: telemetrySettings,
@@ -71,11 +77,13 @@ export class Sidecar {
       limits: { ...trafficLimits, drainMs: settings.drainMs },
       telemetry: this.telemetry,
       log: log.write,
+      ...(this.#capture === undefined ? {} : { capture: this.#capture }),
     });
     this.feed = new ConfigFeed({
       paths: settings.config,
       namespace: settings.namespace,
       labels: settings.labels,
+      capture: settings.capture,
       wakeUps: systemWakeUps,
       log: log.write,
       apply: (table) => this.#apply(table),
@@ -84,23 +92,17 @@ export class Sidecar {
 
   /** Opens everything. Throws StartError; what was opened until then is closed by `close`. */
   async start(): Promise<void> {
-    await this.feed.start();
-    const { health, metrics, admin } = this.settings;
-    const state = adminState(this);
-    const notReady = () => this.whyNotReady;
-    const ports = await Promise.all([
-      this.#open(createHealthServer(notReady), health, 'health'),
-      this.#open(
-        createMetricsServer(() => metricsPage(this)),
-        metrics,
-        'metrics',
-      ),
-      this.#open(createAdminServer(state), admin, 'admin'),
-    ]);
+    if (this.#capture === undefined) await this.feed.start();
+    const ports = await this.#openPorts();
+    if (this.#capture !== undefined) {
+      await this.#prove(this.#capture);
+      if (this.#isEnding) return;
+      await this.feed.start();
+    }
     this.feed.watch();
     this.#isStarted = true;
-    // A signal may have come while the ports were opened.
-    if (this.whyNotReady === 'starting') this.whyNotReady = '';
+    // A signal may have come meanwhile.
+    if (!this.#isEnding) this.whyNotReady = '';
     this.log.write('info', 'ready', {
       version: tracecarVersion(),
       generation: this.feed.table?.generation,
@@ -111,8 +113,18 @@ export class Sidecar {
     });
   }
 
+  /** The pod is ending: not ready, callers move away, the application still reaches others. */
+  leave(): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.whyNotReady = 'draining';
+    this.log.write('info', 'the pod is ending: inbound connections move away');
+    this.proxy.leave();
+  }
+
   /** Takes no new work and finishes what is under way, at most for the drain time. */
   async drain(): Promise<DrainCounts> {
+    this.#isEnding = true;
     this.whyNotReady = 'draining';
     this.feed.close();
     const counts = await this.proxy.drain(this.settings.drainMs);
@@ -121,15 +133,45 @@ export class Sidecar {
     return counts;
   }
 
+  #prove(capture: CaptureOptions): Promise<void> {
+    return awaitProof({
+      capture,
+      wakeUps: systemWakeUps,
+      log: this.log,
+      onProblem: (problem) => {
+        if (!this.#isEnding) this.whyNotReady = problem;
+      },
+      isOver: () => this.#isEnding,
+    });
+  }
+
+  #openPorts(): Promise<string[]> {
+    const { health, metrics, admin, drainSecret, probes } = this.settings;
+    const healthServer = createHealthServer({
+      whyNotReady: () => this.whyNotReady,
+      leave: () => this.leave(),
+      drainSecret,
+      probes,
+      applicationAddress: podAddresses(this.settings)[0] ?? '127.0.0.1',
+      wakeUps: systemWakeUps,
+    });
+    const metricsServer = createMetricsServer(() => metricsPage(this));
+    return Promise.all([
+      this.#open(healthServer, health, 'health'),
+      this.#open(metricsServer, metrics, 'metrics'),
+      this.#open(createAdminServer(adminState(this)), admin, 'admin'),
+    ]);
+  }
+
   async #apply(table: RoutingTable): Promise<boolean> {
     const errors = await this.proxy.apply(table);
     for (const { listener, address, port, code } of errors) {
-      const problem = listenProblem(
-        `listener ${listener} of the configuration`,
-        address,
-        port,
-        code,
-      );
+      const direction = /^capture\|(\w+)$/.exec(listener)?.[1];
+      const what =
+        direction === undefined
+          ? `listener ${listener} of the configuration`
+          : `for captured connections (--${direction} chooses another, as must the rules)`;
+      const problem = listenProblem(what, address, port, code);
       if (!this.#isStarted) throw new StartError(problem);
       this.log.write('error', problem);
     }

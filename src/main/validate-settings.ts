@@ -24,6 +24,14 @@ export const validateFlags: readonly Flag[] = [
     typedOnly: true,
   },
   {
+    name: 'capture',
+    value: 'none|redirect',
+    choices: ['none', 'redirect'],
+    otherwise: 'none',
+    help: 'redirect: check as an injected pod sees it, which needs no Sidecar',
+    typedOnly: true,
+  },
+  {
     name: 'output',
     value: 'text|json',
     choices: ['text', 'json'],
@@ -38,6 +46,7 @@ export interface ValidateSettings {
   readonly namespace: string;
   /** Undefined: every Sidecar's view. */
   readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly capture: 'none' | 'redirect';
   readonly output: 'text' | 'json';
 }
 
@@ -55,6 +64,7 @@ export function readValidateSettings(
     paths: operands,
     namespace: values.get('namespace')?.[0] ?? 'default',
     labels: labels === undefined ? undefined : readLabels(labels),
+    capture: values.get('capture')?.[0] === 'redirect' ? 'redirect' : 'none',
     output: values.get('output')?.[0] === 'json' ? 'json' : 'text',
   };
 }

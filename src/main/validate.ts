@@ -59,18 +59,14 @@ function viewsOf(
   resources: readonly Resource[],
   settings: ValidateSettings,
 ): readonly (readonly Diagnostic[])[] {
-  const { namespace, labels } = settings;
-  if (labels !== undefined) {
-    return [compileTable(resources, { namespace, labels, generation: 1 }).diagnostics];
-  }
+  const { namespace, labels, capture } = settings;
+  const viewOf = (of: string, which: Readonly<Record<string, string>>) =>
+    compileTable(resources, { namespace: of, labels: which, generation: 1, capture }).diagnostics;
+  if (labels !== undefined) return [viewOf(namespace, labels)];
   const sidecars = resources.filter((each) => each.kind === 'Sidecar');
   if (sidecars.length === 0) {
     // Nobody's view, but references can be checked; that no Sidecar is found is not a mistake here.
-    const { diagnostics } = compileTable(resources, { namespace, labels: {}, generation: 1 });
-    return [diagnostics.filter(({ file }) => file !== '')];
+    return [viewOf(namespace, {}).filter(({ file }) => file !== '')];
   }
-  return sidecars.map((sidecar) => {
-    const context = { namespace: sidecar.namespace, labels: selectorOf(sidecar), generation: 1 };
-    return compileTable(resources, context).diagnostics;
-  });
+  return sidecars.map((sidecar) => viewOf(sidecar.namespace, selectorOf(sidecar)));
 }

@@ -67,6 +67,23 @@ export interface TrafficLimits {
   readonly drainIdleMs: number;
   /** An exchange longer than this is marked on its span (nothing is cut). */
   readonly slowExchangeMs: number;
+  /** Connect to where a captured connection was going anyway: a lost SYN or two may pass. */
+  readonly connectPassthroughMs: number;
+  /** Silence on a captured connection that is expected to be HTTP, before the server is asked. */
+  readonly detectSilenceMs: number;
+  /** From the first byte of something that looks like a request line to its end. */
+  readonly detectLineMs: number;
+  /** No byte either way on a relayed (opaque) connection. */
+  readonly opaqueIdleMs: number;
+  /** Original destinations remembered with their connections, and for how long without a request. */
+  readonly passthroughMax: number;
+  readonly passthroughIdleMs: number;
+  /** A TLS handshake from accept to its end. */
+  readonly tlsHandshakeMs: number;
+  /** How often certificate files are looked at. */
+  readonly tlsPollMs: number;
+  /** Between two warnings of one kind about refused connections. */
+  readonly refusalWarningMs: number;
 }
 
 export const trafficLimits: TrafficLimits = Object.freeze({
@@ -104,6 +121,15 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   retriesPerSecond: 10,
   drainIdleMs: 1_000,
   slowExchangeMs: 15_000,
+  connectPassthroughMs: 10_000,
+  detectSilenceMs: 200,
+  detectLineMs: 3_000,
+  opaqueIdleMs: 3_600_000,
+  passthroughMax: 1_024,
+  passthroughIdleMs: 60_000,
+  tlsHandshakeMs: 5_000,
+  tlsPollMs: 250,
+  refusalWarningMs: 60_000,
 });
 
 /** Configuration as people write it. */

@@ -19,6 +19,19 @@ export interface RoutingTable {
   readonly listeners: readonly Listener[];
   /** A backend names its cluster by index into this list. */
   readonly clusters: readonly Cluster[];
+  /** What happens to captured connections; undefined when nothing is captured. */
+  readonly capture: CapturePlan | undefined;
+}
+
+/**
+ * Captured connections arrive on one port for each direction; their original destination's port says
+ * which of these listeners is meant. None of them is ever bound: `address` is the empty text.
+ */
+export interface CapturePlan {
+  /** One for each port of a known service. A port without one, or an unknown authority: passed on. */
+  readonly outbound: readonly Listener[];
+  /** Ports with rules of their own; the others lead to the original destination. */
+  readonly inbound: readonly Listener[];
 }
 
 export type Direction = 'inbound' | 'outbound';
@@ -28,13 +41,27 @@ export interface Listener {
   /** Stable across tables: `outbound|127.0.0.1|9080`. Same name = same socket, kept open. */
   readonly name: string;
   readonly direction: Direction;
-  /** IP address to bind, as written (`127.0.0.1`, `0.0.0.0`, `::1`). */
+  /** IP address to bind, as written (`127.0.0.1`, `0.0.0.0`, `::1`); empty in a `CapturePlan`. */
   readonly address: string;
-  /** 0 to 65535; 0 asks the system for one (tests only). */
+  /** 0 to 65535; 0 asks the system for one (tests only). In a `CapturePlan`: 1 to 65535. */
   readonly port: number;
+  /** How TLS of downstream ends here; undefined: plain text. Inbound only. */
+  readonly tls: ListenerTls | undefined;
   readonly virtualHosts: readonly VirtualHost[];
   /** Index of the virtual host that takes every authority, or -1 (unknown authority: no-route). */
   readonly defaultHost: number;
+}
+
+/** Files by absolute path, PEM; the proxy reads them and follows their changes. */
+export interface ListenerTls {
+  /** `mutual` asks downstream for a certificate that `caFile` vouches for. */
+  readonly mode: 'simple' | 'mutual';
+  /** The serving certificate, then its intermediates. */
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  /** Roots for downstream's certificate; empty when `mode` is `simple`. */
+  readonly caFile: string;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
 /** The authorities that share one list of rules. */

@@ -10,6 +10,7 @@
  */
 
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
@@ -20,9 +21,10 @@ import { MessageHead } from '../wire/http1/message-head.ts';
 import { ByteHold } from './byte-hold.ts';
 import { Exchange, ExchangeState } from './exchange.ts';
 import { printRefusal } from './local-reply.ts';
-import type { ListenerPlan } from './plan.ts';
+import type { BackendPlan, ListenerPlan } from './plan.ts';
+import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
-import { adoptSocket, type ByteTaker } from './socket-reads.ts';
+import { adoptSocket, type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
 
 const DownstreamState = { Idle: 0, Busy: 1, Closing: 2, Closed: 3 } as const;
 
@@ -32,6 +34,8 @@ export interface ConnectionOwner {
   readonly plan: ListenerPlan;
   /** No longer accepting: the connection closes after the answer it owes. */
   readonly isRetired: boolean;
+  /** Where a captured connection was going: for requests whose authority no virtual host knows. */
+  readonly passthrough: BackendPlan | undefined;
   onConnectionClosed(connection: DownstreamConnection): void;
 }
 
@@ -43,6 +47,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   readonly deadline: Deadline;
   readonly peerAddress: string;
   readonly peerPort: number;
+  /** TLS ends here. */
+  readonly isSecure: boolean;
   state: number = DownstreamState.Idle;
   /** Requests begun, the present one included. */
   requests = 0;
@@ -52,6 +58,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   readonly #owner: ConnectionOwner;
   readonly #counts: ConnectionCounts;
   readonly #reader: HeadReader;
+  /** Bytes of answers from which on the socket tells when it has sent them ('drain'). */
+  readonly #unsentMax: number;
   /** Bytes beyond the exchange under way. */
   readonly #hold = new ByteHold();
   /** When the first byte of an unfinished head came; -1 = none has. */
@@ -61,10 +69,17 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   /** The peer has sent FIN: it may still read. */
   #peerEnded = false;
 
-  constructor(scope: ProxyScope, owner: ConnectionOwner, accepted: Socket) {
+  /** Reading starts at once; `read` says how. */
+  constructor(
+    scope: ProxyScope,
+    owner: ConnectionOwner,
+    accepted: Socket,
+    read: ReadSocket = adoptSocket,
+  ) {
     this.id = scope.nextConnectionId();
-    this.peerAddress = accepted.remoteAddress ?? '';
+    this.peerAddress = plainAddress(accepted.remoteAddress ?? '');
     this.peerPort = accepted.remotePort ?? 0;
+    this.isSecure = accepted instanceof TLSSocket;
     this.#scope = scope;
     this.#owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);
@@ -76,7 +91,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     const now = scope.clock.now();
     this.#idleSinceMs = now;
     scope.deadlines.set(this.deadline, now + scope.limits.headTimeoutMs);
-    this.socket = adoptSocket(accepted, this, scope.sockets);
+    this.socket = read(accepted, this, scope.sockets);
+    this.#unsentMax = this.socket.writableHighWaterMark;
     this.#listen();
   }
 
@@ -85,9 +101,19 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     return this.#hold.length + this.exchange.request.heldBytes;
   }
 
+  /** The peer does not take its answers; `onDownstreamDrained` tells when it has. */
+  get isFull(): boolean {
+    return this.socket.writableLength >= this.#unsentMax;
+  }
+
+  get passthrough(): BackendPlan | undefined {
+    return this.#owner.passthrough;
+  }
+
   /** Whether another request may follow the present one. */
   mayKeep(): boolean {
     if (!this.head.persistent || this.#scope.isDraining || this.#owner.isRetired) return false;
+    if (this.#scope.isLeaving && this.#counts === this.#scope.inbound) return false;
     return !this.#peerEnded || this.#hold.length !== 0;
   }
 
@@ -138,7 +164,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   /** Ends by RST: the peer must not take what it has got for the whole. */
   abort(): void {
     this.#end();
-    this.socket.resetAndDestroy();
+    resetSocket(this.socket);
   }
 
   /** Ends at once, whatever is under way. */
@@ -148,7 +174,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     if (this.exchange.state === ExchangeState.Idle) {
       this.socket.destroy();
     } else {
-      this.socket.resetAndDestroy();
+      resetSocket(this.socket);
       this.exchange.onDownstreamGone();
     }
   }
@@ -235,7 +261,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
 
   /** A peer that does not read its answers gets no more of them. */
   #mayBegin(): boolean {
-    return this.socket.writableLength < this.#scope.sockets.heldBytesMax;
+    return !this.isFull;
   }
 
   /** A head has begun: it has `headTimeoutMs` in all. */

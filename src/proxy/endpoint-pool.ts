@@ -7,13 +7,14 @@
  */
 
 import type { EndpointLoad } from '../balancing/pick-endpoint.ts';
+import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 export class EndpointPool implements EndpointLoad {
   readonly address: string;
   readonly port: number;
-  /** NameTable id of `address:port`. */
+  /** NameTable id of `address:port`; 0 where addresses come from traffic, which names are not for. */
   readonly endpointId: number;
   /** Requests under way, from the choice of this endpoint to the end of the exchange. */
   inFlight = 0;
@@ -24,18 +25,18 @@ export class EndpointPool implements EndpointLoad {
   readonly #scope: ProxyScope;
   readonly #idle: UpstreamConnection[] = [];
 
-  constructor(scope: ProxyScope, address: string, port: number) {
+  constructor(scope: ProxyScope, address: string, port: number, isNamed = true) {
     this.#scope = scope;
     this.address = address;
     this.port = port;
-    this.endpointId = scope.telemetry.names.idOf(`${address}:${port}`);
+    this.endpointId = isNamed ? scope.telemetry.names.idOf(printAddress(address, port)) : 0;
   }
 
   get idleCount(): number {
     return this.#idle.length;
   }
 
-  /** The idle connection that was used last, or undefined. */
+  /** The idle connection that was used last (or a spare one, still being dialled), or undefined. */
   takeIdle(): UpstreamConnection | undefined {
     return this.#idle.pop();
   }

@@ -74,6 +74,7 @@ export class ExchangeReport {
     record.connectionId = downstream.id;
     record.connectionRequests = downstream.requests;
     if (downstream.requests > 1) record.flags |= RecordFlag.ConnectionReused;
+    if (downstream.isSecure) record.flags |= RecordFlag.Tls;
     record.peerAddress = downstream.peerAddress;
     record.peerPort = downstream.peerPort;
   }

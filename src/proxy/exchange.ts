@@ -295,7 +295,7 @@ export class Exchange implements UpstreamUser {
   #route(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
     if (this.#trace.hops >= this.#scope.limits.hopsMax) return failure.loop;
     const rule = plan.index.match(this.downstream.head.view);
-    if (rule === undefined) return failure['no-route'];
+    if (rule === undefined) return this.#passOn(plan);
     const rulePlan = plan.rules.get(rule)!;
     this.#report.setRule(rulePlan);
     if (rule.broken !== undefined) return failure[rule.broken];
@@ -304,6 +304,18 @@ export class Exchange implements UpstreamUser {
     this.#report.setBackend(backend);
     this.#backend = backend;
     this.#clock.setRouteTimeout(now, rule.timeoutMs);
+    this.#scope.retryBudget.onRequest();
+    return undefined;
+  }
+
+  /** A captured request to an authority that nobody has defined goes where it was going. */
+  #passOn(plan: ListenerPlan): Failure | undefined {
+    const { head, passthrough } = this.downstream;
+    if (passthrough === undefined || plan.index.knows(head.view.hostname)) {
+      return failure['no-route'];
+    }
+    this.#report.setBackend(passthrough);
+    this.#backend = passthrough;
     this.#scope.retryBudget.onRequest();
     return undefined;
   }

@@ -10,18 +10,36 @@
  */
 
 import { type PickState, startPicking } from '../balancing/pick-endpoint.ts';
-import type { Backend, Cluster, Listener, RoutingTable, Rule } from '../model/routing-table.ts';
+import type {
+  Backend,
+  Cluster,
+  Direction,
+  Listener,
+  ListenerTls,
+  RoutingTable,
+  Rule,
+} from '../model/routing-table.ts';
 import { RouteIndex } from '../routing/route-index.ts';
 import { startWeights, type WeightState, weightsKey } from '../routing/weighted-choice.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
 import { EndpointPool } from './endpoint-pool.ts';
 import { type CompiledEdits, compileEdits } from './header-edits.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { TlsServer, tlsKey } from './tls-server.ts';
 
 export interface Plans {
   readonly generation: number;
   readonly listeners: ReadonlyMap<string, ListenerPlan>;
   readonly clusters: readonly ClusterPlan[];
+  readonly capture: CapturePlans;
+}
+
+/** For captured connections, by the port of their original destination. */
+export interface CapturePlans {
+  readonly outbound: ReadonlyMap<number, ListenerPlan>;
+  readonly inbound: ReadonlyMap<number, ListenerPlan>;
+  /** Ports that no listener is for: no virtual host, so everything passes on. */
+  readonly others: Readonly<Record<Direction, ListenerPlan>>;
 }
 
 export interface ListenerPlan {
@@ -31,6 +49,8 @@ export interface ListenerPlan {
   readonly rules: ReadonlyMap<Rule, RulePlan>;
   /** For exchanges that no rule took. */
   readonly series: RequestSeries;
+  /** Ends TLS of what the listener accepts; undefined: plain text. */
+  readonly tls: TlsServer | undefined;
 }
 
 export interface RulePlan {
@@ -68,17 +88,12 @@ export interface ClusterState {
   pending: number;
 }
 
-export const noPlans: Plans = Object.freeze({
-  generation: 0,
-  listeners: new Map<string, ListenerPlan>(),
-  clusters: Object.freeze([]),
-});
-
 export class PlanKeeper {
   readonly #scope: ProxyScope;
   #weights = new Map<string, WeightState>();
   #clusters = new Map<string, ClusterState>();
   #pools = new Map<string, EndpointPool>();
+  #tls = new Map<string, TlsServer>();
 
   constructor(scope: ProxyScope) {
     this.#scope = scope;
@@ -86,7 +101,7 @@ export class PlanKeeper {
 
   /** The plans of `table`; what no table names any more is retired. */
   build(table: RoutingTable): Plans {
-    const work = new PlanWork(this.#scope, this.#weights, this.#clusters, this.#pools);
+    const work = new PlanWork(this.#scope, this.#weights, this.#clusters, this.#pools, this.#tls);
     const plans = work.build(table);
     this.#weights = work.weights;
     this.#clusters = work.states;
@@ -96,7 +111,19 @@ export class PlanKeeper {
       pool.closeIdle();
     }
     this.#pools = work.pools;
+    for (const [key, server] of this.#tls) if (!work.tls.has(key)) server.close();
+    this.#tls = work.tls;
     return plans;
+  }
+
+  /** Resolves when every certificate file that the plans need has been looked at once. */
+  async tlsLoaded(): Promise<void> {
+    await Promise.all([...this.#tls.values()].map((server) => server.loaded));
+  }
+
+  /** No more handshakes, no more reading of files. */
+  closeTls(): void {
+    for (const server of this.#tls.values()) server.close();
   }
 
   pools(): Iterable<EndpointPool> {
@@ -109,21 +136,25 @@ class PlanWork {
   readonly weights = new Map<string, WeightState>();
   readonly states = new Map<string, ClusterState>();
   readonly pools = new Map<string, EndpointPool>();
+  readonly tls = new Map<string, TlsServer>();
   readonly #scope: ProxyScope;
   readonly #oldWeights: ReadonlyMap<string, WeightState>;
   readonly #oldStates: ReadonlyMap<string, ClusterState>;
   readonly #oldPools: ReadonlyMap<string, EndpointPool>;
+  readonly #oldTls: ReadonlyMap<string, TlsServer>;
 
   constructor(
     scope: ProxyScope,
     oldWeights: ReadonlyMap<string, WeightState>,
     oldStates: ReadonlyMap<string, ClusterState>,
     oldPools: ReadonlyMap<string, EndpointPool>,
+    oldTls: ReadonlyMap<string, TlsServer>,
   ) {
     this.#scope = scope;
     this.#oldWeights = oldWeights;
     this.#oldStates = oldStates;
     this.#oldPools = oldPools;
+    this.#oldTls = oldTls;
   }
 
   build(table: RoutingTable): Plans {
@@ -132,7 +163,18 @@ class PlanWork {
     for (const listener of table.listeners) {
       listeners.set(listener.name, this.#listener(listener, table.generation, clusters));
     }
-    return { generation: table.generation, listeners, clusters };
+    const { generation } = table;
+    const byPort = (virtual: readonly Listener[]) =>
+      new Map(virtual.map((each) => [each.port, this.#listener(each, generation, clusters)]));
+    const capture = {
+      outbound: byPort(table.capture?.outbound ?? []),
+      inbound: byPort(table.capture?.inbound ?? []),
+      others: {
+        outbound: this.#listener(otherPorts('outbound'), generation, clusters),
+        inbound: this.#listener(otherPorts('inbound'), generation, clusters),
+      },
+    };
+    return { generation, listeners, clusters, capture };
   }
 
   #listener(
@@ -144,8 +186,17 @@ class PlanWork {
     for (const host of listener.virtualHosts) {
       for (const rule of host.rules) rules.set(rule, this.#rule(rule, listener, clusters));
     }
-    const index = new RouteIndex(listener);
-    return { listener, generation, index, rules, series: this.#series(listener, undefined) };
+    const series = this.#series(listener, undefined);
+    const tls = listener.tls === undefined ? undefined : this.#tlsServer(listener.tls);
+    return { listener, generation, index: new RouteIndex(listener), rules, series, tls };
+  }
+
+  #tlsServer(settings: ListenerTls): TlsServer {
+    const key = tlsKey(settings);
+    let server = this.tls.get(key) ?? this.#oldTls.get(key);
+    if (server === undefined) server = new TlsServer(this.#scope, settings);
+    this.tls.set(key, server);
+    return server;
   }
 
   #rule(rule: Rule, listener: Listener, clusters: readonly ClusterPlan[]): RulePlan {
@@ -220,4 +271,17 @@ class PlanWork {
     this.pools.set(key, pool);
     return pool;
   }
+}
+
+/** A listener without a virtual host: for captured connections to ports that the table is silent on. */
+function otherPorts(direction: Direction): Listener {
+  return {
+    name: `capture|${direction}`,
+    direction,
+    address: '',
+    port: 0,
+    tls: undefined,
+    virtualHosts: [],
+    defaultHost: -1,
+  };
 }

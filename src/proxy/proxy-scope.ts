@@ -13,6 +13,7 @@ import type { Direction } from '../model/routing-table.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
+import type { OriginalDestinationReader } from './original-destination.ts';
 import { ReadSlab, type SocketSettings } from './socket-reads.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -24,6 +25,17 @@ export interface ProxyOptions {
   readonly limits: TrafficLimits;
   readonly telemetry: HotTelemetry;
   readonly log: (level: LogLevel, text: string) => void;
+  /** Present when the kernel redirects connections to us. */
+  readonly capture?: CaptureOptions;
+}
+
+/** Captured connections: where they arrive and how their original destination is read. */
+export interface CaptureOptions {
+  readonly originalDestination: OriginalDestinationReader;
+  /** Addresses of this pod, for messages. */
+  readonly ownAddresses: readonly string[];
+  /** 15001 and 15006; 0 asks the system (tests only). */
+  readonly ports: { readonly outbound: number; readonly inbound: number };
 }
 
 /** Something that can be ended at once, whatever its state. */
@@ -41,6 +53,10 @@ export interface ScopeCounts {
   bugs: number;
   /** Attempts that repeated an exchange. */
   retries: number;
+  /** Captured connections closed because their original destination is unreadable or ourselves. */
+  refusedCaptures: number;
+  /** TLS handshakes that came to nothing. */
+  failedHandshakes: number;
 }
 
 export class ProxyScope {
@@ -57,6 +73,10 @@ export class ProxyScope {
   readonly outbound: ConnectionCounts;
   readonly counts: ScopeCounts;
   isDraining = false;
+  /** The pod is ending: inbound answers carry `Connection: close`, everything else goes on. */
+  isLeaving = false;
+  /** TLS handshakes under way: connections that nobody else counts yet. */
+  handshakes = 0;
   #connectionId = 0;
 
   constructor(options: ProxyOptions) {
@@ -79,7 +99,19 @@ export class ProxyScope {
     );
     this.inbound = options.telemetry.metrics.connectionGauge('inbound');
     this.outbound = options.telemetry.metrics.connectionGauge('outbound');
-    this.counts = { refusedConnections: 0, acceptFailures: 0, bugs: 0, retries: 0 };
+    this.counts = {
+      refusedConnections: 0,
+      acceptFailures: 0,
+      bugs: 0,
+      retries: 0,
+      refusedCaptures: 0,
+      failedHandshakes: 0,
+    };
+  }
+
+  /** Downstream connections of every kind. */
+  openConnections(): number {
+    return this.inbound.downstreamOpen + this.outbound.downstreamOpen + this.handshakes;
   }
 
   countsOf(direction: Direction): ConnectionCounts {

@@ -6,7 +6,9 @@
  */
 
 import type { RoutingTable } from '../model/routing-table.ts';
-import { noPlans, PlanKeeper, type Plans } from './plan.ts';
+import type { ListenError } from './accept-socket.ts';
+import { CaptureListener } from './capture-listener.ts';
+import { PlanKeeper, type Plans } from './plan.ts';
 import { type ProxyOptions, ProxyScope } from './proxy-scope.ts';
 import {
   type ConnectionSnapshot,
@@ -14,9 +16,9 @@ import {
   type ProxySnapshot,
   snapshotOf,
 } from './snapshot.ts';
-import { type ListenError, TrafficListener } from './traffic-listener.ts';
+import { TrafficListener } from './traffic-listener.ts';
 
-export type { ListenError } from './traffic-listener.ts';
+export type { ListenError } from './accept-socket.ts';
 
 /** What a drain came to: connections that ended by themselves, and those that were cut. */
 export interface DrainResult {
@@ -30,12 +32,27 @@ export class ProxyServer {
   readonly #listeners = new Map<string, TrafficListener>();
   /** Listeners that are gone from the table but still have connections. */
   readonly #retired = new Set<TrafficListener>();
-  #plans: Plans = noPlans;
+  /** Both directions, when connections are captured; they stay for the life of the proxy. */
+  readonly #captures: readonly CaptureListener[];
+  #plans: Plans;
   #applying: Promise<unknown> = Promise.resolve();
 
   constructor(options: ProxyOptions) {
     this.#scope = new ProxyScope(options);
     this.#keeper = new PlanKeeper(this.#scope);
+    this.#plans = this.#keeper.build(noTable);
+    const { capture } = options;
+    const directions = capture === undefined ? [] : (['outbound', 'inbound'] as const);
+    this.#captures = directions.map(
+      (direction) =>
+        new CaptureListener(
+          this.#scope,
+          capture!,
+          direction,
+          this.#plans.capture,
+          () => this.#captures,
+        ),
+    );
   }
 
   /**
@@ -48,9 +65,11 @@ export class ProxyServer {
     return applied;
   }
 
-  /** Bound addresses, in the order of the table. */
+  /** Bound addresses, in the order of the table; then where captured connections arrive. */
   addresses(): readonly { name: string; address: string; port: number }[] {
-    return [...this.#listeners].map(([name, listener]) => ({ name, ...listener.address }));
+    const captures = this.#captures.filter((each) => each.isListening);
+    const all = [...this.#listeners.values(), ...captures];
+    return all.map((listener) => ({ name: listener.name, ...listener.address }));
   }
 
   snapshot(): ProxySnapshot {
@@ -63,18 +82,28 @@ export class ProxyServer {
   }
 
   /**
+   * The pod is ending but its application still works: downstream is told to take its next request
+   * elsewhere. Everything is still accepted, because endpoint lists follow late.
+   */
+  leave(): void {
+    this.#scope.isLeaving = true;
+  }
+
+  /**
    * Accepts nothing more and lets what is under way finish, at most `timeoutMs`; then cuts the rest
    * with RST. Answers carry `Connection: close` meanwhile.
    */
   async drain(timeoutMs: number): Promise<DrainResult> {
-    const { scope, open } = { scope: this.#scope, open: this.#openConnections() };
+    const { scope, open } = { scope: this.#scope, open: this.#scope.openConnections() };
     scope.isDraining = true;
     for (const [name, listener] of this.#listeners) this.#retire(name, listener);
+    for (const capture of this.#captures) capture.retire();
     const cut = await this.#emptied(timeoutMs);
     for (const pool of this.#keeper.pools()) {
       pool.isRetired = true;
       pool.closeIdle();
     }
+    for (const capture of this.#captures) capture.passthrough.retire();
     return { finished: open - cut, cut };
   }
 
@@ -86,7 +115,10 @@ export class ProxyServer {
   async #apply(table: RoutingTable): Promise<readonly ListenError[]> {
     if (this.#scope.isDraining) return [];
     const plans = this.#keeper.build(table);
+    // A listener that ends TLS from now on must have its certificate by then.
+    await this.#keeper.tlsLoaded();
     this.#plans = plans;
+    for (const capture of this.#captures) capture.plans = plans.capture;
     for (const [name, listener] of this.#listeners) {
       const plan = plans.listeners.get(name);
       if (plan === undefined) this.#retire(name, listener);
@@ -98,7 +130,8 @@ export class ProxyServer {
     const opened = [...plans.listeners.values()]
       .filter((plan) => !this.#listeners.has(plan.listener.name))
       .map((plan) => this.#open(new TrafficListener(this.#scope, plan)));
-    const errors = await Promise.all(opened);
+    const captures = this.#captures.filter((each) => !each.isListening);
+    const errors = await Promise.all([...opened, ...captures.map((each) => each.listen())]);
     return errors.filter((error) => error !== undefined);
   }
 
@@ -118,28 +151,31 @@ export class ProxyServer {
     listener.retire();
   }
 
-  #everyListener(): TrafficListener[] {
-    return [...this.#listeners.values(), ...this.#retired];
-  }
-
-  #openConnections(): number {
-    const { inbound, outbound } = this.#scope;
-    return inbound.downstreamOpen + outbound.downstreamOpen;
+  #everyListener(): (TrafficListener | CaptureListener)[] {
+    return [...this.#listeners.values(), ...this.#retired, ...this.#captures];
   }
 
   /** Waits until no connection is open or the time is over; returns how many had to be cut. */
   async #emptied(timeoutMs: number): Promise<number> {
     const { wakeUps, clock } = this.#scope;
     const until = clock.now() + timeoutMs;
-    while (this.#openConnections() !== 0 && clock.now() < until) {
+    while (this.#scope.openConnections() !== 0 && clock.now() < until) {
       await new Promise<void>((resolve) => {
         wakeUps.after(Math.min(10, until - clock.now()), resolve);
       });
     }
-    const cut = this.#openConnections();
-    for (const listener of this.#retired) {
-      for (const connection of listener.connections) connection.destroy();
-    }
+    const cut = this.#scope.openConnections();
+    this.#keeper.closeTls();
+    for (const listener of this.#everyListener()) listener.destroyConnections();
     return cut;
   }
 }
+
+/** Before the first table: nothing is listened on, captured connections pass on. */
+const noTable: RoutingTable = Object.freeze({
+  kind: 'routing-table',
+  generation: 0,
+  listeners: Object.freeze([]),
+  clusters: Object.freeze([]),
+  capture: undefined,
+});

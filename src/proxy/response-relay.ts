@@ -116,9 +116,7 @@ export class ResponseRelay implements BodySink {
       return;
     }
     if (isFirst) this.#exchange.onHeadWritten(now);
-    if (downstream.socket.writableLength >= this.#scope.sockets.heldBytesMax) {
-      upstream.socket.pause();
-    }
+    if (downstream.isFull) upstream.socket.pause();
   }
 
   /** FIN of the upstream in the middle of, or as the end of, the body. */

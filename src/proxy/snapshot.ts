@@ -2,10 +2,11 @@
  * The state of the proxy as plain data, for the admin page: a copy, safe to print as JSON.
  */
 
+import type { CapturedConnection } from './captured-connection.ts';
+import type { DownstreamConnection } from './downstream-connection.ts';
 import { ExchangeState } from './exchange.ts';
 import type { Plans } from './plan.ts';
 import type { ProxyScope, ScopeCounts } from './proxy-scope.ts';
-import type { TrafficListener } from './traffic-listener.ts';
 
 interface EndpointSnapshot {
   readonly address: string;
@@ -33,6 +34,10 @@ export interface ProxySnapshot {
     readonly port: number;
     readonly isRetired: boolean;
     readonly connections: number;
+    /** Relayed unread, or not yet known to be HTTP. */
+    readonly captured: number;
+    /** Original destinations that are remembered. */
+    readonly destinations: number;
   }[];
   readonly clusters: readonly {
     readonly name: string;
@@ -53,26 +58,47 @@ export interface ConnectionSnapshot {
   readonly responseHeldBytes: number;
 }
 
+/** What there is to say of a listener of either kind. */
+export interface ListenerView {
+  readonly name: string;
+  readonly address: { readonly address: string; readonly port: number };
+  readonly isRetired: boolean;
+  readonly connections: ReadonlySet<DownstreamConnection>;
+  /** Connections that are relayed unread, or not yet known to be HTTP. */
+  readonly captured?: ReadonlySet<CapturedConnection>;
+  /** Original destinations that are remembered. */
+  readonly destinations?: number;
+}
+
 /** Every open downstream connection: a long list, made when it is asked for. */
-export function connectionsOf(listeners: readonly TrafficListener[]): ConnectionSnapshot[] {
-  return listeners.flatMap((listener) =>
-    [...listener.connections].map((connection) => ({
+export function connectionsOf(listeners: readonly ListenerView[]): ConnectionSnapshot[] {
+  return listeners.flatMap((listener) => [
+    ...[...listener.connections].map((connection) => ({
       id: connection.id,
-      listener: listener.plan.listener.name,
+      listener: listener.name,
       peer: `${connection.peerAddress}:${connection.peerPort}`,
       requests: connection.requests,
       isBusy: connection.exchange.state !== ExchangeState.Idle,
       requestHeldBytes: connection.requestHeldBytes,
       responseHeldBytes: connection.socket.writableLength,
     })),
-  );
+    ...[...(listener.captured ?? [])].map((captured) => ({
+      id: captured.report.record.connectionId,
+      listener: listener.name,
+      peer: `${captured.report.record.peerAddress}:${captured.report.record.peerPort}`,
+      requests: 0,
+      isBusy: true,
+      requestHeldBytes: captured.requestHeldBytes,
+      responseHeldBytes: captured.socket.writableLength,
+    })),
+  ]);
 }
 
 /** A copy of what is so now. */
 export function snapshotOf(
   scope: ProxyScope,
   plans: Plans,
-  listeners: readonly TrafficListener[],
+  listeners: readonly ListenerView[],
 ): ProxySnapshot {
   const { inbound, outbound } = scope;
   return {
@@ -86,10 +112,12 @@ export function snapshotOf(
       deadlines: scope.deadlines.size,
     },
     listeners: listeners.map((listener) => ({
-      name: listener.plan.listener.name,
+      name: listener.name,
       ...listener.address,
       isRetired: listener.isRetired,
       connections: listener.connections.size,
+      captured: listener.captured?.size ?? 0,
+      destinations: listener.destinations ?? 0,
     })),
     clusters: plans.clusters.map(({ cluster, pools, state }) => ({
       name: cluster.name,

@@ -52,6 +52,20 @@ interface WithHandle {
   _handle: object | null;
 }
 
+/** How a connection comes to read a socket that was accepted; returns the socket to write to. */
+export type ReadSocket = (accepted: Socket, taker: ByteTaker, settings: SocketSettings) => Socket;
+
+/** Of a TLSSocket: the socket beneath. */
+interface WithParent {
+  readonly _parent?: Socket | null;
+}
+
+/** Ends a connection by RST; a secure one by RST of the socket beneath. */
+export function resetSocket(socket: Socket): void {
+  const { _parent: parent } = socket as unknown as WithParent;
+  (parent ?? socket).resetAndDestroy();
+}
+
 /**
  * Takes over a socket that a `net.Server` with `pauseOnConnect` has accepted: a server's sockets
  * have no `onread` option, a new Socket on the same handle has. Reading starts at once.

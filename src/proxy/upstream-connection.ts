@@ -1,7 +1,7 @@
 /**
  * One connection to an endpoint: dialled for one exchange, lent to many, one at a time.
  *
- *   Connecting ──► Leased ◄──► Idle        any ──► Closed
+ *   Connecting ──► Leased ◄──► Idle        any ──► Closed        Connecting ──► Idle: a spare one
  *
  * It knows no HTTP but the readers that it keeps for its user. While idle every byte, FIN or error
  * closes it: a reused connection must never hand one request another's bytes (reference/
@@ -82,12 +82,34 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     return this.requests > 1;
   }
 
-  /** Lends an idle connection to `user`. */
+  /** Lends an idle connection, or a spare one that is still being dialled, to `user`. */
   lease(user: UpstreamUser): void {
+    if (this.state === UpstreamState.Connecting) {
+      assert(this.#user === undefined, 'a spare connection has no user');
+      this.#user = user;
+      return;
+    }
     this.#move(UpstreamState.Idle, UpstreamState.Leased);
     this.#user = user;
     this.requests++;
     this.#scope.deadlines.clear(this.#deadline);
+  }
+
+  /** The lease, or the wait for the connection, goes on with another user. */
+  handTo(user: UpstreamUser): void {
+    assert(this.#user !== undefined, 'only a connection in use can be handed on');
+    this.#user = user;
+  }
+
+  /** It was dialled for something that needs it no more, and nothing was sent: the pool keeps it. */
+  spare(now: Milliseconds): void {
+    this.requests = 0;
+    this.#user = undefined;
+    if (this.state === UpstreamState.Leased) {
+      this.state = UpstreamState.Idle;
+      this.#scope.deadlines.set(this.#deadline, now + this.#scope.limits.poolIdleMs);
+    }
+    if (!this.pool.giveBack(this)) this.destroy(false);
   }
 
   /** Ends the lease after a whole response that leaves no doubt. */
@@ -102,7 +124,7 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   /** Ends the connection; `reset` sends RST, so that the peer cannot take a part for the whole. */
   destroy(reset: boolean): void {
     if (this.state === UpstreamState.Closed) return;
-    if (this.state === UpstreamState.Idle) this.pool.forget(this);
+    if (this.#user === undefined) this.pool.forget(this);
     this.state = UpstreamState.Closed;
     this.#user = undefined;
     this.#counts.upstreamOpen--;
@@ -135,6 +157,12 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     socket.on('connect', () => {
       if (this.state !== UpstreamState.Connecting) return;
       this.#scope.deadlines.clear(this.#deadline);
+      if (this.#user === undefined) {
+        this.#move(UpstreamState.Connecting, UpstreamState.Idle);
+        const { clock, deadlines, limits } = this.#scope;
+        deadlines.set(this.#deadline, clock.now() + limits.poolIdleMs);
+        return;
+      }
       this.#move(UpstreamState.Connecting, UpstreamState.Leased);
       this.requests = 1;
       this.#tell(() => this.#user?.onUpstreamConnected());

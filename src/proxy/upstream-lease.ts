@@ -14,8 +14,9 @@ import { type Failure, failure } from '../model/failure.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { ClusterPlan } from './plan.ts';
+import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
-import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+import { UpstreamConnection, UpstreamState, type UpstreamUser } from './upstream-connection.ts';
 
 export class UpstreamLease {
   /** The connection, from `acquire` to the end of the lease. */
@@ -41,7 +42,7 @@ export class UpstreamLease {
 
   /** The endpoint as people write it, '' when none was chosen. */
   get where(): string {
-    return this.pool === undefined ? '' : `${this.pool.address}:${this.pool.port}`;
+    return this.pool === undefined ? '' : printAddress(this.pool.address, this.pool.port);
   }
 
   /** A new exchange: no endpoint has failed yet. */
@@ -77,6 +78,7 @@ export class UpstreamLease {
     if (idle !== undefined) {
       idle.lease(this.#user);
       this.upstream = idle;
+      if (idle.state === UpstreamState.Connecting) this.#awaitConnect(cluster);
     } else if (state.pending >= limits.pendingPerClusterMax) {
       this.detail = `${state.pending} requests wait for ${name}`;
       return failure.overflow;
@@ -110,6 +112,10 @@ export class UpstreamLease {
       ? Math.min(connectTimeoutMs, connectLocalTimeoutMs)
       : connectTimeoutMs;
     this.upstream = new UpstreamConnection(this.#scope, pool, this.#counts, this.#user, timeoutMs);
+    this.#awaitConnect(cluster);
+  }
+
+  #awaitConnect(cluster: ClusterPlan): void {
     cluster.state.pending++;
     this.#isDialling = true;
   }

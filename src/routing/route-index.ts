@@ -33,6 +33,11 @@ export class RouteIndex {
     return host === undefined ? undefined : host.match(request);
   }
 
+  /** Whether a virtual host takes this authority, whatever its rules say. */
+  knows(hostname: string): boolean {
+    return this.#find(hostname) !== undefined;
+  }
+
   /** The first virtual host that names a domain keeps it. */
   #add(domain: string, host: CompiledHost): void {
     if (domain === '*') this.#any ??= host;

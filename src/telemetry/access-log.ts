@@ -6,7 +6,7 @@
  */
 
 import { failureByCode } from '../model/failure.ts';
-import { type ExchangeRecord, RecordKind, SampledBy } from './exchange-record.ts';
+import { type ExchangeRecord, RecordFlag, RecordKind, SampledBy } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
 import { hexWord, traceFlagsOf, traceIdOf } from './record-span.ts';
 import type { NameList } from './span-attributes.ts';
@@ -14,6 +14,7 @@ import { splitTarget } from './url-parts.ts';
 
 /** One line, without the newline. `epochMs`: wall clock at the monotonic 0 of `record.startMs`. */
 export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: number): string {
+  if (record.kind === RecordKind.Connection) return connectionLine(record, epochMs);
   const { path, query } = splitTarget(record.target);
   const hasTrace = (record.traceId0 | record.traceId1 | record.traceId2 | record.traceId3) !== 0;
   const traceFlags = traceFlagsOf(record).toString(16).padStart(2, '0');
@@ -52,6 +53,26 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
     proxy_us: reached(record.proxyUs),
     conn_id: record.connectionId || undefined,
     generation: record.generation || undefined,
+  });
+}
+
+/** A connection that was relayed unread. */
+function connectionLine(record: ExchangeRecord, epochMs: number): string {
+  const failed = failureByCode(record.causeCode);
+  return JSON.stringify({
+    time: new Date(epochMs + record.startMs).toISOString(),
+    direction: (record.flags & RecordFlag.Inbound) !== 0 ? 'inbound' : 'outbound',
+    protocol: 'opaque',
+    destination: record.authority,
+    cause: failed?.cause,
+    flag: failed?.flag,
+    peer: record.peerAddress || undefined,
+    sent_bytes: record.requestBytes,
+    received_bytes: record.responseBytes,
+    total_us: Math.round(record.totalUs),
+    connect_us: reached(record.connectUs),
+    ttfb_us: reached(record.firstByteUs),
+    conn_id: record.connectionId,
   });
 }
 

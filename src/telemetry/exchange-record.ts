@@ -7,7 +7,8 @@
  * them); -1 means "not reached" for times, 0 means "none" for ids of the NameTable.
  */
 
-export const RecordKind = { Server: 1, Client: 2 } as const;
+/** `Connection`: a captured connection that was relayed unread; a log line, never a span. */
+export const RecordKind = { Server: 1, Client: 2, Connection: 3 } as const;
 
 /** How an outbound exchange was tied to the inbound one that caused it (tracing.md section 6). */
 export const Join = { None: 0, App: 1, Preload: 2 } as const;
@@ -29,6 +30,10 @@ export const RecordFlag = {
   DownstreamGone: 16,
   /** A body ended before its declared end. */
   BodyCut: 32,
+  /** TLS of the downstream ends in this proxy. */
+  Tls: 64,
+  /** Of a `Connection` record: towards the own application. */
+  Inbound: 128,
 } as const;
 
 const NOT_REACHED = -1;

@@ -23,6 +23,10 @@ export class ConnectionCounts {
   upstreamTotal = 0;
   /** Connects that failed. */
   upstreamFailed = 0;
+  /** Captured connections that were relayed unread, counted at their end, and their bytes. */
+  opaqueTotal = 0;
+  opaqueSentBytes = 0;
+  opaqueReceivedBytes = 0;
   /** Exchanges under way. */
   exchangesActive = 0;
 }

@@ -135,6 +135,24 @@ const connectionFamilies: readonly (readonly [
     'Upstream connects that failed.',
     'upstreamFailed',
   ],
+  [
+    'tracecar_opaque_connections_total',
+    'counter',
+    'Captured connections relayed unread that have ended.',
+    'opaqueTotal',
+  ],
+  [
+    'tracecar_opaque_sent_bytes_total',
+    'counter',
+    'Bytes that such connections carried upstream.',
+    'opaqueSentBytes',
+  ],
+  [
+    'tracecar_opaque_received_bytes_total',
+    'counter',
+    'Bytes that such connections carried downstream.',
+    'opaqueReceivedBytes',
+  ],
   ['tracecar_requests_active', 'gauge', 'Requests under way.', 'exchangesActive'],
 ];
 

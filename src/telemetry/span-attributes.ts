@@ -15,6 +15,7 @@ import { splitAuthority, splitTarget } from './url-parts.ts';
 export type NameList = readonly string[];
 
 const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
 const SCHEME = 'http';
 
 /** The method as a span may name it: undefined when it is unknown or not in `known`. */
@@ -75,11 +76,12 @@ function addMethod(
 function addServer(attributes: Attributes, record: ExchangeRecord): void {
   const { path, query } = splitTarget(record.target);
   attributes['tracecar.direction'] = 'inbound';
-  attributes['url.scheme'] = SCHEME;
+  const isSecure = (record.flags & RecordFlag.Tls) !== 0;
+  attributes['url.scheme'] = isSecure ? 'https' : SCHEME;
   attributes['url.path'] = path;
   if (query !== undefined && query !== '') attributes['url.query'] = query;
   if (record.authority !== '') {
-    const { host, port } = splitAuthority(record.authority, HTTP_PORT);
+    const { host, port } = splitAuthority(record.authority, isSecure ? HTTPS_PORT : HTTP_PORT);
     attributes['server.address'] = host;
     attributes['server.port'] = port;
   }

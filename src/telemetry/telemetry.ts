@@ -11,7 +11,7 @@ import type { Clock } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
 import { type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
-import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
+import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
 import { MetricRegistry } from './metrics.ts';
 import { NameTable } from './name-table.ts';
 import { createRingMemory } from './record-layout.ts';
@@ -104,7 +104,7 @@ export class Telemetry implements HotTelemetry {
     if (ring === undefined) return;
     const isSampled = this.#isExporting && (record.flags & RecordFlag.Sampled) !== 0;
     if (isSampled) this.#started++;
-    else this.#unsampled++;
+    else if (record.kind !== RecordKind.Connection) this.#unsampled++;
     if (!this.#isClosed && ring.write(record) && isSampled) this.#written++;
   }
 

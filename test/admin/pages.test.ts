@@ -10,6 +10,7 @@ import { type AdminState, createAdminServer } from '../../src/admin/admin-server
 import { createHealthServer } from '../../src/admin/health-server.ts';
 import { createMetricsServer } from '../../src/admin/metrics-server.ts';
 import { type PageServer, PageServer as Pages, pageLimits } from '../../src/admin/page-server.ts';
+import { systemWakeUps } from '../../src/base/deadlines.ts';
 
 interface Reply {
   readonly status: number;
@@ -169,7 +170,14 @@ test('ready is 503 with its reason until traffic is taken; live does not depend 
   let reason = 'starting';
   const port = await open(
     t,
-    createHealthServer(() => reason),
+    createHealthServer({
+      whyNotReady: () => reason,
+      leave: () => assert.fail('nobody asked for a drain'),
+      drainSecret: '',
+      probes: [],
+      applicationAddress: '127.0.0.1',
+      wakeUps: systemWakeUps,
+    }),
   );
   const before = await ask(port, '/healthz/ready', { headers: { host: '10.1.2.3:15021' } });
   assert.equal(before.status, 503);

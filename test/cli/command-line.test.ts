@@ -50,6 +50,12 @@ test('help goes to stdout with status 0 and shows lines to copy', async () => {
     ['help-validate.txt', ['help', 'validate']],
     ['help-view.txt', ['view', '-h']],
     ['help-completion.txt', ['completion', '--help']],
+    ['help-install.txt', ['install', '--help']],
+    ['help-uninstall.txt', ['uninstall', '--help']],
+    ['help-inject.txt', ['inject', '--help']],
+    ['help-uninject.txt', ['help', 'uninject']],
+    ['help-injector.txt', ['injector', '--help']],
+    ['help-init.txt', ['help', 'init']],
   ];
   for (const [name, args] of cases) {
     const { status, stdout, stderr } = await tracecar(...args);
@@ -83,9 +89,9 @@ test('an unknown command is one line with the one that was meant, status 2', asy
     near.stderr,
     "tracecar: unknown command 'vlaidate'; did you mean `tracecar validate`? (`tracecar help` lists all)\n",
   );
-  const far = await tracecar('inject');
+  const far = await tracecar('teleport');
   assert.equal(far.status, 2);
-  assert.equal(far.stderr, "tracecar: unknown command 'inject' (`tracecar help` lists all)\n");
+  assert.equal(far.stderr, "tracecar: unknown command 'teleport' (`tracecar help` lists all)\n");
   assert.equal((await tracecar('help', 'prox')).status, 2);
 });
 

@@ -68,7 +68,7 @@ function follow(context: TestContext, paths: readonly string[], reloadPollMs = 1
   let notify: (() => void) | undefined;
   const delays: number[] = [];
   const seen: { latest: ConfigReading; changes: number } = {
-    latest: { resources: [], diagnostics: [], sources: [], refusedFiles: [] },
+    latest: { resources: [], diagnostics: [], sources: [], refusedFiles: [], missingPaths: [] },
     changes: 0,
   };
   const folder = new ConfigFolder({

@@ -25,6 +25,7 @@ function run(file: string, text: string) {
     namespace: 'default',
     labels: Object.fromEntries((labels ?? '').split(',').map((pair) => pair.split('='))),
     generation: 1,
+    capture: captureOf(text),
   };
   const compiled = compileTable(resources, context);
   const complaints = new Complaints();
@@ -33,6 +34,11 @@ function run(file: string, text: string) {
   const isViewed = labels !== undefined;
   const all = complaints.list().filter((each) => isViewed || each.file !== '');
   return { diagnostics: all, ...(isViewed ? { table: compiled.table } : {}) };
+}
+
+/** `# capture: redirect` anywhere in the YAML. */
+function captureOf(text: string): 'none' | 'redirect' {
+  return /^# capture: redirect$/m.test(text) ? 'redirect' : 'none';
 }
 
 /** Endless timeouts and regular expressions have no JSON of their own. */

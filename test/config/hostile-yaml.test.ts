@@ -135,6 +135,7 @@ ${rules.join('\n')}
       namespace: 'default',
       labels: {},
       generation: 1,
+      capture: 'none',
     });
     rulesFound = table.listeners[0]!.virtualHosts[0]!.rules.length;
   });

@@ -19,7 +19,7 @@ function readExample() {
 
 function compileFor(labels: Readonly<Record<string, string>>) {
   const { resources } = readExample();
-  return compileTable(resources, { namespace: 'default', labels, generation: 7 });
+  return compileTable(resources, { namespace: 'default', labels, generation: 7, capture: 'none' });
 }
 
 test('the example validates clean and gives each workload its listeners', () => {

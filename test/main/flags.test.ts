@@ -116,7 +116,7 @@ test('every wrong value of the sidecar is one line that shows a right one', () =
     ['--namespace=Bad_Name', /lower-case/],
     ['--access-log=text', /off, json/],
     ['--control=host:15012', /unknown flag --control/],
-    ['--capture=redirect', /unknown flag --capture/],
+    ['--capture=tproxy', /none, redirect/],
   ];
   for (const [flag, expected] of wrong) {
     assert.throws(

@@ -57,7 +57,7 @@ function rule(route: string, ...matches: Partial<Match>[]): Rule {
 
 function listener(virtualHosts: readonly VirtualHost[], defaultHost = -1): Listener {
   const place = { address: '127.0.0.1', port: 0, direction: 'outbound' as const };
-  return { name: 'test', ...place, virtualHosts, defaultHost };
+  return { name: 'test', ...place, tls: undefined, virtualHosts, defaultHost };
 }
 
 function host(domains: readonly string[], ...rules: Rule[]): VirtualHost {

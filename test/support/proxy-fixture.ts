@@ -13,6 +13,7 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
+import type { CaptureOptions } from '../../src/proxy/proxy-scope.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
 import { MemoryTelemetry } from './memory-telemetry.ts';
 import { connectRaw, type RawConnection } from './raw-connection.ts';
@@ -26,14 +27,15 @@ export interface ProxyFixture {
   readonly port: number;
   /** Lines of the log. */
   readonly log: string[];
-  /** A new downstream connection to the first listener. */
-  connect(): Promise<RawConnection>;
+  /** A new downstream connection, to the first listener unless `to` is another port. */
+  connect(to?: number): Promise<RawConnection>;
 }
 
 export interface FixtureOptions {
   readonly table: RoutingTable;
   readonly limits?: Partial<TrafficLimits>;
   readonly random?: Random;
+  readonly capture?: CaptureOptions;
   /** Bugs that the test provokes on purpose. */
   readonly bugsExpected?: number;
 }
@@ -48,6 +50,7 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
     limits: { ...trafficLimits, ...options.limits },
     telemetry,
     log: (level, text) => log.push(`${level} ${text}`),
+    ...(options.capture === undefined ? {} : { capture: options.capture }),
   });
   const errors = await proxy.apply(options.table);
   assert.deepEqual(errors, []);
@@ -67,8 +70,8 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
     }
   });
   const port = proxy.addresses()[0]?.port ?? 0;
-  const connect = async () => {
-    const downstream = await connectRaw(port);
+  const connect = async (to = port) => {
+    const downstream = await connectRaw(to);
     downstreams.push(downstream);
     return downstream;
   };

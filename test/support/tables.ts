@@ -60,6 +60,7 @@ export function listenerOf(rules: readonly Rule[], over: Partial<Listener> = {})
     direction: 'outbound',
     address: '127.0.0.1',
     port: 0,
+    tls: undefined,
     virtualHosts: [{ name: 'service.default.svc.cluster.local', domains: ['*'], rules }],
     defaultHost: 0,
     ...over,
@@ -71,5 +72,5 @@ export function tableOf(
   clusters: readonly Cluster[],
   generation = 1,
 ): RoutingTable {
-  return { kind: 'routing-table', generation, listeners, clusters };
+  return { kind: 'routing-table', generation, listeners, clusters, capture: undefined };
 }

@@ -19,11 +19,39 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { accessLogLine } from '../../src/telemetry/access-log.ts';
-import { RecordFlag, SampledBy } from '../../src/telemetry/exchange-record.ts';
+import { RecordFlag, RecordKind, SampledBy } from '../../src/telemetry/exchange-record.ts';
 import { LineOutput } from '../../src/telemetry/line-output.ts';
 import { inbound, outbound } from './records.ts';
 
 const names = ['', 'reviews-route', 'v1', '10.0.0.7:9080', 'outbound|9080|v1|reviews'];
+
+test('a line of a relayed connection has where it went, its bytes and its times', () => {
+  const record = inbound({
+    kind: RecordKind.Connection,
+    flags: RecordFlag.Inbound,
+    authority: '10.0.0.9:5432',
+    requestBytes: 71,
+    responseBytes: 9_000,
+    connectUs: 120,
+    connectionId: 12,
+    causeCode: failure['stream-idle-timeout'].code,
+  });
+  assert.deepEqual(JSON.parse(accessLogLine(record, names, 1_700_000_000_000)), {
+    time: '2023-11-14T22:13:21.000Z',
+    direction: 'inbound',
+    protocol: 'opaque',
+    destination: '10.0.0.9:5432',
+    cause: 'stream-idle-timeout',
+    flag: 'SI',
+    peer: '10.0.0.7',
+    sent_bytes: 71,
+    received_bytes: 9_000,
+    total_us: 1_234,
+    connect_us: 120,
+    ttfb_us: 700,
+    conn_id: 12,
+  });
+});
 
 test('a line of a failed outbound attempt has ids, cause, route and times', () => {
   const record = outbound({

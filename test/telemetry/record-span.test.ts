@@ -37,6 +37,12 @@ function attributesOf(record: ExchangeRecord): Record<string, unknown> {
   return { ...spanOf(record).attributes };
 }
 
+test('an inbound exchange over TLS has the scheme https and its default port', () => {
+  const attributes = attributesOf(inbound({ flags: RecordFlag.Tls, authority: 'web.example' }));
+  assert.equal(attributes['url.scheme'], 'https');
+  assert.equal(attributes['server.port'], 443);
+});
+
 test('an inbound exchange has all attributes of a SERVER span and no other', () => {
   const record = inbound({
     target: '/reviews/7?full=1&sig=s3cret',

@@ -43,8 +43,8 @@ export function randomRecord(random: Random): ExchangeRecord {
   const record = new ExchangeRecord();
   const below = (bound: number) => randomBelow(random, bound);
   const word = () => random.u32() | 0;
-  record.kind = 1 + below(2);
-  record.flags = below(64);
+  record.kind = 1 + below(3);
+  record.flags = below(256);
   record.traceId0 = word();
   record.traceId1 = word();
   record.traceId2 = word();

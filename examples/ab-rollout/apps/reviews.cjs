@@ -36,6 +36,6 @@ function reply(response, status, body) {
   response.end(JSON.stringify(body));
 }
 
-server.listen(Number(process.env.PORT), '127.0.0.1', () => {
+server.listen(Number(process.env.PORT), process.env.HOST ?? '127.0.0.1', () => {
   console.log(`reviews ${version} listens on ${server.address().port}`);
 });

@@ -34,6 +34,6 @@ function reply(response, status, body) {
   response.end(JSON.stringify(body));
 }
 
-server.listen(Number(process.env.PORT), '127.0.0.1', () => {
+server.listen(Number(process.env.PORT), process.env.HOST ?? '127.0.0.1', () => {
   console.log(`web listens on ${server.address().port}`);
 });

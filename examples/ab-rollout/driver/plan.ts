@@ -52,7 +52,8 @@ export function readPlan(folder: string): DemoPlan {
   const { resources } = readResources(sources);
   const tables = members.map(([app, version]) => {
     const labels: Record<string, string> = version === '' ? { app } : { app, version };
-    return compileTable(resources, { namespace: 'default', labels, generation: 1 }).table;
+    return compileTable(resources, { namespace: 'default', labels, generation: 1, capture: 'none' })
+      .table;
   });
   return {
     workloads: members.map(([app, version], index) => readWorkload(app, version, tables[index]!)),

@@ -3,21 +3,30 @@ _tracecar() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words="" files=""
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W "proxy validate view version help completion --help --version" -- "$word"))
+    COMPREPLY=($(compgen -W "proxy validate view install uninstall inject uninject injector init version help completion --help --version" -- "$word"))
     return
   fi
   case ${COMP_WORDS[1]} in
-    proxy) words="--config --namespace --labels --admin --health --metrics --drain-seconds --log-level --access-log --record-ring --help" ;;
-    validate) words="--namespace --labels --output --help" files=1 ;;
+    proxy) words="--config --namespace --labels --capture --inbound --outbound --admin --health --metrics --drain-seconds --log-level --access-log --record-ring --help" ;;
+    validate) words="--namespace --labels --capture --output --help" files=1 ;;
     view) words="--otlp --query --store-bytes --trace --json --width --no-color --help" ;;
+    install) words="--image --image-pull-policy --replicas --viewer --propagation --otlp-endpoint --help" ;;
+    uninstall) words="--help" ;;
+    inject) words="--file --image --namespace --propagation --otlp-endpoint --help" ;;
+    uninject) words="--file --help" ;;
+    injector) words="--image --image-pull-policy --listen --health --otlp-endpoint --propagation --namespace --host --service-account --leave-seconds --log-level --help" ;;
+    init) words="--skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --proxy-uid --install-preload --print --help" ;;
     version) words="--help" ;;
-    help) words="--help proxy validate view version completion" ;;
+    help) words="--help proxy validate view install uninstall inject uninject injector init version completion" ;;
     completion) words="--help bash zsh fish" ;;
   esac
   case $before in
     --config) words="" files=1 ;;
     --namespace) words="" words="" ;;
     --labels) words="" words="" ;;
+    --capture) words="" words="none redirect" ;;
+    --inbound) words="" words="" ;;
+    --outbound) words="" words="" ;;
     --admin) words="" words="" ;;
     --health) words="" words="" ;;
     --metrics) words="" words="" ;;
@@ -31,6 +40,21 @@ _tracecar() {
     --store-bytes) words="" words="" ;;
     --trace) words="" words="" ;;
     --width) words="" words="" ;;
+    --image) words="" words="" ;;
+    --image-pull-policy) words="" words="Always IfNotPresent Never" ;;
+    --replicas) words="" words="" ;;
+    --propagation) words="" words="off node" ;;
+    --otlp-endpoint) words="" words="" ;;
+    --file) words="" files=1 ;;
+    --listen) words="" words="" ;;
+    --host) words="" words="" ;;
+    --service-account) words="" files=1 ;;
+    --leave-seconds) words="" words="" ;;
+    --skip-inbound-ports) words="" words="" ;;
+    --skip-outbound-ports) words="" words="" ;;
+    --skip-outbound-cidrs) words="" words="" ;;
+    --proxy-uid) words="" words="" ;;
+    --install-preload) words="" files=1 ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
   if [[ -n $files && $word != -* ]]; then COMPREPLY+=($(compgen -f -- "$word")); fi

@@ -4,8 +4,11 @@ complete -c tracecar -n __fish_use_subcommand -a proxy -d 'run a sidecar beside 
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l config -d 'YAML file or folder of resources; watched. Give it again for more.' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l namespace -d 'namespace of this workload: short host names are resolved in it' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l labels -d 'labels of this workload: they choose its Sidecar resource' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l capture -d 'redirect: takes the pod\'s connections as `tracecar init` redirects them' -x -a 'none redirect'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l inbound -d 'port for captured connections to the pod' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l outbound -d 'port for captured connections from the pod; loopback only' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l admin -d 'admin port; loopback only' -x
-complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l health -d 'health port: /healthz/ready, /healthz/live' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l health -d 'health port: /healthz/ready, /healthz/live, probes, /drain' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l metrics -d 'metrics port: /metrics for Prometheus' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l drain-seconds -d 'time that work under way may take after SIGTERM' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l log-level -d 'least level that is written to stderr' -x -a 'debug info warn error'
@@ -14,6 +17,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l record-ring -d 'm
 complete -c tracecar -n __fish_use_subcommand -a validate -d 'check configuration and name every mistake at once'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l namespace -d 'with --labels: namespace of the workload' -x
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l labels -d 'check as the workload with these labels sees it; without, as every Sidecar does' -x
+complete -c tracecar -n '__fish_seen_subcommand_from validate' -l capture -d 'redirect: check as an injected pod sees it, which needs no Sidecar' -x -a 'none redirect'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l output -d 'for people, or one JSON document for tools' -x -a 'text json'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -F
 complete -c tracecar -n __fish_use_subcommand -a view -d 'receive traces, keep them in memory, show them'
@@ -24,8 +28,43 @@ complete -c tracecar -n '__fish_seen_subcommand_from view' -l trace -d 'print th
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l json -d 'with --trace: OTLP JSON instead of a picture'
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l width -d 'with --trace: columns of the picture, 60 to 500' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l no-color -d 'with --trace: no colors (so does NO_COLOR)'
+complete -c tracecar -n __fish_use_subcommand -a install -d 'print the manifests that bring Tracecar into a cluster'
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l image -d 'image of all programs, built from the Dockerfile; required' -x
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l image-pull-policy -d 'of the injector, the viewer and every sidecar' -x -a 'Always IfNotPresent Never'
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l replicas -d 'of the injector; pods of annotated namespaces wait while none is ready' -x
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l viewer -d 'also `tracecar view` as a Service: traces in memory, page on 16686'
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l propagation -d 'the preload for Node.js where neither pod nor namespace says' -x -a 'off node'
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l otlp-endpoint -d 'where sidecars and injector send spans (OTLP over HTTP)' -x
+complete -c tracecar -n __fish_use_subcommand -a uninstall -d 'print what kubectl is to delete'
+complete -c tracecar -n __fish_use_subcommand -a inject -d 'put sidecars into manifests, without a cluster'
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l file -d 'YAML or JSON to read, - for standard input; also -f FILE' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l image -d 'image of the sidecar and of its init container' -x
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l namespace -d 'namespace of documents that name none' -x
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l propagation -d 'trace propagation where a pod does not say tracecar.dev/propagation' -x -a 'node off'
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l otlp-endpoint -d 'where sidecars send spans' -x
+complete -c tracecar -n __fish_use_subcommand -a uninject -d 'take sidecars out of manifests'
+complete -c tracecar -n '__fish_seen_subcommand_from uninject' -l file -d 'YAML or JSON to read, - for standard input; also -f FILE' -r -F
+complete -c tracecar -n __fish_use_subcommand -a injector -d 'run the admission webhook (in a cluster)'
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l image -d 'image of the sidecar and its init container; required' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l image-pull-policy -d 'of both containers' -x -a 'Always IfNotPresent Never'
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l listen -d 'where the API server asks (HTTPS)' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l health -d '/healthz/ready and /healthz/live (HTTP)' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l otlp-endpoint -d 'where sidecars send spans by default' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l propagation -d 'the preload for Node.js where neither pod nor namespace says' -x -a 'off node'
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l namespace -d 'namespace of the injector: Secret and Service' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l host -d 'name or address for the certificate, beside the Service\'s' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l service-account -d 'token and ca.crt for the API server' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l leave-seconds -d 'after SIGTERM: reviews are still answered this long' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l log-level -d 'lines below it are not written' -x -a 'debug info warn error'
+complete -c tracecar -n __fish_use_subcommand -a init -d 'write a pod\'s redirection rules (in a pod)'
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-inbound-ports -d 'ports of the pod that callers reach directly: 22,9000-9010' -x
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-outbound-ports -d 'ports elsewhere that the pod reaches directly' -x
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-outbound-cidrs -d 'addresses that the pod reaches directly: 10.0.0.0/8,fd00::/8' -x
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l proxy-uid -d 'user of `tracecar proxy`, whose connections are not captured' -x
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l install-preload -d 'also copies the propagation preload for Node.js into this folder' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l print -d 'prints the rules for nft and changes nothing'
 complete -c tracecar -n __fish_use_subcommand -a version -d 'print the version'
 complete -c tracecar -n __fish_use_subcommand -a help -d 'explain a command'
-complete -c tracecar -n '__fish_seen_subcommand_from help' -a 'proxy validate view version completion'
+complete -c tracecar -n '__fish_seen_subcommand_from help' -a 'proxy validate view install uninstall inject uninject injector init version completion'
 complete -c tracecar -n __fish_use_subcommand -a completion -d 'print a completion script for your shell'
 complete -c tracecar -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'

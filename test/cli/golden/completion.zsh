@@ -6,6 +6,12 @@ _tracecar() {
     'proxy:run a sidecar beside a service'
     'validate:check configuration and name every mistake at once'
     'view:receive traces, keep them in memory, show them'
+    'install:print the manifests that bring Tracecar into a cluster'
+    'uninstall:print what kubectl is to delete'
+    'inject:put sidecars into manifests, without a cluster'
+    'uninject:take sidecars out of manifests'
+    'injector:run the admission webhook (in a cluster)'
+    'init:write a pod's redirection rules (in a pod)'
     'version:print the version'
     'help:explain a command'
     'completion:print a completion script for your shell'
@@ -21,8 +27,11 @@ _tracecar() {
         '*--config[YAML file or folder of resources; watched. Give it again for more.]:value:_files' \
         '--namespace[namespace of this workload\: short host names are resolved in it]:value:' \
         '--labels[labels of this workload\: they choose its Sidecar resource]:value:' \
+        '--capture[redirect\: takes the pod'\''s connections as `tracecar init` redirects them]:value:(none redirect)' \
+        '--inbound[port for captured connections to the pod]:value:' \
+        '--outbound[port for captured connections from the pod; loopback only]:value:' \
         '--admin[admin port; loopback only]:value:' \
-        '--health[health port\: /healthz/ready, /healthz/live]:value:' \
+        '--health[health port\: /healthz/ready, /healthz/live, probes, /drain]:value:' \
         '--metrics[metrics port\: /metrics for Prometheus]:value:' \
         '--drain-seconds[time that work under way may take after SIGTERM]:value:' \
         '--log-level[least level that is written to stderr]:value:(debug info warn error)' \
@@ -31,6 +40,7 @@ _tracecar() {
       validate) _arguments '--help[explain it]' \
         '--namespace[with --labels\: namespace of the workload]:value:' \
         '--labels[check as the workload with these labels sees it; without, as every Sidecar does]:value:' \
+        '--capture[redirect\: check as an injected pod sees it, which needs no Sidecar]:value:(none redirect)' \
         '--output[for people, or one JSON document for tools]:value:(text json)' \
         '*:path:_files' ;;
       view) _arguments '--help[explain it]' \
@@ -41,9 +51,44 @@ _tracecar() {
         '--json[with --trace\: OTLP JSON instead of a picture]' \
         '--width[with --trace\: columns of the picture, 60 to 500]:value:' \
         '--no-color[with --trace\: no colors (so does NO_COLOR)]' ;;
+      install) _arguments '--help[explain it]' \
+        '--image[image of all programs, built from the Dockerfile; required]:value:' \
+        '--image-pull-policy[of the injector, the viewer and every sidecar]:value:(Always IfNotPresent Never)' \
+        '--replicas[of the injector; pods of annotated namespaces wait while none is ready]:value:' \
+        '--viewer[also `tracecar view` as a Service\: traces in memory, page on 16686]' \
+        '--propagation[the preload for Node.js where neither pod nor namespace says]:value:(off node)' \
+        '--otlp-endpoint[where sidecars and injector send spans (OTLP over HTTP)]:value:' ;;
+      uninstall) _arguments '--help[explain it]' ;;
+      inject) _arguments '--help[explain it]' \
+        '--file[YAML or JSON to read, - for standard input; also -f FILE]:value:_files' \
+        '--image[image of the sidecar and of its init container]:value:' \
+        '--namespace[namespace of documents that name none]:value:' \
+        '--propagation[trace propagation where a pod does not say tracecar.dev/propagation]:value:(node off)' \
+        '--otlp-endpoint[where sidecars send spans]:value:' ;;
+      uninject) _arguments '--help[explain it]' \
+        '--file[YAML or JSON to read, - for standard input; also -f FILE]:value:_files' ;;
+      injector) _arguments '--help[explain it]' \
+        '--image[image of the sidecar and its init container; required]:value:' \
+        '--image-pull-policy[of both containers]:value:(Always IfNotPresent Never)' \
+        '--listen[where the API server asks (HTTPS)]:value:' \
+        '--health[/healthz/ready and /healthz/live (HTTP)]:value:' \
+        '--otlp-endpoint[where sidecars send spans by default]:value:' \
+        '--propagation[the preload for Node.js where neither pod nor namespace says]:value:(off node)' \
+        '--namespace[namespace of the injector\: Secret and Service]:value:' \
+        '*--host[name or address for the certificate, beside the Service'\''s]:value:' \
+        '--service-account[token and ca.crt for the API server]:value:_files' \
+        '--leave-seconds[after SIGTERM\: reviews are still answered this long]:value:' \
+        '--log-level[lines below it are not written]:value:(debug info warn error)' ;;
+      init) _arguments '--help[explain it]' \
+        '--skip-inbound-ports[ports of the pod that callers reach directly\: 22,9000-9010]:value:' \
+        '--skip-outbound-ports[ports elsewhere that the pod reaches directly]:value:' \
+        '--skip-outbound-cidrs[addresses that the pod reaches directly\: 10.0.0.0/8,fd00\:\:/8]:value:' \
+        '--proxy-uid[user of `tracecar proxy`, whose connections are not captured]:value:' \
+        '--install-preload[also copies the propagation preload for Node.js into this folder]:value:_files' \
+        '--print[prints the rules for nft and changes nothing]' ;;
       version) _arguments '--help[explain it]' ;;
       help) _arguments '--help[explain it]' \
-        '1:word:(proxy validate view version completion)' ;;
+        '1:word:(proxy validate view install uninstall inject uninject injector init version completion)' ;;
       completion) _arguments '--help[explain it]' \
         '1:word:(bash zsh fish)' ;;
     esac

@@ -1,0 +1,253 @@
+/**
+ * Every label and annotation of `tracecar.dev/`: names, values, defaults and what they do.
+ *
+ * One table, from which the reader, the hint for a misspelt name and docs/annotations.md are made. A
+ * value becomes a number, a prefix or a checked word here, or is a problem in one sentence that
+ * names the key; nothing of it reaches a pod as text that was not checked.
+ */
+
+import { didYouMean } from '../src/config/nearest-name.ts';
+import {
+  readCpu,
+  readDrainSeconds,
+  readMemory,
+  readName,
+  readNames,
+  readPorts,
+  readPrefixes,
+  readSampler,
+  readUrl,
+  readWord,
+  type Sampler,
+  type ValueResult,
+} from './annotation-values.ts';
+import { shown } from './init/port-list.ts';
+import type { TextMap } from './pod.ts';
+
+export const keyPrefix = 'tracecar.dev/';
+export const injectKey = 'tracecar.dev/inject';
+export const statusKey = 'tracecar.dev/status';
+
+/** A longer value is refused unread: the API server allows 256 KiB of annotations. */
+export const valueCharsMax = 16_384;
+
+export interface Annotation {
+  readonly key: string;
+  /** What stands for the value in documentation. */
+  readonly value: string;
+  /** What holds without it; empty when that is nothing. */
+  readonly otherwise: string;
+  /** A sentence or two for users. */
+  readonly help: string;
+  /** Also read as a label of the pod or namespace. */
+  readonly isLabel?: boolean;
+  /** Written by Tracecar, never read as a wish. */
+  readonly isWritten?: boolean;
+}
+
+export const annotations: readonly Annotation[] = [
+  {
+    key: injectKey,
+    value: 'enabled|disabled',
+    otherwise: 'as the namespace says; without that, disabled',
+    help: 'Whether pods get a sidecar. On a namespace it holds for all pods created later; on a pod (or in the template of a Deployment) it overrides the namespace. A label wins over an annotation.',
+    isLabel: true,
+  },
+  {
+    key: 'tracecar.dev/propagation',
+    value: 'node|off',
+    otherwise: 'off, or what `tracecar install --propagation` says',
+    help: 'node: application containers get the preload that copies trace headers from inbound to outbound requests of Node.js (`NODE_OPTIONS=--require ...`; an existing value is kept).',
+  },
+  {
+    key: 'tracecar.dev/config',
+    value: 'NAME',
+    otherwise: 'tracecar-config',
+    help: "ConfigMap of the pod's namespace whose files configure the sidecar. It may be missing; edits are followed while the pod runs.",
+  },
+  {
+    key: 'tracecar.dev/tls-secret',
+    value: 'NAME,NAME',
+    otherwise: '',
+    help: "Secrets of the pod's namespace, mounted at `/etc/tracecar/tls/NAME` for `Sidecar.ingress[].tls`. The pod waits until they exist.",
+  },
+  {
+    key: 'tracecar.dev/skip-inbound-ports',
+    value: 'PORTS',
+    otherwise: '',
+    help: 'Ports of the pod that callers reach directly, past the sidecar: `22,9000-9010`.',
+  },
+  {
+    key: 'tracecar.dev/skip-outbound-ports',
+    value: 'PORTS',
+    otherwise: '',
+    help: 'Ports elsewhere that the pod reaches directly, past the sidecar: `5432,6379`.',
+  },
+  {
+    key: 'tracecar.dev/skip-outbound-cidrs',
+    value: 'CIDRS',
+    otherwise: '',
+    help: 'Addresses that the pod reaches directly, past the sidecar: `10.0.0.0/8,fd00::/8`.',
+  },
+  {
+    key: 'tracecar.dev/sampler',
+    value: 'SAMPLER',
+    otherwise: '0.01',
+    help: "Share of new traces that are exported, 0 to 1 (a caller's decision is followed), or an OpenTelemetry sampler: `always_on`, `always_off`, `parentbased_always_on`, `parentbased_always_off`, `traceidratio=0.1`, `parentbased_traceidratio=0.1`.",
+  },
+  {
+    key: 'tracecar.dev/otlp-endpoint',
+    value: 'URL',
+    otherwise: 'what `--otlp-endpoint` of the injector says',
+    help: 'Where the sidecar sends spans (OTLP over HTTP, the base URL without `/v1/traces`).',
+  },
+  {
+    key: 'tracecar.dev/proxy-cpu',
+    value: 'CPU',
+    otherwise: '100m',
+    help: 'CPU request of the sidecar, 1m to 64: `250m`, `1.5`. It has no CPU limit: throttling is latency.',
+  },
+  {
+    key: 'tracecar.dev/proxy-memory',
+    value: 'MEMORY',
+    otherwise: '256Mi',
+    help: 'Memory limit of the sidecar, 64Mi to 64Gi; the request is the limit, at most 96Mi.',
+  },
+  {
+    key: 'tracecar.dev/drain-seconds',
+    value: 'SECONDS',
+    otherwise: '25',
+    help: "How long requests under way may take after the application has ended, 0 to 3600. Keep it below the pod's `terminationGracePeriodSeconds`.",
+  },
+  {
+    key: statusKey,
+    value: 'JSON',
+    otherwise: '',
+    help: 'What was injected: version, hash, names of containers, volumes and annotations.',
+    isWritten: true,
+  },
+];
+
+/** The wishes of one pod, its own annotations over those of its namespace. */
+export interface InjectionOptions {
+  readonly propagation: 'node' | 'off';
+  readonly configMap: string;
+  readonly tlsSecrets: readonly string[];
+  /** Canonical lists, `22,9000-9010` and `10.0.0.0/8`; empty for none. */
+  readonly skipInboundPorts: string;
+  readonly skipOutboundPorts: string;
+  readonly skipOutboundCidrs: string;
+  /** Undefined: the sidecar's own default. */
+  readonly sampler: Sampler | undefined;
+  readonly otlpEndpoint: string;
+  /** Quantities as Kubernetes prints them. */
+  readonly cpuRequest: string;
+  readonly memoryRequest: string;
+  readonly memoryLimit: string;
+  readonly drainSeconds: number;
+}
+
+export interface OptionDefaults {
+  readonly propagation: 'node' | 'off';
+  readonly otlpEndpoint: string;
+}
+
+export type OptionsResult =
+  | { readonly options: InjectionOptions }
+  /** One sentence about the first mistake. */
+  | { readonly problem: string };
+
+/** Reads all `tracecar.dev/` annotations of a pod and its namespace; an unknown one is a problem. */
+export function readOptions(
+  pod: TextMap,
+  namespace: TextMap,
+  defaults: OptionDefaults,
+): OptionsResult {
+  const unknown = unknownKey(pod, 'pod') ?? unknownKey(namespace, 'namespace');
+  if (unknown !== undefined) return { problem: unknown };
+  const problems: string[] = [];
+  const read = <T>(name: string, reader: (text: string) => ValueResult<T>, otherwise: T): T => {
+    const key = keyPrefix + name;
+    const source = Object.hasOwn(pod, key) ? pod : namespace;
+    if (!Object.hasOwn(source, key)) return otherwise;
+    const text = source[key]!;
+    const result =
+      text.length > valueCharsMax
+        ? { problem: `is longer than ${valueCharsMax} characters` }
+        : reader(text);
+    if ('value' in result) return result.value;
+    const where = source === pod ? 'pod' : 'namespace';
+    problems.push(`annotation ${key} of the ${where} ${result.problem}`);
+    return otherwise;
+  };
+  const memory = read('proxy-memory', readMemory, { limit: '256Mi', request: '96Mi' });
+  const options: InjectionOptions = {
+    propagation: read(
+      'propagation',
+      readWord<'node' | 'off'>(['node', 'off']),
+      defaults.propagation,
+    ),
+    configMap: read('config', readName, 'tracecar-config'),
+    tlsSecrets: read('tls-secret', readNames, []),
+    skipInboundPorts: read('skip-inbound-ports', readPorts, ''),
+    skipOutboundPorts: read('skip-outbound-ports', readPorts, ''),
+    skipOutboundCidrs: read('skip-outbound-cidrs', readPrefixes, ''),
+    sampler: read<Sampler | undefined>('sampler', readSampler, undefined),
+    otlpEndpoint: read('otlp-endpoint', readUrl, defaults.otlpEndpoint),
+    cpuRequest: read('proxy-cpu', readCpu, '100m'),
+    memoryRequest: memory.request,
+    memoryLimit: memory.limit,
+    drainSeconds: read('drain-seconds', readDrainSeconds, 25),
+  };
+  return problems.length === 0 ? { options } : { problem: problems[0]! };
+}
+
+function unknownKey(map: TextMap, where: string): string | undefined {
+  const known = annotations.map(({ key }) => key);
+  for (const key of Object.keys(map)) {
+    if (!key.startsWith(keyPrefix) || known.includes(key)) continue;
+    // A long key is no misspelling, and comparing it would cost.
+    const all = 'docs/annotations.md has all';
+    const hint = key.length > 63 ? all : didYouMean(key, known, all).replace(/^D/, 'd');
+    return `annotation ${shown(key)} of the ${where} is unknown; ${hint}`;
+  }
+  return undefined;
+}
+
+/** The text of docs/annotations.md. */
+export function annotationsPage(): string {
+  const rows = annotations.map(({ key, value, otherwise, help, isLabel, isWritten }) => {
+    const kind =
+      isWritten === true ? 'written' : isLabel === true ? 'label, annotation' : 'annotation';
+    const cells = [`\`${key}\``, `\`${value}\``, otherwise, kind, help];
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  });
+  return `# Labels and annotations
+
+<!-- Made from injector/annotations.ts: UPDATE_GOLDEN=1 node --test test/injector/patch/annotations.test.ts -->
+
+All of them may stand on a namespace or on a pod (in the template of a Deployment, under
+\`spec.template.metadata\`); the pod wins. They are read when a pod is created: restart what runs
+already. A name or a value that is not in this table is refused with the reason, never ignored.
+
+| key | value | without it | as | what it does |
+| --- | --- | --- | --- | --- |
+${rows.join('\n')}
+
+Annotations of \`resource.opentelemetry.io/\` on a pod become attributes of its spans:
+\`resource.opentelemetry.io/service.name: shop\` names the service. Without it the name is that of the
+Deployment, StatefulSet, DaemonSet, CronJob, Job or pod, whichever comes first.
+
+## Traps
+
+- An image that sets \`NODE_OPTIONS\` itself (\`ENV NODE_OPTIONS=...\`) loses it under
+  \`propagation: node\`, because a pod's variable replaces the image's and the injector cannot see
+  images. Write the value into the container's \`env\`: then it is kept beside ours.
+- A container whose \`NODE_OPTIONS\` comes from \`valueFrom\`, or may come from \`envFrom\`, is left as it
+  is, with a warning: its value is not known when the pod is created.
+- An application that runs as user 1337 is refused: its connections would go past the sidecar.
+- Ports 15000, 15001, 15006, 15020, 15021, 15053 and 15090 belong to the sidecar.
+- A namespace that enforces Pod Security \`baseline\` or \`restricted\` refuses injected pods, because
+  \`tracecar-init\` needs the capability NET_ADMIN to write the pod's redirection rules.
+`;
+}

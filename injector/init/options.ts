@@ -1,0 +1,97 @@
+/**
+ * What `tracecar init` is told by flags and by the variables that the injector sets.
+ *
+ * Every value becomes a number or a prefix here, or ends the program with one line: a wrong one is
+ * never skipped, because that would capture (or leave out) traffic that somebody named.
+ */
+
+import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
+import { readPortList } from './port-list.ts';
+import { readPrefixList } from './prefix-list.ts';
+import type { RuleOptions } from './rules.ts';
+
+export const initFlags: readonly Flag[] = [
+  {
+    name: 'skip-inbound-ports',
+    variable: 'TRACECAR_SKIP_IN',
+    value: 'PORTS',
+    otherwise: '',
+    help: 'ports of the pod that callers reach directly: 22,9000-9010',
+  },
+  {
+    name: 'skip-outbound-ports',
+    variable: 'TRACECAR_SKIP_OUT',
+    value: 'PORTS',
+    otherwise: '',
+    help: 'ports elsewhere that the pod reaches directly',
+  },
+  {
+    name: 'skip-outbound-cidrs',
+    variable: 'TRACECAR_SKIP_CIDR',
+    value: 'CIDRS',
+    otherwise: '',
+    help: 'addresses that the pod reaches directly: 10.0.0.0/8,fd00::/8',
+  },
+  {
+    name: 'proxy-uid',
+    value: 'UID',
+    otherwise: '1337',
+    help: 'user of `tracecar proxy`, whose connections are not captured',
+  },
+  {
+    name: 'install-preload',
+    value: 'DIR',
+    isPath: true,
+    otherwise: '',
+    help: 'also copies the propagation preload for Node.js into this folder',
+  },
+  {
+    name: 'print',
+    value: '',
+    otherwise: '',
+    typedOnly: true,
+    help: 'prints the rules for nft and changes nothing',
+  },
+];
+
+export interface InitOptions {
+  readonly rules: RuleOptions;
+  /** Absent: no preload is wanted. */
+  readonly preloadFolder: string | undefined;
+  readonly isPrintOnly: boolean;
+}
+
+/** Throws UsageError with one line about the first mistake. */
+export function parseInitOptions(args: readonly string[], environment: Environment): InitOptions {
+  const { values } = readFlags(initFlags, args, environment);
+  const text = (name: string) => values.get(name)?.[0] ?? '';
+  return {
+    rules: {
+      proxyUid: readUid(values.get('proxy-uid')?.[0] ?? '1337'),
+      skipInbound: portsOf('skip-inbound-ports', text('skip-inbound-ports')),
+      skipOutbound: portsOf('skip-outbound-ports', text('skip-outbound-ports')),
+      skipPrefixes: prefixesOf('skip-outbound-cidrs', text('skip-outbound-cidrs')),
+    },
+    preloadFolder: values.get('install-preload')?.[0],
+    isPrintOnly: values.has('print'),
+  };
+}
+
+function portsOf(flag: string, text: string) {
+  const result = readPortList(text);
+  if ('problem' in result) throw new UsageError(`--${flag}: ${result.problem}`);
+  return result.ranges;
+}
+
+function prefixesOf(flag: string, text: string) {
+  const result = readPrefixList(text);
+  if ('problem' in result) throw new UsageError(`--${flag}: ${result.problem}`);
+  return result.prefixes;
+}
+
+/** Root's connections must be captured, or an application that runs as root would slip past. */
+function readUid(text: string): number {
+  const uid = /^[0-9]{1,10}$/.test(text) ? Number(text) : 0;
+  if (uid >= 1 && uid < 0xffff_ffff) return uid;
+  throw new UsageError(`--proxy-uid is the number of a user other than root, not '${text}'`);
+}

@@ -1,0 +1,185 @@
+/**
+ * What runs in tracecar-system: the injector behind its Service, and the viewer where it is wanted.
+ *
+ * Both pass Pod Security `restricted`, which the namespace enforces: no root, no capability, no
+ * writable root file system.
+ */
+
+import type { InstallSettings } from './install-settings.ts';
+import {
+  injectorName,
+  labelsOf,
+  type Manifest,
+  selectorOf,
+  systemNamespace,
+  viewerEndpoint,
+  viewerName,
+} from './names.ts';
+
+const ports = { webhook: 9443, health: 15_021, otlp: 4318, query: 16_686 } as const;
+const user = 1337;
+
+export function injectorManifests(settings: InstallSettings, version: string): Manifest[] {
+  const metadata = metadataOf(injectorName, version);
+  const selector = selectorOf(injectorName);
+  const budget: Manifest = {
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    metadata,
+    spec: { maxUnavailable: 1, selector: { matchLabels: selector } },
+  };
+  return [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata,
+      spec: {
+        replicas: settings.replicas,
+        selector: { matchLabels: selector },
+        // Never fewer than wanted: while none answers, no pod of an annotated namespace is created.
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        template: {
+          metadata: { labels: labelsOf(injectorName, version) },
+          spec: {
+            ...podSpec,
+            serviceAccountName: injectorName,
+            automountServiceAccountToken: true,
+            topologySpreadConstraints: [
+              {
+                maxSkew: 1,
+                topologyKey: 'kubernetes.io/hostname',
+                whenUnsatisfiable: 'ScheduleAnyway',
+                labelSelector: { matchLabels: selector },
+              },
+            ],
+            containers: [injectorContainer(settings)],
+          },
+        },
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: {
+        selector,
+        ports: [{ name: 'https-webhook', port: 443, targetPort: ports.webhook, protocol: 'TCP' }],
+      },
+    },
+    ...(settings.replicas > 1 ? [budget] : []),
+  ];
+}
+
+function injectorContainer(settings: InstallSettings) {
+  const { image, imagePullPolicy, propagation, otlpEndpoint, hasViewer } = settings;
+  const ownEndpoint = otlpEndpoint || (hasViewer ? viewerEndpoint : '');
+  return {
+    name: 'injector',
+    image,
+    imagePullPolicy,
+    args: [
+      'injector',
+      ...['--image', image],
+      ...['--image-pull-policy', imagePullPolicy],
+      ...['--propagation', propagation],
+      ...['--otlp-endpoint', otlpEndpoint || viewerEndpoint],
+    ],
+    env: [
+      { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+      ...(ownEndpoint === '' ? [] : [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: ownEndpoint }]),
+    ],
+    ports: [
+      { name: 'https-webhook', containerPort: ports.webhook, protocol: 'TCP' },
+      { name: 'http-health', containerPort: ports.health, protocol: 'TCP' },
+    ],
+    // No preStop hook: after SIGTERM the injector itself answers reviews 5 s more (--leave-seconds),
+    // until every API server has heard that this replica leaves.
+    startupProbe: probe('/healthz/live', ports.health, 1, 60),
+    readinessProbe: probe('/healthz/ready', ports.health, 2, 2),
+    livenessProbe: probe('/healthz/live', ports.health, 10, 6),
+    resources: {
+      requests: { cpu: '50m', memory: '128Mi' },
+      limits: { memory: '384Mi' },
+    },
+    ...confined,
+  };
+}
+
+export function viewerManifests(settings: InstallSettings, version: string): Manifest[] {
+  const metadata = metadataOf(viewerName, version);
+  const selector = selectorOf(viewerName);
+  const { image, imagePullPolicy } = settings;
+  const container = {
+    name: 'view',
+    image,
+    imagePullPolicy,
+    args: ['view', '--otlp', `0.0.0.0:${ports.otlp}`, '--query', `0.0.0.0:${ports.query}`],
+    ports: [
+      { name: 'http-otlp', containerPort: ports.otlp, protocol: 'TCP' },
+      { name: 'http-query', containerPort: ports.query, protocol: 'TCP' },
+    ],
+    readinessProbe: probe('/healthz', ports.query, 2, 3),
+    livenessProbe: probe('/healthz', ports.query, 10, 6),
+    resources: {
+      requests: { cpu: '50m', memory: '256Mi' },
+      limits: { memory: '1Gi' },
+    },
+    ...confined,
+  };
+  return [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata,
+      spec: {
+        // Traces are in memory: a second replica would hold others.
+        replicas: 1,
+        selector: { matchLabels: selector },
+        strategy: { type: 'Recreate' },
+        template: {
+          metadata: { labels: labelsOf(viewerName, version) },
+          spec: { ...podSpec, automountServiceAccountToken: false, containers: [container] },
+        },
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: {
+        selector,
+        ports: [
+          { name: 'http-otlp', port: ports.otlp, targetPort: ports.otlp, protocol: 'TCP' },
+          { name: 'http-query', port: ports.query, targetPort: ports.query, protocol: 'TCP' },
+        ],
+      },
+    },
+  ];
+}
+
+function metadataOf(name: string, version: string) {
+  return { name, namespace: systemNamespace, labels: labelsOf(name, version) };
+}
+
+const podSpec = {
+  securityContext: {
+    runAsUser: user,
+    runAsGroup: user,
+    runAsNonRoot: true,
+    seccompProfile: { type: 'RuntimeDefault' },
+  },
+  terminationGracePeriodSeconds: 30,
+} as const;
+
+const confined = {
+  securityContext: {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+  },
+  terminationMessagePolicy: 'FallbackToLogsOnError',
+} as const;
+
+function probe(path: string, port: number, periodSeconds: number, failureThreshold: number) {
+  return { httpGet: { path, port }, periodSeconds, timeoutSeconds: 3, failureThreshold };
+}

@@ -1,0 +1,99 @@
+/**
+ * What `tracecar inject` and `tracecar uninject` are told by flags. Plain data in, plain data out.
+ *
+ * `-f` is the short form of `--file`, as kubectl has it; `-` stands for standard input.
+ */
+
+import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
+import { readUrl } from '../annotation-values.ts';
+
+const fileFlag: Flag = {
+  name: 'file',
+  value: 'FILE',
+  isPath: true,
+  otherwise: '',
+  typedOnly: true,
+  help: 'YAML or JSON to read, - for standard input; also -f FILE',
+};
+
+export const uninjectFlags: readonly Flag[] = [fileFlag];
+
+export const injectFlags: readonly Flag[] = [
+  fileFlag,
+  {
+    name: 'image',
+    value: 'REF',
+    otherwise: '',
+    typedOnly: true,
+    help: 'image of the sidecar and of its init container',
+  },
+  {
+    name: 'namespace',
+    value: 'NAME',
+    otherwise: 'default',
+    typedOnly: true,
+    help: 'namespace of documents that name none',
+  },
+  {
+    name: 'propagation',
+    value: 'node|off',
+    choices: ['node', 'off'],
+    otherwise: 'off',
+    typedOnly: true,
+    help: 'trace propagation where a pod does not say tracecar.dev/propagation',
+  },
+  {
+    name: 'otlp-endpoint',
+    value: 'URL',
+    otherwise: 'http://tracecar-view.tracecar-system:4318',
+    typedOnly: true,
+    help: 'where sidecars send spans',
+  },
+];
+
+export interface OfflineSettings {
+  /** A path, or `-`. */
+  readonly file: string;
+  readonly image: string;
+  readonly namespace: string;
+  readonly propagation: 'node' | 'off';
+  readonly otlpEndpoint: string;
+}
+
+/** Reads the flags of `tracecar inject`. Throws UsageError with one line about the first mistake. */
+export function readInjectSettings(
+  args: readonly string[],
+  environment: Environment,
+): OfflineSettings {
+  const { values } = readFlags(injectFlags, withLongNames(args), environment);
+  const text = (name: string) =>
+    values.get(name)?.[0] ?? injectFlags.find((flag) => flag.name === name)!.otherwise;
+  const image = text('image');
+  if (image === '') {
+    throw new UsageError('needs --image REF, the image of Tracecar that your cluster can pull');
+  }
+  const endpoint = readUrl(text('otlp-endpoint'));
+  if ('problem' in endpoint) throw new UsageError(`--otlp-endpoint ${endpoint.problem}`);
+  return {
+    file: requireFile(text('file')),
+    image,
+    namespace: text('namespace'),
+    propagation: text('propagation') === 'node' ? 'node' : 'off',
+    otlpEndpoint: endpoint.value,
+  };
+}
+
+/** Reads the flags of `tracecar uninject`: the path, or `-`. Throws UsageError. */
+export function readUninjectFile(args: readonly string[], environment: Environment): string {
+  const { values } = readFlags(uninjectFlags, withLongNames(args), environment);
+  return requireFile(values.get('file')?.[0] ?? '');
+}
+
+function requireFile(file: string): string {
+  if (file === '') throw new UsageError('needs -f FILE, or -f - for standard input');
+  return file;
+}
+
+function withLongNames(args: readonly string[]): string[] {
+  return args.map((each) => (each === '-f' ? '--file' : each));
+}

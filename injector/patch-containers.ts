@@ -1,0 +1,167 @@
+/**
+ * The two containers that injection adds: `tracecar-init` and the native sidecar `tracecar-proxy`.
+ *
+ * Every field that the API server would fill in is written out, so that rendering a pod that it has
+ * stored changes nothing. The sidecar passes Pod Security `restricted`; the init container has one
+ * capability, NET_ADMIN, in which `tracecar init` writes the redirection rules.
+ */
+
+import type { InjectionOptions } from './annotations.ts';
+import type { InjectionSettings } from './patch.ts';
+import { startupGate } from './patch-gate.ts';
+import { initName, paths, ports, sidecarName, sidecarUid, volumeNames } from './patch-names.ts';
+import { literalValue } from './patch-workload.ts';
+import type { Container, EnvVariable, VolumeMount } from './pod.ts';
+
+const termination = {
+  terminationMessagePath: '/dev/termination-log',
+  terminationMessagePolicy: 'FallbackToLogsOnError',
+};
+
+export function initContainer(settings: InjectionSettings, options: InjectionOptions): Container {
+  const hasPreload = options.propagation === 'node';
+  const env: EnvVariable[] = [
+    { name: 'TRACECAR_SKIP_IN', value: options.skipInboundPorts },
+    { name: 'TRACECAR_SKIP_OUT', value: options.skipOutboundPorts },
+    { name: 'TRACECAR_SKIP_CIDR', value: options.skipOutboundCidrs },
+  ].filter(({ value }) => value !== '');
+  return {
+    name: initName,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: ['init', ...(hasPreload ? ['--install-preload', paths.preload] : [])],
+    ...(env.length > 0 ? { env } : {}),
+    resources: {
+      requests: { cpu: '10m', memory: '32Mi' },
+      limits: { cpu: '1', memory: '128Mi' },
+    },
+    securityContext: {
+      runAsUser: 0,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      allowPrivilegeEscalation: false,
+      privileged: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { add: ['NET_ADMIN'], drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    ...termination,
+    ...(hasPreload
+      ? { volumeMounts: [{ name: volumeNames.preload, mountPath: paths.preload }] }
+      : {}),
+  };
+}
+
+/** What of the pod itself the sidecar is told. */
+export interface SidecarFacts {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceName: string;
+  /** With `$(VARIABLE)` for the kubelet. */
+  readonly resourceAttributes: string;
+  /** JSON of the rewritten probes; empty for none. */
+  readonly probes: string;
+  readonly drainSecret: string;
+}
+
+export function sidecarContainer(
+  settings: InjectionSettings,
+  options: InjectionOptions,
+  facts: SidecarFacts,
+): Container {
+  return {
+    name: sidecarName,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    restartPolicy: 'Always',
+    args: [
+      'proxy',
+      ...['--capture', 'redirect'],
+      ...['--config', paths.config],
+      ...['--drain-seconds', String(options.drainSeconds)],
+    ],
+    ports: [{ name: 'tc-metrics', containerPort: ports.metrics, protocol: 'TCP' }],
+    env: sidecarEnv(options, facts),
+    resources: {
+      requests: { cpu: options.cpuRequest, memory: options.memoryRequest },
+      limits: { memory: options.memoryLimit },
+    },
+    ...startupGate(),
+    readinessProbe: healthProbe('/healthz/ready', 5, 3, 3),
+    livenessProbe: healthProbe('/healthz/live', 10, 5, 6),
+    lifecycle: { preStop: drainHook(facts.drainSecret) },
+    securityContext: {
+      runAsUser: sidecarUid,
+      runAsGroup: sidecarUid,
+      runAsNonRoot: true,
+      allowPrivilegeEscalation: false,
+      privileged: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    ...termination,
+    volumeMounts: sidecarMounts(options),
+  };
+}
+
+function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable[] {
+  const { sampler } = options;
+  // Sorted, because the API server gives maps back in an order of its own.
+  const labels = Object.entries(facts.labels).map(([key, value]) => `${key}=${value}`);
+  const texts = [
+    ['TRACECAR_LABELS', literalValue(labels.toSorted().join(','))],
+    ['TRACECAR_PROBES', literalValue(facts.probes)],
+    ['TRACECAR_DRAIN_SECRET', literalValue(facts.drainSecret)],
+    ['OTEL_SERVICE_NAME', literalValue(facts.serviceName)],
+    ['OTEL_RESOURCE_ATTRIBUTES', facts.resourceAttributes],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', literalValue(options.otlpEndpoint)],
+    ['OTEL_TRACES_SAMPLER', sampler?.name ?? ''],
+    ['OTEL_TRACES_SAMPLER_ARG', sampler?.argument ?? ''],
+  ] as const;
+  return [
+    fromField('POD_NAME', 'metadata.name'),
+    fromField('POD_NAMESPACE', 'metadata.namespace'),
+    fromField('POD_UID', 'metadata.uid'),
+    fromField('POD_IP', 'status.podIP'),
+    fromField('POD_IPS', 'status.podIPs'),
+    fromField('NODE_NAME', 'spec.nodeName'),
+    ...texts.filter(([, value]) => value !== '').map(([name, value]) => ({ name, value })),
+  ];
+}
+
+function fromField(name: string, fieldPath: string): EnvVariable {
+  return { name, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } };
+}
+
+function healthProbe(
+  path: string,
+  periodSeconds: number,
+  timeoutSeconds: number,
+  failureThreshold: number,
+) {
+  const httpGet = { path, port: ports.health, scheme: 'HTTP' };
+  return { httpGet, periodSeconds, timeoutSeconds, successThreshold: 1, failureThreshold };
+}
+
+/** Anybody who reaches the pod reaches the port; only the kubelet knows the secret. */
+function drainHook(secret: string) {
+  const httpHeaders = [{ name: 'x-tracecar-drain-secret', value: secret }];
+  return { httpGet: { path: '/drain', port: ports.health, scheme: 'HTTP', httpHeaders } };
+}
+
+function sidecarMounts(options: InjectionOptions): VolumeMount[] {
+  return [
+    { name: volumeNames.config, mountPath: paths.config, readOnly: true },
+    ...options.tlsSecrets.map((secret, index) => ({
+      name: tlsVolumeName(index),
+      mountPath: `${paths.tls}/${secret}`,
+      readOnly: true,
+    })),
+    { name: volumeNames.temporary, mountPath: paths.temporary },
+  ];
+}
+
+/** By position: names of Secrets may be longer than those of volumes, and may hold dots. */
+export function tlsVolumeName(index: number): string {
+  return `${volumeNames.tlsPrefix}${index}`;
+}

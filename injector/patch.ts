@@ -1,0 +1,150 @@
+/**
+ * The patch: a pod with a sidecar from a pod, as a pure function.
+ *
+ *   pod -> take away an earlier injection -> probes, propagation -> containers -> volumes -> annotations
+ *
+ * f(f(p)) = f(p), and the diff of f(p) with itself is empty: the webhook is called again when another
+ * one changed the pod, and an older injection is replaced as a whole. Whether a pod is to have a
+ * sidecar is `decide`'s question, and what is wrong with its annotations too. What others put into our
+ * containers is taken out again, such as the token that the API server mounts between two calls.
+ */
+
+import { createHash } from 'node:crypto';
+import { assert } from '../src/base/assert.ts';
+import { type InjectionOptions, readOptions, statusKey } from './annotations.ts';
+import { initContainer, sidecarContainer, tlsVolumeName } from './patch-containers.ts';
+import {
+  type InjectionStatus,
+  initName,
+  safeToEvictKey,
+  sidecarName,
+  volumeNames,
+} from './patch-names.ts';
+import { withoutInjection } from './patch-strip.ts';
+import {
+  applicationOf,
+  defaultContainerKey,
+  resourceAttributes,
+  serviceName,
+  type Workload,
+  workloadOf,
+} from './patch-workload.ts';
+import type { Container, NamespaceFacts, Pod, Volume } from './pod.ts';
+import { type ProbeEntries, rewriteProbes } from './probes.ts';
+import { addPropagation } from './propagation.ts';
+
+/** What the injector was started with; the same for every pod. */
+export interface InjectionSettings {
+  /** Image of init container and sidecar. */
+  readonly image: string;
+  readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  /** Version of Tracecar, for the status annotation. */
+  readonly version: string;
+  /** Holds where neither pod nor namespace says `tracecar.dev/propagation`. */
+  readonly propagation: 'node' | 'off';
+  /** Holds where neither pod nor namespace says `tracecar.dev/otlp-endpoint`. */
+  readonly otlpEndpoint: string;
+  /** Printable text without spaces; a pod that has one from an earlier injection keeps it. */
+  readonly drainSecret: string;
+  /** Known offline, where a template has no owner yet; else the pod's owner reference says it. */
+  readonly workload?: Workload;
+}
+
+/** The pod with its sidecar. Only for pods that `decide` lets in: asserts that they can be read. */
+export function injectPod(pod: Pod, namespace: NamespaceFacts, settings: InjectionSettings): Pod {
+  const plain = withoutInjection(pod);
+  const read = readOptions(plain.metadata?.annotations ?? {}, namespace.annotations, settings);
+  assert('options' in read, 'a pod with wrong annotations is refused before it is injected');
+  const { options } = read;
+
+  const entries: Record<string, ProbeEntries[string]> = {};
+  const meshed = (container: Container) => {
+    const rewritten = rewriteProbes(container);
+    Object.assign(entries, rewritten.entries);
+    return rewritten.container;
+  };
+  const initContainers = (plain.spec.initContainers ?? []).map(meshed);
+  const containers = (plain.spec.containers ?? []).map(meshed);
+  const workload = settings.workload ?? workloadOf(plain);
+  const init = initContainer(settings, options);
+  const sidecar = sidecarContainer(settings, options, {
+    labels: plain.metadata?.labels ?? {},
+    serviceName: serviceName(plain, workload),
+    resourceAttributes: resourceAttributes(plain, workload),
+    probes: Object.keys(entries).length === 0 ? '' : JSON.stringify(entries),
+    drainSecret: drainSecretOf(pod) || settings.drainSecret,
+  });
+  const volumes = volumesOf(options);
+  const hasPreload = options.propagation === 'node';
+  return {
+    ...plain,
+    metadata: {
+      ...plain.metadata,
+      annotations: annotationsOf(plain, settings.version, [init, sidecar], volumes),
+    },
+    spec: {
+      ...plain.spec,
+      initContainers: [init, sidecar, ...initContainers],
+      ...(plain.spec.containers
+        ? { containers: hasPreload ? containers.map(addPropagation) : containers }
+        : {}),
+      volumes: [...(plain.spec.volumes ?? []), ...volumes],
+    },
+  };
+}
+
+/** Reads the secret of an earlier injection, so that another call gives the same pod. */
+function drainSecretOf(pod: Pod): string {
+  const sidecar = pod.spec.initContainers?.find(({ name }) => name === sidecarName);
+  const value = sidecar?.env?.find(({ name }) => name === 'TRACECAR_DRAIN_SECRET')?.value ?? '';
+  return value.replaceAll('$$', '$');
+}
+
+function volumesOf(options: InjectionOptions): Volume[] {
+  return [
+    {
+      name: volumeNames.config,
+      configMap: { name: options.configMap, optional: true, defaultMode: 0o644 },
+    },
+    ...options.tlsSecrets.map((secretName, index) => ({
+      name: tlsVolumeName(index),
+      secret: { secretName, defaultMode: 0o644 },
+    })),
+    ...(options.propagation === 'node'
+      ? [{ name: volumeNames.preload, emptyDir: { sizeLimit: '1Mi' } }]
+      : []),
+    { name: volumeNames.temporary, emptyDir: { sizeLimit: '16Mi' } },
+  ];
+}
+
+function annotationsOf(
+  plain: Pod,
+  version: string,
+  containers: readonly Container[],
+  volumes: readonly Volume[],
+): Record<string, string> {
+  const before = plain.metadata?.annotations ?? {};
+  const local = volumes.filter(({ emptyDir }) => emptyDir !== undefined).map(({ name }) => name);
+  const evictable = before[safeToEvictKey] ? [before[safeToEvictKey], ...local] : local;
+  const added: Record<string, string> = {};
+  const application = applicationOf(plain);
+  if (before[defaultContainerKey] === undefined && application !== undefined) {
+    added[defaultContainerKey] = application.name;
+  }
+  const status: InjectionStatus = {
+    version,
+    hash: createHash('sha256')
+      .update(JSON.stringify([containers, volumes]))
+      .digest('hex')
+      .slice(0, 16),
+    containers: [initName, sidecarName],
+    volumes: volumes.map(({ name }) => name),
+    annotations: Object.keys(added),
+  };
+  return {
+    ...before,
+    ...added,
+    [safeToEvictKey]: evictable.join(','),
+    [statusKey]: JSON.stringify(status),
+  };
+}

@@ -1,0 +1,187 @@
+/**
+ * The injector put together: certificates, namespace mirror, webhook and health port.
+ *
+ *   start:  health -> certificate stored -> webhook listens -> published + namespaces known -> ready
+ *   end:    not ready -> reviews are answered a while longer -> reviews under way end -> closed
+ *
+ * It reads no flag and no signal: main.ts does.
+ */
+
+import { type Clock, systemClock } from '../src/base/clock.ts';
+import { systemWakeUps, type WakeUps } from '../src/base/deadlines.ts';
+import { systemRandom } from '../src/base/random.ts';
+import type { KubeClient } from '../src/kube/kube-client.ts';
+import { ResourceWatch } from '../src/kube/resource-watch.ts';
+import type { LogFields, LogLevel } from '../src/main/log.ts';
+import { configurationName, configurationsPath, ServingCertificates } from './certificates.ts';
+import { reviewNamespace, systemNamespaces } from './mirror.ts';
+import { NamespaceMirror } from './mirror-watch.ts';
+import type { InjectorSettings } from './settings.ts';
+import { type Reviewer, type TlsPair, WebhookServer } from './webhook.ts';
+import { InjectorHealth } from './webhook-health.ts';
+import { type PodVerdict, reviewPod } from './webhook-pods.ts';
+import type { WebhookTracer } from './webhook-tracer.ts';
+
+export interface InjectorParts {
+  readonly settings: InjectorSettings;
+  readonly client: KubeClient;
+  readonly tracer: WebhookTracer;
+  /** Tracecar's, for the status annotation of pods. */
+  readonly version: string;
+  readonly log: (level: LogLevel, message: string, fields?: LogFields) => void;
+  /** A port that cannot be opened after the start: the program ends with this. */
+  readonly onListenFailure: (error: unknown) => void;
+}
+
+export class InjectorService {
+  readonly #parts: InjectorParts;
+  readonly #clock: Clock = systemClock;
+  readonly #wakeUps: WakeUps = systemWakeUps;
+  readonly #health: InjectorHealth;
+  readonly #certificates: ServingCertificates;
+  readonly #mirror: NamespaceMirror;
+  readonly #configurations: ResourceWatch;
+  readonly #exempt: readonly string[];
+  #webhook: WebhookServer | undefined;
+  #isListening = false;
+  #isLeaving = false;
+  #wasReady = false;
+
+  constructor(parts: InjectorParts) {
+    this.#parts = parts;
+    const { client, settings, log } = parts;
+    const platform = { wakeUps: this.#wakeUps, random: systemRandom };
+    this.#exempt = [...systemNamespaces, settings.namespace];
+    this.#health = new InjectorHealth(() => this.#whyNotReady());
+    this.#mirror = new NamespaceMirror({
+      ...platform,
+      client,
+      exempt: this.#exempt,
+      log,
+      onSynced: () => this.#noteReady(),
+    });
+    this.#certificates = new ServingCertificates({
+      ...platform,
+      client,
+      clock: this.#clock,
+      namespace: settings.namespace,
+      names: settings.names,
+      log,
+      onPair: (pair) => this.#usePair(pair),
+      onPublished: () => this.#noteReady(),
+    });
+    // A person's `kubectl apply` or a repair by hand is noticed at once, not within a minute.
+    this.#configurations = new ResourceWatch(
+      client,
+      { path: configurationsPath, fieldSelector: `metadata.name=${configurationName}` },
+      {
+        onObject: () => void this.#certificates.check(),
+        onGone: () => void this.#certificates.check(),
+        onSynced: () => {},
+        onTrouble: (error) => {
+          if (error.status !== 410) log('debug', error.message);
+        },
+      },
+      platform,
+    );
+  }
+
+  /** Where the webhook listens; 0 before. */
+  get port(): number {
+    return this.#webhook?.port ?? 0;
+  }
+
+  get healthPort(): number {
+    return this.#health.port;
+  }
+
+  /** Rejects with the system's error when the health port cannot be opened; the rest goes on. */
+  async start(): Promise<void> {
+    const { health } = this.#parts.settings;
+    await this.#health.listen(health.address, health.port);
+    this.#mirror.start();
+    this.#configurations.start();
+    void this.#certificates.check();
+  }
+
+  /** Ends it: new reviews are answered for `leaveMs` more, then those under way are finished. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    this.#webhook?.beginDrain();
+    if (this.#webhook !== undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wakeUps.after(this.#parts.settings.leaveMs, resolve);
+      });
+    }
+    await this.#webhook?.close();
+    await Promise.all([
+      this.#certificates.stop(),
+      this.#mirror.stop(),
+      this.#configurations.stop(),
+      this.#parts.tracer.close(),
+    ]);
+    await this.#parts.client.close();
+    await this.#health.close();
+  }
+
+  #usePair(pair: TlsPair): void {
+    if (this.#webhook !== undefined) {
+      this.#webhook.useCertificate(pair);
+      this.#parts.log('info', 'new connections get the new certificate');
+      return;
+    }
+    const { log, settings, onListenFailure, tracer } = this.#parts;
+    const webhook = new WebhookServer(
+      {
+        reviewers: this.#reviewers(),
+        wakeUps: this.#wakeUps,
+        tracer,
+        onTrouble: (message) => log('warn', message),
+      },
+      pair,
+    );
+    this.#webhook = webhook;
+    webhook.listen(settings.listen.address, settings.listen.port).then(() => {
+      this.#isListening = true;
+      this.#noteReady();
+    }, onListenFailure);
+  }
+
+  #reviewers(): ReadonlyMap<string, Reviewer> {
+    const { settings, version } = this.#parts;
+    const { image, imagePullPolicy, propagation, otlpEndpoint } = settings;
+    const options = {
+      settings: { image, imagePullPolicy, version, propagation, otlpEndpoint },
+      namespaceOf: (name: string) => this.#mirror.factsOf(name),
+      onVerdict: (verdict: PodVerdict) => this.#note(verdict),
+    };
+    return new Map<string, Reviewer>([
+      ['/inject/pods', (request, span) => reviewPod(request, span, options)],
+      ['/inject/namespaces', (request) => reviewNamespace(request, this.#exempt)],
+    ]);
+  }
+
+  #note({ verdict, namespace, pod, reason, isDryRun }: PodVerdict): void {
+    const level = verdict === 'refused' ? 'warn' : 'info';
+    this.#parts.log(level, `${verdict}${isDryRun ? ' (dry run)' : ''}`, { namespace, pod, reason });
+  }
+
+  #whyNotReady(): string[] {
+    const reasons: string[] = [];
+    if (this.#isLeaving) reasons.push('this replica is leaving');
+    if (!this.#certificates.isLoaded) reasons.push('no certificate is loaded');
+    else if (!this.#isListening) reasons.push('the webhook does not listen yet');
+    if (!this.#certificates.isPublished) reasons.push('the authority is not published');
+    if (reasons.length > 0 && this.#certificates.trouble !== '') {
+      reasons.push(`because: ${this.#certificates.trouble}`);
+    }
+    if (!this.#mirror.isSynced) reasons.push('the namespaces are not known yet');
+    return reasons;
+  }
+
+  #noteReady(): void {
+    if (this.#wasReady || this.#whyNotReady().length > 0) return;
+    this.#wasReady = true;
+    this.#parts.log('info', 'ready: the API server can ask', { port: this.port });
+  }
+}

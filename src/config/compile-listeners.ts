@@ -1,0 +1,71 @@
+/**
+ * Compile listeners: all of one workload, those with sockets and those for captured connections.
+ *
+ * Two that want the same address and port are an error, and the first counts. Without capture the plan
+ * is empty and nobody reads it.
+ */
+
+import type { CapturePlan, Listener } from '../model/routing-table.ts';
+import { type Capture, isBound, isLoop } from './check-capture.ts';
+import type { ClusterList } from './compile-clusters.ts';
+import { compileInbound, type Workload } from './compile-inbound.ts';
+import { captureOutbound, compileOutbound } from './compile-outbound.ts';
+import type { RuleCompiler } from './compile-rules.ts';
+import type { Complaints, Place } from './complaints.ts';
+import type { SidecarResource } from './resource.ts';
+import { overlaps } from './sidecar.ts';
+import type { World } from './world.ts';
+
+interface CompileParts {
+  readonly world: World;
+  readonly clusters: ClusterList;
+  readonly rules: RuleCompiler;
+  readonly complaints: Complaints;
+  /** The workload's; undefined when there is none. */
+  readonly sidecar: SidecarResource | undefined;
+}
+
+export function compileListeners(
+  parts: CompileParts,
+  workload: Workload & { readonly capture: Capture },
+): { readonly listeners: readonly Listener[]; readonly plan: CapturePlan } {
+  const { world, clusters, rules, complaints, sidecar } = parts;
+  const { namespace, capture } = workload;
+  const listeners: Listener[] = [];
+  const inbound: Listener[] = [];
+  const outbound: Listener[] = [];
+  (sidecar?.spec.ingress ?? []).forEach((each, index) => {
+    if (sidecar === undefined || isLoop(each, capture)) return;
+    const made = compileInbound(each, index, sidecar, world, clusters, workload, capture);
+    if (made === undefined) return;
+    keep(isBound(each, capture) ? listeners : inbound, made, each.port.at, complaints);
+  });
+  for (const each of sidecar?.spec.egress ?? []) {
+    if (sidecar === undefined || !isBound(each, capture)) continue;
+    const made = compileOutbound(each, sidecar, world, rules, namespace);
+    if (made !== undefined) keep(listeners, made, each.port?.at ?? each.at, complaints);
+  }
+  if (capture === 'redirect') {
+    for (const { listener, from } of captureOutbound(sidecar, world, rules, namespace)) {
+      const at = from?.port?.at ?? from?.at;
+      if (at === undefined) outbound.push(listener);
+      else keep(outbound, listener, at, complaints);
+    }
+  }
+  return { listeners, plan: { outbound, inbound } };
+}
+
+/** Adds a listener unless another has its address and port. */
+function keep(list: Listener[], listener: Listener, at: Place, complaints: Complaints): void {
+  const other = list.find(
+    (each) => each.port === listener.port && overlaps(each.address, listener.address),
+  );
+  if (other === undefined) {
+    list.push(listener);
+    return;
+  }
+  const show = ({ address, port }: Listener) =>
+    address === '' ? `port ${port}` : `${address}:${port}`;
+  const message = `The ${other.direction} listener on ${show(other)} takes ${show(listener)} already`;
+  complaints.add('listener-conflict', at, message, 'Give this listener a port of its own.');
+}

@@ -1,0 +1,137 @@
+/**
+ * Imports: the services and VirtualServices that `hosts` of an egress listener bring in, as in Istio.
+ *
+ * They become virtual hosts: of everything for a listener with a socket of its own, or port by port
+ * for captured connections, whose original destination says which port of a service was meant.
+ */
+
+import type { VirtualHost } from '../model/routing-table.ts';
+import type { RuleCompiler } from './compile-rules.ts';
+import { covers, isWildcard, shortForms } from './host-names.ts';
+import type { VirtualServiceResource } from './resource.ts';
+import type { EgressHost } from './sidecar.ts';
+import { type BoundHost, isExported, type Service, type World } from './world.ts';
+
+/** Where a host without a service is expected: the port of HTTP. */
+const HTTP_PORT = 80;
+
+export class Imports {
+  readonly #world: World;
+  /** `.` in a Sidecar is the Sidecar's namespace; visibility is the workload's. */
+  readonly #own: string;
+  readonly #namespace: string;
+  readonly #services = new Map<string, Service>();
+  readonly #bound = new Map<string, BoundHost>();
+
+  constructor(world: World, own: string, namespace: string) {
+    this.#world = world;
+    this.#own = own;
+    this.#namespace = namespace;
+  }
+
+  add(pattern: EgressHost): void {
+    if (pattern.namespace === '~') return;
+    const wanted = pattern.namespace === '.' ? this.#own : pattern.namespace;
+    const isIn = (namespace: string) => wanted === '*' || wanted === namespace;
+    for (const service of this.#candidates(pattern.host)) {
+      if (!isIn(service.entry.namespace) || !isExported(service.entry, this.#namespace)) continue;
+      this.#services.set(service.host, service);
+    }
+    for (const bound of this.#world.boundHosts) {
+      const { resource, host } = bound;
+      if (!isIn(resource.namespace) || !isExported(resource, this.#namespace)) continue;
+      // A wildcard VirtualService also reaches a single host that the pattern names.
+      if (!covers(pattern.host, host) && !covers(host, pattern.host)) continue;
+      const other = this.#bound.get(host);
+      const isNearer = resource.namespace === this.#namespace;
+      if (other === undefined || isNearer) this.#bound.set(host, bound);
+    }
+  }
+
+  /** The hosts of each port, for captured connections. */
+  hostsByPort(): ReadonlyMap<number, ReadonlySet<string>> {
+    const byPort = new Map<number, Set<string>>();
+    for (const host of this.#hosts()) {
+      const ports = this.#services.get(host)?.entry.spec.ports.map(({ number }) => number);
+      for (const port of ports ?? this.#portsOf(this.#bound.get(host)!.resource)) {
+        byPort.set(port, (byPort.get(port) ?? new Set()).add(host));
+      }
+    }
+    return byPort;
+  }
+
+  /** Virtual hosts of a listener with this port; of all that is imported unless `hosts` says less. */
+  virtualHosts(
+    rules: RuleCompiler,
+    port: number,
+    hosts: ReadonlySet<string> = this.#hosts(),
+  ): VirtualHost[] {
+    const taken = new Set(hosts);
+    const claims = countClaims(hosts, this.#namespace);
+    const result: VirtualHost[] = [];
+    for (const host of hosts) {
+      const service = this.#services.get(host);
+      const bound = this.#boundTo(host);
+      const domains = [host];
+      for (const form of shortForms(host, this.#namespace)) {
+        if (!taken.has(form) && claims.get(form) === 1) domains.push(form);
+      }
+      for (const address of service?.entry.spec.addresses ?? []) {
+        if (address.includes('/') || taken.has(address)) continue;
+        taken.add(address);
+        domains.push(address);
+      }
+      const compiled =
+        bound === undefined
+          ? [rules.defaultRule(service!, port)]
+          : rules.rulesOf(bound.resource, port);
+      result.push({ name: host, domains, rules: compiled });
+    }
+    return result;
+  }
+
+  #hosts(): ReadonlySet<string> {
+    return new Set([...this.#services.keys(), ...this.#bound.keys()]);
+  }
+
+  /** A host that is no service may be called on the ports of the services that it leads to. */
+  #portsOf({ spec, namespace }: VirtualServiceResource): ReadonlySet<number> {
+    const ports = new Set<number>();
+    for (const { destination } of spec.http.flatMap(({ route }) => route)) {
+      const service = this.#world.findService(destination.host, namespace);
+      if (destination.port !== undefined || service === undefined) {
+        ports.add(destination.port?.number ?? HTTP_PORT).add(HTTP_PORT);
+      } else for (const { number } of service.entry.spec.ports) ports.add(number);
+    }
+    return ports;
+  }
+
+  #candidates(pattern: string): Iterable<Service> {
+    if (!isWildcard(pattern)) {
+      const service = this.#world.services.get(pattern);
+      return service === undefined ? [] : [service];
+    }
+    return [...this.#world.services.values()].filter((each) => covers(pattern, each.host));
+  }
+
+  /** The VirtualService of a host: by its name, else by the longest wildcard. */
+  #boundTo(host: string): BoundHost | undefined {
+    const exact = this.#bound.get(host);
+    if (exact !== undefined) return exact;
+    let longest: BoundHost | undefined;
+    for (const bound of this.#bound.values()) {
+      if (!isWildcard(bound.host) || !covers(bound.host, host)) continue;
+      if (longest === undefined || bound.host.length > longest.host.length) longest = bound;
+    }
+    return longest;
+  }
+}
+
+/** How many of the hosts could be meant by each short form. */
+function countClaims(hosts: Iterable<string>, namespace: string): ReadonlyMap<string, number> {
+  const claims = new Map<string, number>();
+  for (const host of hosts) {
+    for (const form of shortForms(host, namespace)) claims.set(form, (claims.get(form) ?? 0) + 1);
+  }
+  return claims;
+}

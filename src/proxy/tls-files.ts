@@ -1,0 +1,105 @@
+/**
+ * The certificate files of one listener: read, checked, and read again whenever they change.
+ *
+ * It polls, because notices of the kernel miss what a Secret volume does: the files are links into a
+ * folder that is itself swapped. Files that do not fit together (a new certificate, the old key) or
+ * cannot be read change nothing: what was good stays, and the log says why, once.
+ */
+
+import { X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { WakeUps } from '../base/deadlines.ts';
+import type { ListenerTls } from '../model/routing-table.ts';
+
+export interface TlsFilesOptions {
+  readonly settings: ListenerTls;
+  readonly wakeUps: WakeUps;
+  readonly pollMs: number;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly wallMs: () => number;
+  readonly log: (level: 'info' | 'warn', text: string) => void;
+  /** Files that were proved to fit together. */
+  readonly onLoaded: (material: SecureContextOptions) => void;
+}
+
+export class TlsFiles {
+  readonly #options: TlsFilesOptions;
+  readonly #paths: readonly string[];
+  /** What the files looked like when they were last read. */
+  #seen = '';
+  #complaint = '';
+  #isLoaded = false;
+  #isClosed = false;
+  #callOff: (() => void) | undefined;
+
+  constructor(options: TlsFilesOptions) {
+    this.#options = options;
+    const { certificateFile, keyFile, caFile, mode } = options.settings;
+    this.#paths =
+      mode === 'mutual' ? [certificateFile, keyFile, caFile] : [certificateFile, keyFile];
+  }
+
+  /** Reads now and then whenever something has changed, until `close`; resolves after the first. */
+  async start(): Promise<void> {
+    await this.#look();
+    if (this.#isClosed) return;
+    const { wakeUps, pollMs } = this.#options;
+    this.#callOff = wakeUps.after(pollMs, () => void this.start());
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#callOff?.();
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const looks = await this.#looks();
+      if (looks === this.#seen) return;
+      const material = await this.#read();
+      // Changed while it was read: the next look decides.
+      if ((await this.#looks()) !== looks) return;
+      this.#seen = looks;
+      this.#check(material);
+      if (this.#isClosed) return;
+      this.#options.onLoaded(material);
+      this.#complaint = '';
+      if (this.#isLoaded) this.#options.log('info', `TLS: ${this.#paths[0]} was read again`);
+      this.#isLoaded = true;
+    } catch (error) {
+      this.#complain(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Changes when a file is written, replaced, or a link on the way to it is. */
+  async #looks(): Promise<string> {
+    const stats = await Promise.all(this.#paths.map((path) => stat(path, { bigint: true })));
+    return stats.map((each) => `${each.dev} ${each.ino} ${each.size} ${each.mtimeNs}`).join(', ');
+  }
+
+  async #read(): Promise<SecureContextOptions> {
+    const [cert, key, ca] = await Promise.all(this.#paths.map((path) => readFile(path)));
+    const { minVersion } = this.#options.settings;
+    return { cert: cert!, key: key!, minVersion, ...(ca === undefined ? {} : { ca }) };
+  }
+
+  /** Throws when the files do not fit together, or when what is in use is better. */
+  #check(material: SecureContextOptions): void {
+    createSecureContext(material);
+    const certificate = new X509Certificate(material.cert as Buffer);
+    if (Date.parse(certificate.validTo) > this.#options.wallMs()) return;
+    const problem = `the certificate expired on ${certificate.validTo}`;
+    if (this.#isLoaded) throw new Error(problem);
+    this.#options.log('warn', `TLS: ${this.#paths[0]}: ${problem}`);
+  }
+
+  #complain(problem: string): void {
+    if (problem === this.#complaint || this.#isClosed) return;
+    this.#complaint = problem;
+    const what = this.#isLoaded
+      ? 'the certificate read before stays in use'
+      : 'connections are closed until the files are good';
+    this.#options.log('warn', `TLS: ${this.#paths.join(', ')}: ${problem}; ${what}`);
+  }
+}

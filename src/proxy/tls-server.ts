@@ -1,0 +1,163 @@
+/**
+ * TLS of downstreams, ended here: one for each set of files, shared by listeners, kept across tables.
+ *
+ * It takes an accepted socket and gives back a secure one, or ends it: nobody's plaintext, a
+ * handshake that takes too long, a client certificate that is missing or wrong. New files serve new
+ * handshakes; connections made with the old ones live on.
+ */
+
+import type { Socket } from 'node:net';
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
+import type { ListenerTls } from '../model/routing-table.ts';
+import { plainAddress } from './print-address.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import type { ByteTaker } from './socket-reads.ts';
+import { TlsFiles } from './tls-files.ts';
+import { WarningLimit } from './warning-limit.ts';
+
+/** Of a TLSSocket that a `tls.Server` made: the socket beneath (Node.js keeps it under this name). */
+interface WithParent {
+  readonly _parent: Socket | null;
+}
+
+/** For `DownstreamConnection`: reads a secure socket, which has no memory of ours to read into. */
+export function readSecure(secure: Socket, taker: ByteTaker): Socket {
+  secure.on('data', (chunk: Buffer) => taker.onBytes(chunk));
+  return secure;
+}
+
+/** Settings with the same key share one TlsServer. */
+export function tlsKey(settings: ListenerTls): string {
+  const { mode, certificateFile, keyFile, caFile, minVersion } = settings;
+  return JSON.stringify([mode, certificateFile, keyFile, caFile, minVersion]);
+}
+
+export class TlsServer {
+  /** Resolves when the files have been looked at once, good or bad. */
+  readonly loaded: Promise<void>;
+  readonly #scope: ProxyScope;
+  readonly #files: TlsFiles;
+  readonly #warnings: WarningLimit;
+  readonly #server: Server;
+  readonly #handshakes = new Map<Socket, Handshake>();
+  #isLoaded = false;
+
+  constructor(scope: ProxyScope, settings: ListenerTls) {
+    this.#scope = scope;
+    this.#warnings = new WarningLimit(scope);
+    const isMutual = settings.mode === 'mutual';
+    this.#server = createServer({
+      minVersion: settings.minVersion,
+      ALPNProtocols: ['http/1.1'],
+      requestCert: isMutual,
+      rejectUnauthorized: isMutual,
+      honorCipherOrder: true,
+    });
+    this.#server.on('secureConnection', (secure) => this.#onSecure(secure));
+    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, secure) => {
+      this.#handshakes.get(beneath(secure)!)?.fail(error.code ?? error.message);
+    });
+    this.#files = new TlsFiles({
+      settings,
+      wakeUps: scope.wakeUps,
+      pollMs: scope.limits.tlsPollMs,
+      wallMs: () => scope.clock.epochMs + scope.clock.now(),
+      log: scope.log,
+      onLoaded: (material) => this.#load(material),
+    });
+    this.loaded = this.#files.start();
+  }
+
+  /** Does the handshake on `accepted`; `onSecure` gets the socket to read and write, if it worked. */
+  accept(accepted: Socket, onSecure: (secure: TLSSocket) => void): void {
+    const handshake = new Handshake(this.#scope, accepted, onSecure, (why) =>
+      this.#onEnded(accepted, why),
+    );
+    this.#handshakes.set(accepted, handshake);
+    if (this.#isLoaded) this.#server.emit('connection', accepted);
+    else handshake.fail('no certificate has been read');
+  }
+
+  /** No listener uses it any more: reads no files, makes no new connections. */
+  close(): void {
+    this.#files.close();
+    for (const handshake of [...this.#handshakes.values()]) handshake.fail('the listener is gone');
+  }
+
+  #load(material: SecureContextOptions): void {
+    this.#server.setSecureContext(material);
+    this.#isLoaded = true;
+  }
+
+  #onSecure(secure: TLSSocket): void {
+    const handshake = this.#handshakes.get(beneath(secure)!);
+    if (handshake === undefined) secure.destroy();
+    else handshake.succeed(secure);
+  }
+
+  #onEnded(accepted: Socket, why: string): void {
+    this.#handshakes.delete(accepted);
+    if (why === '') return;
+    this.#scope.counts.failedHandshakes++;
+    const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
+    this.#warnings.warn(`TLS handshake with ${peer} failed: ${why}`);
+  }
+}
+
+function beneath(secure: TLSSocket): Socket | null {
+  return (secure as unknown as WithParent)._parent;
+}
+
+/** One handshake under way; it ends once, well or badly. */
+class Handshake implements DeadlineOwner {
+  readonly #scope: ProxyScope;
+  readonly #accepted: Socket;
+  readonly #onSecure: (secure: TLSSocket) => void;
+  readonly #onEnded: (why: string) => void;
+  readonly #deadline: Deadline = new Deadline(this);
+  #isOver = false;
+
+  constructor(
+    scope: ProxyScope,
+    accepted: Socket,
+    onSecure: (secure: TLSSocket) => void,
+    onEnded: (why: string) => void,
+  ) {
+    this.#scope = scope;
+    this.#accepted = accepted;
+    this.#onSecure = onSecure;
+    this.#onEnded = onEnded;
+    scope.handshakes++;
+    scope.deadlines.set(this.#deadline, scope.clock.now() + scope.limits.tlsHandshakeMs);
+    // A peer that goes away in the middle: 'close' tells all there is to tell.
+    accepted.on('error', () => undefined);
+    accepted.on('close', () => this.fail('the peer went away'));
+  }
+
+  succeed(secure: TLSSocket): void {
+    if (!this.#end('')) return;
+    try {
+      this.#onSecure(secure);
+    } catch (error) {
+      this.#scope.containBug(secure, error);
+    }
+  }
+
+  fail(why: string): void {
+    if (this.#end(why)) this.#accepted.destroy();
+  }
+
+  onDeadline(): void {
+    this.fail('it took too long');
+  }
+
+  #end(why: string): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#scope.handshakes--;
+    this.#scope.deadlines.remove(this.#deadline);
+    this.#onEnded(why);
+    return true;
+  }
+}

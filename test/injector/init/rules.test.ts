@@ -1,0 +1,202 @@
+/**
+ * The redirection rules as text: what flags become, and that nothing but numbers gets there.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { initFlags, parseInitOptions } from '../../../injector/init/options.ts';
+import { readPortList } from '../../../injector/init/port-list.ts';
+import { printPrefix, readPrefixList } from '../../../injector/init/prefix-list.ts';
+import { printRules } from '../../../injector/init/rules.ts';
+import { UsageError, variableOf } from '../../../src/main/flags.ts';
+
+const rulesOf = (args: readonly string[], environment = {}) =>
+  printRules(parseInitOptions(args, environment).rules);
+
+function setOf(rules: string, name: string): string[] {
+  const set = rules.split(`set ${name} {`)[1]!.split('}')[0]!;
+  const elements = /elements = \{ ([^}]*)/.exec(`${set}}`)?.[1]?.trim() ?? '';
+  return elements === '' ? [] : elements.split(', ');
+}
+
+test('without flags only our own ports stay out', () => {
+  const rules = rulesOf([]);
+  assert.deepEqual(setOf(rules, 'skip_in'), ['15020', '15021', '15090']);
+  assert.deepEqual(setOf(rules, 'skip_out'), []);
+  assert.deepEqual(setOf(rules, 'skip_out4'), []);
+  assert.match(rules, /meta skuid 1337 return\n\s+oifname "lo" return/);
+  assert.match(rules, /^table inet tracecar\ndelete table inet tracecar\ntable inet tracecar \{/);
+});
+
+test('no rule touches UDP or DNS', () => {
+  const rules = rulesOf([]);
+  assert.doesNotMatch(rules, /udp|dport 53|15053|zone/);
+});
+
+test('the sentinel comes before the proxy and the proxy before everything else', () => {
+  const lines = rulesOf([]).split('chain outbound')[1]!.split('\n');
+  const place = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line));
+  const places = [
+    /192\.0\.2\.1/,
+    /2001:db8::1/,
+    /skuid/,
+    /oifname "lo"/,
+    /@skip_out /,
+    /^ +meta .*:15001/,
+  ];
+  const found = places.map(place);
+  assert.ok(!found.includes(-1), lines.join('\n'));
+  assert.deepEqual(
+    found,
+    [...found].sort((one, other) => one - other),
+  );
+});
+
+test('flags and the variables of the injector say the same, and flags win', () => {
+  const flags = [
+    '--skip-inbound-ports=22,9000-9010',
+    '--skip-outbound-ports',
+    '3306',
+    '--skip-outbound-cidrs=10.1.2.3/8,fd00::1/8',
+    '--proxy-uid=2000',
+  ];
+  const environment = {
+    TRACECAR_SKIP_IN: '22,9000-9010',
+    TRACECAR_SKIP_OUT: '3306',
+    TRACECAR_SKIP_CIDR: '10.1.2.3/8,fd00::1/8',
+    TRACECAR_PROXY_UID: '2000',
+  };
+  const rules = rulesOf(flags);
+  assert.equal(rulesOf([], environment), rules);
+  assert.deepEqual(setOf(rules, 'skip_in').slice(3), ['22', '9000-9010']);
+  assert.deepEqual(setOf(rules, 'skip_out'), ['3306']);
+  assert.deepEqual(setOf(rules, 'skip_out4'), ['10.0.0.0/8']);
+  assert.deepEqual(setOf(rules, 'skip_out6'), ['fd00:0:0:0:0:0:0:0/8']);
+  assert.match(rules, /meta skuid 2000 return/);
+  assert.deepEqual(setOf(rulesOf(['--skip-outbound-ports=1'], environment), 'skip_out'), ['1']);
+  assert.deepEqual(initFlags.slice(0, 3).map(variableOf), [
+    'TRACECAR_SKIP_IN',
+    'TRACECAR_SKIP_OUT',
+    'TRACECAR_SKIP_CIDR',
+  ]);
+});
+
+// reference/reliability.md W13 and more of its kind.
+const badPorts = [
+  '80;rm -rf /',
+  '80 -j ACCEPT',
+  '80 }\n delete table inet tracecar',
+  '0',
+  '65536',
+  '1-',
+  '-1',
+  '9-8',
+  '١٢',
+  '80,',
+  ',',
+  '0x50',
+  '8e1',
+  '+80',
+  '80-90-100',
+  '$(id)',
+  'http',
+  '80\u0000',
+  '80\n',
+];
+
+for (const text of badPorts) {
+  test(`the port list ${JSON.stringify(text)} is refused with its name`, () => {
+    for (const flag of ['skip-inbound-ports', 'skip-outbound-ports']) {
+      assert.throws(
+        () => rulesOf([`--${flag}=${text}`]),
+        (error) => error instanceof UsageError && error.message.startsWith(`--${flag}: `),
+      );
+    }
+    assert.throws(() => rulesOf([], { TRACECAR_SKIP_IN: text }), UsageError);
+  });
+}
+
+// W14.
+const badPrefixes = [
+  '0.0.0.0/33',
+  '10.0.0.0/8,--jump',
+  'fe80::1%eth0/64',
+  'fe80::1%lo',
+  '::/129',
+  '10.0.0/8',
+  '10.0.0.0/',
+  '10.0.0.0/-1',
+  '10.0.0.0/8/8',
+  '256.0.0.1',
+  '010.0.0.1',
+  '1.2.3.4 }',
+  'fd00:::1',
+  '*',
+  'localhost',
+  '@skip_in',
+  '١٠.0.0.0/8',
+];
+
+for (const text of badPrefixes) {
+  test(`the prefix list ${JSON.stringify(text)} is refused with its name`, () => {
+    assert.throws(
+      () => rulesOf([`--skip-outbound-cidrs=${text}`]),
+      (error) => error instanceof UsageError && /^--skip-outbound-cidrs: /.test(error.message),
+    );
+  });
+}
+
+test('ten thousand ports are refused in one short line', () => {
+  const text = Array.from({ length: 10_000 }, (_none, index) => index + 1).join(',');
+  const result = readPortList(text);
+  assert.ok('problem' in result && result.problem.length < 120);
+});
+
+test('a mistake of 250 KiB is shown cut', () => {
+  const result = readPortList('x'.repeat(250 * 1024));
+  assert.ok('problem' in result && result.problem.length < 200);
+});
+
+test('the user of the proxy is a number and not root', () => {
+  for (const uid of ['0', '-1', '1337x', 'root', '4294967295', '1337 counter']) {
+    assert.throws(() => rulesOf([`--proxy-uid=${uid}`]), UsageError);
+  }
+});
+
+test('whatever the texts are, the rules hold only their own words and numbers', () => {
+  const words = new Set(rulesOf([]).match(/[a-z_]+/g));
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string({ unit: fc.constantFrom(...'0123456789,-/.:af ;{}\n"') }),
+  );
+  fc.assert(
+    fc.property(text, text, (ports, prefixes) => {
+      let rules = '';
+      try {
+        rules = rulesOf([], { TRACECAR_SKIP_IN: ports, TRACECAR_SKIP_CIDR: prefixes });
+      } catch (error) {
+        assert.ok(error instanceof UsageError);
+        return;
+      }
+      const frame = rules.replace(/elements = \{[^}]*\}/g, '');
+      for (const word of frame.match(/[a-z_]+/g) ?? []) assert.ok(words.has(word), word);
+      for (const [, elements] of rules.matchAll(/elements = \{ ([^}]*) \}/g)) {
+        assert.match(elements!, /^[0-9a-f:./-]+(, [0-9a-f:./-]+)*$/);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a prefix printed and read again is the same', () => {
+  const prefix = fc.oneof(fc.tuple(fc.ipV4(), fc.nat(32)), fc.tuple(fc.ipV6(), fc.nat(128)));
+  fc.assert(
+    fc.property(prefix, ([address, length]) => {
+      const once = readPrefixList(`${address}/${length}`);
+      assert.ok('prefixes' in once, address);
+      const again = readPrefixList(printPrefix(once.prefixes[0]!));
+      assert.deepEqual(again, once);
+    }),
+  );
+});

@@ -1,0 +1,169 @@
+/**
+ * `tracecar inject` and `uninject`: files in, files out, every complaint with its line.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { runInject, runUninject } from '../../../injector/offline/main.ts';
+import { isObject } from '../../../injector/pod.ts';
+import { seededRandom } from '../../../src/base/random.ts';
+import { UsageError } from '../../../src/main/flags.ts';
+
+async function run(program: typeof runInject, text: string, args: readonly string[] = []) {
+  let written = '';
+  let complained = '';
+  const status = await program(['-f', '-', ...args], {
+    read: async () => text,
+    write: (each) => {
+      written += each;
+    },
+    complain: (each) => {
+      complained += each;
+    },
+    random: seededRandom(1),
+  });
+  return { status, written, complained };
+}
+
+const inject = (text: string, args: readonly string[] = []) =>
+  run(runInject, text, ['--image', 'tracecar:test', ...args]);
+
+function initNames(spec: unknown): string[] {
+  const list = isObject(spec) ? spec.initContainers : undefined;
+  return Array.isArray(list) ? list.map((each) => each.name) : [];
+}
+
+const both = ['tracecar-init', 'tracecar-proxy'];
+
+const deployment = `# the shop's front
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: shop }
+spec:
+  replicas: 2 # two
+  template:
+    metadata:
+      labels: { app: web }
+    spec:
+      containers:
+        - name: web
+          image: web:1
+`;
+
+test('documents keep their order, comments and what is no workload', async () => {
+  const service = 'kind: Service\nmetadata:\n  name: web # same name\n';
+  const { status, written, complained } = await inject(
+    `${service}---\n${deployment}---\n${service}`,
+  );
+  assert.equal(status, 0);
+  assert.equal(complained, '');
+  const documents = parseAllDocuments(written).map((each) => each.toJS());
+  assert.deepEqual(
+    documents.map(({ kind }) => kind),
+    ['Service', 'Deployment', 'Service'],
+  );
+  assert.ok(written.startsWith(service));
+  assert.match(written, /# the shop's front/);
+  assert.match(written, /replicas: 2 # two/);
+  assert.deepEqual(initNames(documents[1].spec.template.spec), both);
+  const { env } = documents[1].spec.template.spec.initContainers[1];
+  const values = Object.fromEntries(
+    env.map(({ name, value }: Record<string, string>) => [name, value]),
+  );
+  assert.equal(values.OTEL_SERVICE_NAME, 'web');
+  assert.match(values.OTEL_RESOURCE_ATTRIBUTES, /k8s\.deployment\.name=web/);
+  assert.equal(values.TRACECAR_LABELS, 'app=web');
+  assert.match(values.TRACECAR_DRAIN_SECRET, /^[0-9a-f]{32}$/);
+});
+
+test('every kind of workload is found, in Lists too', async () => {
+  const pod = { metadata: {}, spec: { containers: [{ name: 'app' }] } };
+  const spec = { template: pod };
+  const kinds = ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job'];
+  const items = [
+    ...kinds.map((kind) => ({ kind, metadata: { name: kind.toLowerCase() }, spec })),
+    { kind: 'CronJob', metadata: { name: 'c' }, spec: { jobTemplate: { spec } } },
+    { kind: 'Pod', ...pod },
+  ];
+  const { status, written } = await inject(JSON.stringify({ kind: 'List', items }));
+  assert.equal(status, 0);
+  const list = JSON.parse(written);
+  const specs = list.items.map(
+    (item: { kind: string; spec: { template: typeof pod; jobTemplate: { spec: typeof spec } } }) =>
+      item.kind === 'Pod' ? item.spec : (item.spec.jobTemplate?.spec ?? item.spec).template.spec,
+  );
+  assert.deepEqual(
+    specs.map(initNames),
+    items.map(() => both),
+  );
+});
+
+test('injecting the output again changes nothing, uninject gives the input back', async () => {
+  const once = await inject(deployment, ['--propagation', 'node']);
+  const twice = await inject(once.written, ['--propagation', 'node']);
+  assert.equal(twice.written, once.written);
+  assert.match(twice.complained, /nothing was changed/);
+  const back = await run(runUninject, once.written);
+  assert.deepEqual(
+    parseAllDocuments(back.written).map((each) => each.toJS()),
+    parseAllDocuments(deployment).map((each) => each.toJS()),
+  );
+});
+
+test('a document with aliases is injected without touching what shares them', async () => {
+  const text = `kind: Pod
+metadata: { name: web }
+spec:
+  volumes: &v [{ name: data, emptyDir: {} }]
+  containers: [{ name: app }]
+other: *v
+`;
+  const { written } = await inject(text);
+  const [document] = parseAllDocuments(written).map((each) => each.toJS());
+  assert.deepEqual(document.other, [{ name: 'data', emptyDir: {} }]);
+  assert.deepEqual(initNames(document.spec), both);
+});
+
+test('mistakes name file and line, and nothing is printed', async () => {
+  const text = `${deployment}---
+kind: Pod
+metadata:
+  name: wrong
+  annotations: { tracecar.dev/propagation: nodejs }
+spec: { containers: [] }
+---
+kind: Pod
+spec:
+  containers: { name: app }
+`;
+  const { status, written, complained } = await inject(text);
+  assert.equal(status, 1);
+  assert.equal(written, '');
+  assert.deepEqual(complained.trim().split('\n'), [
+    "stdin:15: error: Pod wrong: annotation tracecar.dev/propagation of the pod is node or off, not 'nodejs'",
+    'stdin:21: error: Pod: spec.containers is not a list',
+  ]);
+});
+
+test('YAML that cannot be read is an error with its line', async () => {
+  const { status, complained } = await inject('kind: Pod\nspec: [\n');
+  assert.equal(status, 1);
+  assert.match(complained, /^stdin:3: error: /);
+});
+
+test('a pod that is skipped passes with its reason as a warning', async () => {
+  const text = 'kind: Pod\nspec:\n  hostNetwork: true\n  containers: []\n';
+  const { status, written, complained } = await inject(text);
+  assert.equal(status, 0);
+  assert.equal(written, text);
+  assert.match(complained, /^stdin:1: warning: Pod: no sidecar: .*hostNetwork/);
+});
+
+test('flags that are missing or wrong are named', async () => {
+  await assert.rejects(runInject(['-f', 'x']), { name: 'UsageError', message: /--image REF/ });
+  await assert.rejects(runInject(['--image', 'a']), { message: /needs -f FILE/ });
+  await assert.rejects(runUninject(['-f', '/nowhere/pod.yaml']), (error: unknown) => {
+    return error instanceof UsageError && /cannot read \/nowhere\/pod.yaml/.test(error.message);
+  });
+});

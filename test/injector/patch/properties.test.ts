@@ -1,0 +1,117 @@
+/**
+ * Laws of the patch over arbitrary pods: it applies, twice is once, the order and the rights hold.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import fastJsonPatch from 'fast-json-patch';
+import { diff } from '../../../injector/json-patch.ts';
+import { injectPod } from '../../../injector/patch.ts';
+import { withoutInjection } from '../../../injector/patch-strip.ts';
+import { type Pod, readPod } from '../../../injector/pod.ts';
+import { arbitraryPod, meshed, settings } from './pod-fixtures.ts';
+import { breaksBaseline, breaksRestricted } from './pod-security.ts';
+
+const propagating = { ...settings, propagation: 'node' as const };
+const inject = (pod: Pod) => injectPod(pod, meshed, propagating);
+const isHarmless = (pod: Pod) => !JSON.stringify(pod).includes('__proto__');
+
+/** Applies without fast-json-patch's ban of `__proto__`, which it makes for its own sake. */
+function apply(pod: Pod, patch: ReturnType<typeof diff>): unknown {
+  return fastJsonPatch.applyPatch(structuredClone(pod), structuredClone(patch), true, true, false)
+    .newDocument;
+}
+
+test('the patch applied by another implementation gives the injected pod', () => {
+  fc.assert(
+    fc.property(arbitraryPod.filter(isHarmless), (pod) => {
+      const after = inject(pod);
+      assert.deepEqual(apply(pod, diff(pod, after)), after);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('injecting twice is injecting once', () => {
+  fc.assert(
+    fc.property(arbitraryPod, (pod) => {
+      const once = inject(pod);
+      assert.deepEqual(inject(once), once);
+      assert.deepEqual(diff(once, inject(once)), []);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('an injection of other settings is replaced as a whole', () => {
+  fc.assert(
+    fc.property(arbitraryPod, (pod) => {
+      const other = { ...settings, image: 'old', version: '0.0.1', propagation: 'node' as const };
+      assert.deepEqual(inject(injectPod(pod, meshed, other)), inject(pod));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('init, sidecar, then the init containers of the user', () => {
+  fc.assert(
+    fc.property(arbitraryPod, (pod) => {
+      const names = (inject(pod).spec.initContainers ?? []).map(({ name }) => name);
+      const users = (withoutInjection(pod).spec.initContainers ?? []).map(({ name }) => name);
+      assert.deepEqual(names, ['tracecar-init', 'tracecar-proxy', ...users]);
+    }),
+  );
+});
+
+test('the sidecar keeps Pod Security restricted, and init breaks baseline by NET_ADMIN alone', () => {
+  fc.assert(
+    fc.property(arbitraryPod, (pod) => {
+      const [init, sidecar] = inject(pod).spec.initContainers ?? [];
+      assert.deepEqual(breaksRestricted(sidecar), []);
+      assert.deepEqual(breaksBaseline(init), ['NET_ADMIN']);
+    }),
+  );
+});
+
+test('what was injected is JSON and still a pod', () => {
+  fc.assert(
+    fc.property(arbitraryPod, (pod) => {
+      const after = inject(pod);
+      assert.deepEqual(JSON.parse(JSON.stringify(after)), after);
+      assert.ok('pod' in readPod(after));
+    }),
+  );
+});
+
+test('the given pod is not changed', () => {
+  fc.assert(
+    fc.property(arbitraryPod, (pod) => {
+      const before = structuredClone(pod);
+      inject(pod);
+      assert.deepEqual(pod, before);
+    }),
+  );
+});
+
+test('the order of labels and annotations does not matter', () => {
+  const maps = ['a', 'b', 'c'].map((key) => [`resource.opentelemetry.io/${key}`, key] as const);
+  const podOf = (pairs: typeof maps) => {
+    const map = Object.fromEntries(pairs);
+    return inject({ metadata: { labels: map, annotations: map }, spec: {} });
+  };
+  assert.deepEqual(podOf(maps), podOf(maps.toReversed()));
+});
+
+test('any two JSON values: the patch leads from one to the other', () => {
+  const json = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.parse(JSON.stringify(value)));
+  const pair = fc.tuple(json, json).filter((each) => !JSON.stringify(each).includes('__proto__'));
+  fc.assert(
+    fc.property(pair, ([before, after]) => {
+      const patch = diff(before, after);
+      const result = fastJsonPatch.applyPatch(before, structuredClone(patch), true, false);
+      assert.deepEqual(result.newDocument, after);
+    }),
+    { numRuns: 1000 },
+  );
+});

@@ -1,0 +1,184 @@
+/**
+ * Jaeger, the real one, for tests: OTLP on 4317 (gRPC) and 4318 (HTTP), query API v3 on 16686.
+ *
+ * It runs inside a cluster's network namespace, where pods reach it at the node's address. All in
+ * memory; it ends with close() or with its cluster.
+ */
+
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Cluster } from './cluster/cluster.ts';
+import { goProgram } from './go-peers.ts';
+
+export interface JaegerSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** '' for a root. */
+  readonly parentSpanId: string;
+  readonly name: string;
+  /** OTLP's number: 2 server, 3 client. */
+  readonly kind: number;
+  /** `service.name` of the resource. */
+  readonly service: string;
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface JaegerTrace {
+  readonly traceId: string;
+  readonly spans: readonly JaegerSpan[];
+}
+
+/** Starts it and waits until both OTLP and the query API answer. About 1 s. */
+export async function startJaeger(options: { readonly inNamespaceOf: Cluster }): Promise<Jaeger> {
+  const cluster = options.inNamespaceOf;
+  const program = cluster.start('jaeger', [goProgram('jaeger')], {
+    JAEGER_LISTEN_HOST: '0.0.0.0',
+    GOMEMLIMIT: '1GiB',
+  });
+  const ports = [4317, 4318, 16686];
+  await Promise.all(ports.map((port) => cluster.untilListening('127.0.0.1', port, 20_000)));
+  const query = await cluster.open('127.0.0.1', 16686);
+  return new Jaeger(`http://${cluster.nodeAddress}:4318`, `http://127.0.0.1:${query.port}`, {
+    close: async () => {
+      await query.close();
+      // It keeps nothing, and waits for open connections when it is asked to end.
+      await program.close('SIGKILL');
+    },
+  });
+}
+
+export class Jaeger {
+  /** Where pods send OTLP/HTTP: `http://10.99.0.1:4318`; gRPC is on 4317. */
+  readonly otlpUrl: string;
+  /** Reaches the query API from this process. */
+  readonly queryUrl: string;
+  private readonly owned: { close(): Promise<void> };
+
+  constructor(otlpUrl: string, queryUrl: string, owned: { close(): Promise<void> }) {
+    this.otlpUrl = otlpUrl;
+    this.queryUrl = queryUrl;
+    this.owned = owned;
+  }
+
+  /** Names of the services that sent spans, sorted. */
+  async services(): Promise<readonly string[]> {
+    const answer = (await this.ask('/api/v3/services')) as { services?: string[] } | undefined;
+    return (answer?.services ?? []).sort();
+  }
+
+  /** A trace by its 32 hexadecimal digits; undefined while no span of it is there. */
+  async trace(traceId: string): Promise<JaegerTrace | undefined> {
+    return tracesOf(await this.ask(`/api/v3/traces/${traceId}`))[0];
+  }
+
+  /** Traces of the last hour that have a span of `service`, at most `limit`. */
+  async traces(service: string, limit: number): Promise<readonly JaegerTrace[]> {
+    const query = new URLSearchParams({
+      'query.service_name': service,
+      'query.start_time_min': new Date(Date.now() - 3_600_000).toISOString(),
+      'query.start_time_max': new Date(Date.now() + 60_000).toISOString(),
+      'query.num_traces': String(limit),
+    });
+    return tracesOf(await this.ask(`/api/v3/traces?${query}`));
+  }
+
+  /**
+   * Asks until `holds` is true of a trace: spans arrive in batches and Jaeger tells nobody of them.
+   * Throws after `timeoutMs` with what has come.
+   */
+  async waitForTrace(
+    traceId: string,
+    holds: (trace: JaegerTrace) => boolean,
+    timeoutMs = 15_000,
+  ): Promise<JaegerTrace> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const trace = await this.trace(traceId);
+      if (trace !== undefined && holds(trace)) return trace;
+      if (performance.now() > deadline) {
+        const spans = trace?.spans.map((span) => `${span.service} ${span.name}`) ?? [];
+        throw new Error(`trace ${traceId}: ${spans.length} spans came: ${spans.join(', ')}`);
+      }
+      await wait(50);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.owned.close();
+  }
+
+  private async ask(path: string): Promise<unknown> {
+    const response = await fetch(`${this.queryUrl}${path}`);
+    const text = await response.text();
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw new Error(`Jaeger: ${path}: ${response.status} ${text.slice(0, 300)}`);
+    return JSON.parse(text);
+  }
+}
+
+/** OTLP in JSON, as API v3 wraps it: https://www.jaegertracing.io/docs/2.13/architecture/apis/ */
+interface Answer {
+  readonly result?: { readonly resourceSpans?: readonly ResourceSpans[] };
+}
+
+interface ResourceSpans {
+  readonly resource?: { readonly attributes?: readonly Attribute[] };
+  readonly scopeSpans?: readonly { readonly spans?: readonly Span[] }[];
+}
+
+interface Attribute {
+  readonly key: string;
+  readonly value?: Readonly<Record<string, unknown>>;
+}
+
+interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly name?: string;
+  readonly kind?: number | string;
+  readonly startTimeUnixNano?: string;
+  readonly endTimeUnixNano?: string;
+  readonly attributes?: readonly Attribute[];
+}
+
+const kinds = ['UNSPECIFIED', 'INTERNAL', 'SERVER', 'CLIENT', 'PRODUCER', 'CONSUMER'];
+
+function tracesOf(answer: unknown): JaegerTrace[] {
+  const spans = new Map<string, JaegerSpan[]>();
+  for (const resource of (answer as Answer | undefined)?.result?.resourceSpans ?? []) {
+    const service = attributesOf(resource.resource?.attributes)['service.name'] ?? '';
+    for (const span of (resource.scopeSpans ?? []).flatMap((scope) => scope.spans ?? [])) {
+      const found = spans.get(span.traceId) ?? [];
+      spans.set(span.traceId, found);
+      found.push(readSpan(span, service));
+    }
+  }
+  return [...spans].map(([traceId, each]) => ({ traceId, spans: each }));
+}
+
+function readSpan(span: Span, service: string): JaegerSpan {
+  const { kind } = span;
+  return {
+    traceId: span.traceId,
+    spanId: span.spanId,
+    parentSpanId: span.parentSpanId ?? '',
+    name: span.name ?? '',
+    kind: typeof kind === 'string' ? kinds.indexOf(kind.replace('SPAN_KIND_', '')) : (kind ?? 0),
+    service,
+    startNs: BigInt(span.startTimeUnixNano ?? 0),
+    endNs: BigInt(span.endTimeUnixNano ?? 0),
+    attributes: attributesOf(span.attributes),
+  };
+}
+
+/** Values as text, whatever their type. */
+function attributesOf(attributes: readonly Attribute[] = []): Record<string, string> {
+  return Object.fromEntries(
+    attributes.map(({ key, value }) => {
+      const inner = Object.values(value ?? {})[0];
+      return [key, typeof inner === 'object' ? JSON.stringify(inner) : String(inner ?? '')];
+    }),
+  );
+}

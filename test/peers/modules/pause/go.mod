@@ -1,0 +1,3 @@
+module tracecar.dev/test/peers/pause
+
+go 1.26.0

@@ -1,0 +1,75 @@
+/**
+ * A proxy that captures, without a kernel that redirects: the original destination is what the test
+ * says, and downstreams dial the capture ports themselves.
+ */
+
+import type { TestContext } from 'node:test';
+import type { TrafficLimits } from '../../src/model/limits.ts';
+import type { CapturePlan, Cluster, Listener } from '../../src/model/routing-table.ts';
+import type { OriginalDestination } from '../../src/proxy/original-destination.ts';
+import { type ProxyFixture, startProxy } from './proxy-fixture.ts';
+import type { RawConnection } from './raw-connection.ts';
+import { tableOf } from './tables.ts';
+
+export interface CaptureFixture extends ProxyFixture {
+  /** A new connection that was going to `to` (a port of 127.0.0.1, or undefined: unreadable). */
+  outbound(to: number | OriginalDestination | undefined): Promise<RawConnection>;
+  inbound(to: number | OriginalDestination | undefined): Promise<RawConnection>;
+  readonly outboundPort: number;
+  readonly inboundPort: number;
+}
+
+export interface CaptureFixtureOptions {
+  readonly capture?: CapturePlan;
+  readonly listeners?: readonly Listener[];
+  readonly clusters?: readonly Cluster[];
+  readonly limits?: Partial<TrafficLimits>;
+}
+
+export async function startCapture(
+  t: TestContext,
+  options: CaptureFixtureOptions = {},
+): Promise<CaptureFixture> {
+  let destination: OriginalDestination | undefined;
+  let onRead = () => {};
+  const table = {
+    ...tableOf(options.listeners ?? [], options.clusters ?? []),
+    capture: options.capture ?? { outbound: [], inbound: [] },
+  };
+  const fixture = await startProxy(t, {
+    table,
+    limits: options.limits ?? {},
+    capture: {
+      originalDestination: {
+        read() {
+          onRead();
+          return destination;
+        },
+      },
+      ownAddresses: ['127.0.0.1'],
+      ports: { outbound: 0, inbound: 0 },
+    },
+  });
+  const portOf = (name: string) => {
+    const found = fixture.proxy.addresses().find((each) => each.name === name);
+    return found?.port ?? 0;
+  };
+  const [outboundPort, inboundPort] = [portOf('capture|outbound'), portOf('capture|inbound')];
+  const through = (port: number) => async (to: number | OriginalDestination | undefined) => {
+    destination = typeof to === 'number' ? { address: '127.0.0.1', port: to } : to;
+    // It is read when the connection is accepted: until then it must not change.
+    const accepted = new Promise<void>((resolve) => {
+      onRead = resolve;
+    });
+    const downstream = await fixture.connect(port);
+    await accepted;
+    return downstream;
+  };
+  return {
+    ...fixture,
+    outboundPort,
+    inboundPort,
+    outbound: through(outboundPort),
+    inbound: through(inboundPort),
+  };
+}

@@ -1,0 +1,215 @@
+/**
+ * Pods without a cluster: network namespaces on one bridge, IPv4 and IPv6, each with its own loopback.
+ *
+ *   pod 10.7.0.1, fd07::1 ──veth──┐
+ *   pod 10.7.0.2, fd07::2 ──veth──┴── bridge 10.7.0.254 (default route, leads nowhere)
+ *
+ * Processes in a pod run as the users that a kubelet would give them, without capabilities and with
+ * no_new_privs. Needs root, ip, nft and setpriv; where they are missing, tests say so and skip.
+ */
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/** Why pods cannot be made here, with what would help; undefined when they can. */
+export function whyNoPods(): string | undefined {
+  const why = (reason: string) =>
+    `no network namespaces: ${reason} (as root: apt-get install -y nftables iproute2 util-linux)`;
+  if (process.getuid?.() !== 0) return why('this user is not root');
+  for (const [program, flag] of [
+    ['ip', '-V'],
+    ['nft', '--version'],
+    ['setpriv', '--version'],
+  ] as const) {
+    if (spawnSync(program, [flag]).status !== 0) return why(`${program} is missing`);
+  }
+  const probe = `tracecar-probe-${process.pid}`;
+  if (spawnSync('ip', ['netns', 'add', probe]).status !== 0) return why('ip netns add is refused');
+  spawnSync('ip', ['netns', 'delete', probe]);
+  return undefined;
+}
+
+/** Who a process in a pod is. */
+export const users = Object.freeze({
+  /** An application. */
+  app: identity(1000, 1000),
+  proxy: identity(1337, 1337),
+  /** An application in the proxy's group. */
+  proxyGroup: identity(1000, 1337),
+  /** The init container: root with NET_ADMIN and nothing else. */
+  init: ['--bounding-set=-all,+net_admin', '--inh-caps=-all', '--no-new-privs'],
+  /** Root as a container without capabilities has it. */
+  bareRoot: ['--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'],
+});
+
+function identity(uid: number, gid: number): readonly string[] {
+  return [
+    `--reuid=${uid}`,
+    `--regid=${gid}`,
+    '--clear-groups',
+    '--bounding-set=-all',
+    '--inh-caps=-all',
+    '--no-new-privs',
+  ];
+}
+
+export interface RunResult {
+  readonly status: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+export class Pod {
+  readonly v4: string;
+  readonly v6: string;
+  readonly #namespace: string;
+  readonly #children = new Set<ChildProcess>();
+
+  constructor(namespace: string, index: number) {
+    this.#namespace = namespace;
+    this.v4 = `10.7.0.${index}`;
+    this.v6 = `fd07::${index}`;
+  }
+
+  /** Runs a program to its end. */
+  run(user: readonly string[], command: readonly string[], options: RunOptions = {}): RunResult {
+    const done = spawnSync('ip', this.#arguments(user, command), {
+      encoding: 'utf8',
+      env: { ...process.env, ...options.env },
+      input: options.input ?? '',
+      timeout: options.timeoutMs ?? 20_000,
+    });
+    return { status: done.status, output: done.stdout, errors: done.stderr };
+  }
+
+  /** Starts a program that runs until the pod ends. */
+  start(user: readonly string[], command: readonly string[], env = {}): PodProcess {
+    const child = spawn('ip', this.#arguments(user, command), {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#children.add(child);
+    child.on('close', () => this.#children.delete(child));
+    return new PodProcess(child);
+  }
+
+  /**
+   * Dials from this pod, says `text`, and gives what the other side said until it closed, or the
+   * refusal.
+   */
+  dial(user: readonly string[], address: string, port: number, text = ''): string {
+    const script =
+      'exec 3<>"/dev/tcp/$0/$1" && { [ -z "$2" ] || printf %s "$2" >&3; } && exec timeout 5 cat <&3';
+    const command = ['bash', '-c', script, address, `${port}`, text];
+    const { status, output, errors } = this.run(user, command);
+    if (status === 0) return output.trim();
+    return /refused/i.test(errors) ? 'refused' : `status ${status}: ${errors.trim()}`;
+  }
+
+  /** One GET over a connection of its own; the whole answer with its head. */
+  get(user: readonly string[], address: string, port: number, path: string, fields = ''): string {
+    const host = fields.includes('Host:') ? '' : `Host: ${address}\r\n`;
+    const text = `GET ${path} HTTP/1.1\r\n${host}${fields}Connection: close\r\n\r\n`;
+    return this.dial(user, address, port, text);
+  }
+
+  async close(): Promise<void> {
+    const ended = [...this.#children].map(
+      (child) => new Promise<void>((settle) => child.once('close', () => settle())),
+    );
+    for (const child of this.#children) child.kill('SIGKILL');
+    await Promise.all(ended);
+    spawnSync('ip', ['netns', 'delete', this.#namespace]);
+  }
+
+  #arguments(user: readonly string[], command: readonly string[]): string[] {
+    return ['netns', 'exec', this.#namespace, 'setpriv', ...user, '--', ...command];
+  }
+}
+
+/** A process of a pod with everything that it has said. */
+export class PodProcess {
+  readonly child: ChildProcess;
+  readonly lines: string[] = [];
+  readonly ended: Promise<number | null>;
+  #waiting: (() => void)[] = [];
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    for (const stream of [child.stdout!, child.stderr!]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        this.lines.push(line);
+        this.#wake();
+      });
+    }
+    this.ended = new Promise((settle) => {
+      child.on('close', (status) => {
+        settle(status);
+        this.#wake();
+      });
+    });
+  }
+
+  /** The first line that matches; rejects when the process ends before it comes. */
+  async says(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const line = this.lines.find((each) => pattern.test(each));
+      if (line !== undefined) return line;
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        throw new Error(`it ended without ${pattern}:\n${this.lines.join('\n')}`);
+      }
+      await new Promise<void>((settle) => this.#waiting.push(settle));
+    }
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const call of waiting) call();
+  }
+}
+
+export interface PodNetwork {
+  readonly pods: readonly Pod[];
+  /** Ends every process in the pods, then the pods. */
+  close(): Promise<void>;
+}
+
+/** Makes `count` pods. */
+export function makePods(count: number): PodNetwork {
+  const prefix = `tracecar-pods-${process.pid}`;
+  const bridge = `${prefix}-bridge`;
+  const ip = (...args: string[]) => execFileSync('ip', args);
+  const pods: Pod[] = [];
+  const close = async () => {
+    for (const pod of pods) await pod.close();
+    spawnSync('ip', ['netns', 'delete', bridge]);
+  };
+  ip('netns', 'add', bridge);
+  ip('-n', bridge, 'link', 'add', 'br0', 'type', 'bridge');
+  ip('-n', bridge, 'link', 'set', 'br0', 'up');
+  ip('-n', bridge, 'address', 'add', '10.7.0.254/24', 'dev', 'br0');
+  ip('-n', bridge, 'address', 'add', 'fd07::fe/64', 'dev', 'br0', 'nodad');
+  for (let index = 1; index <= count; index += 1) {
+    const namespace = `${prefix}-${index}`;
+    const pod = new Pod(namespace, index);
+    ip('netns', 'add', namespace);
+    pods.push(pod);
+    const peer = ['peer', 'name', `pod${index}`, 'netns', bridge];
+    ip('-n', namespace, 'link', 'add', 'eth0', 'type', 'veth', ...peer);
+    ip('-n', bridge, 'link', 'set', `pod${index}`, 'master', 'br0', 'up');
+    ip('-n', namespace, 'link', 'set', 'lo', 'up');
+    ip('-n', namespace, 'address', 'add', `${pod.v4}/24`, 'dev', 'eth0');
+    ip('-n', namespace, 'address', 'add', `${pod.v6}/64`, 'dev', 'eth0', 'nodad');
+    ip('-n', namespace, 'link', 'set', 'eth0', 'up');
+    ip('-n', namespace, 'route', 'add', 'default', 'via', '10.7.0.254');
+    ip('-n', namespace, '-6', 'route', 'add', 'default', 'via', 'fd07::fe');
+  }
+  return { pods, close };
+}
