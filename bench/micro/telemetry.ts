@@ -9,6 +9,7 @@
 import { writeSync } from 'node:fs';
 import { seededRandom, systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
+import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { MetricRegistry } from '../../src/telemetry/metrics.ts';
 import { createRingMemory } from '../../src/telemetry/record-layout.ts';
@@ -120,6 +121,7 @@ const around = {
   resource: {} as RecordSpan['resource'],
   scope: { name: 'tracecar' },
   names: [''],
+  clusters: new ClusterBook(),
   epochMs: 1.7e12,
   knownMethods: undefined,
   attributesMax: 128,

@@ -5,21 +5,32 @@
  * heap keeps the old place and re-checks there, so a keep-alive request arms nothing (reference/
  * performance.md section 7, point 8). Moving it earlier than its place re-sorts the heap.
  *
+ * Nobody pays for a stall of our own: after one, timers run before what peers sent meanwhile is read.
+ * So when its time has come a deadline is met only after the sockets have had one more turn.
+ *
  *    heap of places (min first)          deadline.at: what the owner asked for, Infinity = none
  *    [ place 10 s | place 75 s | ... ]   deadline.place: when we next look at it, <= at
  */
 
 import type { Clock, Milliseconds } from './clock.ts';
 
-/** Wakes `call` after `delayMs`; returns a way to call it off. Injected so that tests own time. */
+/**
+ * Wakes `call` after `delayMs`; returns a way to call it off. Injected so that tests own time. With a
+ * delay of 0 or less: as soon as everything that waits on a socket has been heard once.
+ */
 export interface WakeUps {
   after(delayMs: Milliseconds, call: () => void): () => void;
 }
 
-/** The platform's timers; they never keep a process alive by themselves. */
+/** The platform's timers; they never keep a process alive by themselves, but for one turn. */
 export const systemWakeUps: WakeUps = {
   after(delayMs, call) {
-    const timer = setTimeout(call, Math.max(0, Math.ceil(delayMs)));
+    if (delayMs <= 0) {
+      // The check phase of the event loop: it follows the poll for sockets. A timer precedes it.
+      const immediate = setImmediate(call);
+      return () => clearImmediate(immediate);
+    }
+    const timer = setTimeout(call, Math.ceil(delayMs));
     timer.unref();
     return () => clearTimeout(timer);
   },
@@ -90,7 +101,7 @@ export class Deadlines {
   }
 
   /**
-   * Calls every owner whose deadline has passed; the platform's timer calls it, and so may tests.
+   * Calls every owner whose deadline has passed, in the order of their places.
    * What an owner throws is passed on; the others are called soon after, by a wake-up of their own.
    */
   run(): void {
@@ -124,8 +135,10 @@ export class Deadlines {
     this.#callOff?.();
     this.#wakeAt = first.place;
     this.#callOff = this.#wakeUps.after(first.place - this.#clock.now(), () => {
-      this.#callOff = undefined;
-      this.run();
+      this.#callOff = this.#wakeUps.after(0, () => {
+        this.#callOff = undefined;
+        this.run();
+      });
     });
   }
 

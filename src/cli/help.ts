@@ -59,17 +59,23 @@ export function commandHelp(command: Command): string {
   text += `usage: tracecar ${`${command.name} ${command.usage}`.trim()}\n\n${command.about}\n`;
   const both = command.flags.filter((flag) => flag.typedOnly !== true);
   const typed = command.flags.filter((flag) => flag.typedOnly === true);
-  if (both.length > 0) {
-    const first = both[0]!;
-    text += `\nflags, each also an environment variable (--${first.name} is ${variableOf(first)}):\n`;
-    text += both.map(flagLine).join('');
+  const flags = [...both, ...typed];
+  if (flags.length > 0) {
+    text += `\nflags${alsoVariables(both, typed)}:\n${flags.map(flagLine).join('')}`;
   }
-  if (typed.length > 0) text += `\nflags:\n${typed.map(flagLine).join('')}`;
   if (command.examples.length > 0) {
     const lines = command.examples.map(({ says, line }) => `  # ${says}\n  ${line}\n`);
     text += `\nexamples:\n${lines.join('')}`;
   }
   return text;
+}
+
+/** Which flags the environment may hold: they come first. */
+function alsoVariables(both: readonly Flag[], typed: readonly Flag[]): string {
+  const first = both[0];
+  if (first === undefined) return '';
+  const which = typed.length === 0 ? 'each' : `down to --${both.at(-1)!.name} each`;
+  return `, ${which} also an environment variable (--${first.name} is ${variableOf(first)})`;
 }
 
 function flagLine(flag: Flag): string {

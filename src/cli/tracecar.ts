@@ -2,13 +2,13 @@
 /**
  * `tracecar`: finds the command, answers --help and --version, and gives the rest to its program.
  *
- * It is the only caller of process.exit: a program gives back its status. 0 is well, 1 found what it
- * was asked to look for, 2 could not start (one line on stderr says why and what to do next).
+ * A program gives back its status, and the process ends here: 0 is well, 1 found what it was asked to
+ * look for, 2 could not start (one line on stderr says why and what to do next). Only one that serves
+ * (main/proxy.ts, injector/main.ts) also ends by itself: after a bug, and at once on a second signal.
  */
 
-import { UsageError } from '../main/flags.ts';
-import { StartError } from '../main/listen-problem.ts';
 import { judgeNodeVersion } from '../main/node-version.ts';
+import { problemKindOf } from '../main/problem-kind.ts';
 import { type Command, commands } from './command-table.ts';
 import { printHelp, unknownCommand } from './help.ts';
 
@@ -31,12 +31,10 @@ async function runCommandLine(args: readonly string[]): Promise<number> {
   try {
     return await command.run(rest);
   } catch (error) {
-    const hint = ` (see \`tracecar ${command.name} --help\`)`;
-    // By name: a program's bundle has a class of its own, which is no instance of ours.
-    const { name: kind, message } = error as Error;
-    if (kind === UsageError.name) return complain(command.name, message + hint);
-    if (kind === StartError.name) return complain(command.name, message);
-    throw error;
+    const kind = problemKindOf(error);
+    if (kind === undefined) throw error;
+    const hint = kind === 'usage' ? ` (see \`tracecar ${command.name} --help\`)` : '';
+    return complain(command.name, (error as Error).message + hint);
   }
 }
 

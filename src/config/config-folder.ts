@@ -52,6 +52,8 @@ interface FileState {
   /** Read a moment ago: a write in the same tick of the file system's clock would not show. */
   isFresh: boolean;
   lastGood: readonly Resource[];
+  /** Of the present content, mistakes or not: what is compared with the other files. */
+  readable: readonly Resource[];
   diagnostics: readonly Diagnostic[];
   isRefused: boolean;
 }
@@ -173,6 +175,7 @@ export class ConfigFolder {
         text: known?.text ?? '',
         isFresh: false,
         lastGood: known?.lastGood ?? [],
+        readable: known?.lastGood ?? [],
         diagnostics,
         isRefused: true,
       });
@@ -199,15 +202,19 @@ export class ConfigFolder {
     const complaints = new Complaints();
     complaints.addAll(this.#problems);
     const resources: Resource[] = [];
+    const readable: Resource[] = [];
     const sources: ConfigSource[] = [];
     const refusedFiles: string[] = [];
     for (const [file, state] of [...this.#files].toSorted(byName)) {
       complaints.addAll(state.diagnostics);
       resources.push(...state.lastGood);
+      readable.push(...state.readable);
       sources.push({ file, text: state.text });
       if (state.isRefused) refusedFiles.push(file);
     }
-    const kept = dropDuplicates(resources, complaints);
+    // A file with a mistake elsewhere must not hide a double name from whoever mends all at once.
+    dropDuplicates(readable, complaints, refusedFiles);
+    const kept = dropDuplicates(resources, new Complaints());
     const diagnostics = complaints.list();
     return { resources: kept, diagnostics, sources, refusedFiles, missingPaths: this.#missing };
   }
@@ -267,7 +274,15 @@ function readState(
       message: 'The file is empty; what it held before still counts',
       fix: 'Delete the file to remove its resources.',
     });
-    return { signature, text, isFresh: true, lastGood, diagnostics, isRefused: true };
+    return {
+      signature,
+      text,
+      isFresh: true,
+      lastGood,
+      readable: lastGood,
+      diagnostics,
+      isRefused: true,
+    };
   }
   const { resources, diagnostics } = readResources([{ file, text }]);
   const isRefused = diagnostics.some((each) => each.severity === 'error');
@@ -276,6 +291,7 @@ function readState(
     text,
     isFresh: true,
     lastGood: isRefused ? lastGood : resources,
+    readable: resources,
     diagnostics,
     isRefused,
   };

@@ -22,7 +22,9 @@ interface RouteShape extends Located {
 
 interface RuleShape extends Located {
   readonly name: string | undefined;
-  readonly match: readonly (RequestMatchShape & Located)[] | undefined;
+  readonly match:
+    | readonly (RequestMatchShape & Located & { readonly isSound: boolean })[]
+    | undefined;
   readonly route: readonly RouteShape[];
 }
 
@@ -86,8 +88,6 @@ export function checkHttpRules(rules: readonly RuleShape[], cursor: Cursor): voi
   }
 }
 
-const conditions = ['uri', 'method', 'authority', 'headers', 'queryParams'] as const;
-
 const CATCH_ALL = matchKey({
   uri: undefined,
   method: undefined,
@@ -103,17 +103,8 @@ function matchKeys(rule: RuleShape): { readonly key: string; readonly at: Locate
     return 'match' in rule.offsets ? [] : [{ key: CATCH_ALL, at: rule.at }];
   }
   return rule.match.flatMap((match) =>
-    hasMistake(match) ? [] : [{ key: matchKey(match), at: match.at }],
+    match.isSound ? [{ key: matchKey(match), at: match.at }] : [],
   );
-}
-
-/** Whether a field was present that could not be read, or that is refused or unknown. */
-function hasMistake(match: RequestMatchShape & Located): boolean {
-  return Object.keys(match.offsets).some((name) => {
-    if (name === 'name') return false;
-    const condition = conditions.find((each) => each === name);
-    return condition === undefined || match[condition] === undefined;
-  });
 }
 
 function matchKey(match: RequestMatchShape): string {

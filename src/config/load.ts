@@ -63,10 +63,14 @@ export function readResources(sources: readonly ConfigSource[]): ReadResult {
   return { resources: kept, diagnostics: complaints.list() };
 }
 
-/** The first of several resources with the same kind, namespace and name. */
+/**
+ * The first of several resources with the same kind, namespace and name. One in `refusedFiles` does
+ * not count, whatever its place; it is compared all the same.
+ */
 export function dropDuplicates(
   resources: readonly Resource[],
   complaints: Complaints,
+  refusedFiles: readonly string[] = [],
 ): readonly Resource[] {
   const first = new Map<string, Resource>();
   return resources.filter((resource) => {
@@ -76,7 +80,8 @@ export function dropDuplicates(
       first.set(key, resource);
       return true;
     }
-    const message = `${key} is already defined at ${placeText(other.at)}, which counts`;
+    const counts = refusedFiles.includes(other.at.source.file) ? '' : ', which counts';
+    const message = `${key} is already defined at ${placeText(other.at)}${counts}`;
     const place = { ...resource.at, path: 'metadata.name' };
     complaints.add('duplicate-resource', place, message, 'Remove one, or give it another name.');
     return false;

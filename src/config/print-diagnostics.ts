@@ -19,7 +19,7 @@ export function diagnosticLine(diagnostic: Diagnostic): string {
   const name =
     resource.kind === '' ? '' : ` of ${resource.kind} ${resource.namespace}/${resource.name}`;
   const where = path === '' && name === '' ? '' : ` (${path === '' ? 'document' : path}${name})`;
-  return `${placePrefix(diagnostic)}${severity} ${code}: ${message}${where}`;
+  return printable(`${placePrefix(diagnostic)}${severity} ${code}: ${message}${where}`);
 }
 
 /** Every diagnostic with its line, a caret and its mend; the lines come from `sources`. */
@@ -28,12 +28,12 @@ export function printDiagnosticsText(
   sources: readonly ConfigSource[],
 ): string {
   const linesOf = new Map<string, readonly string[]>();
-  for (const { file, text } of sources) linesOf.set(file, text.split(/\r\n|\n|\r/));
+  for (const { file, text } of sources) linesOf.set(file, text.split(/\r?\n/));
   return diagnostics
     .map((diagnostic) => {
       const line = linesOf.get(diagnostic.file)?.[diagnostic.line - 1];
       const shown = line === undefined ? '' : excerpt(diagnostic, line);
-      return `${diagnosticLine(diagnostic)}\n${shown}${gutter('')} = ${diagnostic.fix}\n`;
+      return `${diagnosticLine(diagnostic)}\n${shown}${gutter('')} = ${printable(diagnostic.fix)}\n`;
     })
     .join('');
 }
@@ -69,14 +69,29 @@ function placePrefix({ file, line, column }: Diagnostic): string {
 function excerpt({ line, column }: Diagnostic, text: string): string {
   // A long line is shown from a little before the column on.
   const start = column > SHOWN_COLUMNS ? column - SHOWN_COLUMNS / 2 : 0;
-  const shown = printable(text.slice(start, start + SHOWN_COLUMNS));
-  const caret = `${' '.repeat(Math.max(0, column - 1 - start))}^`;
-  return `${gutter(String(line))} | ${shown}\n${gutter('')} | ${caret}\n`;
+  const before = printableLine(text.slice(start, Math.max(start, column - 1)));
+  const shown =
+    before + printableLine(text.slice(Math.max(start, column - 1), start + SHOWN_COLUMNS));
+  return `${gutter(String(line))} | ${shown}\n${gutter('')} | ${' '.repeat(before.length)}^\n`;
 }
 
-/** Control characters of a file must not reach a terminal. */
+/** A tab of the file takes the room of one column. */
+function printableLine(text: string): string {
+  return printable(text.replaceAll('\t', ' '));
+}
+
+/**
+ * Control and formatting characters as `\\x1b` or `\\u202e`: whatever somebody wrote into a file or its
+ * name must not steer a terminal, break a line or turn the order of the text round.
+ */
 function printable(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ');
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => {
+    const code = each.codePointAt(0)!;
+    if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
+    return code < 0x1_0000
+      ? `\\u${code.toString(16).padStart(4, '0')}`
+      : `\\u{${code.toString(16)}}`;
+  });
 }
 
 function gutter(text: string): string {

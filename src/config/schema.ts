@@ -89,6 +89,18 @@ export function record<F extends Fields>(
   };
 }
 
+/** A record that also says whether it was read without any mistake inside. */
+export function judged<T extends Located>(
+  read: Reader<T>,
+): Reader<T & { readonly isSound: boolean }> {
+  return (cursor) => {
+    const { complaints } = cursor.reading;
+    const before = complaints.errorCount;
+    const value = read(cursor);
+    return value && { ...value, isSound: complaints.errorCount === before };
+  };
+}
+
 function complainOfField(
   cursor: Cursor,
   key: string,
@@ -98,7 +110,9 @@ function complainOfField(
 ): void {
   const { complaints } = cursor.reading;
   if (Object.hasOwn(refused, key)) {
-    const message = `\`${key}\` is not implemented yet (${refused[key]})`;
+    // Where the words are the field's own name again they tell nothing.
+    const words = refused[key] === key ? '' : ` (${refused[key]})`;
+    const message = `\`${key}\` is not implemented yet${words}`;
     complaints.add('field-not-implemented', place, message, `Remove \`${key}\`.`);
     return;
   }

@@ -12,6 +12,7 @@ import { checkHttpRule, checkHttpRules } from './http-rule-checks.ts';
 import {
   checked,
   checkedText,
+  judged,
   list,
   mapping,
   needed,
@@ -117,16 +118,18 @@ const notInMatches = {
   statPrefix: 'statistics of single rules',
 };
 
-const requestMatch = record(
-  {
-    name: optional(text),
-    uri: optional(pathMatch),
-    method: optional(methodMatch),
-    authority: optional(authorityMatch),
-    headers: optional(headerMatches),
-    queryParams: optional(parameterMatches),
-  },
-  notInMatches,
+const requestMatch = judged(
+  record(
+    {
+      name: optional(text),
+      uri: optional(pathMatch),
+      method: optional(methodMatch),
+      authority: optional(authorityMatch),
+      headers: optional(headerMatches),
+      queryParams: optional(parameterMatches),
+    },
+    notInMatches,
+  ),
 );
 
 const routeDestination = record({

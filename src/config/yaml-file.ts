@@ -22,6 +22,7 @@ import {
 } from 'yaml';
 import { configLimits } from '../model/limits.ts';
 import { type Complaints, noResource, type Place, type SourceFile } from './complaints.ts';
+import { explainSyntax, firstLine } from './explain-syntax.ts';
 
 /** One YAML document that is well-formed; what it means is not known yet. */
 export interface YamlDocument {
@@ -40,8 +41,8 @@ export function parseYaml(file: string, text: string, complaints: Complaints): Y
   const sound: YamlDocument[] = [];
   for (const document of documents) {
     const before = complaints.errorCount;
-    for (const problem of document.errors) {
-      complaints.add('yaml-syntax', at(source, problem.pos[0]), ...explainSyntax(problem));
+    for (const { offset, message, fix } of explainSyntax(document, text)) {
+      complaints.add('yaml-syntax', at(source, offset), message, fix);
     }
     for (const problem of document.warnings) {
       const kind = problem.code === 'TAG_RESOLVE_FAILED' ? 'yaml-tag' : 'yaml-syntax';
@@ -159,27 +160,4 @@ export function keyText(key: unknown): string | undefined {
 
 function at(source: SourceFile, offset: number): Place {
   return { source, resource: noResource, path: '', offset };
-}
-
-function firstLine(text: string): string {
-  const end = text.indexOf('\n');
-  return end === -1 ? text : text.slice(0, end);
-}
-
-function explainSyntax(problem: { code: string; message: string }): [string, string] {
-  const message = firstLine(problem.message);
-  switch (problem.code) {
-    case 'TAB_AS_INDENT':
-      return ['A tab is used as indentation', 'Indent with spaces.'];
-    case 'BAD_INDENT':
-    case 'BLOCK_IN_FLOW':
-      return [message, 'Line the key up with its siblings, with spaces.'];
-    case 'BAD_SCALAR_START':
-    case 'BLOCK_AS_IMPLICIT_KEY':
-      return [message, 'Put the value into quotes.'];
-    case 'RESOURCE_EXHAUSTION':
-      return [message, 'Write the file without such deep nesting.'];
-    default:
-      return [message, 'Compare this line with the lines above: indentation, colon, quotes.'];
-  }
 }

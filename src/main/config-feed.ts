@@ -1,7 +1,7 @@
 /**
  * Configuration of one sidecar: files to routing tables, one after the other, never a worse one.
  *
- *   folder changes -> reading -> compile -> same as now? no listener? -> apply (generation + 1)
+ *   folder changes -> reading -> compile -> no listener? same as now? -> apply (generation + 1)
  *
  * A file with an error keeps its last good content (config/config-folder.ts), and without capture one
  * stops the start, as does a table without a listener, which never replaces one that has some. With
@@ -26,8 +26,8 @@ export interface ConfigFeedOptions {
   readonly capture: 'none' | 'redirect';
   readonly wakeUps: WakeUps;
   readonly log: (level: LogLevel, message: string, fields?: LogFields) => void;
-  /** Makes the table hold and answers whether all its listeners are open. Never rejects. */
-  readonly apply: (table: RoutingTable) => Promise<boolean>;
+  /** Makes the table hold; rejects at start only. Opening its listeners may go on after that. */
+  readonly apply: (table: RoutingTable) => Promise<void>;
 }
 
 /** What became of the readings since start. */
@@ -47,7 +47,6 @@ export class ConfigFeed {
   #print = '';
   #known = new Set<string>();
   #pending: ConfigReading | undefined;
-  #isWholeOpen = false;
   #isBusy = false;
 
   constructor(options: ConfigFeedOptions) {
@@ -74,7 +73,9 @@ export class ConfigFeed {
     if (bad !== '') throw new StartError(bad);
     if (isNothing) throw new StartError(this.#whyNothing(reading));
     if (reading.sources.length === 0) {
-      const message = `no *.yaml file in ${this.#options.paths.join(', ')} yet: nothing is routed`;
+      const { paths } = this.#options;
+      const what = paths.length === 0 ? 'no --config' : `no *.yaml file in ${paths.join(', ')} yet`;
+      const message = `${what}: nothing is routed, connections pass through`;
       this.#options.log('info', message);
     }
     await this.#swap(table);
@@ -85,7 +86,7 @@ export class ConfigFeed {
     this.#folder.watch();
   }
 
-  /** Reads the files at once (SIGHUP); listeners that could not be opened are tried again. */
+  /** Reads the files at once (SIGHUP). */
   reload(): Promise<void> {
     if (this.table === undefined) return Promise.resolve();
     return this.#take(this.#folder.read());
@@ -129,7 +130,7 @@ export class ConfigFeed {
     if (this.#isNothing(table)) {
       if (reading.refusedFiles.length === 0) this.counts.refused += 1;
       this.#options.log('error', `${this.#whyNothing(reading)}; what ran before stays in force`);
-    } else if (printTable(table) === this.#print && this.#isWholeOpen) {
+    } else if (printTable(table) === this.#print) {
       if (reading.refusedFiles.length === 0) this.counts.unchanged += 1;
     } else {
       await this.#swap(table);
@@ -155,7 +156,7 @@ export class ConfigFeed {
   async #swap(table: RoutingTable): Promise<void> {
     this.table = table;
     this.#print = printTable(table);
-    this.#isWholeOpen = await this.#options.apply(table);
+    await this.#options.apply(table);
   }
 
   #compile(reading: ConfigReading) {

@@ -7,6 +7,7 @@
 
 import { parseArgs } from 'node:util';
 import { nearestName } from '../config/nearest-name.ts';
+import { problemKind } from './problem-kind.ts';
 
 export interface Flag {
   /** Without the dashes: `drain-seconds`. */
@@ -33,6 +34,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** A mistake of the person who started the program: one line, status 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+  readonly [problemKind] = 'usage';
 }
 
 export interface FlagValues {

@@ -4,9 +4,12 @@
  * One line, used at start (status 2) and when a changed configuration asks for a new listener.
  */
 
+import { problemKind } from './problem-kind.ts';
+
 /** A program cannot start; its message is the one line that says why and what to do next. */
 export class StartError extends Error {
   override readonly name = 'StartError';
+  readonly [problemKind] = 'start';
 }
 
 /**

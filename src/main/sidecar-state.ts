@@ -51,6 +51,7 @@ function stats(sidecar: Sidecar) {
     generation: feed.table?.generation ?? 0,
     configuration: { ...feed.counts, diagnostics: feed.diagnostics.length },
     spans: telemetry.counts(),
+    names: { known: telemetry.names.size, refused: telemetry.names.refused },
     memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
   };
 }
@@ -60,7 +61,7 @@ export function metricsPage(sidecar: Sidecar): string {
   return renderPrometheus(sidecar.telemetry.metrics) + ownMetrics(sidecar);
 }
 
-function ownMetrics({ clock, feed }: Sidecar): string {
+function ownMetrics({ clock, feed, proxy, telemetry }: Sidecar): string {
   const { applied, unchanged, refused } = feed.counts;
   const cpu = process.cpuUsage();
   const errors = feed.diagnostics.filter(({ severity }) => severity === 'error').length;
@@ -79,6 +80,15 @@ function ownMetrics({ clock, feed }: Sidecar): string {
     family('tracecar_config_diagnostics', 'gauge', 'Complaints about the files as they are.', [
       ['severity="error"', errors],
       ['severity="warning"', feed.diagnostics.length - errors],
+    ]),
+    family(
+      'tracecar_listeners_unopened',
+      'gauge',
+      'Listeners of the table that cannot be opened.',
+      [['', proxy.unopened().length]],
+    ),
+    family('tracecar_names_refused_total', 'counter', 'Look-ups of names that spans cannot show.', [
+      ['', telemetry.names.refused],
     ]),
     family('process_resident_memory_bytes', 'gauge', 'Memory of this process.', [
       ['', process.memoryUsage.rss()],

@@ -18,7 +18,7 @@ import { systemRandom } from '../base/random.ts';
 import { assertLimits, telemetryLimits, trafficLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import type { CaptureOptions } from '../proxy/proxy-scope.ts';
-import { ProxyServer } from '../proxy/proxy-server.ts';
+import { type ListenError, ProxyServer } from '../proxy/proxy-server.ts';
 import type { TelemetrySettings } from '../telemetry/settings.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { ConfigFeed } from './config-feed.ts';
@@ -42,8 +42,8 @@ export class Sidecar {
   readonly feed: ConfigFeed;
   readonly proxy: ProxyServer;
   readonly telemetry: Telemetry;
-  /** Empty once traffic is taken. */
-  whyNotReady = 'starting';
+  /** Of the start, the proof or the end; empty between them. */
+  #phase = 'starting';
   readonly #capture: CaptureOptions | undefined;
   #isEnding = false;
   #isStarted = false;
@@ -90,6 +90,12 @@ export class Sidecar {
     });
   }
 
+  /** Empty while traffic is taken, on every listener of the configuration. */
+  get whyNotReady(): string {
+    if (this.#phase !== '') return this.#phase;
+    return this.proxy.unopened().map(unopenedProblem).join('; ');
+  }
+
   /** Opens everything. Throws StartError; what was opened until then is closed by `close`. */
   async start(): Promise<void> {
     if (this.#capture === undefined) await this.feed.start();
@@ -102,7 +108,7 @@ export class Sidecar {
     this.feed.watch();
     this.#isStarted = true;
     // A signal may have come meanwhile.
-    if (!this.#isEnding) this.whyNotReady = '';
+    if (!this.#isEnding) this.#phase = '';
     this.log.write('info', 'ready', {
       version: tracecarVersion(),
       generation: this.feed.table?.generation,
@@ -117,7 +123,7 @@ export class Sidecar {
   leave(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    this.whyNotReady = 'draining';
+    this.#phase = 'draining';
     this.log.write('info', 'the pod is ending: inbound connections move away');
     this.proxy.leave();
   }
@@ -125,7 +131,7 @@ export class Sidecar {
   /** Takes no new work and finishes what is under way, at most for the drain time. */
   async drain(): Promise<DrainCounts> {
     this.#isEnding = true;
-    this.whyNotReady = 'draining';
+    this.#phase = 'draining';
     this.feed.close();
     const counts = await this.proxy.drain(this.settings.drainMs);
     await this.telemetry.flushAndClose();
@@ -139,7 +145,7 @@ export class Sidecar {
       wakeUps: systemWakeUps,
       log: this.log,
       onProblem: (problem) => {
-        if (!this.#isEnding) this.whyNotReady = problem;
+        if (!this.#isEnding) this.#phase = problem;
       },
       isOver: () => this.#isEnding,
     });
@@ -163,19 +169,14 @@ export class Sidecar {
     ]);
   }
 
-  async #apply(table: RoutingTable): Promise<boolean> {
+  async #apply(table: RoutingTable): Promise<void> {
+    this.telemetry.describe(table);
     const errors = await this.proxy.apply(table);
-    for (const { listener, address, port, code } of errors) {
-      const direction = /^capture\|(\w+)$/.exec(listener)?.[1];
-      const what =
-        direction === undefined
-          ? `listener ${listener} of the configuration`
-          : `for captured connections (--${direction} chooses another, as must the rules)`;
-      const problem = listenProblem(what, address, port, code);
+    for (const error of errors) {
+      const problem = unopenedProblem(error);
       if (!this.#isStarted) throw new StartError(problem);
-      this.log.write('error', problem);
+      this.log.write('error', `${problem}; not ready until it is open`);
     }
-    return errors.length === 0;
   }
 
   async #open(server: PageServer, at: SocketAddress, flag: string): Promise<string> {
@@ -192,4 +193,14 @@ export class Sidecar {
   async #closePorts(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.close()));
   }
+}
+
+/** One line for the log and for `/healthz/ready`. */
+function unopenedProblem({ listener, address, port, code }: ListenError): string {
+  const direction = /^capture\|(\w+)$/.exec(listener)?.[1];
+  const what =
+    direction === undefined
+      ? `listener ${listener} of the configuration`
+      : `for captured connections (--${direction} chooses another, as must the rules)`;
+  return listenProblem(what, address, port, code);
 }

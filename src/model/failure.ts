@@ -33,7 +33,7 @@ const rows = [
     400,
     'DPE',
     'never',
-    'The request is not valid HTTP/1.1; the detail says what and where. Nothing was forwarded.',
+    'The request is not valid HTTP/1.1; the detail says what and where. Nothing from there on was forwarded.',
   ],
   [
     'head-too-big',

@@ -25,9 +25,8 @@ export interface TrafficLimits {
   readonly trailerFieldsMax: number;
   /** Interim (1xx) responses relayed before the final one. */
   readonly interimResponsesMax: number;
-  /** Bytes held for one direction of one exchange before reading stops, and where it resumes. */
+  /** Bytes held for one direction of one exchange: reading stops at half, a read brings the rest. */
   readonly heldBytesMax: number;
-  readonly heldBytesResume: number;
   /** From the first byte of a request head to its end; and silence before it on a new connection. */
   readonly headTimeoutMs: number;
   /** Between two requests on a kept downstream connection. */
@@ -56,6 +55,10 @@ export interface TrafficLimits {
   readonly acceptPauseMs: number;
   /** After SIGTERM: the whole time that work under way may take. */
   readonly drainMs: number;
+  /** The first part of it, in which new connections are still taken: endpoint lists follow late. */
+  readonly drainListenMs: number;
+  /** That part ends early when nothing was under way and nothing new has come for this long. */
+  readonly drainQuietMs: number;
   /** After an answer that ends a connection: how long the peer's unread bytes are drained. */
   readonly lingerMs: number;
   /** Sidecars that a request may pass; more is a loop (508). One call passes two: out and in. */
@@ -65,8 +68,6 @@ export interface TrafficLimits {
   readonly retriesPerSecond: number;
   /** While draining, a kept connection is closed when it has been idle this long. */
   readonly drainIdleMs: number;
-  /** An exchange longer than this is marked on its span (nothing is cut). */
-  readonly slowExchangeMs: number;
   /** Connect to where a captured connection was going anyway: a lost SYN or two may pass. */
   readonly connectPassthroughMs: number;
   /** Silence on a captured connection that is expected to be HTTP, before the server is asked. */
@@ -82,6 +83,8 @@ export interface TrafficLimits {
   readonly tlsHandshakeMs: number;
   /** How often certificate files are looked at. */
   readonly tlsPollMs: number;
+  /** Between two attempts to open a listener whose port is taken. */
+  readonly listenRetryMs: number;
   /** Between two warnings of one kind about refused connections. */
   readonly refusalWarningMs: number;
 }
@@ -98,7 +101,6 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   trailerFieldsMax: 32,
   interimResponsesMax: 8,
   heldBytesMax: 64 * 1024,
-  heldBytesResume: 32 * 1024,
   headTimeoutMs: 10_000,
   keepAliveIdleMs: 75_000,
   bodyIdleMs: 30_000,
@@ -115,12 +117,13 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   connectionsMax: 10_000,
   acceptPauseMs: 100,
   drainMs: 25_000,
+  drainListenMs: 5_000,
+  drainQuietMs: 500,
   lingerMs: 1_000,
   hopsMax: 8,
   retryRatio: 0.2,
   retriesPerSecond: 10,
   drainIdleMs: 1_000,
-  slowExchangeMs: 15_000,
   connectPassthroughMs: 10_000,
   detectSilenceMs: 200,
   detectLineMs: 3_000,
@@ -129,6 +132,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   passthroughIdleMs: 60_000,
   tlsHandshakeMs: 5_000,
   tlsPollMs: 250,
+  listenRetryMs: 1_000,
   refusalWarningMs: 60_000,
 });
 
@@ -267,7 +271,8 @@ export const viewerLimits: ViewerLimits = Object.freeze({
 export function assertLimits(limits: TrafficLimits): void {
   assert(limits.targetBytesMax < limits.headBytesMax, 'a target must fit into a head');
   assert(limits.fieldNameBytesMax < limits.headBytesMax, 'a field name must fit into a head');
-  assert(limits.heldBytesResume < limits.heldBytesMax, 'reading resumes below where it stops');
   assert(limits.poolIdleMs < limits.keepAliveIdleMs, 'we retire upstream connections first');
+  assert(limits.drainListenMs < limits.drainMs, 'what came last has time to finish');
+  assert(limits.drainQuietMs < limits.drainListenMs, 'a quiet proxy ends early');
   assert(limits.connectLocalTimeoutMs <= limits.connectTimeoutMs, 'the own application is near');
 }

@@ -6,7 +6,6 @@
  */
 
 import { createServer, type Server, type Socket } from 'node:net';
-import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 
 /** A listener that could not be opened; everything else goes on. */
@@ -16,16 +15,15 @@ export interface ListenError {
   readonly port: number;
   /** The system's word: `EADDRINUSE`. */
   readonly code: string;
-  /** One line for a person. */
-  readonly message: string;
 }
 
 const backlog = 4_096;
 
 export class AcceptSocket {
   readonly #scope: ProxyScope;
-  readonly #name: string;
   readonly #server: Server;
+  #name: string;
+  #onAccepted: (accepted: Socket) => void;
   #isClosed = false;
   /** When the log was last told that accepting fails. */
   #warnedMs = Number.NEGATIVE_INFINITY;
@@ -34,14 +32,16 @@ export class AcceptSocket {
   constructor(scope: ProxyScope, name: string, onAccepted: (accepted: Socket) => void) {
     this.#scope = scope;
     this.#name = name;
+    this.#onAccepted = onAccepted;
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
     this.#server = createServer(options, (accepted) => {
       if (!this.#mayAccept()) {
         accepted.destroy();
         return;
       }
+      scope.accepted++;
       try {
-        onAccepted(accepted);
+        this.#onAccepted(accepted);
       } catch (error) {
         scope.containBug(accepted, error);
       }
@@ -64,9 +64,7 @@ export class AcceptSocket {
     return new Promise((resolve) => {
       const onError = (error: NodeJS.ErrnoException) => {
         const code = error.code ?? 'UNKNOWN';
-        const where = printAddress(address, port);
-        const message = `cannot listen on ${where} (${this.#name}): ${explain(code)}`;
-        resolve({ listener: this.#name, address, port, code, message });
+        resolve({ listener: this.#name, address, port, code });
       };
       this.#server.once('error', onError);
       this.#server.listen({ host: address, port, backlog }, () => {
@@ -75,6 +73,12 @@ export class AcceptSocket {
         resolve(undefined);
       });
     });
+  }
+
+  /** Another listener has what is accepted from now on: there is no moment without one. */
+  handTo(name: string, onAccepted: (accepted: Socket) => void): void {
+    this.#name = name;
+    this.#onAccepted = onAccepted;
   }
 
   /** Accepts nothing more; what was accepted is its owner's. */
@@ -102,19 +106,5 @@ export class AcceptSocket {
     if (now < this.#warnedMs + limits.acceptPauseMs) return;
     this.#warnedMs = now;
     log('warn', `accept failed on ${this.#name}: ${error.code ?? error.message}`);
-  }
-}
-
-/** What a person can do about it. */
-function explain(code: string): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return 'another program listens there (EADDRINUSE)';
-    case 'EACCES':
-      return 'the port needs more rights (EACCES)';
-    case 'EADDRNOTAVAIL':
-      return 'this machine has no such address (EADDRNOTAVAIL)';
-    default:
-      return code;
   }
 }

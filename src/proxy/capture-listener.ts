@@ -100,9 +100,7 @@ export class CaptureListener {
       this.port = this.address.port;
       return undefined;
     }
-    const { name } = this;
-    const message = `cannot listen on port ${port} (${name}): no address of this machine is usable`;
-    return { listener: name, address: '', port, code: 'EADDRNOTAVAIL', message };
+    return { listener: this.name, address: '', port, code: 'EADDRNOTAVAIL' };
   }
 
   /** Accepts nothing more; open connections finish what is under way. */

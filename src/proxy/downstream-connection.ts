@@ -179,6 +179,13 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     }
   }
 
+  /** A bug of ours: the exchange under way says so, if there is one; nothing follows it. */
+  endByBug(): void {
+    if (this.state === DownstreamState.Busy && this.exchange.state !== ExchangeState.Idle) {
+      this.exchange.endByBug();
+    } else this.destroy();
+  }
+
   /** Draining, or the listener is gone: closes when nothing is under way and nothing has come. */
   retire(): void {
     if (this.state !== DownstreamState.Idle || this.#headStartMs >= 0) return;

@@ -101,16 +101,14 @@ export class ExchangeReport {
     this.record.endpointId = pool.endpointId;
   }
 
-  /** A connection was there: nobody waited. `from` and `to` bound our own work. */
+  /** A connection was there. `from` and `to` bound our own work. */
   leased(upstream: UpstreamConnection, from: Milliseconds, to: Milliseconds): void {
-    this.record.queueUs = 0;
     this.#ownMs += to - from;
     this.#sentMs = to;
     this.#setUpstream(upstream);
   }
 
   dialling(from: Milliseconds, to: Milliseconds): void {
-    this.record.queueUs = 0;
     this.#ownMs += to - from;
     this.#connectMs = to;
   }
@@ -175,6 +173,7 @@ export class ExchangeReport {
       this.#beginSibling(now, trace);
     }
     record.attempt = attempt;
+    record.attemptReason = what.code;
   }
 
   #close(
@@ -210,7 +209,6 @@ export class ExchangeReport {
     }
     record.flags = 0;
     record.startMs = now;
-    record.queueUs = -1;
     record.connectUs = -1;
     record.requestUs = -1;
     record.status = 0;

@@ -168,16 +168,8 @@ export class Exchange implements UpstreamUser {
       this.#retry(what, now);
       return;
     }
-    this.#lease.destroy(true);
-    if (this.response.isHeadSent) {
-      this.#report.failed(what, RecordFlag.BodyCut);
-      this.#finish(now);
-      this.downstream.abort();
-      return;
-    }
-    const { head } = this.downstream;
     const keeps = this.request.state === RequestState.Done && this.downstream.mayKeep();
-    this.#reply(what, detail, keeps, head.method === Method.Head, now);
+    this.#end(what, detail, keeps, now);
   }
 
   /** The downstream has gone: the upstream is told by RST, at once. */
@@ -269,9 +261,15 @@ export class Exchange implements UpstreamUser {
     else this.fail(late, `after ${this.request.bytes} bytes`);
   }
 
-  /** Ends exchange and connection after a bug. */
+  /** Ends exchange and connection at once. */
   destroy(): void {
     this.downstream.destroy();
+  }
+
+  /** A bug of ours was met: answers 500 if nothing was answered, and ends the connection too. */
+  endByBug(): void {
+    if (this.state === ExchangeState.Idle) this.destroy();
+    else this.#end(failure['internal-error'], '', false, this.#scope.clock.now());
   }
 
   /** The downstream could send now, and nobody but it is waited for. */
@@ -375,6 +373,18 @@ export class Exchange implements UpstreamUser {
     this.state = ExchangeState.Connecting;
     this.#report.retry(what, now, 0, this.#trace);
     this.#attempt(true, now);
+  }
+
+  /** Says what went wrong: in an answer if none has begun, else by RST. */
+  #end(what: Failure, detail: string, keeps: boolean, now: Milliseconds): void {
+    this.#lease.destroy(true);
+    if (!this.response.isHeadSent) {
+      this.#reply(what, detail, keeps, this.downstream.head.method === Method.Head, now);
+      return;
+    }
+    this.#report.failed(what, RecordFlag.BodyCut);
+    this.#finish(now);
+    this.downstream.abort();
   }
 
   #reply(what: Failure, detail: string, keeps: boolean, isHead: boolean, now: Milliseconds): void {

@@ -46,7 +46,7 @@ export class Passthrough {
     this.#connectTimeoutMs =
       direction === 'inbound' ? limits.connectLocalTimeoutMs : limits.connectPassthroughMs;
     this.#clusterId = telemetry.names.idOf(clusterName);
-    this.#series = telemetry.metrics.requestSeries({
+    this.#series = telemetry.metrics.lastingSeries({
       direction,
       listener: `capture|${direction}`,
       route: '',

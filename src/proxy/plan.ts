@@ -94,13 +94,16 @@ export class PlanKeeper {
   #clusters = new Map<string, ClusterState>();
   #pools = new Map<string, EndpointPool>();
   #tls = new Map<string, TlsServer>();
+  /** Not in the last table; listeners that are still open may need them. */
+  readonly #oldTls = new Set<TlsServer>();
 
   constructor(scope: ProxyScope) {
     this.#scope = scope;
   }
 
-  /** The plans of `table`; what no table names any more is retired. */
+  /** The plans of `table`; endpoints that no table names any more are retired. */
   build(table: RoutingTable): Plans {
+    this.#scope.telemetry.metrics.beginTable();
     const work = new PlanWork(this.#scope, this.#weights, this.#clusters, this.#pools, this.#tls);
     const plans = work.build(table);
     this.#weights = work.weights;
@@ -111,9 +114,19 @@ export class PlanKeeper {
       pool.closeIdle();
     }
     this.#pools = work.pools;
-    for (const [key, server] of this.#tls) if (!work.tls.has(key)) server.close();
+    for (const [key, server] of this.#tls) if (!work.tls.has(key)) this.#oldTls.add(server);
     this.#tls = work.tls;
     return plans;
+  }
+
+  /** Lets go what only earlier tables needed, but for the plans that are `kept`. */
+  forgetOld(kept: readonly ListenerPlan[]): void {
+    for (const server of this.#oldTls) {
+      if (kept.some(({ tls }) => tls === server)) continue;
+      server.close();
+      this.#oldTls.delete(server);
+    }
+    this.#scope.telemetry.metrics.endTable();
   }
 
   /** Resolves when every certificate file that the plans need has been looked at once. */
@@ -123,7 +136,7 @@ export class PlanKeeper {
 
   /** No more handshakes, no more reading of files. */
   closeTls(): void {
-    for (const server of this.#tls.values()) server.close();
+    for (const server of [...this.#tls.values(), ...this.#oldTls]) server.close();
   }
 
   pools(): Iterable<EndpointPool> {

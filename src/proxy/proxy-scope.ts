@@ -41,6 +41,8 @@ export interface CaptureOptions {
 /** Something that can be ended at once, whatever its state. */
 export interface Endable {
   destroy(): void;
+  /** Ends it after a bug of ours, where more can be said than `destroy` does. */
+  endByBug?(): void;
 }
 
 /** Counted since start; for the admin page and for tests. */
@@ -75,6 +77,8 @@ export class ProxyScope {
   isDraining = false;
   /** The pod is ending: inbound answers carry `Connection: close`, everything else goes on. */
   isLeaving = false;
+  /** Connections ever taken, of every kind. */
+  accepted = 0;
   /** TLS handshakes under way: connections that nobody else counts yet. */
   handshakes = 0;
   #connectionId = 0;
@@ -130,9 +134,18 @@ export class ProxyScope {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.log('error', `internal-error: a connection was ended by a bug: ${text}`);
     try {
-      owner.destroy();
+      if (owner.endByBug === undefined) owner.destroy();
+      else owner.endByBug();
     } catch (second) {
       this.log('error', `internal-error: ending that connection failed too: ${String(second)}`);
+      if (owner.endByBug !== undefined) this.#destroy(owner);
+    }
+  }
+  #destroy(owner: Endable): void {
+    try {
+      owner.destroy();
+    } catch (third) {
+      this.log('error', `internal-error: and so did cutting it: ${String(third)}`);
     }
   }
 }

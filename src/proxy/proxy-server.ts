@@ -1,13 +1,15 @@
 /**
- * The proxy: listeners by name, the plans of the current table, and how all of it ends.
+ * The proxy: plans of the current table, its listeners, and how all of it ends.
  *
- *   apply(table) -> plans -> listeners that stay get theirs, those that go stop accepting, new ones
- *   are opened. A listener that cannot be opened is reported and harms nothing else.
+ *   apply(table) -> plans -> listeners that stay get theirs, new ones are opened, then those go that
+ *   the table does not name. A listener that cannot be opened is reported, harms nothing else, and is
+ *   tried again every `listenRetryMs` until it opens or another table does without it.
  */
 
 import type { RoutingTable } from '../model/routing-table.ts';
 import type { ListenError } from './accept-socket.ts';
-import { CaptureListener } from './capture-listener.ts';
+import { Drain } from './drain.ts';
+import { ListenerSet } from './listener-set.ts';
 import { PlanKeeper, type Plans } from './plan.ts';
 import { type ProxyOptions, ProxyScope } from './proxy-scope.ts';
 import {
@@ -16,7 +18,6 @@ import {
   type ProxySnapshot,
   snapshotOf,
 } from './snapshot.ts';
-import { TrafficListener } from './traffic-listener.ts';
 
 export type { ListenError } from './accept-socket.ts';
 
@@ -29,56 +30,45 @@ export interface DrainResult {
 export class ProxyServer {
   readonly #scope: ProxyScope;
   readonly #keeper: PlanKeeper;
-  readonly #listeners = new Map<string, TrafficListener>();
-  /** Listeners that are gone from the table but still have connections. */
-  readonly #retired = new Set<TrafficListener>();
-  /** Both directions, when connections are captured; they stay for the life of the proxy. */
-  readonly #captures: readonly CaptureListener[];
+  readonly #listeners: ListenerSet;
   #plans: Plans;
   #applying: Promise<unknown> = Promise.resolve();
+  #callOffRetry: (() => void) | undefined;
 
   constructor(options: ProxyOptions) {
     this.#scope = new ProxyScope(options);
     this.#keeper = new PlanKeeper(this.#scope);
     this.#plans = this.#keeper.build(noTable);
-    const { capture } = options;
-    const directions = capture === undefined ? [] : (['outbound', 'inbound'] as const);
-    this.#captures = directions.map(
-      (direction) =>
-        new CaptureListener(
-          this.#scope,
-          capture!,
-          direction,
-          this.#plans.capture,
-          () => this.#captures,
-        ),
-    );
+    this.#listeners = new ListenerSet(this.#scope, options.capture, this.#plans);
   }
 
   /**
    * Makes `table` the one that new exchanges use, at once and as a whole; then opens and closes
-   * listeners. Returns those that could not be opened; the next `apply` tries them again.
+   * listeners. Returns those that could not be opened: they are in `unopened` until they are.
    */
   apply(table: RoutingTable): Promise<readonly ListenError[]> {
-    const applied = this.#applying.then(() => this.#apply(table));
-    this.#applying = applied.catch(() => undefined);
-    return applied;
+    return this.#inTurn(() => this.#apply(table));
   }
 
-  /** Bound addresses, in the order of the table; then where captured connections arrive. */
+  /** Listeners of the table that are not open now; empty when all are. */
+  unopened(): readonly ListenError[] {
+    return this.#listeners.unopened;
+  }
+
+  /** Bound addresses, in the order of opening; then where captured connections arrive. */
   addresses(): readonly { name: string; address: string; port: number }[] {
-    const captures = this.#captures.filter((each) => each.isListening);
-    const all = [...this.#listeners.values(), ...captures];
-    return all.map((listener) => ({ name: listener.name, ...listener.address }));
+    return this.#listeners
+      .listening()
+      .map((listener) => ({ name: listener.name, ...listener.address }));
   }
 
   snapshot(): ProxySnapshot {
-    return snapshotOf(this.#scope, this.#plans, this.#everyListener());
+    return snapshotOf(this.#scope, this.#plans, this.#listeners.all());
   }
 
   /** The open downstream connections, one by one. */
   connections(): readonly ConnectionSnapshot[] {
-    return connectionsOf(this.#everyListener());
+    return connectionsOf(this.#listeners.all());
   }
 
   /**
@@ -90,21 +80,23 @@ export class ProxyServer {
   }
 
   /**
-   * Accepts nothing more and lets what is under way finish, at most `timeoutMs`; then cuts the rest
-   * with RST. Answers carry `Connection: close` meanwhile.
+   * Lets what is under way finish, and what still comes within `drainListenMs`, at most `timeoutMs`
+   * in all; then cuts the rest with RST. Answers carry `Connection: close` meanwhile.
    */
   async drain(timeoutMs: number): Promise<DrainResult> {
-    const { scope, open } = { scope: this.#scope, open: this.#scope.openConnections() };
+    const scope = this.#scope;
+    const before = scope.openConnections() - scope.accepted;
     scope.isDraining = true;
-    for (const [name, listener] of this.#listeners) this.#retire(name, listener);
-    for (const capture of this.#captures) capture.retire();
-    const cut = await this.#emptied(timeoutMs);
+    this.#callOffRetry?.();
+    const cut = await new Drain(scope, this.#listeners).run(timeoutMs);
+    this.#keeper.closeTls();
+    for (const listener of this.#listeners.all()) listener.destroyConnections();
     for (const pool of this.#keeper.pools()) {
       pool.isRetired = true;
       pool.closeIdle();
     }
-    for (const capture of this.#captures) capture.passthrough.retire();
-    return { finished: open - cut, cut };
+    for (const capture of this.#listeners.captures) capture.passthrough.retire();
+    return { finished: before + scope.accepted - cut, cut };
   }
 
   /** Ends everything at once. */
@@ -114,60 +106,42 @@ export class ProxyServer {
 
   async #apply(table: RoutingTable): Promise<readonly ListenError[]> {
     if (this.#scope.isDraining) return [];
+    this.#callOffRetry?.();
     const plans = this.#keeper.build(table);
     // A listener that ends TLS from now on must have its certificate by then.
     await this.#keeper.tlsLoaded();
     this.#plans = plans;
-    for (const capture of this.#captures) capture.plans = plans.capture;
-    for (const [name, listener] of this.#listeners) {
-      const plan = plans.listeners.get(name);
-      if (plan === undefined) this.#retire(name, listener);
-      else listener.plan = plan;
-    }
-    for (const listener of this.#retired) {
-      if (listener.connections.size === 0) this.#retired.delete(listener);
-    }
-    const opened = [...plans.listeners.values()]
-      .filter((plan) => !this.#listeners.has(plan.listener.name))
-      .map((plan) => this.#open(new TrafficListener(this.#scope, plan)));
-    const captures = this.#captures.filter((each) => !each.isListening);
-    const errors = await Promise.all([...opened, ...captures.map((each) => each.listen())]);
-    return errors.filter((error) => error !== undefined);
+    await this.#listeners.follow(plans);
+    this.#afterOpening();
+    return this.#listeners.unopened;
   }
 
-  async #open(listener: TrafficListener): Promise<ListenError | undefined> {
-    const error = await listener.listen();
-    const { name } = listener.plan.listener;
-    if (error === undefined) {
-      this.#listeners.set(name, listener);
-      if (this.#scope.isDraining) this.#retire(name, listener);
+  async #openRest(): Promise<void> {
+    const { unopened } = this.#listeners;
+    if (this.#scope.isDraining || unopened.length === 0) return;
+    this.#callOffRetry?.();
+    await this.#listeners.open();
+    this.#afterOpening();
+    const left = new Set(this.#listeners.unopened.map(({ listener }) => listener));
+    for (const { listener } of unopened) {
+      if (!left.has(listener)) this.#scope.log('info', `listener ${listener} is open now`);
     }
-    return error;
   }
 
-  #retire(name: string, listener: TrafficListener): void {
-    this.#listeners.delete(name);
-    this.#retired.add(listener);
-    listener.retire();
+  #afterOpening(): void {
+    this.#keeper.forgetOld(this.#listeners.oldPlans());
+    if (this.#listeners.unopened.length === 0 || this.#scope.isDraining) return;
+    const { wakeUps, limits } = this.#scope;
+    this.#callOffRetry = wakeUps.after(limits.listenRetryMs, () => {
+      void this.#inTurn(() => this.#openRest());
+    });
   }
 
-  #everyListener(): (TrafficListener | CaptureListener)[] {
-    return [...this.#listeners.values(), ...this.#retired, ...this.#captures];
-  }
-
-  /** Waits until no connection is open or the time is over; returns how many had to be cut. */
-  async #emptied(timeoutMs: number): Promise<number> {
-    const { wakeUps, clock } = this.#scope;
-    const until = clock.now() + timeoutMs;
-    while (this.#scope.openConnections() !== 0 && clock.now() < until) {
-      await new Promise<void>((resolve) => {
-        wakeUps.after(Math.min(10, until - clock.now()), resolve);
-      });
-    }
-    const cut = this.#scope.openConnections();
-    this.#keeper.closeTls();
-    for (const listener of this.#everyListener()) listener.destroyConnections();
-    return cut;
+  /** One change of the listeners at a time. */
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const changed = this.#applying.then(change);
+    this.#applying = changed.catch(() => undefined);
+    return changed;
   }
 }
 

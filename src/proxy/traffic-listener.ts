@@ -1,8 +1,9 @@
 /**
  * One listener of the table that is bound, and the connections that it accepted.
  *
- * It keeps its socket across tables as long as its name stays. When it goes, or when the proxy
- * drains, it stops accepting and its connections end after the answer that they owe.
+ * It keeps its socket across tables as long as its name stays, and hands it to the listener that has
+ * its address in the next table. When it goes, or when the proxy drains, it stops accepting and its
+ * connections end after the answer that they owe.
  */
 
 import type { Socket } from 'node:net';
@@ -19,14 +20,11 @@ export class TrafficListener implements ConnectionOwner {
   readonly passthrough: BackendPlan | undefined = undefined;
   readonly connections = new Set<DownstreamConnection>();
   readonly #scope: ProxyScope;
-  readonly #socket: AcceptSocket;
+  #socket: AcceptSocket | undefined;
 
   constructor(scope: ProxyScope, plan: ListenerPlan) {
     this.#scope = scope;
     this.plan = plan;
-    this.#socket = new AcceptSocket(scope, plan.listener.name, (accepted) =>
-      this.#accept(accepted),
-    );
   }
 
   get name(): string {
@@ -35,23 +33,27 @@ export class TrafficListener implements ConnectionOwner {
 
   /** The bound address; port 0 until `listen` has succeeded. */
   get address(): { address: string; port: number } {
-    return this.#socket.address ?? { address: this.plan.listener.address, port: 0 };
-  }
-
-  get isListening(): boolean {
-    return this.#socket.isListening;
+    return this.#socket?.address ?? { address: this.plan.listener.address, port: 0 };
   }
 
   /** Opens the socket; undefined when that worked. */
   listen(): Promise<ListenError | undefined> {
     const { address, port } = this.plan.listener;
+    this.#socket = new AcceptSocket(this.#scope, this.name, (accepted) => this.#accept(accepted));
     return this.#socket.listen(address, port);
+  }
+
+  /** Goes on with the socket of `old`, which accepts nothing more and is to be retired. */
+  takeOver(old: TrafficListener): void {
+    this.#socket = old.#socket;
+    old.#socket = undefined;
+    this.#socket?.handTo(this.name, (accepted) => this.#accept(accepted));
   }
 
   /** Accepts nothing more; open connections finish what is under way. */
   retire(): void {
     this.isRetired = true;
-    this.#socket.close();
+    this.#socket?.close();
     for (const connection of this.connections) connection.retire();
   }
 

@@ -80,6 +80,8 @@ export class ExchangeRecord {
   sampledBy = 0;
   /** 0 = first try, up to 255. */
   attempt = 0;
+  /** Of a resend: `Failure.code` of the attempt before, up to 127; 0 = first try. */
+  attemptReason = 0;
   /** NameTable ids; 0 = none. */
   routeId = 0;
   /** Position of the rule in its resource, 0 to 65535; means nothing without a routeId. */
@@ -134,6 +136,7 @@ export class ExchangeRecord {
     this.join = 0;
     this.sampledBy = 0;
     this.attempt = 0;
+    this.attemptReason = 0;
     this.routeId = 0;
     this.ruleIndex = 0;
     this.clusterId = 0;

@@ -4,6 +4,13 @@
  * Labels come from configuration, never from requests, and there are at most `seriesMax` series;
  * what comes later is counted in one series whose labels are `other` (Linkerd's CVE-2025-43915 is
  * what happens otherwise). Counting is the holders' own: this file only hands the objects out.
+ *
+ *   beginTable ─► requestSeries, for all that the next table needs ─► endTable
+ *
+ * Series that the last table did not ask for stay while at most half of `seriesMax` are there, else
+ * they go: names that come and go with configuration never use the limit up. Prometheus takes a
+ * counter that comes back for one that was reset; an exchange under way that still counts in a
+ * series that went is not shown.
  */
 
 import { telemetryLimits } from '../model/limits.ts';
@@ -32,12 +39,23 @@ export class ConnectionCounts {
 }
 
 const OTHER = 'other';
+/** The table of a series that no table asked for. */
+const LASTING = Number.POSITIVE_INFINITY;
+
+interface KnownSeries {
+  readonly series: RequestSeries;
+  /** The last table that asked for it. */
+  readonly table: number;
+}
 
 export class MetricRegistry {
   /** Telemetry's own counts, when there are any. */
   readonly spanCounts: (() => SpanCounts) | undefined;
   readonly #seriesMax: number;
-  readonly #series = new Map<string, RequestSeries>();
+  readonly #series = new Map<string, KnownSeries>();
+  /** The table that series are asked for now, and how many it (or no table at all) needs. */
+  #table = 0;
+  #needed = 0;
   readonly #others = new Map<Direction, RequestSeries>();
   readonly #connections: Readonly<Record<Direction, ConnectionCounts>> = {
     inbound: new ConnectionCounts(),
@@ -53,16 +71,32 @@ export class MetricRegistry {
     this.spanCounts = spanCounts;
   }
 
-  /** The series of these labels: the same object for the same labels. For set-up, not per request. */
+  /** From now on series are asked for by a new table, or its plans. */
+  beginTable(): void {
+    this.#table++;
+    this.#needed = 0;
+    for (const { table } of this.#series.values()) if (table === LASTING) this.#needed++;
+  }
+
+  /** The table holds: what only earlier ones needed goes when it is much. */
+  endTable(): void {
+    if (this.#series.size <= this.#seriesMax / 2) return;
+    for (const [key, { table }] of this.#series) {
+      if (table < this.#table) this.#series.delete(key);
+    }
+  }
+
+  /**
+   * The series of these labels: the same object for the same labels, until a table goes in force that
+   * did not ask for it. For set-up, not per request.
+   */
   requestSeries(labels: RequestLabels): RequestSeries {
-    const { direction, listener, route, rule, cluster, subset } = labels;
-    const key = [direction, listener, route, rule, cluster, subset].join('\u0000');
-    const known = this.#series.get(key);
-    if (known !== undefined) return known;
-    if (this.#series.size >= this.#seriesMax) return this.#otherSeries(direction);
-    const series = new RequestSeries({ direction, listener, route, rule, cluster, subset });
-    this.#series.set(key, series);
-    return series;
+    return this.#seriesOf(labels, this.#table);
+  }
+
+  /** The same for what no table asks for and the process needs until its end. */
+  lastingSeries(labels: RequestLabels): RequestSeries {
+    return this.#seriesOf(labels, LASTING);
   }
 
   /** The counters of one direction, to be written by the proxy. */
@@ -72,7 +106,22 @@ export class MetricRegistry {
 
   /** Every series, `other` last. */
   allSeries(): readonly RequestSeries[] {
-    return [...this.#series.values(), ...this.#others.values()];
+    return [...[...this.#series.values()].map(({ series }) => series), ...this.#others.values()];
+  }
+
+  #seriesOf(labels: RequestLabels, table: number): RequestSeries {
+    const { direction, listener, route, rule, cluster, subset } = labels;
+    const key = [direction, listener, route, rule, cluster, subset].join('\u0000');
+    const known = this.#series.get(key);
+    if (known !== undefined && known.table >= table) return known.series;
+    // Tables that never came to hold leave series behind until one does.
+    const isFull = known === undefined && this.#series.size >= 2 * this.#seriesMax;
+    if (this.#needed >= this.#seriesMax || isFull) return this.#otherSeries(direction);
+    const series =
+      known?.series ?? new RequestSeries({ direction, listener, route, rule, cluster, subset });
+    this.#needed++;
+    this.#series.set(key, { series, table });
+    return series;
   }
 
   #otherSeries(direction: Direction): RequestSeries {

@@ -3,7 +3,10 @@
  *
  * A record carries the id; the worker learns the name through `announce`, which is called inside
  * `idOf`, so always before a record that uses the id can be in the ring. Names of requests never come
- * here (their number is not bounded by configuration).
+ * here (their number is not bounded by configuration). An id is never given to another name, because a
+ * record that waits, or a span that is being sent, may still carry it; so a sidecar that has met more
+ * than `max` names since start (endpoint addresses, mostly) shows the later ones as none. `refused`
+ * says that this is so.
  */
 
 /** Told of every new name once, in the order of ids. */
@@ -12,6 +15,8 @@ export type AnnounceName = (id: number, name: string) => void;
 export class NameTable {
   readonly #ids = new Map<string, number>();
   readonly #names: string[] = [];
+  /** Names that got no id because there were `max` already, counted each time they were asked for. */
+  refused = 0;
   readonly #max: number;
   readonly #announce: AnnounceName;
 
@@ -31,7 +36,10 @@ export class NameTable {
     if (name === '') return 0;
     const known = this.#ids.get(name);
     if (known !== undefined) return known;
-    if (this.#names.length >= this.#max) return 0;
+    if (this.#names.length >= this.#max) {
+      this.refused++;
+      return 0;
+    }
     const id = this.#names.push(name);
     this.#ids.set(name, id);
     this.#announce(id, name);

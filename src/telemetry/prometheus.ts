@@ -76,7 +76,7 @@ function addRequests(page: Page, all: readonly RequestSeries[]): void {
 
 function addFailures(page: Page, all: readonly RequestSeries[]): void {
   const name = 'tracecar_request_failures_total';
-  page.family(name, 'counter', 'Requests that failed here, by cause and flag; see docs/causes.');
+  page.family(name, 'counter', 'Requests that failed here, by cause and flag; see docs/causes.md.');
   for (const series of all) {
     const labels = seriesLabels(series);
     for (const { code, cause, flag } of failures) {

@@ -17,7 +17,7 @@
  *     12-18  queueUs connectUs requestUs firstByteUs responseUs proxyUs totalUs, float32: exact to
  *            16 s, then to 1 part in 16 million; -1 = not reached
  *     19-22  routeId clusterId subsetId endpointId
- *        23  ruleIndex:16 | attempt:8 | minorVersion:8
+ *        23  ruleIndex:16 | attempt:8 | minorVersion:1 | attemptReason:7
  *     24-27  weight generation connectionId connectionRequests
  *     28-29  requestBytes responseBytes, low 32 bits        30  their bits 32-47, 16 each
  *        31  position of its text block, counted like head in bytes

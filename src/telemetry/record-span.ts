@@ -9,6 +9,7 @@ import type { Attributes, HrTime, SpanContext, SpanStatus } from '@opentelemetry
 import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+import type { ClusterBook } from './cluster-facts.ts';
 import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
 import { knownMethod, type NameList, spanAttributes } from './span-attributes.ts';
 import { spanOutcome } from './span-outcome.ts';
@@ -18,6 +19,7 @@ export interface SpanSurroundings {
   readonly resource: Resource;
   readonly scope: InstrumentationScope;
   readonly names: NameList;
+  readonly clusters: ClusterBook;
   /** Wall-clock milliseconds at the monotonic 0 of `record.startMs`. */
   readonly epochMs: number;
   readonly knownMethods: readonly string[] | undefined;
@@ -102,7 +104,7 @@ export class RecordSpan implements ReadableSpan {
   get attributes(): Attributes {
     const around = this.#around;
     const outcome = spanOutcome(this.#record);
-    const attributes = spanAttributes(this.#record, outcome, around.names, around.knownMethods);
+    const attributes = spanAttributes(this.#record, outcome, around);
     this.droppedAttributesCount = limitAttributes(
       attributes,
       around.attributesMax,

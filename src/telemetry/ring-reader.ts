@@ -128,7 +128,8 @@ function readWords(words: Int32Array, at: number, into: ExchangeRecord): void {
   into.endpointId = words[at + 22]!;
   into.ruleIndex = words[at + 23]! & 0xffff;
   into.attempt = (words[at + 23]! >>> 16) & 255;
-  into.minorVersion = words[at + 23]! >>> 24;
+  into.minorVersion = (words[at + 23]! >>> 24) & 1;
+  into.attemptReason = words[at + 23]! >>> 25;
   into.weight = words[at + 24]!;
   into.generation = words[at + 25]!;
   into.connectionId = words[at + 26]!;

@@ -109,7 +109,11 @@ export class RingWriter {
     words[at + 20] = record.clusterId;
     words[at + 21] = record.subsetId;
     words[at + 22] = record.endpointId;
-    words[at + 23] = record.ruleIndex | (record.attempt << 16) | (record.minorVersion << 24);
+    words[at + 23] =
+      record.ruleIndex |
+      (record.attempt << 16) |
+      (record.minorVersion << 24) |
+      (record.attemptReason << 25);
     words[at + 24] = record.weight;
     words[at + 25] = record.generation;
     words[at + 26] = record.connectionId;

@@ -6,6 +6,8 @@
  */
 
 import type { Attributes } from '@opentelemetry/api';
+import { failureByCode } from '../model/failure.ts';
+import type { ClusterBook, ClusterFacts } from './cluster-facts.ts';
 import { type ExchangeRecord, Join, RecordFlag, RecordKind, SampledBy } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
 import type { SpanOutcome } from './span-outcome.ts';
@@ -13,6 +15,14 @@ import { splitAuthority, splitTarget } from './url-parts.ts';
 
 /** Names by id, as the NameTable of the hot thread gave them; index 0 is unused. */
 export type NameList = readonly string[];
+
+/** What attributes need to know beside the record. */
+export interface AttributeSources {
+  readonly names: NameList;
+  readonly clusters: ClusterBook;
+  /** Methods that may be named; undefined: all that Tracecar knows. */
+  readonly knownMethods: readonly string[] | undefined;
+}
 
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
@@ -31,19 +41,22 @@ export function knownMethod(
 export function spanAttributes(
   record: ExchangeRecord,
   outcome: SpanOutcome,
-  names: NameList,
-  known: readonly string[] | undefined,
+  sources: AttributeSources,
 ): Attributes {
+  const { names } = sources;
   const attributes: Attributes = {};
-  addMethod(attributes, record, known);
+  addMethod(attributes, record, sources.knownMethods);
   if (outcome.statusCode !== 0) attributes['http.response.status_code'] = outcome.statusCode;
   if (outcome.errorType !== undefined) attributes['error.type'] = outcome.errorType;
-  attributes['network.protocol.version'] = `1.${record.minorVersion}`;
+  // A client that never connected has not spoken any protocol.
+  if (record.kind !== RecordKind.Client || record.peerAddress !== '') {
+    attributes['network.protocol.version'] = `1.${record.minorVersion}`;
+  }
   if (record.peerAddress !== '') {
     attributes['network.peer.address'] = record.peerAddress;
     if (record.peerPort !== 0) attributes['network.peer.port'] = record.peerPort;
   }
-  if (record.kind === RecordKind.Client) addClient(attributes, record, names);
+  if (record.kind === RecordKind.Client) addClient(attributes, record, sources);
   else addServer(attributes, record);
   addRouting(attributes, record, names);
   if (outcome.cause !== undefined) attributes['tracecar.cause'] = outcome.cause;
@@ -95,7 +108,11 @@ const joinWords: Readonly<Record<number, string>> = {
   [Join.Preload]: 'preload',
 };
 
-function addClient(attributes: Attributes, record: ExchangeRecord, names: NameList): void {
+function addClient(
+  attributes: Attributes,
+  record: ExchangeRecord,
+  { names, clusters }: AttributeSources,
+): void {
   const endpoint = names[record.endpointId];
   const { host, port, printed } = splitAuthority(record.authority || (endpoint ?? ''), HTTP_PORT);
   const { path, query } = splitTarget(record.target);
@@ -106,9 +123,25 @@ function addClient(attributes: Attributes, record: ExchangeRecord, names: NameLi
   const pathAndQuery = `${path === '*' ? '' : path}${query === undefined ? '' : `?${query}`}`;
   attributes['url.full'] = `${SCHEME}://${printed}${pathAndQuery}`;
   if (record.attempt > 0) attributes['http.request.resend_count'] = record.attempt;
-  if (names[record.clusterId]) attributes['tracecar.cluster'] = names[record.clusterId]!;
+  const reason = failureByCode(record.attemptReason);
+  if (reason !== undefined) attributes['tracecar.attempt.reason'] = reason.cause;
+  const cluster = names[record.clusterId];
+  if (cluster) {
+    attributes['tracecar.cluster'] = cluster;
+    addCluster(attributes, clusters.find(record.generation, cluster));
+  }
   if (endpoint) attributes['tracecar.endpoint'] = endpoint;
   attributes['tracecar.join'] = joinWords[record.join] ?? 'none';
+  // Both ways of joining are exact; a guess would carry less.
+  if (record.join !== Join.None) attributes['tracecar.join.confidence'] = 1;
+}
+
+function addCluster(attributes: Attributes, facts: ClusterFacts | undefined): void {
+  if (facts === undefined) return;
+  attributes['service.peer.name'] = facts.serviceName;
+  if (facts.serviceNamespace !== '') attributes['service.peer.namespace'] = facts.serviceNamespace;
+  attributes['tracecar.lb.policy'] = facts.balancing;
+  attributes['tracecar.lb.candidates'] = facts.candidates;
 }
 
 function addRouting(attributes: Attributes, record: ExchangeRecord, names: NameList): void {

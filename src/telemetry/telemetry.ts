@@ -11,6 +11,8 @@ import type { Clock } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
 import { type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
+import type { RoutingTable } from '../model/routing-table.ts';
+import { clustersMessage } from './cluster-facts.ts';
 import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
 import { MetricRegistry } from './metrics.ts';
 import { NameTable } from './name-table.ts';
@@ -106,6 +108,11 @@ export class Telemetry implements HotTelemetry {
     if (isSampled) this.#started++;
     else if (record.kind !== RecordKind.Connection) this.#unsampled++;
     if (!this.#isClosed && ring.write(record) && isSampled) this.#written++;
+  }
+
+  /** What spans say of the clusters of `table`; call it before exchanges can begin under the table. */
+  describe(table: RoutingTable): void {
+    this.#link?.announceClusters(clustersMessage(table));
   }
 
   /** Exact at one moment; costs about a microsecond. */

@@ -8,6 +8,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
+import type { ClustersMessage } from './cluster-facts.ts';
 import type { NamesMessage, WorkerMessage, WorkerStart } from './worker-protocol.ts';
 
 export interface WorkerLinkOptions {
@@ -23,6 +24,8 @@ export interface WorkerLinkOptions {
 
 export class WorkerLink {
   readonly #options: WorkerLinkOptions;
+  /** For a worker that is started again; of older tables it knows nothing. */
+  #clusters: ClustersMessage | undefined;
   #worker: Worker | undefined;
   #namesPort: MessagePort | undefined;
   #isClosing = false;
@@ -38,6 +41,12 @@ export class WorkerLink {
   /** Tells the worker a new name; before any record that uses the id. */
   announce(id: number, name: string): void {
     this.#namesPort?.postMessage({ firstId: id, names: [name] } satisfies NamesMessage);
+  }
+
+  /** Tells the worker of a new table's clusters; before any record of its generation. */
+  announceClusters(message: ClustersMessage): void {
+    this.#clusters = message;
+    this.#namesPort?.postMessage(message);
   }
 
   /** Lets the worker send what it has; resolves when it has ended, after limits.flushMs at most. */
@@ -78,6 +87,7 @@ export class WorkerLink {
     this.#namesPort = port1;
     port1.unref();
     if (names().length > 0) port1.postMessage({ firstId: 1, names: [...names()] });
+    if (this.#clusters !== undefined) port1.postMessage(this.#clusters);
     worker.on('message', (message: WorkerMessage) => {
       if (message.kind === 'warning') this.#options.warn(message.text);
       else this.#onEnd?.();

@@ -1,12 +1,14 @@
 /**
  * What the hot thread and the telemetry worker say to each other beside the ring.
  *
- * Plain data that survives structured cloning. Names travel on a port of their own, which the worker
- * empties before it reads the ring: a name that was posted before a record is known when it is read.
+ * Plain data that survives structured cloning. Names and facts of clusters travel on a port of their
+ * own, which the worker empties before it reads the ring: what was posted before a record is known
+ * when it is read.
  */
 
 import type { MessagePort } from 'node:worker_threads';
 import type { TelemetryLimits } from '../model/limits.ts';
+import type { ClustersMessage } from './cluster-facts.ts';
 import type { RingMemory } from './record-layout.ts';
 import type { TelemetrySettings } from './settings.ts';
 
@@ -27,6 +29,9 @@ export interface NamesMessage {
   readonly firstId: number;
   readonly names: readonly string[];
 }
+
+/** All that the names port carries. */
+export type NamesPortMessage = NamesMessage | ClustersMessage;
 
 /** To the worker: write and send what is left, within limits.flushMs. */
 export interface CloseMessage {

@@ -9,12 +9,18 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
+import { ClusterBook } from './cluster-facts.ts';
 import { LineOutput } from './line-output.ts';
 import { RecordPipeline } from './record-pipeline.ts';
 import { resourceAttributes } from './resource-attributes.ts';
 import { createExporter, watchPartialSuccess } from './span-exporters.ts';
 import { SpanQueue } from './span-queue.ts';
-import type { CloseMessage, NamesMessage, WorkerMessage, WorkerStart } from './worker-protocol.ts';
+import type {
+  CloseMessage,
+  NamesPortMessage,
+  WorkerMessage,
+  WorkerStart,
+} from './worker-protocol.ts';
 
 const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.44.0';
 const STDOUT = 1;
@@ -25,6 +31,7 @@ function startWorker(start: WorkerStart): RecordPipeline {
   const spans = exporter === undefined ? undefined : new SpanQueue(exporter, settings.batch);
   if (spans !== undefined) watchPartialSuccess((count) => spans.reject(count));
   const names: string[] = [''];
+  const clusters = new ClusterBook();
   return new RecordPipeline({
     memory: start.memory,
     limits,
@@ -36,12 +43,13 @@ function startWorker(start: WorkerStart): RecordPipeline {
       }),
       scope: { name: 'tracecar', version, schemaUrl: SCHEMA_URL },
       names,
+      clusters,
       epochMs: start.epochMs,
       knownMethods: settings.knownMethods,
       attributesMax: settings.attributesMax,
       attributeLengthMax: settings.attributeLengthMax,
     },
-    readNames: () => readNames(start, names),
+    readNames: () => readNames(start, names, clusters),
     spans,
     lines:
       start.accessLog === 'json' ? new LineOutput(STDOUT, limits.accessLogHeldBytesMax) : undefined,
@@ -50,11 +58,15 @@ function startWorker(start: WorkerStart): RecordPipeline {
   });
 }
 
-function readNames(start: WorkerStart, names: string[]): void {
+function readNames(start: WorkerStart, names: string[], clusters: ClusterBook): void {
   for (;;) {
     const received = receiveMessageOnPort(start.names);
     if (received === undefined) return;
-    const message = received.message as NamesMessage;
+    const message = received.message as NamesPortMessage;
+    if ('clusters' in message) {
+      clusters.add(message);
+      continue;
+    }
     for (const [index, name] of message.names.entries()) names[message.firstId + index] = name;
   }
 }

@@ -3,9 +3,10 @@
  */
 
 import assert from 'node:assert/strict';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { ManualClock } from '../../src/base/clock.ts';
-import { Deadline, Deadlines, type WakeUps } from '../../src/base/deadlines.ts';
+import { Deadline, Deadlines, systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
 
 /** Wake-ups that fire when the clock is moved over them. */
@@ -38,6 +39,16 @@ class ManualWakeUps implements WakeUps {
       next.call();
     }
     this.clock.advance(until - this.clock.now());
+  }
+
+  /** The loop stands still for `ms`; then the due timers run, then `onSockets`, then the rest. */
+  stall(ms: number, onSockets: () => void): void {
+    this.clock.advance(ms);
+    const due = this.#pending.filter(({ at }) => at <= this.clock.now());
+    this.#pending = this.#pending.filter((each) => !due.includes(each));
+    for (const { call } of due) call();
+    onSockets();
+    this.advance(0);
   }
 }
 
@@ -123,6 +134,49 @@ test('a removed deadline leaves nothing behind, wherever it was', () => {
   owners.forEach((owner, index) => {
     assert.equal(owner.called.length, index % 2);
   });
+});
+
+test('what waits on a socket is heard before a deadline is met, however late the timer is', () => {
+  const { wakeUps, deadlines } = setUp();
+  const [answered, silent] = [new Owner(), new Owner()];
+  deadlines.set(answered.deadline, 1_010);
+  deadlines.set(silent.deadline, 1_010);
+  // The loop stalls: the timer runs late, and the first thing that is read after it is an answer.
+  wakeUps.stall(500, () => deadlines.clear(answered.deadline));
+  assert.deepEqual([answered.called, silent.called], [[], [1_500]]);
+  assert.equal(wakeUps.pending, 0);
+});
+
+test('a deadline set while the sockets have their turn is met in its time', () => {
+  const { wakeUps, deadlines } = setUp();
+  const [late, next] = [new Owner(), new Owner()];
+  deadlines.set(late.deadline, 1_010);
+  wakeUps.stall(500, () => deadlines.set(next.deadline, 1_505));
+  assert.deepEqual([late.called, next.called], [[1_500], []]);
+  wakeUps.advance(5);
+  assert.deepEqual(next.called, [1_505]);
+});
+
+test('the wake-ups of the platform with no delay come after what waits on a socket', async (t) => {
+  const server = createServer();
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const heard: string[] = [];
+  const socket = connect(port, '127.0.0.1', () => heard.push('connected'));
+  t.after(() => socket.destroy());
+  await new Promise<void>((resolve) => {
+    systemWakeUps.after(1, () => {
+      heard.push('timer');
+      systemWakeUps.after(0, () => {
+        heard.push('after the sockets');
+        resolve();
+      });
+    });
+    // The loop stalls until both the timer and the connection are due.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  });
+  assert.deepEqual(heard, ['timer', 'connected', 'after the sockets']);
 });
 
 test('an owner may set its next deadline from its call', () => {

@@ -62,6 +62,7 @@ test('help goes to stdout with status 0 and shows lines to copy', async () => {
     assert.equal(status, 0, name);
     assert.equal(stderr, '', name);
     assertGolden(name, stdout);
+    assert.ok((stdout.match(/^flags/gm) ?? []).length <= 1, `${name} lists flags twice`);
     const widest = Math.max(...stdout.split('\n').map((line) => line.length));
     assert.ok(widest <= 120, `${name} is ${widest} columns wide`);
   }

@@ -56,6 +56,49 @@ test('control characters of a file do not reach the terminal, long lines are cut
   for (const line of printed.split('\n')) assert.ok(line.length < 200, line);
 });
 
+test('control characters are escaped wherever they stand, and a name cannot break a line', () => {
+  const text = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: "a\\nb.yaml:1:1: error TC9999: \\e[31mred\\u202e"}
+spec:
+  hosts: [reviews]
+  http:
+    - route: [{destination: {host: reviews}}]
+      "wieght\\x9b\\u2028": 1 # \u001b]0;title\u0007
+`;
+  const file = 'x\u001b[2J.yaml';
+  const { diagnostics } = readResources([{ file, text }]);
+  assert.equal(diagnostics.length, 2);
+  const printed = printDiagnosticsText(diagnostics, [{ file, text }]);
+  assert.doesNotMatch(printed.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  assert.equal(printed.split('\n').length, 2 * 4 + 1);
+  assert.ok(printed.includes('x\\x1b[2J.yaml:3:18: error TC1303: `a\\x0ab.yaml'), printed);
+  assert.ok(printed.includes('1 # \\x1b]0;title\\x07\n'), printed);
+});
+
+test('the caret stands under its column although characters before it are escaped', () => {
+  const text = 'a: 1 # x\n\tb\u0007: {c: \u0001[}\n';
+  const printed = printDiagnosticsText(
+    [
+      {
+        severity: 'error',
+        code: 'TC1010',
+        resource: { kind: '', namespace: '', name: '' },
+        path: '',
+        file: 'x.yaml',
+        line: 2,
+        column: 11,
+        message: 'm',
+        fix: 'f',
+      },
+    ],
+    [{ file: 'x.yaml', text }],
+  );
+  const [, shown = '', caret = ''] = printed.split('\n');
+  assert.equal(shown, '     2 |  b\\x07: {c: \\x01[}');
+  assert.equal(caret.indexOf('^'), shown.indexOf('['));
+});
+
 test('a complaint about a whole file has no line', () => {
   assert.equal(
     diagnosticLine({

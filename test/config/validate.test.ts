@@ -87,6 +87,29 @@ spec: {hosts: [a.example.com], http: [{route: [{destination: {host: a.example.co
   );
 });
 
+test('a double name is found although each file has a mistake of its own', async (context) => {
+  const entry = (extra: string) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a}
+spec: {hosts: [a.example.com], resolution: DNS, ports: [{number: 80, name: http}]${extra}}
+`;
+  const folder = makeFolder(context, {
+    'a.yaml': entry(', foo: 1'),
+    'b.yaml': entry(''),
+    'c.yaml': entry(', bar: 1'),
+  });
+  const { text } = await run(folder, '--output', 'json');
+  const { diagnostics } = JSON.parse(text);
+  assert.deepEqual(
+    diagnostics.map(
+      ({ file, code }: { file: string; code: string }) => `${file.slice(-6)} ${code}`,
+    ),
+    ['a.yaml TC1201', 'b.yaml TC1501', 'c.yaml TC1501', 'c.yaml TC1201'],
+  );
+  // The first one is in a file that is refused as a whole: nobody may be told that it counts.
+  assert.doesNotMatch(text, /which counts/);
+});
+
 test('a path that does not exist is an error, no path is a mistake in usage', async (context) => {
   const { status, text } = await run('/nowhere/at/all');
   assert.equal(status, 1);

@@ -88,8 +88,12 @@ export class SidecarProcess {
   readonly ended: Promise<{ status: number | null; signal: string | null }>;
   #waiting: (() => void)[] = [];
 
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-    this.child = spawn(process.execPath, [tracecar, 'proxy', ...args], {
+  constructor(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    entry = tracecar,
+  ) {
+    this.child = spawn(process.execPath, [entry, 'proxy', ...args], {
       env: { ...process.env, OTEL_TRACES_EXPORTER: 'none', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -138,16 +142,18 @@ export interface RunningSidecar extends SidecarProcess {
   readonly metrics: string;
 }
 
-/** Starts a sidecar for the labels `app=app` and waits until it is ready. */
+/** Starts a sidecar for the labels `app=app` and waits until it is ready; `entry` may be a bundle. */
 export async function startSidecar(
   t: TestContext,
   config: string,
   args: readonly string[] = [],
   environment: Readonly<Record<string, string>> = {},
+  entry = tracecar,
 ): Promise<RunningSidecar> {
   const sidecar = new SidecarProcess(
     ['--config', config, '--labels=app=app', ...anyPorts, ...args],
     environment,
+    entry,
   );
   t.after(async () => {
     sidecar.child.kill('SIGKILL');

@@ -117,7 +117,6 @@ function makeFeed(context: TestContext, capture: 'none' | 'redirect', ...paths: 
     apply: async (table) => {
       tables.push(table);
       notify();
-      return true;
     },
   });
   context.after(() => feed.close());
@@ -228,6 +227,17 @@ spec:
     - port: {number: 8080, protocol: HTTP}
       defaultEndpoint: 127.0.0.1:8081
 `;
+
+test('with capture a start without files says whether there was a --config', async (context) => {
+  const bare = makeFeed(context, 'redirect');
+  await bare.feed.start();
+  const rest = 'nothing is routed, connections pass through';
+  assert.deepEqual(bare.lines, [`info no --config: ${rest}`]);
+  const folder = makeFolder(context);
+  const empty = makeFeed(context, 'redirect', folder);
+  await empty.feed.start();
+  assert.deepEqual(empty.lines, [`info no *.yaml file in ${folder} yet: ${rest}`]);
+});
 
 test('without capture an empty folder stops the start', async (context) => {
   const { feed, tables } = makeFeed(context, 'none', makeFolder(context));

@@ -3,13 +3,15 @@
  */
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { telemetryLimits } from '../../src/model/limits.ts';
 import { noHeaderEdits, type RoutingTable, type Rule } from '../../src/model/routing-table.ts';
 import { getOf, startProxy } from '../support/proxy-fixture.ts';
 import { connectRaw } from '../support/raw-connection.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
 import { backendOf, clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
+import { untilSo } from '../support/turns.ts';
 
 async function startOrigin(t: TestContext, body: string): Promise<RawOrigin> {
   const origin = await RawOrigin.start(answering(() => okWith(body)));
@@ -165,16 +167,106 @@ test('a port in use is reported, harms nothing else, and is tried again', async 
   const errors = await proxy.apply(tableOf([bad, good], clusters, 2));
   assert.equal(errors.length, 1);
   assert.equal(errors[0]!.code, 'EADDRINUSE');
-  assert.match(
-    errors[0]!.message,
-    new RegExp(`^cannot listen on 127.0.0.1:${port} \\(bad\\): another program listens there`),
-  );
+  assert.deepEqual(proxy.unopened(), errors);
   const downstream = await connect();
   await downstream.send(getOf('/'));
   assert.equal((await downstream.response()).status, 200);
   await new Promise<void>((resolve) => taken.close(() => resolve()));
   assert.deepEqual(await proxy.apply(tableOf([bad, good], clusters, 3)), []);
+  assert.deepEqual(proxy.unopened(), []);
   assert.equal(proxy.addresses().length, 2);
+});
+
+/** A port that another program has, and how it lets it go. */
+async function takePort(t: TestContext): Promise<{ port: number; release(): Promise<void> }> {
+  const server = createServer();
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return { port, release: () => new Promise((resolve) => server.close(() => resolve())) };
+}
+
+test('a listener that moves to a taken port serves on where it was until the port is free', async (t) => {
+  const origin = await startOrigin(t, 'x');
+  const [old, taken] = [await freePort(), await takePort(t)];
+  const clusters = [clusterOf([origin.port])];
+  const listenerAt = (port: number) => listenerOf([ruleOf()], { name: `at ${port}`, port });
+  const { connect, proxy, log } = await startProxy(t, {
+    table: tableOf([listenerAt(old)], clusters),
+    limits: { listenRetryMs: 20, drainIdleMs: 20 },
+  });
+  const errors = await proxy.apply(tableOf([listenerAt(taken.port)], clusters, 2));
+  assert.deepEqual(
+    errors.map(({ listener, code }) => [listener, code]),
+    [[`at ${taken.port}`, 'EADDRINUSE']],
+  );
+  const downstream = await connect(old);
+  await downstream.send(getOf('/'));
+  assert.equal((await downstream.response()).body, 'x');
+  await taken.release();
+  await untilSo(() => proxy.unopened().length === 0, 'the listener to be opened');
+  await assert.rejects(connectRaw(old), /ECONNREFUSED/);
+  assert.equal(await downstream.ended(), 'fin');
+  const moved = await connect(taken.port);
+  await moved.send(getOf('/'));
+  assert.equal((await moved.response()).body, 'x');
+  await untilSo(() => log.includes(`info listener at ${taken.port} is open now`), 'a log line');
+});
+
+test('a table that does without the listener that cannot be opened ends the attempts', async (t) => {
+  const origin = await startOrigin(t, 'x');
+  const taken = await takePort(t);
+  const clusters = [clusterOf([origin.port])];
+  const good = listenerOf([ruleOf()], { name: 'good' });
+  const { proxy } = await startProxy(t, {
+    table: tableOf([good], clusters),
+    limits: { listenRetryMs: 10 },
+  });
+  const bad = listenerOf([ruleOf()], { name: 'bad', port: taken.port });
+  assert.equal((await proxy.apply(tableOf([good, bad], clusters, 2))).length, 1);
+  assert.deepEqual(await proxy.apply(tableOf([good], clusters, 3)), []);
+  assert.deepEqual(proxy.unopened(), []);
+  await taken.release();
+  assert.deepEqual(
+    proxy.addresses().map(({ name }) => name),
+    ['good'],
+  );
+});
+
+test('a listener for all addresses may follow one for a single address of its port', async (t) => {
+  const origin = await startOrigin(t, 'x');
+  const port = await freePort();
+  const clusters = [clusterOf([origin.port])];
+  const { connect, proxy } = await startProxy(t, {
+    table: tableOf([listenerOf([ruleOf()], { name: 'one', port })], clusters),
+  });
+  const all = listenerOf([ruleOf()], { name: 'all', address: '0.0.0.0', port });
+  assert.deepEqual(await proxy.apply(tableOf([all], clusters, 2)), []);
+  assert.deepEqual(proxy.addresses(), [{ name: 'all', address: '0.0.0.0', port }]);
+  const downstream = await connect(port);
+  await downstream.send(getOf('/'));
+  assert.equal((await downstream.response()).body, 'x');
+});
+
+test('rules that are renamed again and again never end up counted under other', async (t) => {
+  const origin = await startOrigin(t, 'x');
+  const tableAt = (generation: number) => {
+    const rules = Array.from({ length: 500 }, (_, index) =>
+      ruleOf({ identity: `route-${generation}/http[${index}]`, route: `route-${generation}` }),
+    );
+    return tableOf([listenerOf(rules)], [clusterOf([origin.port])], generation);
+  };
+  const { connect, proxy, telemetry } = await startProxy(t, { table: tableAt(1) });
+  for (let generation = 2; generation <= 6; generation++) await proxy.apply(tableAt(generation));
+  const downstream = await connect();
+  await downstream.send(getOf('/'));
+  await downstream.response();
+  const counted = telemetry.metrics.allSeries().filter(({ latency }) => latency.count > 0);
+  assert.deepEqual(
+    counted.map(({ labels }) => labels.route),
+    ['route-6'],
+  );
+  assert.ok(telemetry.metrics.allSeries().length <= telemetryLimits.metricSeriesMax);
 });
 
 test('a listener may take the address of one that goes in the same table', async (t) => {

@@ -9,6 +9,7 @@ import type { ProxyServer } from '../../src/proxy/proxy-server.ts';
 import { getOf, startPair } from '../support/proxy-fixture.ts';
 import { cutMessage } from '../support/raw-connection.ts';
 import { answering, okWith } from '../support/raw-origin.ts';
+import { untilSo, untilStill } from '../support/turns.ts';
 
 const MEGABYTES = 4;
 const BIG = MEGABYTES * 1024 * 1024;
@@ -27,18 +28,6 @@ function largestHeld(proxy: ProxyServer): number {
       Math.max(requestHeldBytes, responseHeldBytes),
     );
   return Math.max(0, ...held);
-}
-
-/** The value of `read` when it has stopped changing. */
-async function settled(read: () => number): Promise<number> {
-  let last = -1;
-  for (let same = 0; same < 3; ) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    const now = read();
-    same = now === last && now > 0 ? same + 1 : 0;
-    last = now;
-  }
-  return last;
 }
 
 test('a big response to a slow reader arrives unchanged, byte for byte', async (t) => {
@@ -126,8 +115,9 @@ test('fault 5: a downstream that does not read stops the upstream', async (t) =>
   downstream.socket.pause();
   await downstream.send(getOf('/'));
   const { socket } = await origin.connection(0);
+  await untilSo(() => largestHeld(proxy) > 0, 'a response that nobody takes');
   // Kernel buffers fill up on both legs; then the upstream's own socket holds what nobody takes.
-  const taken = await settled(() => socket.bytesWritten - socket.writableLength);
+  const taken = await untilStill(() => socket.bytesWritten - socket.writableLength);
   assert.ok(taken > 64 * 1024 && taken < 64 * 1024 * 1024, `${taken} bytes while nobody read`);
   assert.ok(largestHeld(proxy) > 0);
   assert.ok(largestHeld(proxy) <= 64 * 1024, `${largestHeld(proxy)} bytes held`);
@@ -159,7 +149,7 @@ test('a downstream that pipelines and never reads gets no endless answers', asyn
   const downstream = connect({ port, host: '127.0.0.1' });
   t.after(() => downstream.destroy());
   downstream.write(getOf('/').repeat(1_000));
-  const before = await settled(() => answered);
+  const before = await untilStill(() => answered);
   assert.ok(before > 0 && before < 700, `${before} answers`);
   assert.ok(largestHeld(proxy) <= 64 * 1024, `${largestHeld(proxy)} bytes held`);
   let received = 0;

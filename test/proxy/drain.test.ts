@@ -4,15 +4,18 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { getOf, startPair } from '../support/proxy-fixture.ts';
+import { trafficLimits } from '../../src/model/limits.ts';
+import { getOf, startPair, startProxy } from '../support/proxy-fixture.ts';
 import { connectRaw } from '../support/raw-connection.ts';
-import { answering, okWith } from '../support/raw-origin.ts';
+import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
+import { backendOf, clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
+import { untilSo } from '../support/turns.ts';
 
 test('fault 16: a drain under load loses no request', async (t) => {
   const { connect, proxy, port } = await startPair(
     t,
     answering((number) => okWith(`${number}`)),
-    { limits: { drainIdleMs: 50 } },
+    { limits: { drainIdleMs: 5_000, drainQuietMs: 50 } },
   );
   const downstreams = await Promise.all(Array.from({ length: 8 }, () => connect()));
   let answered = 0;
@@ -42,7 +45,7 @@ test('idle and silent connections are closed, and the drain ends early', async (
   const { connect, proxy } = await startPair(
     t,
     answering(() => okWith('x')),
-    { limits: { drainIdleMs: 20 } },
+    { limits: { drainIdleMs: 20, drainQuietMs: 20 } },
   );
   const [used, silent] = [await connect(), await connect()];
   await used.send(getOf('/'));
@@ -59,7 +62,7 @@ test('a request that comes on a kept connection while draining is answered', asy
   const { connect, proxy } = await startPair(
     t,
     answering(() => okWith('still here')),
-    { limits: { drainIdleMs: 5_000 } },
+    { limits: { drainIdleMs: 5_000, drainQuietMs: 20 } },
   );
   const downstream = await connect();
   const drained = proxy.drain(60_000);
@@ -86,6 +89,7 @@ test('a drain closes the idle upstream connections', async (t) => {
   const { connect, proxy, origin } = await startPair(
     t,
     answering(() => okWith('x')),
+    { limits: { drainQuietMs: 20 } },
   );
   const downstream = await connect();
   await downstream.send(getOf('/'));
@@ -93,4 +97,90 @@ test('a drain closes the idle upstream connections', async (t) => {
   downstream.socket.destroy();
   await proxy.drain(1_000);
   assert.equal(await (await origin.connection(0)).ended(), 'fin');
+});
+
+/** One request on a connection of its own. */
+async function askOnce(port: number) {
+  const downstream = await connectRaw(port);
+  await downstream.send(getOf('/'));
+  const response = await downstream.response();
+  downstream.finish();
+  return response;
+}
+
+test('callers that still come are served for a while, and told to close', async (t) => {
+  const { proxy, port } = await startPair(
+    t,
+    answering(() => okWith('x')),
+    { direction: 'inbound', limits: { drainListenMs: 300, drainQuietMs: 200 } },
+  );
+  const drained = proxy.drain(10_000);
+  let answered = 0;
+  for (;;) {
+    const response = await askOnce(port).catch((error: NodeJS.ErrnoException) => error.code);
+    if (typeof response !== 'object') {
+      assert.match(String(response), /ECONNREFUSED|ECONNRESET/);
+      break;
+    }
+    assert.equal(response.body, 'x');
+    assert.match(response.head, /^Connection: close$/m);
+    answered++;
+  }
+  assert.ok(answered > 10, `${answered} answers`);
+  const { finished, cut } = await drained;
+  assert.equal(cut, 0);
+  assert.ok(finished >= answered);
+});
+
+test('the application reaches others until its last caller has its answer', async (t) => {
+  const [origin, application] = [
+    await RawOrigin.start(answering(() => okWith('from another'))),
+    await RawOrigin.start(),
+  ];
+  t.after(() => origin.close());
+  t.after(() => application.close());
+  const listeners = [
+    listenerOf([ruleOf()], { name: 'out' }),
+    listenerOf([ruleOf({ backends: [backendOf({ cluster: 1 })] })], {
+      name: 'in',
+      direction: 'inbound',
+    }),
+  ];
+  const clusters = [clusterOf([origin.port]), clusterOf([application.port], { name: 'app' })];
+  const { connect, proxy } = await startProxy(t, {
+    table: tableOf(listeners, clusters),
+    limits: { drainListenMs: 30, drainQuietMs: 20 },
+  });
+  const [out, into] = ['out', 'in'].map(
+    (name) => proxy.addresses().find((each) => each.name === name)!.port,
+  );
+  const caller = await connect(into);
+  await caller.send(getOf('/'));
+  const request = await application.connection(0);
+  await request.untilReceived('\r\n\r\n');
+  const drained = proxy.drain(10_000);
+  const isListed = (wanted: string) => proxy.addresses().some(({ name }) => name === wanted);
+  await untilSo(() => !isListed('in'), 'the end of new callers');
+  await assert.rejects(connectRaw(into!), /ECONNREFUSED/);
+  assert.equal((await askOnce(out!)).body, 'from another');
+  await request.send(okWith('owed'));
+  assert.equal((await caller.response()).body, 'owed');
+  caller.finish();
+  assert.equal((await drained).cut, 0);
+  await assert.rejects(connectRaw(out!), /ECONNREFUSED/);
+});
+
+test('a proxy that nobody uses ends after a moment of quiet, with its own limits', async (t) => {
+  const { proxy } = await startPair(t, () => undefined);
+  const start = performance.now();
+  assert.deepEqual(await proxy.drain(trafficLimits.drainMs), { finished: 0, cut: 0 });
+  const tookMs = performance.now() - start;
+  assert.ok(tookMs >= trafficLimits.drainQuietMs && tookMs < 2_000, `${tookMs} ms`);
+});
+
+test('the time of a drain bounds the part in which it listens', async (t) => {
+  const { proxy } = await startPair(t, () => undefined, {
+    limits: { drainListenMs: 60_000, drainQuietMs: 60_000 },
+  });
+  assert.deepEqual(await proxy.drain(20), { finished: 0, cut: 0 });
 });

@@ -118,6 +118,8 @@ test('attempts are CLIENT records of one trace, siblings of each other', async (
   ] as const) {
     assert.equal(left.kind, RecordKind.Client);
     assert.deepEqual([left.attempt, right.attempt], [0, 1]);
+    const refused = failure['connect-refused'].code;
+    assert.deepEqual([left.attemptReason, right.attemptReason], [0, refused]);
     assert.equal(left.traceId0, right.traceId0);
     assert.equal(left.traceId3, right.traceId3);
     assert.notEqual(left.spanId1, right.spanId1);

@@ -32,6 +32,39 @@ test('row 152: a head that drips gets 408 when its time is over', async (t) => {
   assert.equal(telemetry.records[0]?.causeCode, failure['request-head-timeout'].code);
 });
 
+test('a stall of our own is not charged to the endpoint: a connect that worked counts', async (t) => {
+  const { connect, telemetry } = await startPair(
+    t,
+    answering(() => okWith('x')),
+    { direction: 'inbound', limits: { connectLocalTimeoutMs: 30 } },
+  );
+  const beginSpan = telemetry.beginSpan.bind(telemetry);
+  telemetry.beginSpan = (...args) => {
+    beginSpan(...args);
+    // After this turn's work, the dial among it, the whole process stands still.
+    process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 90));
+  };
+  const downstream = await connect();
+  await downstream.send(getOf('/'));
+  assert.equal((await downstream.response()).body, 'x');
+});
+
+test('a stall of our own is not charged to the downstream: a head that has come counts', async (t) => {
+  const { connect } = await startPair(
+    t,
+    answering(() => okWith('x')),
+    { limits: { headTimeoutMs: 40 } },
+  );
+  const downstream = await connect();
+  await downstream.send(getOf('/'));
+  await downstream.response();
+  await downstream.send('GET / HTTP/1.1\r\nHost: a\r\n');
+  await new Promise((resolve) => setImmediate(resolve));
+  await downstream.send('\r\n');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 90);
+  assert.equal((await downstream.response()).body, 'x');
+});
+
 test('row 153: a silent connection is closed without an answer', async (t) => {
   const { connect } = await startPair(t, () => undefined, { limits: { headTimeoutMs: 40 } });
   const downstream = await connect();

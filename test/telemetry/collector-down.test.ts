@@ -13,6 +13,7 @@ import { ManualClock, systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
+import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { createRingMemory } from '../../src/telemetry/record-layout.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
@@ -65,6 +66,7 @@ class Bench {
         resource: emptyResource(),
         scope: { name: 'tracecar' },
         names: [''],
+        clusters: new ClusterBook(),
         epochMs: 0,
         knownMethods: undefined,
         attributesMax: 128,
@@ -331,6 +333,7 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
       resource: emptyResource(),
       scope: { name: 'tracecar' },
       names: [''],
+      clusters: new ClusterBook(),
       epochMs: 0,
       knownMethods: undefined,
       attributesMax: 128,

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
+import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
@@ -67,6 +68,23 @@ test('a SERVER and a CLIENT span reach the collector with types, ids and times',
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
   });
   const { names } = telemetry;
+  telemetry.describe({
+    kind: 'routing-table',
+    generation: 4,
+    listeners: [],
+    clusters: [
+      {
+        name: 'outbound|9080|v1|reviews',
+        service: 'reviews.default.svc.cluster.local',
+        namespace: 'default',
+        subset: 'v1',
+        balancing: 'least-request',
+        connectTimeoutMs: 1_000,
+        endpoints: [{ address: '10.0.0.7', port: 9080, labels: {} }],
+      },
+    ],
+    capture: undefined,
+  });
   const startMs = systemClock.now();
   const server = inbound({
     startMs,
@@ -90,7 +108,9 @@ test('a SERVER and a CLIENT span reach the collector with types, ids and times',
     subsetId: names.idOf('v1'),
     endpointId: names.idOf('10.0.0.7:9080'),
     weight: 60,
+    generation: 4,
     attempt: 1,
+    attemptReason: failure['idle-race'].code,
     connectUs: 5,
     requestUs: 6,
   });
@@ -162,6 +182,11 @@ test('a SERVER and a CLIENT span reach the collector with types, ids and times',
   assert.equal(clientValues['tracecar.endpoint'], '10.0.0.7:9080');
   assert.equal(clientValues['tracecar.weight'], 60);
   assert.equal(clientValues['http.request.resend_count'], 1);
+  assert.equal(clientValues['tracecar.attempt.reason'], 'idle-race');
+  assert.equal(clientValues['service.peer.name'], 'reviews');
+  assert.equal(clientValues['service.peer.namespace'], 'default');
+  assert.equal(clientValues['tracecar.lb.policy'], 'least-request');
+  assert.equal(clientValues['tracecar.lb.candidates'], 1);
   assert.deepEqual(typesOf(second!.attributes)['http.request.resend_count'], 'intValue');
   assert.deepEqual(logged, []);
 });

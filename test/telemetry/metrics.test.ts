@@ -8,6 +8,7 @@ import { randomBelow, seededRandom } from '../../src/base/random.ts';
 import { failures } from '../../src/model/failure.ts';
 import { LatencyHistogram, latencyBoundsUs } from '../../src/telemetry/latency-histogram.ts';
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
+import { NameTable } from '../../src/telemetry/name-table.ts';
 import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
 
 const labels: RequestLabels = {
@@ -166,6 +167,68 @@ test('series over the limit are counted under other, one for each direction', ()
   const other = 'listener="other",route="other",rule="other",cluster="other",subset="other"';
   const key = `tracecar_requests_total{direction="inbound",${other},status="200"}`;
   assert.equal(samples.get(key), 4_950);
+});
+
+test('series that no table asks for any more go when there are many, the others stay', () => {
+  const registry = new MetricRegistry(100);
+  const lasting = registry.lastingSeries({ ...labels, route: 'lasting' });
+  const routes = () => registry.allSeries().map((series) => series.labels.route);
+  const follow = (prefix: string, count: number) => {
+    registry.beginTable();
+    const kept = registry.requestSeries(labels);
+    for (let index = 0; index < count; index++) {
+      registry.requestSeries({ ...labels, route: `${prefix}-${index}` });
+    }
+    registry.endTable();
+    return kept;
+  };
+  const kept = follow('few', 10);
+  assert.equal(follow('other few', 10), kept);
+  // 22 of 100: nothing has to go.
+  assert.equal(routes().length, 22);
+  for (const round of ['a', 'b', 'c', 'd']) {
+    assert.equal(follow(round, 90), kept);
+    assert.equal(routes().length, 92);
+    assert.ok(routes().includes(`${round}-89`) && !routes().includes('other'));
+  }
+  assert.equal(registry.lastingSeries({ ...labels, route: 'lasting' }), lasting);
+});
+
+test('a table of too many series has its last ones under other, and the next one has not', () => {
+  const registry = new MetricRegistry(10);
+  const follow = (count: number) => {
+    registry.beginTable();
+    for (let index = 0; index < count; index++) {
+      registry.requestSeries({ ...labels, route: `${count}-${index}` });
+    }
+    registry.endTable();
+  };
+  follow(12);
+  const seriesOf = (route: string) => registry.requestSeries({ ...labels, route });
+  assert.equal(seriesOf('12-11').labels.route, 'other');
+  follow(9);
+  assert.equal(seriesOf('9-8').labels.route, '9-8');
+});
+
+test('tables that never come to hold do not grow the registry without bound', () => {
+  const registry = new MetricRegistry(10);
+  for (let table = 0; table < 100; table++) {
+    registry.beginTable();
+    for (let index = 0; index < 8; index++) {
+      registry.requestSeries({ ...labels, route: `${table}-${index}` });
+    }
+  }
+  assert.ok(registry.allSeries().length <= 21);
+});
+
+test('a name over the limit gets no id and is counted', () => {
+  const told: string[] = [];
+  const names = new NameTable((id, name) => told.push(`${id} ${name}`), 2);
+  assert.deepEqual(
+    ['a', 'b', 'c', 'a', 'c', ''].map((name) => names.idOf(name)),
+    [1, 2, 0, 1, 0, 0],
+  );
+  assert.deepEqual([names.size, names.refused, told], [2, 2, ['1 a', '2 b']]);
 });
 
 test('label values are escaped', () => {

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { emptyResource } from '@opentelemetry/resources';
 import { failure, failures } from '../../src/model/failure.ts';
+import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import {
   type ExchangeRecord,
   Join,
@@ -19,10 +20,24 @@ import { Method, methodName } from '../../src/wire/http1/method.ts';
 import { inbound, outbound } from './records.ts';
 
 const names = ['', 'reviews', 'outbound|9080|v1|reviews', 'v1', '10.0.0.7:9080'];
+const clusters = new ClusterBook();
+clusters.add({
+  generation: 3,
+  clusters: [
+    {
+      name: 'outbound|9080|v1|reviews',
+      serviceName: 'reviews',
+      serviceNamespace: 'default',
+      balancing: 'round-robin',
+      candidates: 2,
+    },
+  ],
+});
 const around: SpanSurroundings = {
   resource: emptyResource(),
   scope: { name: 'tracecar', version: '1.2.3' },
   names,
+  clusters,
   epochMs: 1_700_000_000_000.125,
   knownMethods: undefined,
   attributesMax: 128,
@@ -106,6 +121,7 @@ test('an outbound attempt has all attributes of a CLIENT span and no other', () 
     sampledBy: SampledBy.Ratio,
     join: Join.Preload,
     attempt: 2,
+    attemptReason: failure['connect-refused'].code,
     routeId: 1,
     ruleIndex: 0,
     clusterId: 2,
@@ -125,6 +141,11 @@ test('an outbound attempt has all attributes of a CLIENT span and no other', () 
     'http.request.method': 'POST',
     'http.response.status_code': 200,
     'http.request.resend_count': 2,
+    'tracecar.attempt.reason': 'connect-refused',
+    'service.peer.name': 'reviews',
+    'service.peer.namespace': 'default',
+    'tracecar.lb.policy': 'round-robin',
+    'tracecar.lb.candidates': 2,
     'network.protocol.version': '1.1',
     'network.peer.address': '10.0.0.7',
     'network.peer.port': 9080,
@@ -135,6 +156,7 @@ test('an outbound attempt has all attributes of a CLIENT span and no other', () 
     'tracecar.cluster': 'outbound|9080|v1|reviews',
     'tracecar.endpoint': '10.0.0.7:9080',
     'tracecar.join': 'preload',
+    'tracecar.join.confidence': 1,
     'tracecar.route': 'reviews',
     'tracecar.rule': 0,
     'tracecar.subset': 'v1',
@@ -174,6 +196,37 @@ test('what is not known is absent', () => {
     'tracecar.cause': 'client-gone',
     'tracecar.flags': ['DC'],
   });
+});
+
+test('a CLIENT span that never connected names no protocol version and no confidence', () => {
+  const attributes = attributesOf(outbound({ peerAddress: '', status: 0, firstByteUs: -1 }));
+  assert.equal('network.protocol.version' in attributes, false);
+  assert.equal('tracecar.join.confidence' in attributes, false);
+  assert.equal('tracecar.attempt.reason' in attributes, false);
+});
+
+test('facts of a cluster are those of the table that the exchange began with', () => {
+  const book = new ClusterBook();
+  const facts = (generation: number, candidates: number) =>
+    book.add({
+      generation,
+      clusters: [
+        {
+          name: 'outbound|9080|v1|reviews',
+          serviceName: 'api.example.com',
+          serviceNamespace: '',
+          balancing: 'least-request',
+          candidates,
+        },
+      ],
+    });
+  for (let generation = 1; generation <= 5; generation++) facts(generation, generation * 10);
+  const candidates = (generation: number) => {
+    const span = spanOf(outbound({ clusterId: 2, generation }), { clusters: book });
+    assert.equal('service.peer.namespace' in span.attributes, false);
+    return span.attributes['tracecar.lb.candidates'];
+  };
+  assert.deepEqual([1, 2, 5, 6].map(candidates), [undefined, 20, 50, undefined]);
 });
 
 const cut = RecordFlag.BodyCut;

@@ -67,6 +67,7 @@ export function randomRecord(random: Random): ExchangeRecord {
   record.join = below(3);
   record.sampledBy = below(3);
   record.attempt = below(256);
+  record.attemptReason = below(128);
   record.routeId = below(100_000);
   record.ruleIndex = below(65_536);
   record.clusterId = below(100_000);
