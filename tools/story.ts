@@ -34,8 +34,8 @@ It needs root and, once, \`npm run peers cluster envoy\`.
 `;
 
 const concurrency = 16;
-/** Before anything is measured: connections, compiled code, caches. */
-const warmUpRequests = 500;
+/** Before anything is measured: connections are open, code is compiled. */
+const warmUpRequests = 3_000;
 
 interface Arm {
   readonly name: string;

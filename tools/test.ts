@@ -38,7 +38,11 @@ function check(title: string, command: string, args: readonly string[]): Promise
 
 function runTests(files: string[]): Promise<void> {
   return new Promise((done) => {
-    const stream = run({ files, concurrency: 2, timeout: 120_000, cwd: root });
+    // A file with a cluster takes minutes on two busy cores, and two at once would disturb each other.
+    const pace = peers
+      ? { concurrency: 1, timeout: 600_000 }
+      : { concurrency: 2, timeout: 120_000 };
+    const stream = run({ files, ...pace, cwd: root });
     stream.on('test:pass', (event) => {
       if (event.details.type === 'suite' || event.name === event.file) return;
       if (event.skip !== undefined) counts.skipped += 1;
