@@ -28,6 +28,8 @@ export async function runInjector(args: readonly string[]): Promise<number> {
   const client = openClient(settings, version);
   process.on('uncaughtException', (error) => endAfterBug(log, error));
   const { promise: failed, reject } = Promise.withResolvers<number>();
+  // Nobody waits for it before the start is over.
+  failed.catch(() => {});
   const service = new InjectorService({
     settings,
     client,

@@ -13,6 +13,7 @@ import { systemRandom } from '../src/base/random.ts';
 import type { KubeClient } from '../src/kube/kube-client.ts';
 import { ResourceWatch } from '../src/kube/resource-watch.ts';
 import type { LogFields, LogLevel } from '../src/main/log.ts';
+import { webhookLimits } from '../src/model/injector-limits.ts';
 import { configurationName, configurationsPath, ServingCertificates } from './certificates.ts';
 import { reviewNamespace, systemNamespaces } from './mirror.ts';
 import { NamespaceMirror } from './mirror-watch.ts';
@@ -108,20 +109,23 @@ export class InjectorService {
   async leave(): Promise<void> {
     this.#isLeaving = true;
     this.#webhook?.beginDrain();
-    if (this.#webhook !== undefined) {
-      await new Promise<void>((resolve) => {
-        this.#wakeUps.after(this.#parts.settings.leaveMs, resolve);
-      });
-    }
+    if (this.#webhook !== undefined) await this.#after(this.#parts.settings.leaveMs);
     await this.#webhook?.close();
     await Promise.all([
       this.#certificates.stop(),
       this.#mirror.stop(),
       this.#configurations.stop(),
-      this.#parts.tracer.close(),
+      // A collector that does not answer costs its spans, not the kubelet's patience.
+      Promise.race([this.#parts.tracer.close(), this.#after(webhookLimits.flushMs)]),
     ]);
     await this.#parts.client.close();
     await this.#health.close();
+  }
+
+  #after(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wakeUps.after(delayMs, resolve);
+    });
   }
 
   #usePair(pair: TlsPair): void {

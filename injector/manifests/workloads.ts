@@ -168,7 +168,7 @@ const podSpec = {
     runAsNonRoot: true,
     seccompProfile: { type: 'RuntimeDefault' },
   },
-  terminationGracePeriodSeconds: 30,
+  terminationGracePeriodSeconds: 15,
 } as const;
 
 const confined = {

@@ -25,6 +25,8 @@ export interface WebhookLimits {
   readonly connectionsMax: number;
   /** After the listener closed: how long reviews under way may take. */
   readonly drainMs: number;
+  /** At the end: how long the webhook's own spans may take to be delivered. */
+  readonly flushMs: number;
   /** How long a review may wait for a namespace that the cache does not hold yet. */
   readonly namespaceTimeoutMs: number;
 }
@@ -41,6 +43,7 @@ export const webhookLimits: WebhookLimits = Object.freeze({
   keepAliveIdleMs: 120_000,
   connectionsMax: 1_024,
   drainMs: 10_000,
+  flushMs: 2_000,
   namespaceTimeoutMs: 2_000,
 });
 

@@ -153,7 +153,7 @@ suite('the story on a real Kubernetes node', { skip }, () => {
     assert.equal(splitOf(after).v1, 40);
   });
 
-  test('a rolling restart at 200 requests a second loses nothing', async (t) => {
+  test('a rolling restart under 200 requests a second, or what the machine can, loses nothing', async (t) => {
     let isOver = false;
     const started = performance.now();
     const sent = load.sendSteadily(200, 32, () => isOver);
@@ -165,6 +165,7 @@ suite('the story on a real Kubernetes node', { skip }, () => {
     const rate = (through.length / seconds).toFixed(0);
     t.diagnostic(`${through.length} requests in ${seconds.toFixed(1)} s, ${rate} a second`);
     assert.deepEqual(problemsOf(through), []);
+    assert.ok(through.length > 100, `only ${through.length} requests were sent`);
   });
 
   test('uninstalling leaves nothing, and new pods of the namespace are plain', async () => {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, get } from 'node:http';
 import { Agent } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -19,6 +19,11 @@ const configurationPath =
   '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tracecar-injector';
 const uid = 'b1a6f3c0-1111-4222-8333-444455556666';
 const servername = 'tracecar-injector.tracecar-system.svc';
+
+const quickArgs = [
+  ...['--image', 'a', '--leave-seconds', '0', '--service-account', folder],
+  ...['--listen', '127.0.0.1:0', '--health', '127.0.0.1:0'],
+];
 
 class Injector {
   readonly child: ChildProcess;
@@ -205,21 +210,7 @@ function checkSpans({ spans, resources }: Awaited<ReturnType<typeof startCollect
 test('a repair by hand is noticed at once, and pods of other namespaces are asked for', async () => {
   const { api, env } = await startApi();
   api.write(configurationPath, configurationOf());
-  const injector = new Injector(
-    [
-      '--image',
-      'a',
-      '--listen',
-      '127.0.0.1:0',
-      '--health',
-      '127.0.0.1:0',
-      '--service-account',
-      folder,
-      '--leave-seconds',
-      '0',
-    ],
-    env,
-  );
+  const injector = new Injector(quickArgs, env);
   const { port } = await injector.line('ready: the API server can ask');
   const healed = new Promise<void>((resolve) => {
     api.beforeWrite = (call) => {
@@ -235,6 +226,26 @@ test('a repair by hand is noticed at once, and pods of other namespaces are aske
   const exited = once(injector.child, 'exit');
   injector.child.kill('SIGTERM');
   assert.deepEqual(await exited, [0, null]);
+  await api.close();
+});
+
+test('a collector that does not answer holds up the end by 2 s at most', async () => {
+  const { api, env } = await startApi();
+  api.write(configurationPath, configurationOf());
+  const silent = createTcpServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  after(() => silent.close());
+  const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const injector = new Injector(quickArgs, { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint });
+  const { port } = await injector.line('ready: the API server can ask');
+  const ca = bundlesOf(api.objects.get(configurationPath))[0]!;
+  responseOf(await send({ port: Number(port), ca, servername }, { body: reviewOf() }), uid);
+  const started = performance.now();
+  const exited = once(injector.child, 'exit');
+  injector.child.kill('SIGTERM');
+  assert.deepEqual(await exited, [0, null]);
+  const tookMs = performance.now() - started;
+  assert.ok(tookMs < 5_000, `${tookMs} ms`);
   await api.close();
 });
 

@@ -18,7 +18,7 @@ export interface TraceCounts {
   readonly spans: number;
   /** Spans below a span of another request, or of a service that does not call theirs. */
   readonly wrongParents: number;
-  /** One that came whole; undefined when none did. */
+  /** One that came whole, of middle duration; undefined when none did. */
   readonly example: string | undefined;
   /** What there is of the first requests that did not come whole. */
   readonly gaps: readonly string[];
@@ -68,16 +68,29 @@ function judge(traces: readonly JaegerTrace[], ids: ReadonlySet<string>): TraceC
     wrongParents += wrongParentsOf(trace);
     for (const id of new Set(trace.spans.map(requestIdOf))) byRequest.get(id)?.push(trace);
   }
-  let whole = 0;
-  let example: string | undefined;
+  const whole: JaegerTrace[] = [];
   const gaps: string[] = [];
   for (const [id, own] of byRequest) {
     if (own.length === 1 && isWhole(own[0]!)) {
-      whole += 1;
-      example ??= own[0]!.traceId;
+      whole.push(own[0]!);
     } else if (gaps.length < 5) gaps.push(`${id}: ${own.map(shown).join(' | ') || 'no span'}`);
   }
-  return { requests: ids.size, whole, traces: traces.length, spans, wrongParents, example, gaps };
+  whole.sort((one, other) => Number(durationOf(one) - durationOf(other)));
+  return {
+    requests: ids.size,
+    whole: whole.length,
+    traces: traces.length,
+    spans,
+    wrongParents,
+    example: whole[whole.length >> 1]?.traceId,
+    gaps,
+  };
+}
+
+/** Nanoseconds of the root. */
+function durationOf({ spans }: JaegerTrace): bigint {
+  const root = spans.find((span) => span.parentSpanId === '');
+  return root === undefined ? 0n : root.endNs - root.startNs;
 }
 
 /** The `id` in a span's URL; attribute names of today's and yesterday's conventions. */

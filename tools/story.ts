@@ -1,0 +1,177 @@
+/**
+ * `npm run story`: one Kubernetes node, one Jaeger, the same unchanged applications twice: behind an
+ * Envoy each, with its OpenTelemetry tracer, and behind Tracecar, by annotation.
+ *
+ * Every figure is counted from what came back and from Jaeger's API; nothing is assumed. CPU is that
+ * of the sidecars alone, for the same requests one arm after the other on the same machine.
+ */
+
+import { parseArgs } from 'node:util';
+import { whyNoCluster } from '../test/peers/cluster/availability.ts';
+import { type Cluster, startCluster } from '../test/peers/cluster/cluster.ts';
+import { type Jaeger, startJaeger } from '../test/peers/jaeger.ts';
+import { loadEnvoy, whyNoEnvoy } from '../test/peers/story/envoy-image.ts';
+import { envoyNamespace, openEnvoyShop } from '../test/peers/story/envoy-shop.ts';
+import {
+  freshPrefix,
+  install,
+  makeCertificate,
+  namespace as meshNamespace,
+  openShop,
+  tracecar,
+} from '../test/peers/story/shop.ts';
+import { problemsOf, ShopLoad, splitOf } from '../test/peers/story/shop-load.ts';
+import { countTraces, type TraceCounts } from '../test/peers/story/shop-traces.ts';
+import { cpuMicrosOf, memoryKbOf, podNames, sidecarsOf } from '../test/peers/story/sidecar-cpu.ts';
+
+const help = `npm run story [-- OPTIONS]
+
+  --requests N   to send in each arm [3000]
+  --json         one JSON object instead of text
+  --help         this text
+
+It needs root and, once, \`npm run peers cluster envoy\`.
+`;
+
+const concurrency = 16;
+/** Before anything is measured: connections are open, code is compiled. */
+const warmUpRequests = 3_000;
+
+interface Arm {
+  readonly name: string;
+  readonly requests: number;
+  readonly failed: readonly string[];
+  readonly split: { readonly v1: number; readonly v2: number };
+  readonly counts: TraceCounts;
+  readonly cpuUsPerRequest: number;
+  readonly memoryMb: number;
+  readonly p50Ms: number;
+}
+
+interface ArmPlan {
+  readonly name: string;
+  readonly namespace: string;
+  readonly ca: string;
+  readonly requests: number;
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+async function runArm(cluster: Cluster, jaeger: Jaeger, plan: ArmPlan): Promise<Arm> {
+  const { name, namespace, requests } = plan;
+  const opened = await cluster.open(`web.${namespace}.svc.cluster.local`, 443);
+  const load = new ShopLoad({ port: opened.port, ca: plan.ca }, freshPrefix());
+  await load.send(warmUpRequests, concurrency);
+  const pids = sidecarsOf(await podNames(cluster, namespace));
+  if (pids.length !== 4) throw new Error(`${name}: ${pids.length} sidecars instead of 4`);
+  say(`${name}: sending ${requests} requests`);
+  const before = cpuMicrosOf(pids);
+  const answers = await load.send(requests, concurrency);
+  const cpuUs = cpuMicrosOf(pids) - before;
+  load.close();
+  await opened.close();
+  say(`${name}: asking Jaeger`);
+  const counts = await countTraces(jaeger, new Set(answers.map(({ id }) => id)));
+  const latencies = answers.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
+  return {
+    name,
+    requests,
+    failed: problemsOf(answers),
+    split: splitOf(answers),
+    counts,
+    cpuUsPerRequest: cpuUs / requests,
+    memoryMb: memoryKbOf(pids) / 1024 / pids.length,
+    p50Ms: latencies[latencies.length >> 1] ?? 0,
+  };
+}
+
+async function tell(requests: number, isJson: boolean): Promise<number> {
+  const missing = whyNoCluster() ?? whyNoEnvoy();
+  if (missing !== undefined) throw new Error(missing);
+  const cluster = await startCluster({ images: ['tracecar', 'sample'], log: say });
+  try {
+    const jaeger = await startJaeger({ inNamespaceOf: cluster });
+    const certificate = await makeCertificate();
+    const ca = certificate.cert;
+    const version = await loadEnvoy(cluster);
+    say(`deploying the applications with Envoy ${version}`);
+    const collector = { address: cluster.nodeAddress, port: 4317 };
+    await openEnvoyShop(cluster, { certificate, collector });
+    const name = `Envoy ${version}`;
+    const envoy = await runArm(cluster, jaeger, { name, namespace: envoyNamespace, ca, requests });
+    await cluster.kubectl(['delete', 'namespace', envoyNamespace, '--wait=true']);
+
+    say('tracecar install | kubectl apply -f -; annotating the namespace');
+    await install(cluster, jaeger.otlpUrl);
+    await openShop(cluster, {
+      certificate,
+      annotations: { 'tracecar.dev/inject': 'enabled', 'tracecar.dev/sampler': 'always_on' },
+    });
+    const plan = { name: 'Tracecar', namespace: meshNamespace, ca, requests };
+    const ours = await runArm(cluster, jaeger, plan);
+    if (isJson) process.stdout.write(`${JSON.stringify({ envoy, tracecar: ours })}\n`);
+    else await print(envoy, ours, jaeger);
+    return ours.failed.length === 0 && ours.counts.whole === requests ? 0 : 1;
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function print(envoy: Arm, ours: Arm, jaeger: Jaeger): Promise<void> {
+  const rows: readonly (readonly [string, (arm: Arm) => string])[] = [
+    ['requests answered', ({ requests, split }) => `${split.v1 + split.v2} of ${requests}`],
+    ['reviews v1 / v2', ({ split }) => `${split.v1} / ${split.v2}`],
+    ['spans', ({ counts }) => `${counts.spans}`],
+    ['traces per request', ({ counts, requests }) => (counts.traces / requests).toFixed(2)],
+    ['requests whole, in one trace', ({ counts }) => `${counts.whole} of ${counts.requests}`],
+    ['spans with a wrong parent', ({ counts }) => `${counts.wrongParents}`],
+    ['CPU of 4 sidecars per request', ({ cpuUsPerRequest }) => `${cpuUsPerRequest.toFixed(0)} us`],
+    ['median latency', ({ p50Ms }) => `${p50Ms.toFixed(1)} ms`],
+    ['memory of a sidecar', ({ memoryMb }) => `${memoryMb.toFixed(0)} MiB`],
+  ];
+  const line = (title: string, left: string, right: string) =>
+    `${title.padEnd(32)}${left.padStart(18)}${right.padStart(18)}\n`;
+  let text = `\nweb -> reviews v1/v2 -> ratings, HTTPS in, ${concurrency} connections, all traced\n\n`;
+  text += line('', envoy.name, ours.name);
+  for (const [title, show] of rows) text += line(title, show(envoy), show(ours));
+  const ratio = ours.cpuUsPerRequest / envoy.cpuUsPerRequest;
+  text += `\nCPU per request of Tracecar: ${ratio.toFixed(2)} of Envoy's\n`;
+  for (const { name, failed, counts } of [envoy, ours]) {
+    for (const each of failed.slice(0, 5)) text += `${name}: failed: ${each}\n`;
+    if (name === ours.name) for (const gap of counts.gaps) text += `${name}: not whole: ${gap}\n`;
+    else if (counts.gaps[0] !== undefined) text += `${name}, for example: ${counts.gaps[0]}\n`;
+  }
+  process.stdout.write(text);
+  const id = ours.counts.example;
+  if (id === undefined) return;
+  const shown = await tracecar('view', '--trace', id, '--query', jaeger.queryUrl, '--width', '100');
+  process.stdout.write(`\n${shown}`);
+}
+
+async function main(): Promise<number> {
+  try {
+    const { values } = parseArgs({
+      options: {
+        requests: { type: 'string', default: '3000' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(help);
+      return 0;
+    }
+    const requests = Number(values.requests);
+    if (!Number.isInteger(requests) || requests < 1 || requests > 50_000) {
+      throw new Error('--requests is 1 to 50000');
+    }
+    return await tell(requests, values.json);
+  } catch (error) {
+    process.stderr.write(`story: ${(error as Error).message}\n`);
+    return 1;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main();
