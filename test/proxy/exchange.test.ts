@@ -155,3 +155,22 @@ test('a local reply to HEAD has the length of its body and no body', async (t) =
   }
   assert.equal(downstream.rest, '');
 });
+
+test('a body that turns out bad after its head went upstream: the answer says how far it went', async (t) => {
+  const { connect, origin } = await startPair(t, () => undefined);
+  const downstream = await connect();
+  await downstream.send(
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n',
+  );
+  const upstream = await origin.connection(0);
+  await upstream.untilReceived('abc');
+  await downstream.send('zz\r\n');
+  const { body, status } = await downstream.response();
+  assert.equal(status, 400);
+  assert.match(
+    body,
+    /^protocol-error: .* Nothing from there on was forwarded\. \(.*chunk size.*byte \d+/,
+  );
+  assert.equal(await upstream.closed(), 'reset');
+  assert.doesNotMatch(origin.received, /zz|\r\n0\r\n/);
+});
