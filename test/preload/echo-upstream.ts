@@ -55,6 +55,8 @@ function echo(tls: Server, request: IncomingMessage, response: ServerResponse): 
 }
 
 function listen(server: Server): Promise<number> {
+  // An idle connection stays: closing one in the moment of its next use would look like a failure.
+  server.keepAliveTimeout = 0;
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
   });

@@ -93,6 +93,8 @@ async function main() {
   for (const [kind, make] of Object.entries(makers)) {
     const server = make();
     if (server === undefined) continue;
+    // A connection that idles is not closed in the moment of its next use.
+    server.keepAliveTimeout = 0;
     if (!server.listening) await new Promise((resolve) => server.once('listening', resolve));
     ports[kind] = server.address().port;
   }

@@ -98,6 +98,7 @@ const server = http.createServer((request, response) => {
     (error) => response.end(JSON.stringify({ failed: String(error.stack) })),
   );
 });
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', () => {
   process.on('disconnect', () => process.exit());
   modes[process.env.HOSTILE]?.();

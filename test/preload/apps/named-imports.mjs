@@ -65,6 +65,7 @@ const server = createServer(async (incoming, response) => {
   }
   response.end(JSON.stringify(seen));
 });
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', () => {
   process.on('disconnect', () => process.exit());
   const ports = { 'node:http': server.address().port };

@@ -249,6 +249,7 @@ const server = http.createServer(async (request, response) => {
   }
   response.end(JSON.stringify(seen));
 });
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', () => {
   process.on('disconnect', () => process.exit());
   const ports = { 'node:http': server.address().port };

@@ -29,6 +29,7 @@ function serve(done) {
     const name = new URL(request.url, 'http://x').searchParams.get('path');
     response.end(await paths[name]());
   });
+  server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1', () => done(server.address().port));
 }
 
