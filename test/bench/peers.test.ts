@@ -22,7 +22,7 @@ test('the list has a line for every peer, installed or not', () => {
     lines.map((line) => line.split(' ')[0]),
     peerNames,
   );
-  for (const line of lines) assert.match(line, /missing|\d+\.\d+\S* +\S*\/\S+/);
+  for (const line of lines) assert.match(line, /missing|(unknown|\d+\.\d+\S*) +\S*\/\S+/);
 });
 
 test('an unknown name is one line that names the known ones, and status 2', () => {

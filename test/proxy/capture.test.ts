@@ -386,7 +386,7 @@ test('an original destination that is not used for a while is forgotten', async 
       answering(() => okWith('recent')),
     ),
   ];
-  const proxy = await startCapture(t, { limits: { passthroughIdleMs: 1 } });
+  const proxy = await startCapture(t, { limits: { passthroughIdleMs: 0 } });
   for (const each of [old, recent]) {
     const downstream = await proxy.outbound(each.port);
     await downstream.send(getOf('/'));
