@@ -12,6 +12,7 @@ import { type Cluster, startCluster } from '../test/peers/cluster/cluster.ts';
 import { type Jaeger, startJaeger } from '../test/peers/jaeger.ts';
 import { loadEnvoy, whyNoEnvoy } from '../test/peers/story/envoy-image.ts';
 import { envoyNamespace, openEnvoyShop } from '../test/peers/story/envoy-shop.ts';
+import { measureReady, type ReadyTimes } from '../test/peers/story/ready-time.ts';
 import {
   freshPrefix,
   install,
@@ -36,6 +37,8 @@ It needs root and, once, \`npm run peers cluster envoy\`.
 const concurrency = 16;
 /** Before anything is measured: connections are open, code is compiled. */
 const warmUpRequests = 3_000;
+/** Pods of each kind whose way to Ready is timed. */
+const readyPods = 5;
 
 interface Arm {
   readonly name: string;
@@ -111,15 +114,17 @@ async function tell(requests: number, isJson: boolean): Promise<number> {
     });
     const plan = { name: 'Tracecar', namespace: meshNamespace, ca, requests };
     const ours = await runArm(cluster, jaeger, plan);
-    if (isJson) process.stdout.write(`${JSON.stringify({ envoy, tracecar: ours })}\n`);
-    else await print(envoy, ours, jaeger);
+    say(`timing ${readyPods} pods with and ${readyPods} without a sidecar`);
+    const ready = await measureReady(cluster, readyPods);
+    if (isJson) process.stdout.write(`${JSON.stringify({ envoy, tracecar: ours, ready })}\n`);
+    else await print(envoy, ours, ready, jaeger);
     return ours.failed.length === 0 && ours.counts.whole === requests ? 0 : 1;
   } finally {
     await cluster.close();
   }
 }
 
-async function print(envoy: Arm, ours: Arm, jaeger: Jaeger): Promise<void> {
+async function print(envoy: Arm, ours: Arm, ready: ReadyTimes, jaeger: Jaeger): Promise<void> {
   const rows: readonly (readonly [string, (arm: Arm) => string])[] = [
     ['requests answered', ({ requests, split }) => `${split.v1 + split.v2} of ${requests}`],
     ['reviews v1 / v2', ({ split }) => `${split.v1} / ${split.v2}`],
@@ -138,6 +143,9 @@ async function print(envoy: Arm, ours: Arm, jaeger: Jaeger): Promise<void> {
   for (const [title, show] of rows) text += line(title, show(envoy), show(ours));
   const ratio = ours.cpuUsPerRequest / envoy.cpuUsPerRequest;
   text += `\nCPU per request of Tracecar: ${ratio.toFixed(2)} of Envoy's\n`;
+  const { bareMs, withSidecarMs, pods } = ready;
+  text += `A pod is Ready after ${seconds(bareMs)}, with a sidecar after ${seconds(withSidecarMs)}: `;
+  text += `${seconds(withSidecarMs - bareMs)} later (medians of ${pods})\n`;
   for (const { name, failed, counts } of [envoy, ours]) {
     for (const each of failed.slice(0, 5)) text += `${name}: failed: ${each}\n`;
     if (name === ours.name) for (const gap of counts.gaps) text += `${name}: not whole: ${gap}\n`;
@@ -148,6 +156,10 @@ async function print(envoy: Arm, ours: Arm, jaeger: Jaeger): Promise<void> {
   if (id === undefined) return;
   const shown = await tracecar('view', '--trace', id, '--query', jaeger.queryUrl, '--width', '100');
   process.stdout.write(`\n${shown}`);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 async function main(): Promise<number> {
