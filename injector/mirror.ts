@@ -60,7 +60,8 @@ export function mirrorNamespace(
   } else if (asked === 'enabled' || asked === 'disabled') wanted = asked;
   else if (asked !== undefined) {
     const shown = JSON.stringify(asked.slice(0, 40));
-    warnings.push(`${injectKey} is enabled or disabled, not ${shown}; no pod gets a sidecar by it`);
+    warnings.push(`${injectKey} is enabled or disabled, not ${shown}; what held before stays`);
+    return unchanged(warnings);
   }
   if (wanted !== undefined) {
     if (label === wanted && (mark === undefined || mark === wanted)) return unchanged(warnings);

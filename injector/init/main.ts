@@ -6,6 +6,7 @@
  * the sidecar is down, connections fail instead of going past it.
  */
 
+import { readdirSync, statSync } from 'node:fs';
 import { applyRules } from './apply.ts';
 import { parseInitOptions } from './options.ts';
 import { installPreload } from './preload-copy.ts';
@@ -18,6 +19,11 @@ export async function runInit(args: readonly string[]): Promise<number> {
   if (options.isPrintOnly) {
     process.stdout.write(rules);
     return 0;
+  }
+  if (isWholeMachine()) {
+    return complain(
+      "this is the machine's own network, not a pod's: every connection of the machine would be redirected; `--print` shows the rules, `ip netns exec NAME tracecar init` loads them elsewhere",
+    );
   }
   if (options.preloadFolder !== undefined) {
     const problem = installPreload(options.preloadFolder);
@@ -35,4 +41,23 @@ export async function runInit(args: readonly string[]): Promise<number> {
 function complain(problem: string): number {
   process.stderr.write(`tracecar init: ${problem}\n`);
   return 1;
+}
+
+/**
+ * Whether the rules would take the whole machine. A pod has the variables of its API server, a
+ * container's program is process 1, and a namespace made by hand has a name or another process 1.
+ */
+function isWholeMachine(): boolean {
+  if ((process.env.KUBERNETES_SERVICE_HOST ?? '') !== '' || process.pid === 1) return false;
+  const own = statSync('/proc/self/ns/net').ino;
+  try {
+    if (statSync('/proc/1/ns/net').ino !== own) return false;
+  } catch {
+    // Process 1 may be hidden from us; the names decide.
+  }
+  try {
+    return !readdirSync('/run/netns').some((name) => statSync(`/run/netns/${name}`).ino === own);
+  } catch {
+    return true;
+  }
 }

@@ -57,7 +57,8 @@ const inject: Command = {
   summary: 'put sidecars into manifests, without a cluster',
   usage: '-f FILE|- --image REF [FLAGS]',
   about: `Reads Deployments, other workloads, pods and Lists, and prints them with the sidecar that the
-webhook would add; everything else is printed as it was. Complaints go to standard error with file
+webhook would add; everything else stays, but for white space and quotes.
+Complaints go to standard error with file
 and line; status 1 and no output when a document cannot be read or a pod is refused.`,
   flags: injectFlags,
   examples: [

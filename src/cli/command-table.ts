@@ -42,7 +42,8 @@ const proxy: Command = {
   about: `Proxies the HTTP/1.1 traffic of one workload, as its Sidecar resource says: inbound from a port
 of its own to the application, outbound from a local port to the services that a ServiceEntry
 names, split by the weights of a VirtualService. Edited files are applied while it runs, and a
-file with a mistake never replaces a good one. SIGTERM finishes what is under way, SIGHUP reads
+file with a mistake never replaces a good one (a host or subset that nobody defines makes its
+rule answer 503 with the cause). SIGTERM finishes what is under way, SIGHUP reads
 the files again. In a pod, --capture redirect takes the connections that \`tracecar init\` redirects,
 and routes them by the same resources.
 

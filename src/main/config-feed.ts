@@ -136,6 +136,12 @@ export class ConfigFeed {
       await this.#swap(table);
       if (reading.refusedFiles.length === 0) this.counts.applied += 1;
       this.#options.log('info', 'configuration applied', { generation: table.generation });
+      if (reading.resources.length === 0) {
+        this.#options.log(
+          'warn',
+          'no resource is left: no route, no TLS, everything passes through',
+        );
+      }
     }
   }
 

@@ -118,7 +118,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   acceptPauseMs: 100,
   drainMs: 25_000,
   drainListenMs: 5_000,
-  drainQuietMs: 500,
+  drainQuietMs: 1_500,
   lingerMs: 1_000,
   hopsMax: 8,
   retryRatio: 0.2,

@@ -87,6 +87,7 @@ export class TlsFiles {
   /** Throws when the files do not fit together, or when what is in use is better. */
   #check(material: SecureContextOptions): void {
     createSecureContext(material);
+    if (material.ca !== undefined) checkAuthorities(this.#paths.at(-1)!, String(material.ca));
     const certificate = new X509Certificate(material.cert as Buffer);
     if (Date.parse(certificate.validTo) > this.#options.wallMs()) return;
     const problem = `the certificate expired on ${certificate.validTo}`;
@@ -101,5 +102,18 @@ export class TlsFiles {
       ? 'the certificate read before stays in use'
       : 'connections are closed until the files are good';
     this.#options.log('warn', `TLS: ${this.#paths.join(', ')}: ${problem}; ${what}`);
+  }
+}
+
+/** Throws unless every certificate of the file reads: OpenSSL passes over what it cannot, silently. */
+function checkAuthorities(path: string, text: string): void {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?(?:-----END CERTIFICATE-----|$)/g);
+  if (blocks === null) throw new Error(`${path} holds no certificate`);
+  for (const block of blocks) {
+    try {
+      new X509Certificate(block);
+    } catch {
+      throw new Error(`${path} holds a certificate that cannot be read`);
+    }
   }
 }

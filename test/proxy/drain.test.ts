@@ -175,7 +175,7 @@ test('a proxy that nobody uses ends after a moment of quiet, with its own limits
   const start = performance.now();
   assert.deepEqual(await proxy.drain(trafficLimits.drainMs), { finished: 0, cut: 0 });
   const tookMs = performance.now() - start;
-  assert.ok(tookMs >= trafficLimits.drainQuietMs && tookMs < 2_000, `${tookMs} ms`);
+  assert.ok(tookMs >= trafficLimits.drainQuietMs && tookMs < 5_000, `${tookMs} ms`);
 });
 
 test('the time of a drain bounds the part in which it listens', async (t) => {

@@ -224,6 +224,33 @@ test('a bad certificate keeps the old one and says so; the mended one is taken',
   await untilServed(proxy, 'second');
 });
 
+test('an authority file that cannot be read keeps the old one and says so', async (t) => {
+  const path = newFolder();
+  write(path, first);
+  const file = join(path, 'ca.crt');
+  writeFileSync(file, first.cert);
+  const log: string[] = [];
+  let loads = 0;
+  const files = new TlsFiles({
+    settings: { ...settingsOf(path), mode: 'mutual', caFile: file },
+    wakeUps: systemWakeUps,
+    pollMs: 10,
+    wallMs: Date.now,
+    log: (level, text) => log.push(`${level} ${text}`),
+    onLoaded: () => {
+      loads++;
+    },
+  });
+  t.after(() => files.close());
+  await files.start();
+  writeFileSync(file, 'garbage');
+  const line = await untilLogged(log, /ca\.crt holds no certificate/);
+  assert.match(line, /the certificate read before stays in use$/);
+  writeFileSync(file, first.cert.slice(0, 200));
+  await untilLogged(log, /ca\.crt holds a certificate that cannot be read/);
+  assert.equal(loads, 1);
+});
+
 test('files that are missing at start close connections, until they are there', async (t) => {
   const path = newFolder();
   const proxy = await startTls(t, settingsOf(path));

@@ -64,7 +64,7 @@ export function followRollout(
         print(
           complaints === ''
             ? '\nthe mistake is mended\n'
-            : `\nthe configuration has a mistake; what ran before keeps running:\n${complaints}`,
+            : `\nthe configuration has a mistake; a file that cannot be read keeps its last good content, a missing reference fails closed:\n${complaints}`,
         );
       }
       if (config.generation !== seen.generation) {

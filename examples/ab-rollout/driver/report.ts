@@ -72,7 +72,7 @@ export function printNext(plan: DemoPlan, mesh: Mesh, traceId: string): string {
   ];
   return `Try next, while this runs:
   - edit the two weights in ${plan.weightsFile}: the split shifts within a second, and shows here
-  - break that file: what ran before keeps running, and the mistake is named here
+  - misspell a field: what ran before keeps running, and the mistake is named here
 ${rows.map(([what, line]) => `  - ${what!.padEnd(34)} ${line}\n`).join('')}Ctrl-C ends everything.
 `;
 }

@@ -51,11 +51,11 @@ test('a label against the annotation is set back, and the person is told', () =>
   assert.match(warnings[0] ?? '', /follows the annotation.*change the annotation/);
 });
 
-test('a wrong word and a namespace of the system get a warning and no label', () => {
+test('a wrong word changes nothing and is told; a namespace of the system gets no label', () => {
   const wrong = mirrored('true');
   assert.equal(wrong.change, undefined);
   assert.match(wrong.warnings[0] ?? '', /enabled or disabled, not "true"/);
-  assert.deepEqual(mirrored('true', 'enabled', 'enabled').change?.labels, { [key]: null });
+  assert.equal(mirrored('true', 'enabled', 'enabled').change, undefined, 'pods stay guarded');
   const system = mirrored('enabled', undefined, undefined, 'kube-system');
   assert.equal(system.change, undefined);
   assert.match(system.warnings[0] ?? '', /kube-system never get a sidecar/);
