@@ -1,33 +1,41 @@
 /**
- * `npm run bench`: what one plain hop through Tracecar costs beside its rivals, in two numbers.
+ * `npm run bench`: what Tracecar costs beside its rivals, scenario by scenario.
  *
- * It joins the parts: options, stage, rounds, result file, report. It measures nothing itself and
- * prints no figure that is not in the file. Every process it starts ends with it, Ctrl-C included.
+ * It joins the parts: options, stage, rounds, result files, report. It measures nothing itself and
+ * prints no figure that is not in a file. Every process it starts ends with it, Ctrl-C included.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { styleText } from 'node:util';
-import { type Arm, arms, directNames } from './arms.ts';
-import { Children } from './children.ts';
-import { crossCheck } from './cross-check.ts';
-import { chooseCores, describeCommit, describeMachine, pinBench } from './machine.ts';
+import { crossCheck } from './load/cross-check.ts';
 import { type BenchOptions, benchHelp, readOptions, UsageError } from './options.ts';
 import { printReport } from './report.ts';
-import { type Result, type ResultArm, readResult, resultSchema, writeResult } from './result.ts';
-import { runRounds, startArms } from './rounds.ts';
-import { Stage } from './stage.ts';
+import { readResult, resultSchema, takeUp } from './result/result.ts';
+import type { Machine, ResultArm } from './result/row.ts';
+import { describeArms, type ResultHead, runScenario } from './rounds/rounds.ts';
+import { describeScenarios } from './scenarios/describe.ts';
+import type { Cell, Scenario } from './scenarios/scenario.ts';
+import { scenarios } from './scenarios/scenarios.ts';
+import { Children } from './stage/children.ts';
+import { chooseCores, describeCommit, describeMachine, pinBench } from './stage/machine.ts';
+import { Stage } from './stage/stage.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const busyMax = 0.1;
-/** A signal has come: what fails from now on fails because its process was stopped. */
-let isStopping = false;
+/** Aborted by a signal: what fails from then on fails because its process was stopped. */
+const stopping = new AbortController();
 
 async function main(args: readonly string[]): Promise<number> {
-  const options = readOptions(args);
+  const date = new Date().toISOString();
+  const options = readOptions(args, date);
   if (options === 'help') {
     process.stdout.write(benchHelp);
+    return 0;
+  }
+  if ('list' in options) {
+    process.stdout.write(describeScenarios(scenarios, options.list));
     return 0;
   }
   if (process.platform !== 'linux') {
@@ -42,84 +50,107 @@ async function main(args: readonly string[]): Promise<number> {
     ['SIGHUP', 129],
   ] as const) {
     process.on(signal, () => {
-      isStopping = true;
+      stopping.abort();
       children.stopAll().then(() => process.exit(status));
     });
   }
   try {
-    const result = await measure(options, children, directory);
-    const path = options.json ?? defaultPath(result.date);
-    writeResult(path, result);
-    process.stdout.write(printReport(readResult(path), relative(root, resolve(path))));
+    return await runAll(options, date, children, directory);
   } finally {
     await children.stopAll();
   }
-  return 0;
 }
 
-async function measure(
+/** Every scenario on one stage; the status is 1 when a row failed. */
+async function runAll(
   options: BenchOptions,
+  date: string,
   children: Children,
   directory: string,
-): Promise<Result> {
-  const startedAt = Date.now();
+): Promise<number> {
   const commit = describeCommit(root);
   const cores = chooseCores();
   if (cores !== undefined) pinBench(cores);
   else progress('one core or no taskset: nothing is pinned, figures are rough');
-  const chosen = arms.filter((arm) => options.arms.includes(arm.name));
-  const described = chosen.map(describeArm);
-  for (const arm of described.filter((each) => each.missing !== undefined)) {
-    progress(`${arm.name} is missing (${arm.missing}); to have it: ${arm.install}`);
-  }
-  if (described.some((arm) => arm.program === 'src/cli/tracecar.ts')) {
-    progress('dist/ is missing or older than src/: Tracecar runs from its sources (npm run build)');
-  }
-  const present = chosen.filter((_, index) => described[index]!.missing === undefined);
-  const stage = await Stage.start(children, cores, directory);
-  const running = await startArms(stage, present, progress);
   const machine = await describeMachine(cores);
   if (machine.idleBusy > busyMax) {
     const busy = Math.round(machine.idleBusy * 100);
     progress(`the machine is ${busy} % busy with other work: figures are a smoke test`);
   }
-  const rows = await runRounds(stage, cores, present, running, options, progress);
-  const crossChecks = options.crossCheck ? await crossCheck(children, directory, running) : [];
-  const direct = directNames.map((name) => ({
-    name,
-    label: name === 'direct' ? 'direct' : 'direct, again',
-    setting: 'no proxy',
-    version: stage.backend,
-  }));
+  const { keepAwake } = options;
+  const stage = await Stage.start({ children, cores, directory, keepAwake });
+  if (keepAwake && !stage.keptAwake) {
+    progress('idle cores may halt: there is no /dev/cpu_dma_latency to write to (are you root?)');
+  }
+  let status = 0;
+  for (const scenario of options.scenarios) {
+    const head = describeRun(scenario, options, { date, commit, machine }, stage);
+    const path = resolve(root, options.json ?? join(options.out, `${scenario.name}.json`));
+    const earlier = takeUp(path, head) ?? nothingEarlier;
+    if (earlier.rows.length > 0) {
+      progress(`${relative(root, path)}: has rows of this run already, goes on after them`);
+    }
+    const { signal } = stopping;
+    const run = { scenario, head, earlier, path, stage, signal, progress };
+    const { rows } = await runScenario(run, async (bench) => {
+      if (!options.crossCheck || scenario.name !== 'hop') return {};
+      return { crossChecks: await crossCheck(children, directory, stage, bench.all()) };
+    });
+    if (rows.some((row) => row.faults.some((fault) => fault.startsWith('failed')))) status = 1;
+    process.stdout.write(printReport(readResult(path), relative(root, path)));
+  }
+  return status;
+}
+
+const nothingEarlier = { rows: [], durationSeconds: 0, spansCollected: 0 };
+
+function describeRun(
+  scenario: Scenario,
+  options: BenchOptions,
+  about: { readonly date: string; readonly commit: string; readonly machine: Machine },
+  stage: Stage,
+): ResultHead {
+  const { scale, tolerateNoise } = options;
+  const pace = scenario.pace(scale);
+  const cells = scenario.cells(scale);
+  const wanted = new Set(options.arms ?? cells.map((cell) => cell.arm));
+  const chosen = scenario.arms.filter(
+    ({ name }) => wanted.has(name) && cells.some((cell) => cell.arm === name),
+  );
+  const arms = describeArms(chosen, stage.backend);
+  warnOf(arms);
   return {
     schema: resultSchema,
-    date: new Date(startedAt).toISOString(),
-    commit,
+    scenario: scenario.name,
+    title: scenario.title,
+    scale,
+    ...about,
     command: ['npm', 'run', 'bench', '--', ...process.argv.slice(2)],
-    options: {
-      rounds: options.rounds,
-      startRounds: options.startRounds,
-      seconds: options.seconds,
-      tolerateNoise: options.tolerateNoise,
-    },
-    durationSeconds: (Date.now() - startedAt) / 1000,
-    machine,
-    pinning: cores ?? 'none',
+    rounds: options.rounds ?? pace.rounds,
+    seconds: options.seconds ?? pace.seconds,
+    tolerateNoise,
+    keptAwake: stage.keptAwake,
+    pinning: stage.cores ?? 'none',
     backend: stage.backend,
-    arms: [...direct, ...described],
-    rows,
-    spansCollected: await stage.spansCollected(),
-    crossChecks,
+    arms,
+    cells: presentCells(cells, arms),
+    crossChecks: [],
   };
 }
 
-function describeArm(arm: Arm): ResultArm {
-  const { name, label, setting } = arm;
-  return { name, label, setting, ...arm.find() };
+/** Cells of arms that are here and wanted. */
+function presentCells(cells: readonly Cell[], arms: readonly ResultArm[]): readonly Cell[] {
+  const present = new Set(arms.filter((arm) => arm.missing === undefined).map((arm) => arm.name));
+  return cells.filter((cell) => present.has(cell.arm));
 }
 
-function defaultPath(date: string): string {
-  return join(root, 'bench/results/local', `${date.slice(0, 19).replaceAll(':', '-')}.json`);
+function warnOf(arms: readonly ResultArm[]): void {
+  for (const arm of arms.filter((each) => each.missing !== undefined)) {
+    progress(`${arm.name} is missing (${arm.missing}); to have it: ${arm.install}`);
+  }
+  if (arms.some((arm) => arm.program === 'src/cli/tracecar.ts')) {
+    progress('dist/ is missing or older than src/: Tracecar runs from its sources (npm run build)');
+  }
 }
 
 function progress(text: string): void {
@@ -129,6 +160,6 @@ function progress(text: string): void {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!isStopping) process.stderr.write(`bench: ${(error as Error).message}\n`);
+  if (!stopping.signal.aborted) process.stderr.write(`bench: ${(error as Error).message}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

@@ -1,64 +1,85 @@
 /**
  * The flags of `npm run bench`.
  *
- * Defaults give the two headline numbers in under two minutes. Unknown flags and arms are one clear
- * line and status 2, never ignored.
+ * Without flags the scenario hop runs quickly and prints its two numbers in under two minutes. Unknown
+ * flags, arms and scenarios are one clear line and status 2, never ignored.
  */
 
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { arms } from './arms.ts';
+import { arms } from './arms/arms.ts';
+import type { Scale, Scenario } from './scenarios/scenario.ts';
+import { findScenario, scenarios } from './scenarios/scenarios.ts';
 
 export interface BenchOptions {
-  readonly rounds: number;
-  /** In how many of the rounds starts are measured. */
-  readonly startRounds: number;
-  /** Measured time of each load, in seconds. */
-  readonly seconds: number;
-  readonly arms: readonly string[];
-  /** Where the result goes; undefined: bench/results/local, named after the date. */
+  readonly scale: Scale;
+  readonly scenarios: readonly Scenario[];
+  /** Only these arms, besides direct; undefined: all that the scenario has. */
+  readonly arms: readonly string[] | undefined;
+  /** undefined: the scenario's own pace. */
+  readonly rounds: number | undefined;
+  readonly seconds: number | undefined;
+  /** The folder of results, a file for each scenario. */
+  readonly out: string;
+  /** The result's file, where only one scenario runs. */
   readonly json: string | undefined;
   readonly crossCheck: boolean;
   readonly tolerateNoise: boolean;
+  readonly keepAwake: boolean;
 }
 
 /** A mistake of the caller; the message is the whole explanation. */
 export class UsageError extends Error {}
 
-export const benchHelp = `npm run bench [-- OPTIONS]   what one plain hop costs, beside its rivals
+export const benchHelp = `npm run bench [-- OPTIONS]   what one plain hop costs, beside its rivals, in two minutes
 
-  --rounds N        rounds, each with every arm once and direct twice (5)
-  --seconds N       measured seconds of each load in a round (0.6)
-  --arms a,b        only these arms, besides direct; of: ${arms.map((arm) => arm.name).join(' ')}
-  --json FILE       where the result goes (bench/results/local/DATE.json)
-  --cross-check     also measures saturation with wrk and h2load, one second each
+  --full            every scenario, 5 rounds of 2 s on reduced ladders
+  --publish         the whole protocol: 21 rounds of 5 s, full ladders; hours
+  --only B1,hop     these scenarios, by id or name
+  --list            scenarios with their cells and minutes, and nothing is run
+  --out DIR         where results go (bench/results/local/DATE); rounds that are there already,
+                    of the same commit and flags, are not measured again
+  --json FILE       where the result of a single scenario goes
+  --rounds N        rounds, each with every cell once
+  --seconds N       measured seconds of each load
+  --arms a,b        only these arms, besides direct
+  --cross-check     also measures saturation with wrk and h2load, one second each (hop only)
   --tolerate-noise  keeps rows that noise spoilt: a smoke test on a busy machine, no measurement
+  --no-keep-awake   lets the cores halt when idle: latencies then hold how late they wake up
   --help            this text
 
+Scenarios: ${scenarios.map((each) => each.name).join(' ')}
+Arms: ${arms.map((arm) => arm.name).join(' ')}
 Rivals that are not installed are named as missing: npm run peers
 A result drawn again: node bench/report.ts FILE
 `;
 
-/** Reads the flags; 'help' when asked for it; throws UsageError. */
-export function readOptions(args: readonly string[]): BenchOptions | 'help' {
+/** Reads the flags; 'help' or the list when asked for it; throws UsageError. `date` names the folder. */
+export function readOptions(
+  args: readonly string[],
+  date: string,
+): BenchOptions | 'help' | { readonly list: Scale } {
   const values = parse(args);
   if (values.help) return 'help';
-  const rounds = readNumber('--rounds', values.rounds ?? '5', 1, 1000);
-  if (!Number.isInteger(rounds)) throw new UsageError('--rounds must be a whole number');
-  const chosen = values.arms?.split(',').filter((name) => name !== '');
-  for (const name of chosen ?? []) {
-    if (arms.every((arm) => arm.name !== name)) {
-      const known = arms.map((arm) => arm.name).join(', ');
-      throw new UsageError(`--arms: unknown arm "${name}"; known are: ${known}`);
-    }
+  if (values.full && values.publish) throw new UsageError('--full and --publish: choose one');
+  const scale: Scale = values.publish ? 'publish' : values.full ? 'full' : 'quick';
+  if (values.list) return { list: scale };
+  const chosen = readScenarios(values.only, scale);
+  if (values.json !== undefined && chosen.length !== 1) {
+    throw new UsageError('--json is for one scenario; for several there is --out DIR');
   }
+  const { rounds, seconds } = values;
   return {
-    rounds,
-    startRounds: Math.min(rounds, 3),
-    seconds: readNumber('--seconds', values.seconds ?? '0.6', 0.1, 600),
-    arms: arms.map((arm) => arm.name).filter((name) => chosen?.includes(name) ?? true),
+    scale,
+    scenarios: chosen,
+    arms: readArms(values.arms, chosen),
+    rounds: rounds === undefined ? undefined : readWhole('--rounds', rounds, 1, 1000),
+    seconds: seconds === undefined ? undefined : readNumber('--seconds', seconds, 0.1, 600),
+    out: values.out ?? join('bench/results/local', date.slice(0, 19).replaceAll(':', '-')),
     json: values.json,
     crossCheck: values['cross-check'] ?? false,
     tolerateNoise: values['tolerate-noise'] ?? false,
+    keepAwake: !(values['no-keep-awake'] ?? false),
   };
 }
 
@@ -67,18 +88,57 @@ function parse(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       options: {
+        full: { type: 'boolean' },
+        publish: { type: 'boolean' },
+        only: { type: 'string' },
+        list: { type: 'boolean' },
+        out: { type: 'string' },
+        json: { type: 'string' },
         rounds: { type: 'string' },
         seconds: { type: 'string' },
         arms: { type: 'string' },
-        json: { type: 'string' },
         'cross-check': { type: 'boolean' },
         'tolerate-noise': { type: 'boolean' },
+        'no-keep-awake': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+/** A quick run without names is the plain hop; the others are all of them. */
+function readScenarios(only: string | undefined, scale: Scale): readonly Scenario[] {
+  if (only === undefined) return scale === 'quick' ? scenarios.slice(0, 1) : scenarios;
+  const names = only.split(',').filter((name) => name !== '');
+  const chosen = names.map((name) => {
+    const found = findScenario(name);
+    if (found !== undefined) return found;
+    const known = scenarios.map((each) => `${each.id} ${each.name}`).join(', ');
+    throw new UsageError(`--only: unknown scenario "${name}"; known are: ${known}`);
+  });
+  return scenarios.filter((each) => chosen.includes(each));
+}
+
+function readArms(
+  text: string | undefined,
+  chosen: readonly Scenario[],
+): readonly string[] | undefined {
+  if (text === undefined) return undefined;
+  const known = new Set(chosen.flatMap((scenario) => scenario.arms.map((arm) => arm.name)));
+  const names = text.split(',').filter((name) => name !== '');
+  for (const name of names) {
+    if (known.has(name)) continue;
+    throw new UsageError(`--arms: unknown arm "${name}"; known are: ${[...known].join(', ')}`);
+  }
+  return names;
+}
+
+function readWhole(flag: string, text: string, least: number, most: number): number {
+  const value = readNumber(flag, text, least, most);
+  if (!Number.isInteger(value)) throw new UsageError(`${flag} must be a whole number`);
+  return value;
 }
 
 function readNumber(flag: string, text: string, least: number, most: number): number {

@@ -11,9 +11,14 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { findHoles, type Result, type ResultArm, readResult } from './result.ts';
-import { type Figure, type FigureName, Summary } from './summary.ts';
-import { judgeTargets } from './targets.ts';
+import type { Section, Table } from './draw/section.ts';
+import { showFigure } from './draw/section.ts';
+import { findHoles, readAny, readResult } from './result/result.ts';
+import type { Result } from './result/row.ts';
+import { Summary } from './result/summary.ts';
+import { judgeTargets } from './result/targets.ts';
+import { hopHeadlines } from './scenarios/hop-report.ts';
+import { findScenario } from './scenarios/scenarios.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const results = join(import.meta.dirname, 'results');
@@ -22,50 +27,22 @@ const frontPage = join(root, 'README.md');
 const begin = '<!-- drawn by node bench/report.ts --readme: begin -->';
 const end = '<!-- drawn by node bench/report.ts --readme: end -->';
 
-interface Column {
-  readonly title: string;
-  readonly figure: FigureName;
-  readonly digits: number;
-  /** Arms to divide by, in further columns. */
-  readonly ratios: readonly string[];
-}
-
-const columns: readonly Column[] = [
-  { title: 'CPU us/request', figure: 'cpuUs', digits: 1, ratios: ['envoy'] },
-  { title: 'added p50 us', figure: 'addedP50Us', digits: 0, ratios: ['envoy'] },
-  {
-    title: 'requests/s',
-    figure: 'requestsPerSecond',
-    digits: 0,
-    ratios: ['envoy', 'http-proxy'],
-  },
-  { title: 'p99 us', figure: 'p99Us', digits: 0, ratios: ['envoy'] },
-  { title: 'RSS MB', figure: 'rssMb', digits: 1, ratios: [] },
-  { title: 'start ms', figure: 'startMs', digits: 0, ratios: [] },
-];
-
 type Cells = readonly string[];
 
 /** The report for the terminal; `path` is the file's name as a reader would type it. */
 export function printReport(result: Result, path: string): string {
   refuseHoles(result);
   const summary = new Summary(result);
-  const lines = [
-    '',
-    ...describeConditions(result, path),
-    '',
-    ...alignTable(drawArms(summary)),
-    '',
-    ...describeColumns(summary),
-    ...noteLines(summary),
-    '',
-    ...alignTable(drawTargets(summary)),
-    '',
-    headline('cpu_us_per_request', summary, 'cpuUs', 1),
-    headline('added_p50_us', summary, 'addedP50Us', 0),
-    '',
-  ];
-  return `${lines.join('\n')}\n`;
+  const lines = ['', ...describeConditions(result, path), ''];
+  for (const table of sectionOf(summary).tables) {
+    lines.push(table.caption, ...alignTable([table.columns, ...table.rows]), '');
+    if (table.notes.length > 0) lines.push(...table.notes, '');
+  }
+  lines.push(...noteLines(summary));
+  const targets = drawTargets(summary);
+  if (targets.length > 1) lines.push('', ...alignTable(targets));
+  if (result.scenario === 'hop') lines.push('', ...hopHeadlines(summary));
+  return `${lines.join('\n')}\n\n`;
 }
 
 /** The section of bench/README.md, in Markdown. */
@@ -75,10 +52,7 @@ export function drawSection(result: Result, path: string): string {
   return [
     ...describeConditions(result, path),
     '',
-    ...markdownTable(drawArms(summary)),
-    '',
-    ...describeColumns(summary),
-    '',
+    ...sectionOf(summary).tables.flatMap(drawTable),
     ...markdownTable(drawTargets(summary)),
     ...bullets([
       ...noteLines(summary),
@@ -87,6 +61,16 @@ export function drawSection(result: Result, path: string): string {
         .map((arm) => `${arm.label} ${arm.version}: ${arm.setting}`),
     ]),
   ].join('\n');
+}
+
+function sectionOf(summary: Summary): Section {
+  const scenario = findScenario(summary.result.scenario);
+  if (scenario === undefined) throw new Error(`no scenario "${summary.result.scenario}"`);
+  return scenario.report(summary);
+}
+
+function drawTable({ columns, rows, notes }: Table): readonly string[] {
+  return [...markdownTable([columns, ...rows]), '', ...notes, ''];
 }
 
 /** `text` with the part between the marks replaced by `section`; throws when the marks are gone. */
@@ -114,14 +98,14 @@ export function currentSection(path: string | undefined): string {
 export function currentHeadline(path: string | undefined): string {
   if (path === undefined) return currentSection(path);
   const result = readResult(join(root, path));
-  refuseHoles(result);
   const summary = new Summary(result);
+  const [table] = sectionOf(summary).tables as [Table, ...Table[]];
   return [
-    ...markdownTable(drawArms(summary)),
+    ...markdownTable([table.columns, ...table.rows]),
     '',
     ...markdownTable(drawTargets(summary)),
     '',
-    'Medians over rounds [lowest..highest]; what each column is, on which machine, and how to repeat it:',
+    'Medians over rounds [95 % interval]; what each column is, on which machine, and how to repeat it:',
     '[bench/README.md](bench/README.md).',
   ].join('\n');
 }
@@ -132,72 +116,33 @@ function refuseHoles(result: Result): void {
 }
 
 function describeConditions(result: Result, path: string): readonly string[] {
-  const { machine, options, pinning } = result;
+  const { machine, pinning } = result;
   const pinned =
     pinning === 'none'
       ? 'nothing pinned'
       : `proxy alone on core ${pinning.proxy}, load and backend on core ${pinning.load}`;
   const lines = [
-    `${path}: ${result.date.slice(0, 16)}Z, commit ${result.commit}, ${options.rounds} rounds, ` +
-      `${options.seconds} s a load, ${Math.round(result.durationSeconds)} s in all.`,
+    `${path}: ${result.date.slice(0, 16)}Z, commit ${result.commit}, ${result.rounds} rounds, ` +
+      `${result.seconds} s a load, ${Math.round(result.durationSeconds)} s in all.`,
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node.js ${machine.node}; ` +
       `${pinned}; backend ${result.backend}; ` +
       `${(machine.idleBusy * 100).toFixed(1)} % busy before the first round.`,
+    `Medians over rounds [95 % bootstrap interval over rounds]; (d) = rounds dropped. Cores ` +
+      `${result.keptAwake ? 'kept awake' : 'free to halt when idle'}.`,
   ];
-  if (options.tolerateNoise) {
+  if (result.tolerateNoise) {
     lines.push('NOISE WAS TOLERATED: this is a smoke test of the bench, not a measurement.');
   }
   return lines;
 }
 
-function describeColumns(summary: Summary): readonly string[] {
-  const { spansCollected } = summary.result;
-  const noise = show(summary.noiseP50Us(), 0);
-  return [
-    'Medians over rounds [lowest..highest]; (d) = rounds dropped. CPU: utime + stime of the proxy, all',
-    'threads, 16 keep-alive connections, closed loop. Added p50: over direct, 1 connection, 1000/s. p99:',
-    '16 connections, 2000/s, Poisson arrivals. Both from the time a request was due. RSS: 0.5 s after the',
-    `first answer. Start: exec to first proxied 200. Spans collected: ${spansCollected}.`,
-    `The two direct arms of a round differ by ${noise} us at p50: less than that means nothing.`,
-    '* = the proxy used less than 90 % of its core: the load was the limit, it can do more.',
-  ];
-}
-
-function drawArms(summary: Summary): readonly Cells[] {
-  const rows: Cells[] = [
-    ['arm', ...columns.flatMap(({ title, ratios }) => [title, ...ratios.map(titleOfRatio)])],
-  ];
-  for (const arm of summary.result.arms) {
-    const cells = columns.flatMap(({ figure, digits, ratios }) => {
-      if (arm.missing !== undefined) return ['-', ...ratios.map(() => '-')];
-      const text = show(summary.figure(arm.name, figure), digits);
-      const limited = figure === 'requestsPerSecond' && isLoadLimited(summary, arm);
-      return [
-        limited ? `${text} *` : text,
-        ...ratios.map((rival) => showMedian(summary.ratio(arm.name, rival, figure))),
-      ];
-    });
-    rows.push([arm.missing === undefined ? arm.label : `${arm.label}: missing`, ...cells]);
-  }
-  return rows;
-}
-
-function titleOfRatio(rival: string): string {
-  return `x ${rival}`;
-}
-
-function isLoadLimited(summary: Summary, arm: ResultArm): boolean {
-  const share = summary.saturation(arm.name);
-  return share.state === 'measured' && share.spread.median < 0.9 && !arm.name.startsWith('direct');
-}
-
 function drawTargets(summary: Summary): readonly Cells[] {
   const rows: Cells[] = [['target', 'limit', 'measured', 'verdict']];
-  for (const { target, measured, verdict } of judgeTargets(summary)) {
-    const sign = target.atLeast ? '>=' : '<=';
-    const digits = target.rival === undefined ? 0 : 2;
-    const cells = [`${sign} ${target.limit} ${target.unit}`, show(measured, digits), verdict];
-    rows.push([target.what, ...cells]);
+  const outcomes = judgeTargets(new Map([[summary.result.scenario, summary]]));
+  for (const { target, measured, verdict } of outcomes) {
+    if (target.scenario !== summary.result.scenario) continue;
+    const limit = `<= ${target.limit} ${target.unit}`;
+    rows.push([target.what, limit, showFigure(measured, target.digits), verdict]);
   }
   return rows;
 }
@@ -246,25 +191,6 @@ function crossCheckLines(result: Result): readonly string[] {
   );
 }
 
-function headline(name: string, summary: Summary, figure: FigureName, digits: number): string {
-  const own = show(summary.figure('tracecar', figure), digits);
-  const ratio = show(summary.ratio('tracecar', 'envoy', figure), 2);
-  return `${name.padEnd(20)} ${own}   ${ratio} x Envoy`;
-}
-
-function show(figure: Figure, digits: number): string {
-  if (figure.state === 'absent') return '-';
-  if (figure.state === 'unproven') return `UNPROVEN (${figure.dropped}/${figure.rounds})`;
-  const { median, lowest, highest } = figure.spread;
-  const range = `[${lowest.toFixed(digits)}..${highest.toFixed(digits)}]`;
-  return `${median.toFixed(digits)} ${range}${figure.dropped > 0 ? ` (${figure.dropped}d)` : ''}`;
-}
-
-/** A ratio without its range, which the targets' table has. */
-function showMedian(figure: Figure): string {
-  return figure.state === 'measured' ? figure.spread.median.toFixed(2) : '-';
-}
-
 function alignTable(rows: readonly Cells[]): readonly string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
@@ -294,9 +220,21 @@ function newestOf(folders: readonly string[]): string | undefined {
         .filter((name) => name.endsWith('.json'))
         .map((name) => relative(root, join(folder, name))),
     )
-    .map((path) => ({ path, date: readResult(join(root, path)).date }))
+    .flatMap((path) => {
+      const date = dateOf(join(root, path));
+      return date === undefined ? [] : [{ path, date }];
+    })
     .sort((left, right) => (left.date < right.date ? 1 : -1));
   return found[0]?.path;
+}
+
+/** undefined for what an older bench wrote. */
+function dateOf(path: string): string | undefined {
+  try {
+    return readAny(path).date;
+  } catch {
+    return undefined;
+  }
 }
 
 function main(): void {

@@ -7,8 +7,8 @@
  */
 
 import { webhookLimits } from '../src/model/injector-limits.ts';
-import { jsonProblem } from './admission-json.ts';
-import type { JsonPatchOperation } from './json-patch.ts';
+import { parseStrictJson } from './admission-json.ts';
+import { type JsonPatchOperation, printOperations } from './json-patch.ts';
 import { isObject } from './pod.ts';
 
 export interface AdmissionRequest {
@@ -26,6 +26,8 @@ export interface AdmissionRequest {
   readonly isDryRun: boolean;
   /** Undefined with DELETE and CONNECT. */
   readonly object: Record<string, unknown> | undefined;
+  /** What is stored now; undefined with CREATE. */
+  readonly oldObject: Record<string, unknown> | undefined;
 }
 
 /** Not a review that we can answer: an HTTP status and why. */
@@ -66,14 +68,9 @@ export function readReview(bytes: Buffer): AdmissionRequest | ReviewProblem {
   } catch {
     return bad('the body is not UTF-8');
   }
-  const hidden = jsonProblem(text, webhookLimits.reviewDepthMax);
-  if (hidden !== undefined) return bad(`the body is refused: ${hidden}`);
-  let review: unknown;
-  try {
-    review = JSON.parse(text);
-  } catch (error) {
-    return bad(`the body is not JSON: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const read = parseStrictJson(text, webhookLimits.reviewDepthMax);
+  if ('problem' in read) return bad(`the body is refused: ${read.problem}`);
+  const review = read.value;
   if (!isObject(review)) return bad('the body is no JSON object; an AdmissionReview is expected');
   if (review.kind !== 'AdmissionReview') {
     return bad(`kind is ${shown(review.kind)}; AdmissionReview is expected`);
@@ -124,45 +121,43 @@ function readRequest(request: Record<string, unknown>): AdmissionRequest | Revie
     name: textOf(request.name),
     isDryRun: request.dryRun === true,
     object: isObject(object) ? object : undefined,
+    oldObject: isObject(request.oldObject) ? request.oldObject : undefined,
   };
 }
 
 /** The body of an answer; one that would be too large becomes a refusal that says so. */
-export function printReview(uid: string, answer: AdmissionAnswer): Buffer {
-  const printed = Buffer.from(JSON.stringify(reviewOf(uid, answer)));
-  if (printed.length <= webhookLimits.answerBytesMax) return printed;
-  const message = `the change to this object would be ${printed.length} bytes long and the API server takes at most ${webhookLimits.answerBytesMax}; shorten its annotations or environment`;
-  return Buffer.from(
-    JSON.stringify(reviewOf(uid, { allowed: false, message, warnings: [], audit: {} })),
-  );
+export function printReview(uid: string, answer: AdmissionAnswer): string {
+  const printed = printAnswer(uid, answer);
+  const bytes = Buffer.byteLength(printed);
+  if (bytes <= webhookLimits.answerBytesMax) return printed;
+  const message = `the change to this object would be ${bytes} bytes long and the API server takes at most ${webhookLimits.answerBytesMax}; shorten its annotations or environment`;
+  return printAnswer(uid, { allowed: false, message, warnings: [], audit: {} });
 }
 
-function reviewOf(uid: string, answer: AdmissionAnswer): unknown {
+/** The patch is most of the text and base64, which JSON has nothing to escape in: it is put in whole. */
+function printAnswer(uid: string, answer: AdmissionAnswer): string {
   const warnings = printableWarnings(answer.warnings);
-  const isPatched = answer.allowed && answer.operations.length > 0;
-  return {
-    apiVersion,
-    kind: 'AdmissionReview',
-    response: {
-      uid,
-      allowed: answer.allowed,
-      ...(isPatched
-        ? {
-            patchType: 'JSONPatch',
-            patch: Buffer.from(JSON.stringify(answer.operations)).toString('base64'),
-          }
-        : {}),
-      ...(answer.allowed
-        ? {}
-        : { status: { code: 400, reason: 'BadRequest', message: printable(answer.message) } }),
-      ...(warnings.length === 0 ? {} : { warnings }),
-      ...(Object.keys(answer.audit).length === 0 ? {} : { auditAnnotations: answer.audit }),
-    },
-  };
+  const response = JSON.stringify({
+    uid,
+    allowed: answer.allowed,
+    ...(answer.allowed
+      ? {}
+      : { status: { code: 400, reason: 'BadRequest', message: printable(answer.message) } }),
+    ...(warnings.length === 0 ? {} : { warnings }),
+    ...(Object.keys(answer.audit).length === 0 ? {} : { auditAnnotations: answer.audit }),
+  });
+  const patch = answer.allowed && answer.operations.length > 0 ? printPatch(answer.operations) : '';
+  return `{"apiVersion":"${apiVersion}","kind":"AdmissionReview","response":${response.slice(0, -1)}${patch}}}`;
+}
+
+function printPatch(list: readonly JsonPatchOperation[]): string {
+  const base64 = Buffer.from(printOperations(list)).toString('base64');
+  return `,"patchType":"JSONPatch","patch":"${base64}"`;
 }
 
 /** Long ones are broken between words: the API server may cut what is longer, and kubectl wraps none. */
 export function printableWarnings(warnings: readonly string[]): string[] {
+  if (warnings.length === 0) return [];
   const lines = warnings.flatMap((warning) =>
     broken(printable(warning), webhookLimits.warningCharactersMax),
   );

@@ -96,6 +96,17 @@ export function readCpu(text: string): ValueResult<string> {
   return { value: milli % 1000 === 0 ? String(milli / 1000) : `${milli}m` };
 }
 
+/** Of two quantities as `readCpu` and `readMemory` give them the smaller, whatever its unit. */
+export function smallerQuantity(left: string, right: string): string {
+  return amountOf(right) < amountOf(left) ? right : left;
+}
+
+function amountOf(quantity: string): number {
+  const [, digits, unit] = /^(\d+)(\D*)$/.exec(quantity)!;
+  if (unit === 'm') return Number(digits) / 1000;
+  return Number(digits) * (memoryUnits[unit!] ?? 1);
+}
+
 const memoryUnits: Readonly<Record<string, number>> = {
   M: 1e6,
   G: 1e9,

@@ -19,6 +19,7 @@ import {
   readUrl,
   readWord,
   type Sampler,
+  smallerQuantity,
   type ValueResult,
 } from './annotation-values.ts';
 import { shown } from './init/port-list.ts';
@@ -98,26 +99,33 @@ export const annotations: readonly Annotation[] = [
   {
     key: 'tracecar.dev/otlp-endpoint',
     value: 'URL',
-    otherwise: 'what `--otlp-endpoint` of the injector says',
+    otherwise:
+      'what `tracecar install` says: the collector or viewer that it names, else no spans are exported',
     help: 'Where the sidecar sends spans (OTLP over HTTP, the base URL without `/v1/traces`).',
   },
   {
     key: 'tracecar.dev/proxy-cpu',
     value: 'CPU',
     otherwise: '100m',
-    help: 'CPU request of the sidecar, 1m to 64: `250m`, `1.5`. It has no CPU limit: throttling is latency.',
+    help: 'CPU request of the sidecar, 1m to 64: `250m`, `1.5`.',
+  },
+  {
+    key: 'tracecar.dev/proxy-cpu-limit',
+    value: 'CPU',
+    otherwise: 'no limit, because throttling is latency',
+    help: 'CPU limit of the sidecar and of `tracecar-init` (which has 1 without it), for namespaces whose ResourceQuota or LimitRange asks for one. Not below `proxy-cpu`, whose default it lowers.',
   },
   {
     key: 'tracecar.dev/proxy-memory',
     value: 'MEMORY',
     otherwise: '256Mi',
-    help: 'Memory limit of the sidecar, 64Mi to 64Gi; the request is the limit, at most 96Mi.',
+    help: 'Memory limit of the sidecar, 64Mi to 64Gi; the request is the limit, at most 96Mi. `tracecar-init` has the same limit, at most 128Mi.',
   },
   {
     key: 'tracecar.dev/drain-seconds',
     value: 'SECONDS',
     otherwise: '25',
-    help: "How long requests under way may take after the application has ended, 0 to 3600. Keep it below the pod's `terminationGracePeriodSeconds`.",
+    help: "How long requests under way may take after the application has ended, 0 to 3600. Keep it below the pod's `terminationGracePeriodSeconds`: a warning says when it is not.",
   },
   {
     key: statusKey,
@@ -139,9 +147,12 @@ export interface InjectionOptions {
   readonly skipOutboundCidrs: string;
   /** Undefined: the sidecar's own default. */
   readonly sampler: Sampler | undefined;
+  /** Empty: no spans are exported. */
   readonly otlpEndpoint: string;
   /** Quantities as Kubernetes prints them. */
   readonly cpuRequest: string;
+  /** Empty for none; never below the request. */
+  readonly cpuLimit: string;
   readonly memoryRequest: string;
   readonly memoryLimit: string;
   readonly drainSeconds: number;
@@ -154,8 +165,8 @@ export interface OptionDefaults {
 
 export type OptionsResult =
   | { readonly options: InjectionOptions }
-  /** One sentence about the first mistake. */
-  | { readonly problem: string };
+  /** A sentence about the first mistake, and one about each. */
+  | { readonly problem: string; readonly problems: readonly string[] };
 
 /** Reads all `tracecar.dev/` annotations of a pod and its namespace; an unknown one is a problem. */
 export function readOptions(
@@ -163,9 +174,10 @@ export function readOptions(
   namespace: TextMap,
   defaults: OptionDefaults,
 ): OptionsResult {
-  const unknown = unknownKey(pod, 'pod') ?? unknownKey(namespace, 'namespace');
-  if (unknown !== undefined) return { problem: unknown };
-  const problems: string[] = [];
+  const problems = [
+    ...unknownAnnotations(pod, 'pod'),
+    ...unknownAnnotations(namespace, 'namespace'),
+  ];
   const read = <T>(name: string, reader: (text: string) => ValueResult<T>, otherwise: T): T => {
     const key = keyPrefix + name;
     const source = Object.hasOwn(pod, key) ? pod : namespace;
@@ -180,6 +192,18 @@ export function readOptions(
     problems.push(`annotation ${key} of the ${where} ${result.problem}`);
     return otherwise;
   };
+  const cpuLimit = read('proxy-cpu-limit', readCpu, '');
+  const cpuUsual = cpuLimit === '' ? '100m' : smallerQuantity('100m', cpuLimit);
+  const cpuRequest = read('proxy-cpu', readCpu, cpuUsual);
+  if (
+    cpuLimit !== '' &&
+    smallerQuantity(cpuLimit, cpuRequest) === cpuLimit &&
+    cpuLimit !== cpuRequest
+  ) {
+    problems.push(
+      `${keyPrefix}proxy-cpu-limit is ${cpuLimit}, less than ${keyPrefix}proxy-cpu, which is ${cpuRequest}`,
+    );
+  }
   const memory = read('proxy-memory', readMemory, { limit: '256Mi', request: '96Mi' });
   const options: InjectionOptions = {
     propagation: read(
@@ -194,24 +218,69 @@ export function readOptions(
     skipOutboundCidrs: read('skip-outbound-cidrs', readPrefixes, ''),
     sampler: read<Sampler | undefined>('sampler', readSampler, undefined),
     otlpEndpoint: read('otlp-endpoint', readUrl, defaults.otlpEndpoint),
-    cpuRequest: read('proxy-cpu', readCpu, '100m'),
+    cpuRequest,
+    cpuLimit,
     memoryRequest: memory.request,
     memoryLimit: memory.limit,
     drainSeconds: read('drain-seconds', readDrainSeconds, 25),
   };
-  return problems.length === 0 ? { options } : { problem: problems[0]! };
+  return problems.length === 0 ? { options } : { problem: problems[0]!, problems };
 }
 
-function unknownKey(map: TextMap, where: string): string | undefined {
+/** Everything that is wrong with a namespace's labels and annotations of ours, a sentence each. */
+export function namespaceProblems(labels: TextMap, annotations: TextMap): string[] {
+  const isOurs = (key: string) => key.startsWith(keyPrefix);
+  if (!Object.keys(labels).some(isOurs) && !Object.keys(annotations).some(isOurs)) return [];
+  const read = readOptions({}, annotations, { propagation: 'off', otlpEndpoint: '' });
+  return [
+    ...wrongWords(labels, 'label'),
+    ...wrongWords(annotations, 'annotation'),
+    ...unknownLabels(labels, 'namespace'),
+    ...('problems' in read ? read.problems : []),
+  ];
+}
+
+function wrongWords(map: TextMap, kind: 'label' | 'annotation'): string[] {
+  if (!Object.hasOwn(map, injectKey)) return [];
+  const result = readWord(['enabled', 'disabled'])(map[injectKey]!);
+  return 'value' in result ? [] : [`${kind} ${injectKey} of the namespace ${result.problem}`];
+}
+
+/** Labels with our prefix that mean nothing, misspelt or meant as annotations; a sentence each. */
+export function unknownLabels(labels: TextMap, where: 'pod' | 'namespace'): string[] {
+  const known = annotations.filter(({ isLabel }) => isLabel === true).map(({ key }) => key);
+  return unknownKeys(labels, known).map((key) => {
+    const isAnnotation = annotations.some((each) => each.key === key && each.isWritten !== true);
+    return isAnnotation
+      ? `label ${key} of the ${where} is read as an annotation only; write it there`
+      : `label ${shown(key)} of the ${where} is unknown; ${hintFor(key, known)}`;
+  });
+}
+
+/** Annotations with our prefix that are not in the table; a sentence each. */
+export function unknownAnnotations(map: TextMap, where: 'pod' | 'namespace'): string[] {
   const known = annotations.map(({ key }) => key);
+  return unknownKeys(map, known).map(
+    (key) => `annotation ${shown(key)} of the ${where} is unknown; ${hintFor(key, known)}`,
+  );
+}
+
+/** A few are enough to say; looking for what each was meant to be costs. */
+const unknownMax = 5;
+
+function unknownKeys(map: TextMap, known: readonly string[]): string[] {
+  const unknown: string[] = [];
   for (const key of Object.keys(map)) {
-    if (!key.startsWith(keyPrefix) || known.includes(key)) continue;
-    // A long key is no misspelling, and comparing it would cost.
-    const all = 'docs/annotations.md has all';
-    const hint = key.length > 63 ? all : didYouMean(key, known, all).replace(/^D/, 'd');
-    return `annotation ${shown(key)} of the ${where} is unknown; ${hint}`;
+    if (key.startsWith(keyPrefix) && !known.includes(key)) unknown.push(key);
+    if (unknown.length === unknownMax) break;
   }
-  return undefined;
+  return unknown;
+}
+
+function hintFor(key: string, known: readonly string[]): string {
+  const all = 'docs/annotations.md has all';
+  // A long key is no misspelling, and comparing it would cost.
+  return key.length > 63 ? all : didYouMean(key, known, all).replace(/^D/, 'd');
 }
 
 /** The text of docs/annotations.md. */
@@ -228,7 +297,9 @@ export function annotationsPage(): string {
 
 All of them may stand on a namespace or on a pod (in the template of a Deployment, under
 \`spec.template.metadata\`); the pod wins. They are read when a pod is created: restart what runs
-already. A name or a value that is not in this table is refused with the reason, never ignored.
+already. A name or a value that is not in this table is refused with the reason, never ignored: when
+it is written on a namespace, and when a pod that has it is created. What a namespace had before
+Tracecar was installed is a warning at its next change and a line in the injector's log.
 
 | key | value | without it | as | what it does |
 | --- | --- | --- | --- | --- |

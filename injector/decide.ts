@@ -7,7 +7,8 @@
  * hole in the mesh.
  */
 
-import { injectKey, readOptions } from './annotations.ts';
+import { injectKey, readOptions, unknownAnnotations, unknownLabels } from './annotations.ts';
+import { exemptNamespaces } from './exempt-namespaces.ts';
 import { shown } from './init/port-list.ts';
 import type { InjectionSettings } from './patch.ts';
 import {
@@ -35,20 +36,28 @@ export interface Decision {
 
 /** Decides about a pod that is being created in a namespace. */
 export function decide(pod: Pod, namespace: NamespaceFacts, settings: InjectionSettings): Decision {
-  const impossible = whyImpossible(pod, namespace) || whyAlreadyMeshed(pod);
+  const impossible = whyImpossible(pod, namespace, settings) || whyAlreadyMeshed(pod);
   if (impossible !== '') return skip(impossible);
+  const labels = pod.metadata?.labels ?? {};
+  const annotations = pod.metadata?.annotations ?? {};
+  const unknown = [...unknownLabels(labels, 'pod'), ...unknownAnnotations(annotations, 'pod')];
+  // Also where nothing asks for a sidecar: the misspelt name may be the wish for one.
+  if (unknown.length > 0) return refuse(unknown[0]!);
   const wish = wishOf(pod, namespace);
   if (wish.value === undefined) return refuse(wish.reason);
   if (wish.value === 'disabled') return skip(wish.reason);
   const plain = isInjected(pod) ? withoutInjection(pod) : pod;
   const read = readOptions(plain.metadata?.annotations ?? {}, namespace.annotations, settings);
   if ('problem' in read) return refuse(read.problem);
+  const misplaced = unknownLabels(namespace.labels, 'namespace');
+  if (misplaced.length > 0) return refuse(misplaced[0]!);
   const obstacle = whyUnsafe(plain);
   if (obstacle !== '') return refuse(obstacle);
   const warnings = [
     ...podSecurityWarnings(namespace),
     ...dnsWarnings(plain),
     ...probeWarnings(plain),
+    ...drainWarnings(plain, read.options.drainSeconds),
     ...(read.options.propagation === 'node'
       ? propagationWarnings(plain.spec.containers ?? [])
       : []),
@@ -70,9 +79,11 @@ function refuse(reason: string): Decision {
   return { inject: false, refuse: true, reason, warnings: [`tracecar: refused: ${reason}`] };
 }
 
-const systemNamespaces = ['kube-system', 'kube-public', 'kube-node-lease', 'tracecar-system'];
-
-function whyImpossible(pod: Pod, namespace: NamespaceFacts): string {
+function whyImpossible(
+  pod: Pod,
+  namespace: NamespaceFacts,
+  { exempt = exemptNamespaces() }: InjectionSettings,
+): string {
   if (pod.spec.hostNetwork === true) {
     return 'the pod is in the network of its node (hostNetwork), whose traffic is not ours to redirect';
   }
@@ -80,7 +91,7 @@ function whyImpossible(pod: Pod, namespace: NamespaceFacts): string {
   if (Object.hasOwn(pod.metadata?.annotations ?? {}, 'kubernetes.io/config.mirror')) {
     return 'the pod is static: its node runs it from a file and ignores changes';
   }
-  if (systemNamespaces.includes(namespace.name)) {
+  if (exempt.includes(namespace.name)) {
     return `${namespace.name} is a system namespace, which is never meshed`;
   }
   return '';
@@ -156,4 +167,16 @@ function dnsWarnings(plain: Pod): string[] {
   const policy = plain.spec.dnsPolicy ?? 'ClusterFirst';
   if (policy.startsWith('ClusterFirst')) return [];
   return [`dnsPolicy ${shown(policy)}: names of the cluster may not resolve for the sidecar`];
+}
+
+const graceSecondsUsual = 30;
+
+/** The kubelet's patience is the whole pod's: when it is over, the sidecar is killed in its drain. */
+function drainWarnings(plain: Pod, drainSeconds: number): string[] {
+  const graceSeconds = plain.spec.terminationGracePeriodSeconds ?? graceSecondsUsual;
+  // A pod with 0 or 1 (Kubernetes makes 1 of negative ones) wants to be killed.
+  if (drainSeconds < graceSeconds || graceSeconds <= 1) return [];
+  return [
+    `the pod has ${graceSeconds} s to end (terminationGracePeriodSeconds) and its sidecar drains for up to ${drainSeconds} s: set tracecar.dev/drain-seconds lower or the grace period higher`,
+  ];
 }

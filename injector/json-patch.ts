@@ -22,6 +22,37 @@ export function diff(before: unknown, after: unknown): JsonPatchOperation[] {
   return operations;
 }
 
+/** JSON of objects that are printed more than once: into the patch, and into what is hashed. */
+const printed = new WeakMap<object, string>();
+
+/** JSON of an object that nobody changes any more; the second time it costs nothing. */
+export function jsonOf(value: object): string {
+  const known = printed.get(value);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(value);
+  printed.set(value, text);
+  return text;
+}
+
+/** The operations as JSON; values, or elements of them, that `jsonOf` has printed are not again. */
+export function printOperations(operations: readonly JsonPatchOperation[]): string {
+  return `[${operations.map(printOperation).join(',')}]`;
+}
+
+function printOperation(operation: JsonPatchOperation): string {
+  const { op, path } = operation;
+  const head = `{"op":"${op}","path":${JSON.stringify(path)}`;
+  if (operation.op === 'remove') return `${head}}`;
+  const { value } = operation;
+  const text = Array.isArray(value) ? `[${value.map(printValue).join(',')}]` : printValue(value);
+  return `${head},"value":${text}}`;
+}
+
+function printValue(value: unknown): string {
+  const known = typeof value === 'object' && value !== null ? printed.get(value) : undefined;
+  return known ?? JSON.stringify(value);
+}
+
 function diffValue(
   before: unknown,
   after: unknown,

@@ -12,6 +12,7 @@ import { Log } from '../src/main/log.ts';
 import { judgeNodeVersion } from '../src/main/node-version.ts';
 import { tracecarVersion } from '../src/main/version.ts';
 import { type InjectorSettings, readInjectorSettings } from './settings.ts';
+import { TurnOutput } from './webhook-log.ts';
 import { InjectorService } from './webhook-service.ts';
 import { noTracer, type WebhookTracer } from './webhook-tracer.ts';
 
@@ -21,7 +22,9 @@ import { noTracer, type WebhookTracer } from './webhook-tracer.ts';
  */
 export async function runInjector(args: readonly string[]): Promise<number> {
   const settings = readInjectorSettings(args, process.env);
-  const log = new Log(settings.logLevel, process.stderr, systemClock);
+  const output = new TurnOutput(process.stderr);
+  process.on('exit', () => output.flush());
+  const log = new Log(settings.logLevel, output, systemClock);
   const verdict = judgeNodeVersion(process.versions.node);
   if (verdict.isTooOld) throw new StartError(verdict.sentence);
   const version = tracecarVersion();

@@ -1,23 +1,27 @@
 /**
  * The namespace mirror at work: watches namespaces and patches those whose label lags behind.
  *
- * The webhook writes the label at once; this repairs what happened while no injector ran. It is also
- * the cache of namespaces that pod reviews read. One patch at a time; a refused one is tried again
- * later, a conflict never, because the event that caused it is on its way.
+ * The webhook writes the label at once; this repairs what happened while nothing was installed, and
+ * says what is wrong with a namespace that nobody could refuse. It is also the cache of namespaces that
+ * pod reviews read. One patch at a time; a refused one is tried again later, a conflict never, because
+ * the event that caused it is on its way.
  */
 
+import type { Clock } from '../src/base/clock.ts';
 import type { WakeUps } from '../src/base/deadlines.ts';
 import type { Random } from '../src/base/random.ts';
 import type { KubeClient } from '../src/kube/kube-client.ts';
 import { isKubeStatus, KubeError } from '../src/kube/kube-error.ts';
 import type { KubeObject } from '../src/kube/kube-object.ts';
 import { ResourceWatch } from '../src/kube/resource-watch.ts';
-import { webhookLimits } from '../src/model/injector-limits.ts';
+import { namespaceProblems } from './annotations.ts';
 import { mirrorNamespace } from './mirror.ts';
+import { NamespaceReader, namespacesPath } from './namespace-facts.ts';
 import type { NamespaceFacts } from './pod.ts';
 
 export interface MirrorOptions {
   readonly client: KubeClient;
+  readonly clock: Clock;
   readonly wakeUps: WakeUps;
   readonly random: Random;
   /** Namespaces that are left alone. */
@@ -26,13 +30,15 @@ export interface MirrorOptions {
   readonly onSynced: () => void;
 }
 
-const path = '/api/v1/namespaces';
 const retryMs = 5_000;
 
 export class NamespaceMirror {
   readonly #options: MirrorOptions;
   readonly #watch: ResourceWatch;
+  readonly #reader: NamespaceReader;
   readonly #lagging = new Set<string>();
+  /** By name: what was said of a namespace last. */
+  readonly #said = new Map<string, string>();
   #isWorking = false;
   #isStopped = false;
   #callOff: (() => void) | undefined;
@@ -41,10 +47,10 @@ export class NamespaceMirror {
     this.#options = options;
     this.#watch = new ResourceWatch(
       options.client,
-      { path, isMetadataOnly: true },
+      { path: namespacesPath, isMetadataOnly: true },
       {
         onObject: (namespace) => this.#onNamespace(namespace),
-        onGone: ({ metadata }) => this.#lagging.delete(metadata.name ?? ''),
+        onGone: ({ metadata }) => this.#forget(metadata.name ?? ''),
         onSynced: () => options.onSynced(),
         onTrouble: (error, waitMs) => {
           const next = `the namespaces are read again in ${Math.round(waitMs)} ms`;
@@ -54,6 +60,7 @@ export class NamespaceMirror {
       },
       options,
     );
+    this.#reader = new NamespaceReader(options.client, options.clock, this.#watch);
   }
 
   get isSynced(): boolean {
@@ -70,17 +77,19 @@ export class NamespaceMirror {
     await this.#watch.stop();
   }
 
-  /** Labels and annotations of a namespace; asks the API server when it is too new for the cache. */
-  async factsOf(name: string): Promise<NamespaceFacts> {
-    const known = this.#watch.objects.get(name);
-    if (known !== undefined) return factsOf(name, known);
-    const signal = AbortSignal.timeout(webhookLimits.namespaceTimeoutMs);
-    const url = `${path}/${encodeURIComponent(name)}`;
-    return factsOf(name, await this.#options.client.get(url, { signal }));
+  /** See NamespaceReader. */
+  factsOf(name: string, isSelected: boolean): Promise<NamespaceFacts> {
+    return this.#reader.factsOf(name, isSelected);
+  }
+
+  #forget(name: string): void {
+    this.#lagging.delete(name);
+    this.#said.delete(name);
   }
 
   #onNamespace(namespace: KubeObject): void {
     const name = namespace.metadata.name ?? '';
+    this.#complain(name, namespace);
     const { change } = mirrorNamespace(name, namespace.metadata, this.#options.exempt);
     if (change === undefined || namespace.metadata.deletionTimestamp !== undefined) {
       this.#lagging.delete(name);
@@ -88,6 +97,19 @@ export class NamespaceMirror {
     }
     this.#lagging.add(name);
     void this.#work();
+  }
+
+  /** Once for each state: the webhook refuses such a namespace, but it may be older than the webhook. */
+  #complain(name: string, { metadata }: KubeObject): void {
+    if (this.#options.exempt.includes(name)) return;
+    const problems = namespaceProblems(metadata.labels ?? {}, metadata.annotations ?? {});
+    const text = problems.join('; ');
+    if (text === (this.#said.get(name) ?? '')) return;
+    if (text === '') this.#said.delete(name);
+    else {
+      this.#said.set(name, text);
+      this.#options.log('warn', `namespace ${name}: ${text}`);
+    }
   }
 
   async #work(): Promise<void> {
@@ -112,7 +134,11 @@ export class NamespaceMirror {
     const { resourceVersion } = namespace.metadata;
     const body = { metadata: { ...change, ...(resourceVersion && { resourceVersion }) } };
     try {
-      await this.#options.client.patch(`${path}/${encodeURIComponent(name)}`, 'merge', body);
+      await this.#options.client.patch(
+        `${namespacesPath}/${encodeURIComponent(name)}`,
+        'merge',
+        body,
+      );
       this.#options.log('info', `namespace ${name}: its label now follows its annotation`);
       return true;
     } catch (error) {
@@ -122,8 +148,4 @@ export class NamespaceMirror {
       return false;
     }
   }
-}
-
-function factsOf(name: string, { metadata }: KubeObject): NamespaceFacts {
-  return { name, labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} };
 }

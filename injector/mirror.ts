@@ -12,7 +12,7 @@
  */
 
 import type { AdmissionAnswer, AdmissionRequest } from './admission.ts';
-import { injectKey } from './annotations.ts';
+import { injectKey, namespaceProblems } from './annotations.ts';
 import { diff } from './json-patch.ts';
 import { isObject } from './pod.ts';
 
@@ -37,13 +37,6 @@ export interface MirrorVerdict {
   readonly warnings: readonly string[];
 }
 
-/** Namespaces whose pods never get a sidecar; the webhook's configuration leaves them out too. */
-export const systemNamespaces: readonly string[] = [
-  'kube-system',
-  'kube-public',
-  'kube-node-lease',
-];
-
 /** The rule. `exempt` are the system's namespaces and our own. */
 export function mirrorNamespace(
   name: string,
@@ -58,11 +51,8 @@ export function mirrorNamespace(
   if (asked !== undefined && exempt.includes(name)) {
     warnings.push(`pods of namespace ${name} never get a sidecar; ${injectKey} has no effect here`);
   } else if (asked === 'enabled' || asked === 'disabled') wanted = asked;
-  else if (asked !== undefined) {
-    const shown = JSON.stringify(asked.slice(0, 40));
-    warnings.push(`${injectKey} is enabled or disabled, not ${shown}; what held before stays`);
-    return unchanged(warnings);
-  }
+  // What is wrong with another word is said by `namespaceProblems`; what held before stays.
+  else if (asked !== undefined) return unchanged(warnings);
   if (wanted !== undefined) {
     if (label === wanted && (mark === undefined || mark === wanted)) return unchanged(warnings);
     if (label !== undefined && label !== mark && label !== wanted) {
@@ -85,12 +75,16 @@ function unchanged(warnings: readonly string[]): MirrorVerdict {
   return { change: undefined, warnings };
 }
 
-/** A Reviewer for /inject/namespaces: the label is there before the namespace is. */
+/**
+ * A Reviewer for /inject/namespaces: the label is there before the namespace is, and a mistake in what
+ * is ours is refused by whoever makes it. One that is stored already is a warning: a namespace must not
+ * be stuck for what somebody else wrote long ago.
+ */
 export function reviewNamespace(
   request: AdmissionRequest,
   exempt: readonly string[],
 ): AdmissionAnswer {
-  const { resource, apiGroup, subResource, operation, object } = request;
+  const { resource, apiGroup, subResource, operation, object, oldObject } = request;
   const isOurs =
     resource === 'namespaces' &&
     apiGroup === '' &&
@@ -102,9 +96,20 @@ export function reviewNamespace(
     return allowed([], ['tracecar: the namespace has labels of a strange shape']);
   const name = request.name !== '' ? request.name : nameOf(object.metadata);
   const { change, warnings } = mirrorNamespace(name, read, exempt);
-  const said = warnings.map((warning) => `tracecar: ${warning}`);
-  if (change === undefined) return allowed([], said);
-  return allowed(diff(object, withChange(object, change)), said);
+  const next = change === undefined ? object : withChange(object, change);
+  const problems = exempt.includes(name) ? [] : problemsOf(next);
+  const stored = problems.length === 0 || oldObject === undefined ? [] : problemsOf(oldObject);
+  const made = problems.filter((problem) => !stored.includes(problem));
+  if (made.length > 0) {
+    return { allowed: false, message: `tracecar: ${made.join('; ')}`, warnings: [], audit: {} };
+  }
+  const said = [...warnings, ...problems].map((warning) => `tracecar: ${warning}`);
+  return allowed(change === undefined ? [] : diff(object, next), said);
+}
+
+function problemsOf({ metadata }: Record<string, unknown>): string[] {
+  const { labels, annotations } = readLabelled(metadata) ?? {};
+  return namespaceProblems(labels ?? {}, annotations ?? {});
 }
 
 function allowed(
@@ -131,7 +136,10 @@ function nameOf(metadata: unknown): string {
   return isObject(metadata) && typeof metadata.name === 'string' ? metadata.name : '';
 }
 
-function withChange(object: Record<string, unknown>, change: MirrorChange): unknown {
+function withChange(
+  object: Record<string, unknown>,
+  change: MirrorChange,
+): Record<string, unknown> {
   const metadata = isObject(object.metadata) ? object.metadata : {};
   const next: Record<string, unknown> = { ...metadata };
   for (const field of ['labels', 'annotations'] as const) {

@@ -6,9 +6,10 @@
  * capability, NET_ADMIN, in which `tracecar init` writes the redirection rules.
  */
 
+import { smallerQuantity } from './annotation-values.ts';
 import type { InjectionOptions } from './annotations.ts';
 import type { InjectionSettings } from './patch.ts';
-import { startupGate } from './patch-gate.ts';
+import { gateArguments } from './patch-gate.ts';
 import { initName, paths, ports, sidecarName, sidecarUid, volumeNames } from './patch-names.ts';
 import { literalValue } from './patch-workload.ts';
 import type { Container, EnvVariable, VolumeMount } from './pod.ts';
@@ -29,12 +30,9 @@ export function initContainer(settings: InjectionSettings, options: InjectionOpt
     name: initName,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    args: ['init', ...(hasPreload ? ['--install-preload', paths.preload] : [])],
+    args: ['init', ...gateArguments, ...(hasPreload ? ['--install-preload', paths.preload] : [])],
     ...(env.length > 0 ? { env } : {}),
-    resources: {
-      requests: { cpu: '10m', memory: '32Mi' },
-      limits: { cpu: '1', memory: '128Mi' },
-    },
+    resources: initResources(options),
     securityContext: {
       runAsUser: 0,
       runAsGroup: 0,
@@ -50,6 +48,16 @@ export function initContainer(settings: InjectionSettings, options: InjectionOpt
       ? { volumeMounts: [{ name: volumeNames.preload, mountPath: paths.preload }] }
       : {}),
   };
+}
+
+/** Never more than the sidecar's: a LimitRange of the namespace holds for both. */
+function initResources({ cpuLimit, memoryLimit }: InjectionOptions) {
+  const memory = smallerQuantity('128Mi', memoryLimit);
+  if (cpuLimit === '') {
+    return { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '1', memory } };
+  }
+  const cpu = smallerQuantity('10m', cpuLimit);
+  return { requests: { cpu, memory: '32Mi' }, limits: { cpu: cpuLimit, memory } };
 }
 
 /** What of the pod itself the sidecar is told. */
@@ -83,9 +91,11 @@ export function sidecarContainer(
     env: sidecarEnv(options, facts),
     resources: {
       requests: { cpu: options.cpuRequest, memory: options.memoryRequest },
-      limits: { memory: options.memoryLimit },
+      limits: {
+        ...(options.cpuLimit === '' ? {} : { cpu: options.cpuLimit }),
+        memory: options.memoryLimit,
+      },
     },
-    ...startupGate(),
     readinessProbe: healthProbe('/healthz/ready', 5, 3, 3),
     livenessProbe: healthProbe('/healthz/live', 10, 5, 6),
     lifecycle: { preStop: drainHook(facts.drainSecret) },
@@ -115,6 +125,8 @@ function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable
     ['OTEL_SERVICE_NAME', literalValue(facts.serviceName)],
     ['OTEL_RESOURCE_ATTRIBUTES', facts.resourceAttributes],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', literalValue(options.otlpEndpoint)],
+    // Without a collector the usual address would be tried, in vain and for ever.
+    ['OTEL_TRACES_EXPORTER', options.otlpEndpoint === '' ? 'none' : ''],
     ['OTEL_TRACES_SAMPLER', sampler?.name ?? ''],
     ['OTEL_TRACES_SAMPLER_ARG', sampler?.argument ?? ''],
   ] as const;
@@ -143,11 +155,23 @@ function healthProbe(
   return { httpGet, periodSeconds, timeoutSeconds, successThreshold: 1, failureThreshold };
 }
 
-/** Anybody who reaches the pod reaches the port; only the kubelet knows the secret. */
+/**
+ * Anybody who reaches the pod reaches the health port; only the kubelet knows the secret. A manifest
+ * for a repository holds none, and so asks from inside the pod, where the admin port listens.
+ */
 function drainHook(secret: string) {
+  if (secret === '') return { exec: { command: ['node', '-e', drainScript] } };
   const httpHeaders = [{ name: 'x-tracecar-drain-secret', value: secret }];
   return { httpGet: { path: '/drain', port: ports.health, scheme: 'HTTP', httpHeaders } };
 }
+
+/** By node:net alone: fetch would cost the sidecar's memory 10 MiB more. */
+const drainScript = `const peer = require('node:net').connect(${ports.admin}, '127.0.0.1');
+peer.on('data', (answer) => {
+  peer.destroy();
+  if (!/^HTTP\\/1.1 200 /.test(answer)) throw new Error(answer);
+});
+peer.write('PUT /drain HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 0\\r\\n\\r\\n');`;
 
 function sidecarMounts(options: InjectionOptions): VolumeMount[] {
   return [

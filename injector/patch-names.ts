@@ -15,7 +15,7 @@ export const volumeNames = Object.freeze({
   config: 'tracecar-config',
   preload: 'tracecar-preload',
   temporary: 'tracecar-tmp',
-  /** Followed by the name of the Secret. */
+  /** Followed by the position of the Secret in its list. */
   tlsPrefix: 'tracecar-tls-',
 });
 
@@ -26,7 +26,7 @@ export const paths = Object.freeze({
   temporary: '/tmp',
 });
 
-export const ports = Object.freeze({ health: 15_021, metrics: 15_090 });
+export const ports = Object.freeze({ admin: 15_000, health: 15_021, metrics: 15_090 });
 
 /** Ports that an application cannot have: ours, and those that the peers keep for the same. */
 export const reservedPorts: readonly number[] = [
@@ -48,7 +48,7 @@ export function isOurVolume(name: string): boolean {
 /** What the status annotation says; undefined when there is none that we wrote. */
 export interface InjectionStatus {
   readonly version: string;
-  /** Of everything that was added: two equal hashes are two equal injections. */
+  /** Of everything that was added but the pod's own secret: equal hashes are equal injections. */
   readonly hash: string;
   readonly containers: readonly string[];
   readonly volumes: readonly string[];

@@ -9,10 +9,12 @@
  * containers is taken out again, such as the token that the API server mounts between two calls.
  */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { assert } from '../src/base/assert.ts';
 import { type InjectionOptions, readOptions, statusKey } from './annotations.ts';
+import { jsonOf } from './json-patch.ts';
 import { initContainer, sidecarContainer, tlsVolumeName } from './patch-containers.ts';
+import { startOrder } from './patch-gate.ts';
 import {
   type InjectionStatus,
   initName,
@@ -44,8 +46,13 @@ export interface InjectionSettings {
   readonly propagation: 'node' | 'off';
   /** Holds where neither pod nor namespace says `tracecar.dev/otlp-endpoint`. */
   readonly otlpEndpoint: string;
-  /** Printable text without spaces; a pod that has one from an earlier injection keeps it. */
+  /**
+   * Printable text without spaces; a pod that has one from an earlier injection keeps it. Empty: the
+   * pod has none, and begins its drain from inside.
+   */
   readonly drainSecret: string;
+  /** Namespaces that are never meshed; without it those of `exemptNamespaces()`. */
+  readonly exempt?: readonly string[];
   /** Known offline, where a template has no owner yet; else the pod's owner reference says it. */
   readonly workload?: Workload;
 }
@@ -66,13 +73,14 @@ export function injectPod(pod: Pod, namespace: NamespaceFacts, settings: Injecti
   const initContainers = (plain.spec.initContainers ?? []).map(meshed);
   const containers = (plain.spec.containers ?? []).map(meshed);
   const workload = settings.workload ?? workloadOf(plain);
+  const drainSecret = drainSecretOf(pod) || settings.drainSecret;
   const init = initContainer(settings, options);
   const sidecar = sidecarContainer(settings, options, {
     labels: plain.metadata?.labels ?? {},
     serviceName: serviceName(plain, workload),
     resourceAttributes: resourceAttributes(plain, workload),
     probes: Object.keys(entries).length === 0 ? '' : JSON.stringify(entries),
-    drainSecret: drainSecretOf(pod) || settings.drainSecret,
+    drainSecret,
   });
   const volumes = volumesOf(options);
   const hasPreload = options.propagation === 'node';
@@ -80,11 +88,14 @@ export function injectPod(pod: Pod, namespace: NamespaceFacts, settings: Injecti
     ...plain,
     metadata: {
       ...plain.metadata,
-      annotations: annotationsOf(plain, settings.version, [init, sidecar], volumes),
+      annotations: annotationsOf(plain, volumes, {
+        version: settings.version,
+        hash: hashOf([sidecar, init], volumes, drainSecret),
+      }),
     },
     spec: {
       ...plain.spec,
-      initContainers: [init, sidecar, ...initContainers],
+      initContainers: startOrder(init, sidecar, initContainers),
       ...(plain.spec.containers
         ? { containers: hasPreload ? containers.map(addPropagation) : containers }
         : {}),
@@ -119,9 +130,8 @@ function volumesOf(options: InjectionOptions): Volume[] {
 
 function annotationsOf(
   plain: Pod,
-  version: string,
-  containers: readonly Container[],
   volumes: readonly Volume[],
+  injection: Pick<InjectionStatus, 'version' | 'hash'>,
 ): Record<string, string> {
   const before = plain.metadata?.annotations ?? {};
   const local = volumes.filter(({ emptyDir }) => emptyDir !== undefined).map(({ name }) => name);
@@ -132,12 +142,8 @@ function annotationsOf(
     added[defaultContainerKey] = application.name;
   }
   const status: InjectionStatus = {
-    version,
-    hash: createHash('sha256')
-      .update(JSON.stringify([containers, volumes]))
-      .digest('hex')
-      .slice(0, 16),
-    containers: [initName, sidecarName],
+    ...injection,
+    containers: [sidecarName, initName],
     volumes: volumes.map(({ name }) => name),
     annotations: Object.keys(added),
   };
@@ -147,4 +153,15 @@ function annotationsOf(
     [safeToEvictKey]: evictable.join(','),
     [statusKey]: JSON.stringify(status),
   };
+}
+
+/** The same for every pod that gets the same; the containers' JSON goes into the patch as well. */
+function hashOf(
+  containers: readonly Container[],
+  volumes: readonly Volume[],
+  drainSecret: string,
+): string {
+  const added = `[[${containers.map(jsonOf).join(',')}],${JSON.stringify(volumes)}]`;
+  const shared = drainSecret === '' ? added : added.replaceAll(drainSecret, '');
+  return hash('sha256', shared, 'hex').slice(0, 16);
 }

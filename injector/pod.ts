@@ -37,6 +37,7 @@ export interface PodSpec {
   readonly volumes?: readonly Volume[] | null;
   readonly hostNetwork?: boolean | null;
   readonly dnsPolicy?: string | null;
+  readonly terminationGracePeriodSeconds?: number | null;
   readonly os?: { readonly name?: string | null } | null;
   readonly securityContext?: SecurityContext | null;
   readonly [other: string]: unknown;
@@ -168,10 +169,11 @@ function listOf(item: Shape): Shape {
 }
 
 function objectOf(fields: Readonly<Record<string, Shape>>, isRequired = false): Shape {
+  const shapes = Object.entries(fields);
   return (value, path) => {
     if (!isRequired && isAbsent(value)) return undefined;
     if (!isObject(value)) return `${path === '' ? 'the pod' : path} is not a mapping`;
-    for (const [key, shape] of Object.entries(fields)) {
+    for (const [key, shape] of shapes) {
       const problem = shape(value[key], path === '' ? key : `${path}.${key}`);
       if (problem !== undefined) return problem;
     }
@@ -223,6 +225,7 @@ const podShape = objectOf(
         volumes: listOf(objectOf({ name })),
         hostNetwork: truth,
         dnsPolicy: text,
+        terminationGracePeriodSeconds: number,
         os: objectOf({ name: text }),
         securityContext,
       },

@@ -10,6 +10,7 @@ import { serviceAccountFolder } from '../src/kube/service-account.ts';
 import { type Environment, type Flag, readFlags, UsageError } from '../src/main/flags.ts';
 import { isLogLevel, type LogLevel, logLevels } from '../src/main/log.ts';
 import { readSocketAddress, type SocketAddress } from '../src/main/socket-address.ts';
+import { usualNamespace } from './exempt-namespaces.ts';
 import type { InjectionSettings } from './patch.ts';
 
 export interface InjectorSettings {
@@ -17,6 +18,7 @@ export interface InjectorSettings {
   readonly health: SocketAddress;
   readonly image: string;
   readonly imagePullPolicy: InjectionSettings['imagePullPolicy'];
+  /** Empty: only pods that name a collector themselves export spans. */
   readonly otlpEndpoint: string;
   readonly propagation: 'node' | 'off';
   /** Where the injector runs: its Secret is there, and pods of it are never injected. */
@@ -31,8 +33,6 @@ export interface InjectorSettings {
 
 const usualListen: SocketAddress = { address: '0.0.0.0', port: 9443 };
 const usualHealth: SocketAddress = { address: '0.0.0.0', port: 15_021 };
-const usualNamespace = 'tracecar-system';
-const usualOtlp = 'http://tracecar-view.tracecar-system:4318';
 const pullPolicies = ['Always', 'IfNotPresent', 'Never'] as const;
 const leaveSecondsMax = 300;
 
@@ -65,8 +65,8 @@ export const injectorFlags: readonly Flag[] = [
   {
     name: 'otlp-endpoint',
     value: 'URL',
-    otherwise: usualOtlp,
-    help: 'where sidecars send spans by default',
+    otherwise: '',
+    help: 'where sidecars send spans by default; without it they export none',
   },
   {
     name: 'propagation',
@@ -131,7 +131,7 @@ export function readInjectorSettings(
     imagePullPolicy: policy ?? 'IfNotPresent',
     listen: listen === undefined ? usualListen : readSocketAddress('listen', listen, usualListen),
     health: health === undefined ? usualHealth : readSocketAddress('health', health, usualHealth),
-    otlpEndpoint: readEndpoint(one('otlp-endpoint') ?? usualOtlp),
+    otlpEndpoint: readEndpoint(one('otlp-endpoint')),
     propagation: one('propagation') === 'node' ? 'node' : 'off',
     namespace,
     names: [`tracecar-injector.${namespace}.svc`, ...(values.get('host') ?? []).map(readHost)],
@@ -153,9 +153,12 @@ function readImage(text: string | undefined): string {
   return text;
 }
 
-function readEndpoint(text: string): string {
+function readEndpoint(text: string | undefined): string {
+  if (text === undefined) return '';
   if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
-    throw new UsageError(`--otlp-endpoint is a URL such as ${usualOtlp}, not '${text}'`);
+    throw new UsageError(
+      `--otlp-endpoint is a URL such as http://collector.observability:4318, not '${text}'`,
+    );
   }
   return text.replace(/\/+$/, '');
 }

@@ -38,33 +38,44 @@ export class BodyRoom {
 }
 
 /** The whole body, which the caller gives back to `room`; undefined when the peer went away. */
-export async function readBody(
+export function readBody(
   request: IncomingMessage,
   room: BodyRoom,
   bytesMax: number,
 ): Promise<{ readonly bytes: Buffer } | BodyProblem | undefined> {
   const problem = headProblem(request, bytesMax);
-  if (problem !== undefined) return problem;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  let isKept = false;
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      const part = chunk as Buffer;
-      if (bytes + part.length > bytesMax) return tooLarge(bytesMax);
-      if (!room.enter(part.length)) {
-        return { status: 503, problem: 'too many reviews are under way; come back in a second' };
+  if (problem !== undefined) return Promise.resolve(problem);
+  // By events: the stream's iterator costs 10 us a review more (2026-11-25).
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const refuse = (outcome: BodyProblem | undefined) => {
+      request.off('data', take);
+      // What still comes of it is neither wanted nor held.
+      request.pause();
+      room.leave(bytes);
+      bytes = 0;
+      resolve(outcome);
+    };
+    const take = (part: Buffer) => {
+      if (bytes + part.length > bytesMax) refuse(tooLarge(bytesMax));
+      else if (!room.enter(part.length)) {
+        refuse({ status: 503, problem: 'too many reviews are under way; come back in a second' });
+      } else {
+        bytes += part.length;
+        chunks.push(part);
       }
-      bytes += part.length;
-      chunks.push(part);
-    }
-    isKept = true;
-    return { bytes: Buffer.concat(chunks) };
-  } catch {
-    return undefined;
-  } finally {
-    if (!isKept) room.leave(bytes);
-  }
+    };
+    let isWhole = false;
+    request.on('data', take);
+    request.on('end', () => {
+      isWhole = true;
+      resolve({ bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) });
+    });
+    request.on('close', () => {
+      if (!isWhole) refuse(undefined);
+    });
+  });
 }
 
 function headProblem(request: IncomingMessage, bytesMax: number): BodyProblem | undefined {

@@ -5,11 +5,12 @@
  * no side effect, so a dry run is answered like the real thing and shows the pod as it would be.
  */
 
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { AdmissionAnswer, AdmissionRequest } from './admission.ts';
 import { decide } from './decide.ts';
 import { diff } from './json-patch.ts';
 import { type InjectionSettings, injectPod } from './patch.ts';
+import { isInjected, readStatus } from './patch-names.ts';
 import { type NamespaceFacts, type Pod, readPod } from './pod.ts';
 import type { WebhookSpan } from './webhook-tracer.ts';
 
@@ -23,7 +24,11 @@ export interface PodReviewOptions {
 }
 
 export interface PodVerdict {
-  readonly verdict: 'injected' | 'unchanged' | 'skipped' | 'refused';
+  /**
+   * `unchanged` and `mended` are of a pod that had its sidecar already, as in a second call for the
+   * same pod; mended: what somebody put into our containers since then was taken out again.
+   */
+  readonly verdict: 'injected' | 'unchanged' | 'mended' | 'skipped' | 'refused';
   readonly namespace: string;
   /** The name, or the beginning of one that the API server will complete. */
   readonly pod: string;
@@ -44,7 +49,7 @@ export async function reviewPod(
   const namespace = await options.namespaceOf(request.namespace);
   const answer = judge(read.pod, namespace, span, options);
   const name = podName(request, read.pod);
-  const verdict = verdictOf(answer);
+  const verdict = verdictOf(answer, read.pod, options.settings.version);
   span.add({
     'k8s.namespace.name': request.namespace,
     'k8s.pod.name': name,
@@ -67,13 +72,14 @@ function judge(
   span: WebhookSpan,
   options: PodReviewOptions,
 ): AdmissionAnswer {
-  const drainSecret = randomBytes(16).toString('hex');
+  // 122 random bits, which Node.js takes from a store that it fills 128 secrets at a time.
+  const drainSecret = randomUUID().replaceAll('-', '');
   const settings: InjectionSettings = { ...options.settings, drainSecret };
   const decision = span.child('match', () => decide(pod, namespace, settings));
   const warnings = decision.warnings.map(prefixed);
   if (decision.refuse) return refuse(decision.reason, warnings);
   if (!decision.inject) {
-    // A pod whose own annotation asks for nothing needs no warning; decide.ts knows which do.
+    // Whoever made it should hear why it is plain: most often it was meant to have a sidecar.
     return { ...skip(decision.reason), warnings };
   }
   const operations = span.child('patch', () => diff(pod, injectPod(pod, namespace, settings)));
@@ -113,10 +119,11 @@ function refuse(reason: string, warnings: readonly string[]): AdmissionAnswer {
   };
 }
 
-function verdictOf(answer: AdmissionAnswer): PodVerdict['verdict'] {
+function verdictOf(answer: AdmissionAnswer, pod: Pod, version: string): PodVerdict['verdict'] {
   if (!answer.allowed) return 'refused';
   if (answer.audit.inject !== 'true') return 'skipped';
-  return answer.operations.length === 0 ? 'unchanged' : 'injected';
+  if (answer.operations.length === 0) return 'unchanged';
+  return isInjected(pod) && readStatus(pod)?.version === version ? 'mended' : 'injected';
 }
 
 function prefixed(text: string): string {

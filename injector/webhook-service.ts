@@ -15,8 +15,10 @@ import { ResourceWatch } from '../src/kube/resource-watch.ts';
 import type { LogFields, LogLevel } from '../src/main/log.ts';
 import { webhookLimits } from '../src/model/injector-limits.ts';
 import { configurationName, configurationsPath, ServingCertificates } from './certificates.ts';
-import { reviewNamespace, systemNamespaces } from './mirror.ts';
+import { exemptNamespaces } from './exempt-namespaces.ts';
+import { reviewNamespace } from './mirror.ts';
 import { NamespaceMirror } from './mirror-watch.ts';
+import { reviewPaths } from './review-paths.ts';
 import type { InjectorSettings } from './settings.ts';
 import { type Reviewer, type TlsPair, WebhookServer } from './webhook.ts';
 import { InjectorHealth } from './webhook-health.ts';
@@ -33,6 +35,15 @@ export interface InjectorParts {
   /** A port that cannot be opened after the start: the program ends with this. */
   readonly onListenFailure: (error: unknown) => void;
 }
+
+/** The API server asks again after another webhook changed a pod: a sidecar is news only once. */
+const levels: Readonly<Record<PodVerdict['verdict'], LogLevel>> = {
+  injected: 'info',
+  unchanged: 'debug',
+  mended: 'debug',
+  skipped: 'info',
+  refused: 'warn',
+};
 
 export class InjectorService {
   readonly #parts: InjectorParts;
@@ -52,10 +63,11 @@ export class InjectorService {
     this.#parts = parts;
     const { client, settings, log } = parts;
     const platform = { wakeUps: this.#wakeUps, random: systemRandom };
-    this.#exempt = [...systemNamespaces, settings.namespace];
+    this.#exempt = exemptNamespaces(settings.namespace);
     this.#health = new InjectorHealth(() => this.#whyNotReady());
     this.#mirror = new NamespaceMirror({
       ...platform,
+      clock: this.#clock,
       client,
       exempt: this.#exempt,
       log,
@@ -154,20 +166,26 @@ export class InjectorService {
   #reviewers(): ReadonlyMap<string, Reviewer> {
     const { settings, version } = this.#parts;
     const { image, imagePullPolicy, propagation, otlpEndpoint } = settings;
-    const options = {
-      settings: { image, imagePullPolicy, version, propagation, otlpEndpoint },
-      namespaceOf: (name: string) => this.#mirror.factsOf(name),
+    const exempt = this.#exempt;
+    const options = (isSelected: boolean) => ({
+      settings: { image, imagePullPolicy, version, propagation, otlpEndpoint, exempt },
+      namespaceOf: (name: string) => this.#mirror.factsOf(name, isSelected),
       onVerdict: (verdict: PodVerdict) => this.#note(verdict),
-    };
+    });
+    const [selected, asking] = [options(true), options(false)];
     return new Map<string, Reviewer>([
-      ['/inject/pods', (request, span) => reviewPod(request, span, options)],
-      ['/inject/namespaces', (request) => reviewNamespace(request, this.#exempt)],
+      [reviewPaths.pods, (request, span) => reviewPod(request, span, selected)],
+      [reviewPaths.askingPods, (request, span) => reviewPod(request, span, asking)],
+      [reviewPaths.namespaces, (request) => reviewNamespace(request, this.#exempt)],
     ]);
   }
 
   #note({ verdict, namespace, pod, reason, isDryRun }: PodVerdict): void {
-    const level = verdict === 'refused' ? 'warn' : 'info';
-    this.#parts.log(level, `${verdict}${isDryRun ? ' (dry run)' : ''}`, { namespace, pod, reason });
+    this.#parts.log(levels[verdict], `${verdict}${isDryRun ? ' (dry run)' : ''}`, {
+      namespace,
+      pod,
+      reason,
+    });
   }
 
   #whyNotReady(): string[] {

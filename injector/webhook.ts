@@ -1,5 +1,5 @@
 /**
- * The HTTPS server that the API server asks: POST /inject/pods and /inject/namespaces.
+ * The HTTPS server that the API server asks: POST to the paths of review-paths.ts.
  *
  * It knows transport and nothing of pods: sizes, content type, time, certificates that are replaced
  * while it runs, and a drain that loses no review. Each path has a function that judges a request. One
@@ -172,7 +172,7 @@ export class WebhookServer {
     const body = await readBody(request, this.#room, webhookLimits.reviewBytesMax);
     if (body === undefined) return this.#gone(response);
     if ('problem' in body) return this.#refuse(response, body.status, body.problem);
-    let answer: Buffer;
+    let answer: string;
     try {
       const read = readReview(body.bytes);
       if (isProblem(read)) return this.#refuse(response, read.status, read.problem);
@@ -197,17 +197,14 @@ export class WebhookServer {
     // What is left of a body that we did not read would be taken for the next request.
     response.setHeader('connection', 'close');
     if (status === 503) response.setHeader('retry-after', '1');
-    this.#send(
-      response,
-      status,
-      'text/plain; charset=utf-8',
-      Buffer.from(`tracecar: ${problem}\n`),
-    );
+    this.#send(response, status, 'text/plain; charset=utf-8', `tracecar: ${problem}\n`);
   }
 
-  #send(response: ServerResponse, status: number, contentType: string, body: Buffer): void {
+  /** Head and body are one text, so that they are one write and one TLS record. */
+  #send(response: ServerResponse, status: number, contentType: string, body: string): void {
     if (this.#isDraining) response.setHeader('connection', 'close');
-    response.writeHead(status, { 'content-type': contentType, 'content-length': body.length });
-    response.end(body);
+    const bytes = Buffer.byteLength(body);
+    response.writeHead(status, { 'content-type': contentType, 'content-length': bytes });
+    response.end(body, bytes === body.length ? 'latin1' : 'utf8');
   }
 }

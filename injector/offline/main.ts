@@ -4,11 +4,11 @@
  * Reads Deployments and other workloads, pods and Lists, and prints the documents in their order on
  * standard output; complaints go to standard error as `file:line: ...`. Status 1 and no output when
  * one document cannot be read or a pod is refused. Everything is injected unless a pod says
- * `tracecar.dev/inject: disabled`.
+ * `tracecar.dev/inject: disabled`. The same input gives the same output, byte for byte, and holds no
+ * secret: it is made to be kept in a repository.
  */
 
 import { readFileSync } from 'node:fs';
-import { type Random, systemRandom } from '../../src/base/random.ts';
 import { UsageError } from '../../src/main/flags.ts';
 import { tracecarVersion } from '../../src/main/version.ts';
 import { configLimits } from '../../src/model/limits.ts';
@@ -21,23 +21,21 @@ import { type OfflineSettings, readInjectSettings, readUninjectFile } from './se
 
 /** Where the programs read and write; a test has its own. */
 export interface OfflineOutlets {
-  /** The text of a file, or of standard input for `-`. May throw. */
-  read(file: string): Promise<string>;
+  /** A file, or standard input for `-`. May throw. */
+  read(file: string): Promise<Buffer>;
   write(text: string): void;
   complain(text: string): void;
-  readonly random: Random;
 }
 
 const systemOutlets: OfflineOutlets = {
   async read(file) {
-    if (file !== '-') return readFileSync(file, 'utf8');
+    if (file !== '-') return readFileSync(file);
     const chunks: Buffer[] = [];
     for await (const chunk of process.stdin) chunks.push(chunk);
-    return Buffer.concat(chunks).toString('utf8');
+    return Buffer.concat(chunks);
   },
   write: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),
-  random: systemRandom,
 };
 
 /** Gives the exit status. Throws UsageError for a mistake in the flags or a file that is not there. */
@@ -46,9 +44,7 @@ export async function runInject(
   outlets: OfflineOutlets = systemOutlets,
 ): Promise<number> {
   const settings = readInjectSettings(args, process.env);
-  return runChange('inject', settings.file, outlets, (found) =>
-    injectFound(found, settings, outlets.random),
-  );
+  return runChange('inject', settings.file, outlets, (found) => injectFound(found, settings));
 }
 
 /** Gives the exit status. Throws UsageError for a mistake in the flags or a file that is not there. */
@@ -70,9 +66,14 @@ async function runChange(
   outlets: OfflineOutlets,
   change: (found: FoundPod) => PodChange,
 ): Promise<number> {
-  const text = await readText(file, outlets);
-  const result = changePods(text, change);
+  const bytes = await readBytes(file, outlets);
   const shownFile = file === '-' ? 'stdin' : file;
+  const text = textOf(bytes);
+  if (text === undefined) {
+    outlets.complain(`${shownFile}:1: error: this is no text in UTF-8\n`);
+    return 1;
+  }
+  const result = changePods(text, change);
   for (const { severity, line, message } of result.complaints) {
     outlets.complain(`${shownFile}:${line}: ${severity}: ${message}\n`);
   }
@@ -82,20 +83,30 @@ async function runChange(
   return 0;
 }
 
-async function readText(file: string, outlets: OfflineOutlets): Promise<string> {
-  let text: string;
+async function readBytes(file: string, outlets: OfflineOutlets): Promise<Buffer> {
+  let bytes: Buffer;
   try {
-    text = await outlets.read(file);
+    bytes = await outlets.read(file);
   } catch (error) {
     throw new UsageError(`cannot read ${file}: ${error instanceof Error ? error.message : error}`);
   }
-  if (text.length > configLimits.fileBytesMax) {
+  if (bytes.length > configLimits.fileBytesMax) {
     throw new UsageError(`${file} is larger than ${configLimits.fileBytesMax} bytes`);
   }
-  return text;
+  return bytes;
 }
 
-function injectFound(found: FoundPod, settings: OfflineSettings, random: Random): PodChange {
+/** Undefined for what is neither YAML nor JSON: both forbid control characters (YAML 1.2.2, 5.1). */
+function textOf(bytes: Buffer): string | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text) ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+function injectFound(found: FoundPod, settings: OfflineSettings): PodChange {
   const namespace = {
     name: found.namespace || settings.namespace,
     labels: { [injectKey]: 'enabled' },
@@ -103,11 +114,11 @@ function injectFound(found: FoundPod, settings: OfflineSettings, random: Random)
   };
   const injection: InjectionSettings = {
     image: settings.image,
-    imagePullPolicy: 'IfNotPresent',
+    imagePullPolicy: settings.imagePullPolicy,
     version: tracecarVersion(),
     propagation: settings.propagation,
     otlpEndpoint: settings.otlpEndpoint,
-    drainSecret: newSecret(random),
+    drainSecret: '',
     ...(found.workload === undefined ? {} : { workload: found.workload }),
   };
   const decision = decide(found.pod, namespace, injection);
@@ -117,10 +128,4 @@ function injectFound(found: FoundPod, settings: OfflineSettings, random: Random)
     errors: [],
     warnings: decision.warnings.map((each) => each.replace(/^tracecar: /, '')),
   };
-}
-
-/** 128 bits: enough against guessing from the network, which is all that it is for. */
-function newSecret(random: Random): string {
-  const words = Array.from({ length: 4 }, () => random.u32().toString(16).padStart(8, '0'));
-  return words.join('');
 }

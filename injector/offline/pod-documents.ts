@@ -1,25 +1,24 @@
 /**
  * Pod documents: the pods and pod templates inside the YAML or JSON documents of one file.
  *
- * Documents stay in their order, and what is not a workload passes untouched. A change is made in the
- * parsed document by JSON Patch, so comments and the order of keys survive; only a document that
- * uses aliases is written anew, without its comments, because two places would share the change.
+ * Documents stay in their order, and one without a change passes byte for byte. A change is made in
+ * the parsed document by JSON Patch, so comments, quotes and the order of keys survive. Values mean
+ * what they mean to kubectl, before and after (kubectl-yaml.ts).
  */
 
 import {
-  Document,
-  isAlias,
+  type Document,
   isCollection,
   isMap,
   isSeq,
   LineCounter,
   type ParsedNode,
   parseAllDocuments,
-  visit,
 } from 'yaml';
 import { diff, type JsonPatchOperation } from '../json-patch.ts';
 import type { Workload } from '../patch-workload.ts';
 import { isObject, type Pod, readPod } from '../pod.ts';
+import { createQuotedNode, hasCycle, kubectlSchema, writeOutShared } from './kubectl-yaml.ts';
 
 /** A complaint about a place of a file: `file:line: message`. */
 export interface Complaint {
@@ -59,6 +58,7 @@ export function changePods(text: string, change: (found: FoundPod) => PodChange)
   const lines = new LineCounter();
   const complaints: Complaint[] = [];
   const parsed = parseAllDocuments(text, {
+    ...kubectlSchema,
     lineCounter: lines,
     prettyErrors: false,
     logLevel: 'silent',
@@ -67,41 +67,58 @@ export function changePods(text: string, change: (found: FoundPod) => PodChange)
   const isJson = text.trimStart().startsWith('{');
   const texts: string[] = [];
   let changed = 0;
+  let end = 0;
   for (const document of documents as readonly Document.Parsed<ParsedNode>[]) {
-    for (const { pos, message } of document.errors) {
-      const line = lines.linePos(pos[0]).line;
-      complaints.push({ severity: 'error', line, message: message.split('\n')[0]! });
-    }
-    if (document.errors.length > 0 || document.contents === null) continue;
-    const value = contentsOf(document, lines, complaints);
+    const start = end;
+    end = document === documents.at(-1) ? text.length : document.range[2];
+    const value = readDocument(document, lines, complaints);
     const operations = templatesIn(value).flatMap((place) => {
       const found = changeOne(value, place, change);
-      const node = document.getIn(place.path, true) ?? document.contents;
-      const offset = isCollection(node) ? (node.range?.[0] ?? 0) : 0;
-      const { line } = lines.linePos(offset);
+      const line = lineOf(document, place.path, lines);
       complaints.push(...found.complaints.map((each) => ({ ...each, line })));
       if (found.operations.length > 0) changed += 1;
       return found.operations;
     });
-    texts.push(printDocument(document, value, operations, isJson));
+    if (operations.length === 0) texts.push(text.slice(start, end));
+    else texts.push(printDocument(document, operations, isJson));
   }
-  const isWrong = complaints.some(({ severity }) => severity === 'error');
-  return { text: isWrong ? '' : joinDocuments(texts), complaints, changed: isWrong ? 0 : changed };
+  if (complaints.some(({ severity }) => severity === 'error')) {
+    return { text: '', complaints, changed: 0 };
+  }
+  return { text: changed === 0 ? text : joinDocuments(texts), complaints, changed };
 }
 
-function contentsOf(
+/** Plain data of a document; undefined, with complaints, when it is not one of Kubernetes. */
+function readDocument(
   document: Document.Parsed<ParsedNode>,
   lines: LineCounter,
   complaints: Complaint[],
 ): unknown {
+  const complain = (offset: number, message: string): undefined => {
+    complaints.push({ severity: 'error', line: lines.linePos(offset).line, message });
+  };
+  for (const { pos, message } of document.errors) complain(pos[0], message.split('\n')[0]!);
+  if (document.errors.length > 0) return undefined;
+  const begin = document.contents?.range[0] ?? document.range[0];
   try {
-    return document.toJS({ maxAliasCount: 100 });
+    if (hasCycle(document)) return complain(begin, 'an alias stands within what it names');
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    // Nothing between two separators is no mistake.
+    if (value === null || value === undefined || isObject(value)) return value;
+    return complain(begin, 'this is no Kubernetes object: a mapping is expected');
   } catch (error) {
-    const { line } = lines.linePos(document.range[0]);
-    const message = error instanceof Error ? error.message : String(error);
-    complaints.push({ severity: 'error', line, message });
-    return undefined;
+    return complain(begin, error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Where a pod begins. */
+function lineOf(
+  document: Document.Parsed<ParsedNode>,
+  path: readonly (string | number)[],
+  lines: LineCounter,
+): number {
+  const node = document.getIn(path, true) ?? document.contents;
+  return lines.linePos(isCollection(node) ? (node.range?.[0] ?? 0) : 0).line;
 }
 
 interface Place {
@@ -166,23 +183,13 @@ function changeOne(
 
 function printDocument(
   document: Document.Parsed<ParsedNode>,
-  value: unknown,
   operations: readonly JsonPatchOperation[],
   isJson: boolean,
 ): string {
-  let hasAlias = false;
-  visit(document, (_key, node) => {
-    hasAlias ||= isAlias(node);
-  });
-  // A copy as a tree: a new document would find what is shared, and share it again.
-  const target = hasAlias && operations.length > 0 ? new Document(treeOf(value)) : document;
-  for (const operation of operations) applyOperation(target, operation);
-  if (isJson) return `${JSON.stringify(target.toJS(), null, 2)}\n`;
-  return target.toString({ lineWidth: 0 });
-}
-
-function treeOf(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value));
+  writeOutShared(document);
+  for (const operation of operations) applyOperation(document, operation);
+  if (isJson) return `${JSON.stringify(document.toJS(), null, 2)}\n`;
+  return document.toString({ lineWidth: 0 });
 }
 
 function applyOperation(document: Document, operation: JsonPatchOperation): void {
@@ -194,14 +201,18 @@ function applyOperation(document: Document, operation: JsonPatchOperation): void
   const key = path.at(-1)!;
   if (operation.op === 'remove') document.deleteIn(path);
   else if (isSeq(parent) && operation.op === 'add') {
-    parent.items.splice(Number(key), 0, document.createNode(operation.value));
-  } else if (isSeq(parent)) parent.set(Number(key), document.createNode(operation.value));
-  else if (isMap(parent)) parent.set(key, document.createNode(operation.value));
+    parent.items.splice(Number(key), 0, createQuotedNode(document, operation.value));
+  } else if (isSeq(parent)) parent.set(Number(key), createQuotedNode(document, operation.value));
+  else if (isMap(parent)) parent.set(key, createQuotedNode(document, operation.value));
 }
 
-/** Documents apart by `---`; one that begins with it has its own. */
+/** Documents apart by `---`; most have their own, after comments at the most. */
 function joinDocuments(texts: readonly string[]): string {
-  return texts
-    .map((each, at) => (at > 0 && !each.startsWith('---') ? `---\n${each}` : each))
-    .join('');
+  let joined = '';
+  for (const each of texts) {
+    if (joined !== '' && !/^\s/.test(each) && !joined.endsWith('\n')) joined += '\n';
+    const isApart = joined === '' || /^(?:[ \t]*(?:[#%].*)?\r?\n)*---/.test(each);
+    joined += isApart ? each : `---\n${each}`;
+  }
+  return joined;
 }

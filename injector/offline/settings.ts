@@ -7,6 +7,8 @@
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
 import { readUrl } from '../annotation-values.ts';
 
+const pullPolicies = ['Always', 'IfNotPresent', 'Never'] as const;
+
 const fileFlag: Flag = {
   name: 'file',
   value: 'FILE',
@@ -28,6 +30,14 @@ export const injectFlags: readonly Flag[] = [
     help: 'image of the sidecar and of its init container',
   },
   {
+    name: 'image-pull-policy',
+    value: 'POLICY',
+    choices: pullPolicies,
+    otherwise: 'IfNotPresent',
+    typedOnly: true,
+    help: 'of both containers',
+  },
+  {
     name: 'namespace',
     value: 'NAME',
     otherwise: 'default',
@@ -45,9 +55,9 @@ export const injectFlags: readonly Flag[] = [
   {
     name: 'otlp-endpoint',
     value: 'URL',
-    otherwise: 'http://tracecar-view.tracecar-system:4318',
+    otherwise: '',
     typedOnly: true,
-    help: 'where sidecars send spans',
+    help: 'where sidecars send spans; without it they export none',
   },
 ];
 
@@ -55,8 +65,10 @@ export interface OfflineSettings {
   /** A path, or `-`. */
   readonly file: string;
   readonly image: string;
+  readonly imagePullPolicy: (typeof pullPolicies)[number];
   readonly namespace: string;
   readonly propagation: 'node' | 'off';
+  /** Empty: only pods that name a collector themselves export spans. */
   readonly otlpEndpoint: string;
 }
 
@@ -68,15 +80,14 @@ export function readInjectSettings(
   const { values } = readFlags(injectFlags, withLongNames(args), environment);
   const text = (name: string) =>
     values.get(name)?.[0] ?? injectFlags.find((flag) => flag.name === name)!.otherwise;
-  const image = text('image');
-  if (image === '') {
-    throw new UsageError('needs --image REF, the image of Tracecar that your cluster can pull');
-  }
-  const endpoint = readUrl(text('otlp-endpoint'));
+  const named = text('otlp-endpoint');
+  const endpoint = named === '' ? { value: '' } : readUrl(named);
   if ('problem' in endpoint) throw new UsageError(`--otlp-endpoint ${endpoint.problem}`);
   return {
     file: requireFile(text('file')),
-    image,
+    image: readImage(text('image')),
+    imagePullPolicy:
+      pullPolicies.find((each) => each === text('image-pull-policy')) ?? 'IfNotPresent',
     namespace: text('namespace'),
     propagation: text('propagation') === 'node' ? 'node' : 'off',
     otlpEndpoint: endpoint.value,
@@ -87,6 +98,15 @@ export function readInjectSettings(
 export function readUninjectFile(args: readonly string[], environment: Environment): string {
   const { values } = readFlags(uninjectFlags, withLongNames(args), environment);
   return requireFile(values.get('file')?.[0] ?? '');
+}
+
+/** As `tracecar install` takes it. */
+function readImage(text: string): string {
+  if (text === '') {
+    throw new UsageError('needs --image REF, the image of Tracecar that your cluster can pull');
+  }
+  if (/^[\w][\w.\-/:@]{0,511}$/.test(text)) return text;
+  throw new UsageError(`--image is an image reference such as registry/tracecar:1, not '${text}'`);
 }
 
 function requireFile(file: string): string {

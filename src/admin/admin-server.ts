@@ -1,8 +1,9 @@
 /**
  * The admin port: shows what this sidecar runs with. Loopback only; it never touches traffic.
  *
- * JSON unless the reader accepts only text/plain. The one thing that can be changed is the log level.
- * The state comes in closures, so this room knows neither the proxy nor the configuration.
+ * JSON unless the reader accepts only text/plain. What can be changed is the log level, and that the
+ * pod is ending, each by PUT: a web page elsewhere cannot send one. The state comes in closures, so
+ * this room knows neither the proxy nor the configuration.
  */
 
 import { type Page, PageServer, pageLimits, refusal } from './page-server.ts';
@@ -21,6 +22,9 @@ export interface AdminState {
   /** Answers whether `level` is one; then it holds at once. */
   setLogLevel(level: string): boolean;
   readonly logLevels: readonly string[];
+  isDraining(): boolean;
+  /** Begins the end of the pod; called again it does nothing more. */
+  leave(): void;
 }
 
 /** The server of the admin port, not yet listening. Its Host must be loopback too. */
@@ -47,6 +51,15 @@ function adminPages(state: AdminState): readonly Page[] {
         state.setLogLevel(body.trim())
           ? showState({ level: state.logLevel() }, false)
           : refusal(400, `a level is one of ${state.logLevels.join(', ')}`),
+    },
+    {
+      path: '/drain',
+      summary: 'whether the pod is ending; PUT begins it: not ready, inbound connections move away',
+      get: (wantsText) => showState({ draining: state.isDraining() }, wantsText),
+      put: () => {
+        state.leave();
+        return showState({ draining: true }, false);
+      },
     },
   ];
 }

@@ -1,8 +1,8 @@
 /**
  * The health port, for kubelets and supervisors: ready, live, the application's own probes, drain.
  *
- * Ready means that the listeners are open and no drain has begun; it never depends on an upstream, a
- * collector or a control plane. Live means that the event loop turns. The port is reachable from the
+ * Ready means that the listeners are open, the hot path is warm and no drain has begun; it never
+ * depends on an upstream, a collector or a control plane. Live means that the event loop turns. The port is reachable from the
  * network, so the one page that changes anything asks for this pod's secret.
  */
 
@@ -20,6 +20,8 @@ export const drainSecretHeader = 'x-tracecar-drain-secret';
 export interface HealthOptions {
   /** Empty when ready. */
   whyNotReady(): string;
+  /** Empty when connections are taken: also by a proxy that is not warm yet. */
+  whyNotOpen(): string;
   /** Begins the end of the pod; called again it does nothing more. */
   leave(): void;
   /** Empty: nobody may drain through this port. */
@@ -41,6 +43,11 @@ export function createHealthServer(options: HealthOptions): PageServer {
         get: (wantsText) => readyReply(options.whyNotReady(), wantsText),
       },
       {
+        path: '/healthz/open',
+        summary: '200 when this proxy takes traffic, warm or not: what an application may wait for',
+        get: (wantsText) => openReply(options.whyNotOpen(), wantsText),
+      },
+      {
         path: '/healthz/live',
         summary: '200 as long as this process answers',
         get: (wantsText) => showState({ live: true }, wantsText),
@@ -51,6 +58,15 @@ export function createHealthServer(options: HealthOptions): PageServer {
     isLocalOnly: false,
     limits: { ...pageLimits, answerTimeoutMs: slowest },
   });
+}
+
+function openReply(reason: string, wantsText: boolean) {
+  const isOpen = reason === '';
+  return showState(
+    isOpen ? { open: true } : { open: false, reason },
+    wantsText,
+    isOpen ? 200 : 503,
+  );
 }
 
 function drainPage({ drainSecret, leave }: HealthOptions): Page {

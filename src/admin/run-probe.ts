@@ -3,7 +3,9 @@
  *
  * The sidecar's user is not captured, so the question goes straight to the application. Each probe is
  * a connection of its own and ends in its time; like the kubelet, any certificate is accepted, 200 to
- * 399 is health, and redirects are followed while they stay with the application.
+ * 399 is health, and redirects are followed while they stay with the application. A port that refuses
+ * is dialled again for a while: the kubelet asks first when the container starts, and not again for a
+ * whole period.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -27,6 +29,11 @@ export interface ProbeAnswer {
 const bodyBytesMax = 10 * 1024;
 const redirectsMax = 10;
 
+/** How long a refusing port is dialled again: part of the probe's time, and no more than this. */
+const holdShare = 0.5;
+const holdMsMax = 2_000;
+const holdPauseMs = 10;
+
 export interface ProbeSettings {
   /** Where the application listens: an address of the pod. */
   readonly address: string;
@@ -39,26 +46,46 @@ export function runProbe(
   userAgent: string,
   settings: ProbeSettings,
 ): Promise<ProbeAnswer> {
-  const { action, timeoutMs } = probe;
+  const { timeoutMs } = probe;
+  const { wakeUps } = settings;
   return new Promise((resolve) => {
     const aborting = new AbortController();
-    const callOff = settings.wakeUps.after(timeoutMs, () =>
+    const { signal } = aborting;
+    const callOff = wakeUps.after(timeoutMs, () =>
       aborting.abort(new Error(`no answer within ${timeoutMs / 1_000} s`)),
     );
-    const { signal } = aborting;
-    const asked =
-      action.kind === 'http'
-        ? askHttp(action, userAgent, settings.address, signal)
-        : action.kind === 'tcp'
-          ? askTcp(action, settings.address, signal)
-          : askGrpcHealth(action, settings.address, signal);
-    asked
-      .catch((error: unknown) => ({ status: 503, text: reasonOf(error, signal) }))
-      .then((answer) => {
-        callOff();
-        resolve(answer);
+    let isHeld = true;
+    const callOffHold = wakeUps.after(Math.min(timeoutMs * holdShare, holdMsMax), () => {
+      isHeld = false;
+    });
+    const end = (answer: ProbeAnswer) => {
+      callOff();
+      callOffHold();
+      resolve(answer);
+    };
+    const askOnce = () => {
+      ask(probe, userAgent, settings.address, signal).then(end, (error: unknown) => {
+        if (isHeld && isRefusal(error)) wakeUps.after(holdPauseMs, askOnce);
+        else end({ status: 503, text: reasonOf(error, signal) });
       });
+    };
+    askOnce();
   });
+}
+
+function ask(
+  { action }: Probe,
+  userAgent: string,
+  address: string,
+  signal: AbortSignal,
+): Promise<ProbeAnswer> {
+  if (action.kind === 'http') return askHttp(action, userAgent, address, signal);
+  if (action.kind === 'tcp') return askTcp(action, address, signal);
+  return askGrpcHealth(action, address, signal);
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
 }
 
 function reasonOf(error: unknown, signal: AbortSignal): string {

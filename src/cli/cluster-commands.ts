@@ -17,6 +17,7 @@ const install: Command = {
   usage: '--image REF [--viewer] [--propagation node] [FLAGS] | kubectl apply -f -',
   about: `Prints namespace tracecar-system with the injector (Deployment, Service, its rights and its
 webhook) and, where asked for, the viewer. Nothing is sent to a cluster: pipe it into kubectl.
+Without --viewer and --otlp-endpoint sidecars export no spans.
 Applying it twice changes nothing; with another image it updates. From then on a namespace that is
 annotated \`tracecar.dev/inject: enabled\` gets sidecars into its new pods.`,
   flags: installFlags,
@@ -43,7 +44,8 @@ const uninstall: Command = {
   summary: 'print what kubectl is to delete',
   usage: '| kubectl delete --ignore-not-found -f -',
   about: `Prints the objects of an installation for kubectl to delete, the webhook first. Pods keep the
-sidecars that they have until they are restarted.`,
+sidecars that they have until they are restarted. The label \`tracecar.dev/inject\` stays on
+namespaces; the command that removes it is said on standard error.`,
   flags: uninstallFlags,
   examples: [
     { says: 'all of it', line: 'tracecar uninstall | kubectl delete --ignore-not-found -f -' },

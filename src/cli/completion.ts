@@ -5,6 +5,7 @@
  * hold letters, digits and dashes only, so nothing needs quoting.
  */
 
+import { printable } from '../base/printable.ts';
 import type { Flag } from '../main/flags.ts';
 import type { Command } from './command-table.ts';
 
@@ -16,7 +17,7 @@ export function printCompletion(commands: readonly Command[], shell: string | un
   const write = shells.find((each) => each === shell);
   if (write === undefined) {
     process.stderr.write(
-      `tracecar completion: name a shell: ${shells.join(', ')}${shell === undefined ? '' : `; '${shell}' is none`}\n`,
+      `tracecar completion: name a shell: ${shells.join(', ')}${shell === undefined ? '' : `; '${printable(shell)}' is none`}\n`,
     );
     return 2;
   }

@@ -5,6 +5,7 @@
  * stdout with status 0 when it was asked for.
  */
 
+import { printable } from '../base/printable.ts';
 import { nearestName } from '../config/nearest-name.ts';
 import { type Flag, variableOf } from '../main/flags.ts';
 import type { Command } from './command-table.ts';
@@ -17,7 +18,7 @@ export function printHelp(commands: readonly Command[], name: string | undefined
   }
   const command = commands.find((each) => each.name === name);
   if (command === undefined) {
-    process.stderr.write(`${unknownCommand(commands, name)}\n`);
+    process.stderr.write(`${printable(unknownCommand(commands, name))}\n`);
     return 2;
   }
   process.stdout.write(commandHelp(command));

@@ -7,6 +7,7 @@
  * (main/proxy.ts, injector/main.ts) also ends by itself: after a bug, and at once on a second signal.
  */
 
+import { printable } from '../base/printable.ts';
 import { judgeNodeVersion } from '../main/node-version.ts';
 import { problemKindOf } from '../main/problem-kind.ts';
 import { type Command, commands } from './command-table.ts';
@@ -24,7 +25,7 @@ async function runCommandLine(args: readonly string[]): Promise<number> {
   }
   const command = name === '--version' || name === '-v' ? byName('version') : byName(name);
   if (command === undefined) {
-    process.stderr.write(`${unknownCommand(commands, name)}\n`);
+    process.stderr.write(`${printable(unknownCommand(commands, name))}\n`);
     return 2;
   }
   if (asksForHelp(rest)) return printHelp(commands, command.name);
@@ -39,7 +40,7 @@ async function runCommandLine(args: readonly string[]): Promise<number> {
 }
 
 function complain(name: string, message: string): number {
-  process.stderr.write(`tracecar ${name}: ${message}\n`);
+  process.stderr.write(`tracecar ${name}: ${printable(message)}\n`);
   return 2;
 }
 
@@ -61,7 +62,7 @@ runCommandLine(process.argv.slice(2)).then(
   (status) => process.exit(status),
   (error: unknown) => {
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    process.stderr.write(`tracecar: unexpected failure, a bug: ${text}\n`);
+    process.stderr.write(`tracecar: unexpected failure, a bug: ${printable(text)}\n`);
     process.exit(1);
   },
 );

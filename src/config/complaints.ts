@@ -5,15 +5,15 @@
  * something is wrong there. Reading never stops at a complaint, so all of them come at once.
  */
 
-import { LineCounter } from 'yaml';
 import type { Diagnostic, ResourceName } from '../model/diagnostic.ts';
 import { configLimits } from '../model/limits.ts';
 import { type ComplaintKind, diagnosticCodes } from './diagnostic-codes.ts';
 
-/** A file that positions refer to. The YAML parser fills `lines` while it reads. */
+/** A file that positions refer to: plain data, so that resources may cross threads. */
 export interface SourceFile {
   readonly file: string;
-  readonly lines: LineCounter;
+  /** Offset of each line's first character, ascending. The YAML parser fills it while it reads. */
+  readonly lineStarts: readonly number[];
 }
 
 /** A value's place: in which file and resource, its path there, and its offset in the text. */
@@ -36,7 +36,7 @@ export const noResource: ResourceName = Object.freeze({ kind: '', namespace: '',
 
 /** A place for complaints about a file as a whole. */
 export function filePlace(file: string): Place {
-  const source = { file, lines: new LineCounter() };
+  const source = { file, lineStarts: [] };
   return { source, resource: noResource, path: '', offset: -1 };
 }
 
@@ -117,8 +117,14 @@ export function placeText(place: Place): string {
 
 function lineAndColumn(place: Place): { line: number; column: number } {
   if (place.offset < 0) return { line: 0, column: 0 };
-  const { line, col } = place.source.lines.linePos(place.offset);
-  return { line, column: col };
+  const { lineStarts } = place.source;
+  let [line, end] = [0, lineStarts.length];
+  while (line < end) {
+    const middle = (line + end) >> 1;
+    if (lineStarts[middle]! <= place.offset) line = middle + 1;
+    else end = middle;
+  }
+  return { line, column: place.offset - (lineStarts[line - 1] ?? 0) + 1 };
 }
 
 function compareDiagnostics(first: Diagnostic, second: Diagnostic): number {

@@ -1,25 +1,21 @@
 /**
- * Config folder: the files that feed one sidecar, read, remembered and watched.
+ * Config folder: the files that feed one sidecar, found, read and watched. What they mean is not known
+ * here (read-files.ts): watching costs the hot thread no parsing.
  *
- * Of each file the newest content without an error counts: one that stops parsing, becomes empty (an
- * editor at work) or unreadable keeps its last good resources, one that is deleted loses them. The
- * kernel's notices make changes quick; a poll finds those that it does not tell (links, lost notices).
+ * The kernel's notices make changes quick; a poll finds those that it does not tell (links, lost
+ * notices). A file that cannot be read keeps its last text beside the problem.
  */
 
 import { type FSWatcher, realpathSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { WakeUps } from '../base/deadlines.ts';
-import type { Diagnostic } from '../model/diagnostic.ts';
 import type { ConfigLimits } from '../model/limits.ts';
-import { Complaints, filePlace } from './complaints.ts';
-import { type ConfigSource, dropDuplicates, readResources } from './load.ts';
 import {
   type FileProblem,
   fileSignature,
   listConfigFiles,
   readConfigFile,
 } from './read-config-file.ts';
-import type { Resource } from './resource.ts';
 
 export interface ConfigFolderOptions {
   /** Files or directories; of a directory its `*.yaml` and `*.yml`, not deeper. */
@@ -27,20 +23,30 @@ export interface ConfigFolderOptions {
   readonly limits: ConfigLimits;
   readonly wakeUps: WakeUps;
   /** Called after something changed, with everything as it is now. */
-  readonly onChange: (reading: ConfigReading) => void;
+  readonly onChange: (files: ConfigFiles) => void;
 }
 
-export interface ConfigReading {
-  /** Of each file its newest content without an error: pass them to `compileTable`. */
-  readonly resources: readonly Resource[];
-  /** Of the files as they are now, in the order of files and lines. */
-  readonly diagnostics: readonly Diagnostic[];
-  /** The texts as they are now, for showing lines. */
-  readonly sources: readonly ConfigSource[];
-  /** Files whose present content is not in `resources` because it has an error. */
-  readonly refusedFiles: readonly string[];
+/** The files as they are: plain data. */
+export interface ConfigFiles {
+  /** By name. */
+  readonly files: readonly FileContent[];
+  /** Of paths of the command line. */
+  readonly problems: readonly PathProblem[];
   /** Paths of the command line that cannot be listed now. */
   readonly missingPaths: readonly string[];
+}
+
+export interface FileContent {
+  readonly file: string;
+  /** The last that could be read. */
+  readonly text: string;
+  /** Why the present content cannot be read. */
+  readonly problem: FileProblem | undefined;
+}
+
+export interface PathProblem {
+  readonly path: string;
+  readonly problem: FileProblem;
 }
 
 /** The longest that a file which never rests is left unread, in debounce times. */
@@ -49,13 +55,9 @@ const DEBOUNCES_MAX = 5;
 interface FileState {
   signature: string;
   text: string;
+  problem: FileProblem | undefined;
   /** Read a moment ago: a write in the same tick of the file system's clock would not show. */
   isFresh: boolean;
-  lastGood: readonly Resource[];
-  /** Of the present content, mistakes or not: what is compared with the other files. */
-  readable: readonly Resource[];
-  diagnostics: readonly Diagnostic[];
-  isRefused: boolean;
 }
 
 export class ConfigFolder {
@@ -64,7 +66,7 @@ export class ConfigFolder {
   /** What each path of the command line stood for when it could last be listed. */
   readonly #listed = new Map<string, readonly string[]>();
   readonly #watchers = new Map<string, FSWatcher>();
-  #problems: Diagnostic[] = [];
+  #problems: PathProblem[] = [];
   #missing: string[] = [];
   #stopQuiet: (() => void) | undefined;
   #stopLatest: (() => void) | undefined;
@@ -76,9 +78,9 @@ export class ConfigFolder {
   }
 
   /** Reads every file now (start, SIGHUP). Does not call onChange. Never throws. */
-  read(): ConfigReading {
+  read(): ConfigFiles {
     this.#look(true);
-    return this.#reading();
+    return this.#present();
   }
 
   /** Begins to watch; onChange is called from now on, and at once if something is new. */
@@ -119,7 +121,7 @@ export class ConfigFolder {
     this.#stopTimers();
     const isChanged = this.#look(false);
     this.#renewWatchers();
-    if (isChanged) this.#options.onChange(this.#reading());
+    if (isChanged) this.#options.onChange(this.#present());
   }
 
   #stopTimers(): void {
@@ -148,14 +150,14 @@ export class ConfigFolder {
     const found = listConfigFiles(path);
     const { filesMax } = this.#options.limits;
     if ('problem' in found) {
-      this.#addProblem(path, found.problem);
+      this.#problems.push({ path, problem: found.problem });
       this.#missing.push(path);
       return this.#listed.get(path) ?? [];
     }
     if (found.length > filesMax) {
       const message = `There are ${found.length} files; the limit is ${filesMax}`;
       const fix = 'Join small files into larger ones.';
-      this.#addProblem(path, { kind: 'too-many-files', message, fix });
+      this.#problems.push({ path, problem: { kind: 'too-many-files', message, fix } });
     }
     const files = found.slice(0, filesMax);
     this.#listed.set(path, files);
@@ -168,55 +170,24 @@ export class ConfigFolder {
     if (isSame && !known.isFresh && !readsAlways) return false;
     const found = readConfigFile(file, this.#options.limits);
     if ('problem' in found) {
-      const diagnostics = diagnose(file, found.problem);
-      const isNew = JSON.stringify(known?.diagnostics) !== JSON.stringify(diagnostics);
-      this.#files.set(file, {
-        signature: fileSignature(file),
-        text: known?.text ?? '',
-        isFresh: false,
-        lastGood: known?.lastGood ?? [],
-        readable: known?.lastGood ?? [],
-        diagnostics,
-        isRefused: true,
-      });
+      const { problem } = found;
+      const isNew = JSON.stringify(known?.problem) !== JSON.stringify(problem);
+      const signature = fileSignature(file);
+      this.#files.set(file, { signature, text: known?.text ?? '', problem, isFresh: false });
       return isNew;
     }
     const { text, signature } = found;
-    const isSameText = known !== undefined && known.text === text && !known.isRefused;
-    if (isSameText) {
-      known.isFresh = known.signature !== signature;
-      known.signature = signature;
-      return false;
-    }
-    const state = readState(file, text, signature, known?.lastGood ?? []);
-    this.#files.set(file, state);
-    const isRefusedAgain = known?.isRefused === true && state.isRefused && known.text === text;
-    return !isRefusedAgain;
+    const isSameText = known?.text === text && known.problem === undefined;
+    const isFresh = !isSameText || known.signature !== signature;
+    this.#files.set(file, { signature, text, problem: undefined, isFresh });
+    return !isSameText;
   }
 
-  #addProblem(file: string, problem: FileProblem): void {
-    this.#problems.push(...diagnose(file, problem));
-  }
-
-  #reading(): ConfigReading {
-    const complaints = new Complaints();
-    complaints.addAll(this.#problems);
-    const resources: Resource[] = [];
-    const readable: Resource[] = [];
-    const sources: ConfigSource[] = [];
-    const refusedFiles: string[] = [];
-    for (const [file, state] of [...this.#files].toSorted(byName)) {
-      complaints.addAll(state.diagnostics);
-      resources.push(...state.lastGood);
-      readable.push(...state.readable);
-      sources.push({ file, text: state.text });
-      if (state.isRefused) refusedFiles.push(file);
-    }
-    // A file with a mistake elsewhere must not hide a double name from whoever mends all at once.
-    dropDuplicates(readable, complaints, refusedFiles);
-    const kept = dropDuplicates(resources, new Complaints());
-    const diagnostics = complaints.list();
-    return { resources: kept, diagnostics, sources, refusedFiles, missingPaths: this.#missing };
+  #present(): ConfigFiles {
+    const files = [...this.#files]
+      .toSorted(byName)
+      .map(([file, { text, problem }]) => ({ file, text, problem }));
+    return { files, problems: this.#problems, missingPaths: this.#missing };
   }
 
   /** Watches the folders of the files and of what their links lead to, and no others. */
@@ -260,47 +231,6 @@ export class ConfigFolder {
       // No notices from here; the poll goes on.
     }
   }
-}
-
-function readState(
-  file: string,
-  text: string,
-  signature: string,
-  lastGood: readonly Resource[],
-): FileState {
-  if (text.trim() === '' && lastGood.length > 0) {
-    const diagnostics = diagnose(file, {
-      kind: 'file-empty',
-      message: 'The file is empty; what it held before still counts',
-      fix: 'Delete the file to remove its resources.',
-    });
-    return {
-      signature,
-      text,
-      isFresh: true,
-      lastGood,
-      readable: lastGood,
-      diagnostics,
-      isRefused: true,
-    };
-  }
-  const { resources, diagnostics } = readResources([{ file, text }]);
-  const isRefused = diagnostics.some((each) => each.severity === 'error');
-  return {
-    signature,
-    text,
-    isFresh: true,
-    lastGood: isRefused ? lastGood : resources,
-    readable: resources,
-    diagnostics,
-    isRefused,
-  };
-}
-
-function diagnose(file: string, { kind, message, fix }: FileProblem): readonly Diagnostic[] {
-  const complaints = new Complaints();
-  complaints.add(kind, filePlace(file), message, fix);
-  return complaints.list();
 }
 
 function byName(first: readonly [string, unknown], second: readonly [string, unknown]): number {

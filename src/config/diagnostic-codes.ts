@@ -3,7 +3,7 @@
  *
  * Numbers are never reused or moved: documentation, editors and pipelines refer to them. 10xx files
  * and YAML, 11xx the head of a resource, 12xx shape, 13xx single values, 14xx inside one resource,
- * 15xx between resources. The message and the mend are written where the complaint is raised.
+ * 15xx between resources, 16xx where it runs. The message and the mend are written where the complaint is raised.
  */
 
 import type { Severity } from '../model/diagnostic.ts';
@@ -82,6 +82,7 @@ const rows = {
   'listener-without-port': ['TC1515', 'error', 'A listener with a socket of its own has no port.'],
   'listener-loop': ['TC1516', 'error', 'A listener forwards to itself.'],
   'needs-capture': ['TC1517', 'error', 'Something that only works when connections are captured.'],
+  'certificate-unread': ['TC1601', 'error', 'A listener never had the certificate that it needs.'],
 } as const satisfies Readonly<Record<string, readonly [string, Severity, string]>>;
 
 /** The short name of a complaint inside the code. */

@@ -18,6 +18,8 @@ export interface RequestMatchShape {
 
 interface RouteShape extends Located {
   readonly weight: number | undefined;
+  /** No mistake inside. */
+  readonly isSound: boolean;
 }
 
 interface RuleShape extends Located {
@@ -36,7 +38,7 @@ export function checkHttpRule(rule: RuleShape, cursor: Cursor): void {
   let isCertain = true;
   for (const each of rule.route) {
     if (each.weight !== undefined) sum += each.weight;
-    else if ('weight' in each.offsets) isCertain = false;
+    else if (isMisspelt(each)) isCertain = false;
     else if (isSingle) sum = 1;
   }
   const routeAt = { ...rule.at, path: `${rule.at.path}.route`, offset: rule.offsets.route! };
@@ -46,10 +48,15 @@ export function checkHttpRule(rule: RuleShape, cursor: Cursor): void {
     return;
   }
   for (const each of rule.route) {
-    if (isSingle || 'weight' in each.offsets) continue;
+    if (isSingle || each.weight !== undefined || isMisspelt(each)) continue;
     const message = 'This destination has no weight beside others that have one: it gets nothing';
     complaints.add('weight-absent', each.at, message, 'Add `weight:`; `weight: 0` says it openly.');
   }
+}
+
+/** It may have a weight which could not be read, or stands under a name that has been complained of. */
+function isMisspelt(route: RouteShape): boolean {
+  return 'weight' in route.offsets || !route.isSound;
 }
 
 /** False when a destination was left out for a mistake of its own: its weight is not known here. */

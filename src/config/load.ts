@@ -49,13 +49,17 @@ export interface CompileResult {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** The resources of all files, in the order given, with every complaint about them. */
-export function readResources(sources: readonly ConfigSource[]): ReadResult {
+/**
+ * The resources of all files, in the order given, with every complaint about them.
+ *
+ * @param namespace of documents that name none
+ */
+export function readResources(sources: readonly ConfigSource[], namespace = 'default'): ReadResult {
   const complaints = new Complaints();
   const resources: Resource[] = [];
   for (const { file, text } of sources) {
     for (const document of parseYaml(file, text, complaints)) {
-      const resource = readResource(document, complaints);
+      const resource = readResource(document, complaints, namespace);
       if (resource !== undefined) resources.push(resource);
     }
   }

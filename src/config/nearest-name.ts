@@ -22,7 +22,7 @@ function nearestNames(written: string, known: Iterable<string>): readonly string
   const wanted = written.toLowerCase();
   // About one edit in three characters: `wieght` finds weight, `foo` does not find host.
   const limit = Math.max(1, Math.floor(wanted.length / 3));
-  const all = [...known];
+  const all = new Set(known);
   let best: string[] = [];
   let bestDistance = limit;
   for (const name of all) {
@@ -34,12 +34,12 @@ function nearestNames(written: string, known: Iterable<string>): readonly string
     bestDistance = distance;
   }
   if (best.length > 0 || wanted === '') return best;
-  return all.filter((name) => name.toLowerCase().startsWith(`${wanted}-`));
+  return [...all].filter((name) => name.toLowerCase().startsWith(`${wanted}-`));
 }
 
-/** `a, b or c`, cut to the first ones of a long list. */
+/** `a, b or c`, each once, cut to the first ones of a long list. */
 export function listOfNames(names: Iterable<string>, countMax = 8): string {
-  const all = [...names];
+  const all = [...new Set(names)];
   const shown = all.slice(0, countMax).map((name) => `\`${name}\``);
   if (all.length > countMax) return `${shown.join(', ')} and ${all.length - countMax} more`;
   const last = shown.pop() ?? 'nothing';

@@ -7,6 +7,7 @@
  *         = Did you mean `v2`?
  */
 
+import { printable } from '../base/printable.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { ConfigSource } from './load.ts';
 
@@ -78,20 +79,6 @@ function excerpt({ line, column }: Diagnostic, text: string): string {
 /** A tab of the file takes the room of one column. */
 function printableLine(text: string): string {
   return printable(text.replaceAll('\t', ' '));
-}
-
-/**
- * Control and formatting characters as `\\x1b` or `\\u202e`: whatever somebody wrote into a file or its
- * name must not steer a terminal, break a line or turn the order of the text round.
- */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => {
-    const code = each.codePointAt(0)!;
-    if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
-    return code < 0x1_0000
-      ? `\\u${code.toString(16).padStart(4, '0')}`
-      : `\\u{${code.toString(16)}}`;
-  });
 }
 
 function gutter(text: string): string {

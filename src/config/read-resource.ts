@@ -29,10 +29,17 @@ const kindsOfLater = [
   'EnvoyFilter',
   'ProxyConfig',
 ] as const;
-const DEFAULT_NAMESPACE = 'default';
 
-/** The resource of a document; undefined when it is none that can be used. */
-export function readResource(document: YamlDocument, complaints: Complaints): Resource | undefined {
+/**
+ * The resource of a document; undefined when it is none that can be used.
+ *
+ * @param namespace holds where the document names none, as kubectl's does
+ */
+export function readResource(
+  document: YamlDocument,
+  complaints: Complaints,
+  namespace: string,
+): Resource | undefined {
   const errorsBefore = complaints.errorCount;
   const reading = new DocumentReading(document, noResource, complaints);
   const root = new Cursor(reading, document.root, '', 0);
@@ -43,10 +50,10 @@ export function readResource(document: YamlDocument, complaints: Complaints): Re
     return root.complain('not-a-resource', message, fix);
   }
   const fields = new Map(entries.map((entry) => [entry.key, entry]));
-  reading.resource = peekName(fields);
+  reading.resource = peekName(fields, namespace);
   const kind = readKind(root, fields);
   if (kind === undefined) return undefined;
-  const head = readMetadata(root, fields);
+  const head = readMetadata(root, fields, namespace);
   reading.resource = { kind, ...head };
   checkTopFields(reading, entries);
   const spec = fields.get('spec')?.value;
@@ -55,7 +62,7 @@ export function readResource(document: YamlDocument, complaints: Complaints): Re
 }
 
 /** Kind and name as far as they are text, so that complaints about the head can name them. */
-function peekName(fields: Fields): ResourceName {
+function peekName(fields: Fields, otherwise: string): ResourceName {
   const metadata = new Map(
     fields
       .get('metadata')
@@ -64,7 +71,7 @@ function peekName(fields: Fields): ResourceName {
   );
   return {
     kind: peekText(fields.get('kind')),
-    namespace: peekText(metadata.get('namespace')) || DEFAULT_NAMESPACE,
+    namespace: peekText(metadata.get('namespace')) || otherwise,
     name: peekText(metadata.get('name')),
   };
 }
@@ -152,22 +159,23 @@ function complainOfOtherGroup(cursor: Cursor, group: string, kind: string): unde
 function readMetadata(
   root: Cursor,
   fields: Fields,
+  otherwise: string,
 ): { readonly namespace: string; readonly name: string } {
   const metadata = fields.get('metadata')?.value;
   if (metadata === undefined || metadata.isNull) {
     complainOfMissing(root, 'metadata');
-    return { namespace: DEFAULT_NAMESPACE, name: '' };
+    return { namespace: otherwise, name: '' };
   }
   const entries = metadata.entries();
   if (entries === undefined) {
     complainOfType(metadata, 'a mapping of fields');
-    return { namespace: DEFAULT_NAMESPACE, name: '' };
+    return { namespace: otherwise, name: '' };
   }
   const inside = new Map(entries.map((entry) => [entry.key, entry]));
   const name = readText(metadata, inside, 'name');
   const namespaceCursor = inside.get('namespace')?.value;
   const isNamed = namespaceCursor !== undefined && !namespaceCursor.isNull;
-  const namespace = isNamed ? text(namespaceCursor) : DEFAULT_NAMESPACE;
+  const namespace = isNamed ? text(namespaceCursor) : otherwise;
   if (name !== undefined && !isDnsName(name)) {
     const fix = 'Write lower-case letters, digits, `-` and `.`.';
     inside.get('name')!.value.complain('bad-name', `\`${name}\` is not a resource's name`, fix);
@@ -176,7 +184,7 @@ function readMetadata(
     const fix = 'Write lower-case letters, digits and `-`.';
     namespaceCursor?.complain('bad-name', `\`${namespace}\` is not a namespace`, fix);
   }
-  return { namespace: namespace ?? DEFAULT_NAMESPACE, name: name ?? '' };
+  return { namespace: namespace ?? otherwise, name: name ?? '' };
 }
 
 function readText(parent: Cursor, fields: Fields, name: string): string | undefined {

@@ -12,10 +12,20 @@ import { configLimits } from '../model/limits.ts';
 import { CharacterSet, namedSets } from './character-set.ts';
 import type { ComplaintKind } from './diagnostic-codes.ts';
 
-// Experimental flags of V8 (test/config/regex.test.ts guards them). The first allows the flag `l`; with
-// the second the ordinary engine hands over to the linear one after 50,000 steps back.
-setFlagsFromString('--enable-experimental-regexp-engine');
-setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
+let hasLinearEngine = false;
+
+/**
+ * Experimental flags of V8 (test/config/regex.test.ts guards them). The first allows the flag `l`; with
+ * the second the ordinary engine hands over to the linear one after 50,000 steps back. Only for who
+ * has a pattern: once a flag differs V8 takes no code from a cache, neither the bundle's own nor that
+ * of Node.js for its modules, which makes 30 ms of a start (2026-11-25).
+ */
+function allowLinearEngine(): void {
+  if (hasLinearEngine) return;
+  hasLinearEngine = true;
+  setFlagsFromString('--enable-experimental-regexp-engine');
+  setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
+}
 
 export interface RegexProblem {
   readonly kind: ComplaintKind;
@@ -42,6 +52,7 @@ export function compileRegex(pattern: string): RegExp | RegexProblem {
   try {
     const translator = new Translator(pattern);
     const source = `^(?:${translator.translate()})$`;
+    allowLinearEngine();
     const linear = new RegExp(source, 'l');
     return translator.branches > FAST_BRANCHES_MAX ? linear : new RegExp(source);
   } catch (error) {

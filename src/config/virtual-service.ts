@@ -132,11 +132,13 @@ const requestMatch = judged(
   ),
 );
 
-const routeDestination = record({
-  destination: needed(destination),
-  weight: optional(weight),
-  headers: optional(headers),
-});
+const routeDestination = judged(
+  record({
+    destination: needed(destination),
+    weight: optional(weight),
+    headers: optional(headers),
+  }),
+);
 
 const notInRules = {
   redirect: 'redirects',

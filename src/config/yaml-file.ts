@@ -36,8 +36,9 @@ export interface YamlDocument {
  * one document is broken the ones before it are still returned, because all mistakes come at once.
  */
 export function parseYaml(file: string, text: string, complaints: Complaints): YamlDocument[] {
-  const source: SourceFile = { file, lines: new LineCounter() };
-  const documents = parseDocuments(source, text, complaints);
+  const lines = new LineCounter();
+  const source: SourceFile = { file, lineStarts: lines.lineStarts };
+  const documents = parseDocuments(source, text, lines, complaints);
   const sound: YamlDocument[] = [];
   for (const document of documents) {
     const before = complaints.errorCount;
@@ -62,6 +63,7 @@ export function parseYaml(file: string, text: string, complaints: Complaints): Y
 function parseDocuments(
   source: SourceFile,
   text: string,
+  lines: LineCounter,
   complaints: Complaints,
 ): readonly Document.Parsed<ParsedNode>[] {
   try {
@@ -74,7 +76,7 @@ function parseDocuments(
       prettyErrors: false,
       stringKeys: false,
       logLevel: 'silent',
-      lineCounter: source.lines,
+      lineCounter: lines,
     });
     return Array.isArray(parsed) ? parsed.filter((document) => isDocument(document)) : [];
   } catch (error) {

@@ -201,6 +201,9 @@ function openPool(server: string, ca: string): Pool {
   return new Pool(server, {
     connect: { timeout: kubeLimits.connectTimeoutMs, ...(ca === '' ? {} : { ca }) },
     headersTimeout: kubeLimits.callTimeoutMs,
+    // Over HTTP/2 all calls and watches would share one connection, and when that is dead without a
+    // word no call would ever get through: over HTTP/1.1 a call that times out ends its own.
+    allowH2: false,
     // Watches hold a connection each; calls need some beside them.
     connections: 16,
     pipelining: 1,

@@ -9,6 +9,7 @@
  * when that happened while nobody watched. It may hear of an unchanged object again.
  */
 
+import { type Clock, systemClock } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import { type Random, randomBelow } from '../base/random.ts';
 import { type KubeLimits, kubeLimits } from '../model/injector-limits.ts';
@@ -40,6 +41,7 @@ export interface WatchHandlers {
 export interface WatchPlatform {
   readonly wakeUps: WakeUps;
   readonly random: Random;
+  readonly clock?: Clock;
   readonly limits?: KubeLimits;
 }
 
@@ -51,12 +53,14 @@ export class ResourceWatch {
   readonly #handlers: WatchHandlers;
   readonly #wakeUps: WakeUps;
   readonly #random: Random;
+  readonly #clock: Clock;
   readonly #limits: KubeLimits;
   readonly #stop = new AbortController();
   readonly #objects = new Map<string, KubeObject>();
   #version = '';
   #failures = 0;
   #isSynced = false;
+  #heardAtMs = Number.NEGATIVE_INFINITY;
   #ended: Promise<void> | undefined;
 
   constructor(
@@ -70,6 +74,7 @@ export class ResourceWatch {
     this.#handlers = handlers;
     this.#wakeUps = platform.wakeUps;
     this.#random = platform.random;
+    this.#clock = platform.clock ?? systemClock;
     this.#limits = platform.limits ?? kubeLimits;
   }
 
@@ -81,6 +86,14 @@ export class ResourceWatch {
   /** Whether a whole list has been read; stays true when the server goes away later. */
   get isSynced(): boolean {
     return this.#isSynced;
+  }
+
+  /**
+   * Clock time of the last sign that `objects` is up to date: a list, an event or a bookmark. A watch
+   * that is dead without a word shows none, and neither does one of a collection that nobody changes.
+   */
+  get heardAtMs(): number {
+    return this.#heardAtMs;
   }
 
   /** Begins; failures are told to `onTrouble` and tried again until `stop`. */
@@ -108,6 +121,7 @@ export class ResourceWatch {
   }
 
   async #list(): Promise<void> {
+    const askedAtMs = this.#clock.now();
     const found = new Map<string, KubeObject>();
     let version = '';
     let next = '';
@@ -135,6 +149,7 @@ export class ResourceWatch {
     for (const object of found.values()) this.#take('ADDED', object);
     this.#version = version;
     this.#isSynced = true;
+    this.#heardAtMs = askedAtMs;
     this.#handlers.onSynced();
   }
 
@@ -197,6 +212,7 @@ export class ResourceWatch {
       );
     }
     this.#failures = 0;
+    this.#heardAtMs = this.#clock.now();
     this.#version = object.metadata.resourceVersion ?? this.#version;
     if (type !== 'BOOKMARK') this.#take(type, object);
   }

@@ -6,6 +6,7 @@
  */
 
 import type { Clock } from '../base/clock.ts';
+import { printable } from '../base/printable.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -57,9 +58,9 @@ function textLine(
   message: string,
   fields: LogFields | undefined,
 ): string {
-  let line = `${time.slice(11, 23)} ${colors[level]}${level.padEnd(5)}\u001b[0m ${message}`;
+  let line = `${time.slice(11, 23)} ${colors[level]}${level.padEnd(5)}\u001b[0m ${printable(message)}`;
   for (const [name, value] of Object.entries(fields ?? {})) {
-    line += ` \u001b[2m${name}=\u001b[0m${typeof value === 'string' ? value : JSON.stringify(value)}`;
+    line += ` \u001b[2m${name}=\u001b[0m${typeof value === 'string' ? printable(value) : JSON.stringify(value)}`;
   }
   return `${line}\n`;
 }

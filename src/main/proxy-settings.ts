@@ -25,7 +25,7 @@ export const proxyFlags: readonly Flag[] = [
     name: 'namespace',
     value: 'NAME',
     otherwise: 'default',
-    help: 'namespace of this workload: short host names are resolved in it',
+    help: 'of this workload, of short host names, and of documents that name none',
   },
   {
     name: 'labels',
@@ -77,6 +77,12 @@ export const proxyFlags: readonly Flag[] = [
     help: 'time that work under way may take after SIGTERM',
   },
   {
+    name: 'warm-up-ms',
+    value: 'MILLISECONDS',
+    otherwise: String(trafficLimits.warmUpMs),
+    help: 'at most this long the hot path is warmed before ready; 0 switches it off',
+  },
+  {
     name: 'log-level',
     value: 'LEVEL',
     choices: logLevels,
@@ -114,6 +120,8 @@ export interface ProxySettings {
   readonly health: SocketAddress;
   readonly metrics: SocketAddress;
   readonly drainMs: number;
+  /** The longest warm-up; 0: none. */
+  readonly warmUpMs: number;
   readonly logLevel: LogLevel;
   readonly accessLog: 'off' | 'json';
   readonly recordRingBytes: number;
@@ -161,6 +169,7 @@ export function readProxySettings(
     health: podPort('health', values, podAddresses),
     metrics: podPort('metrics', values, podAddresses),
     drainMs: readDrain(text('drain-seconds')),
+    warmUpMs: readWarmUp(text('warm-up-ms')),
     logLevel: text('log-level') as LogLevel,
     accessLog: text('access-log') as 'off' | 'json',
     recordRingBytes: readBytes('record-ring', text('record-ring')),
@@ -234,6 +243,11 @@ function readDrain(text: string): number {
   const seconds = Number(text);
   if (text.trim() !== '' && seconds >= 0 && seconds <= 3600) return seconds * 1000;
   throw new UsageError(`--drain-seconds is 0 to 3600, not '${text}'`);
+}
+
+function readWarmUp(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 10_000) return Number(text);
+  throw new UsageError(`--warm-up-ms is 0 to 10000, not '${text}'`);
 }
 
 function readBytes(flag: string, text: string): number {

@@ -21,7 +21,7 @@ export function adminState(sidecar: Sidecar): AdminState {
       namespace: settings.namespace,
       labels: settings.labels,
       paths: settings.config,
-      diagnostics: feed.diagnostics,
+      diagnostics: sidecar.diagnostics,
       table: feed.table,
     }),
     clusters: () => proxy.snapshot().clusters,
@@ -37,6 +37,8 @@ export function adminState(sidecar: Sidecar): AdminState {
       return true;
     },
     logLevels,
+    isDraining: () => sidecar.whyNotReady === 'draining',
+    leave: () => sidecar.leave(),
   };
 }
 
@@ -49,7 +51,11 @@ function stats(sidecar: Sidecar) {
     uptimeSeconds: Math.round(sidecar.clock.now() / 1000),
     ready: whyNotReady === '',
     generation: feed.table?.generation ?? 0,
-    configuration: { ...feed.counts, diagnostics: feed.diagnostics.length },
+    configuration: {
+      ...feed.counts,
+      resources: feed.resources,
+      diagnostics: sidecar.diagnostics.length,
+    },
     spans: telemetry.counts(),
     names: { known: telemetry.names.size, refused: telemetry.names.refused },
     memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
@@ -61,10 +67,10 @@ export function metricsPage(sidecar: Sidecar): string {
   return renderPrometheus(sidecar.telemetry.metrics) + ownMetrics(sidecar);
 }
 
-function ownMetrics({ clock, feed, proxy, telemetry }: Sidecar): string {
+function ownMetrics({ clock, diagnostics, feed, proxy, telemetry }: Sidecar): string {
   const { applied, unchanged, refused } = feed.counts;
   const cpu = process.cpuUsage();
-  const errors = feed.diagnostics.filter(({ severity }) => severity === 'error').length;
+  const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
   return [
     family('tracecar_build_info', 'gauge', 'Release of this proxy.', [
       [`version="${tracecarVersion()}",node="${process.versions.node}"`, 1],
@@ -77,15 +83,24 @@ function ownMetrics({ clock, feed, proxy, telemetry }: Sidecar): string {
       ['result="unchanged"', unchanged],
       ['result="refused"', refused],
     ]),
+    family('tracecar_config_resources', 'gauge', 'Resources in force; 0: everything passes.', [
+      ['', feed.resources],
+    ]),
     family('tracecar_config_diagnostics', 'gauge', 'Complaints about the files as they are.', [
       ['severity="error"', errors],
-      ['severity="warning"', feed.diagnostics.length - errors],
+      ['severity="warning"', diagnostics.length - errors],
     ]),
     family(
       'tracecar_listeners_unopened',
       'gauge',
       'Listeners of the table that cannot be opened.',
       [['', proxy.unopened().length]],
+    ),
+    family(
+      'tracecar_upgrades_not_relayed_total',
+      'counter',
+      'Requests for a WebSocket that went on as ordinary ones.',
+      [['', proxy.counts.strippedUpgrades]],
     ),
     family('tracecar_names_refused_total', 'counter', 'Look-ups of names that spans cannot show.', [
       ['', telemetry.names.refused],

@@ -1,8 +1,8 @@
 /**
  * The sidecar put together: configuration feed, proxy, telemetry, and the three ports beside traffic.
  *
- *   start:    config -> telemetry -> proxy listeners -> health, metrics, admin -> ready
- *   captured: health, metrics, admin -> redirection proven -> config -> proxy listeners -> ready
+ *   start:    config -> proxy listeners -> health, metrics, admin -> telemetry worker, warm-up -> ready
+ *   captured: health, metrics, admin -> redirection proven -> config -> proxy listeners -> the same
  *   end:      not ready -> drain -> flush spans -> close
  *
  * It reads no flag and no signal: `proxy.ts` does. Every failure to start is a StartError.
@@ -15,10 +15,19 @@ import type { PageServer } from '../admin/page-server.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
-import { assertLimits, telemetryLimits, trafficLimits } from '../model/limits.ts';
+import { CompilerThread } from '../config/compiler-thread.ts';
+import { diagnosticCodes } from '../config/diagnostic-codes.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import {
+  assertLimits,
+  type TrafficLimits,
+  telemetryLimits,
+  trafficLimits,
+} from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import type { CaptureOptions } from '../proxy/proxy-scope.ts';
-import { type ListenError, ProxyServer } from '../proxy/proxy-server.ts';
+import { type ListenError, ProxyServer, type UnloadedCertificate } from '../proxy/proxy-server.ts';
+import { warmUp } from '../proxy/warm-up.ts';
 import type { TelemetrySettings } from '../telemetry/settings.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { ConfigFeed } from './config-feed.ts';
@@ -29,11 +38,18 @@ import { awaitProof, podAddresses, prepareCapture } from './sidecar-capture.ts';
 import { adminState, metricsPage } from './sidecar-state.ts';
 import type { SocketAddress } from './socket-address.ts';
 import { bundledWorker, tracecarVersion } from './version.ts';
+import { warmUpTable } from './warm-up-table.ts';
 
 export interface DrainCounts {
   readonly finished: number;
   readonly cut: number;
 }
+
+/** What waits for the listeners has its answer before the other ports are opened and their code loaded. */
+const trafficFirstMs = 10;
+const warmingUp = 'warming up';
+/** Holds the records of a whole warm-up. */
+const warmUpRingBytes = 1024 * 1024;
 
 export class Sidecar {
   readonly settings: ProxySettings;
@@ -42,6 +58,8 @@ export class Sidecar {
   readonly feed: ConfigFeed;
   readonly proxy: ProxyServer;
   readonly telemetry: Telemetry;
+  readonly #telemetrySettings: TelemetrySettings;
+  readonly #limits: TrafficLimits;
   /** Of the start, the proof or the end; empty between them. */
   #phase = 'starting';
   readonly #capture: CaptureOptions | undefined;
@@ -54,27 +72,14 @@ export class Sidecar {
     this.settings = settings;
     this.log = log;
     this.#capture = prepareCapture(settings);
-    const worker = bundledWorker();
-    this.telemetry = Telemetry.start({
-      settings: telemetrySettings,
-      clock: this.clock,
-      wakeUps: systemWakeUps,
-      random: systemRandom,
-      log: log.write,
-      version: tracecarVersion(),
-      accessLog: settings.accessLog,
-      limits: {
-        ...telemetryLimits,
-        recordRingBytes: settings.recordRingBytes,
-        textRingBytes: settings.recordRingBytes,
-      },
-      ...(worker === undefined ? {} : { workerUrl: worker }),
-    });
+    this.#telemetrySettings = telemetrySettings;
+    this.#limits = { ...trafficLimits, drainMs: settings.drainMs };
+    this.telemetry = this.#makeTelemetry(settings.recordRingBytes);
     this.proxy = new ProxyServer({
       clock: this.clock,
       random: systemRandom,
       wakeUps: systemWakeUps,
-      limits: { ...trafficLimits, drainMs: settings.drainMs },
+      limits: this.#limits,
       telemetry: this.telemetry,
       log: log.write,
       ...(this.#capture === undefined ? {} : { capture: this.#capture }),
@@ -84,8 +89,10 @@ export class Sidecar {
       namespace: settings.namespace,
       labels: settings.labels,
       capture: settings.capture,
+      clock: this.clock,
       wakeUps: systemWakeUps,
       log: log.write,
+      compiler: new CompilerThread(bundledWorker('compile-worker')),
       apply: (table) => this.#apply(table),
     });
   }
@@ -93,12 +100,30 @@ export class Sidecar {
   /** Empty while traffic is taken, on every listener of the configuration. */
   get whyNotReady(): string {
     if (this.#phase !== '') return this.#phase;
-    return this.proxy.unopened().map(unopenedProblem).join('; ');
+    const unopened = this.proxy.unopened().map(unopenedProblem);
+    return [...unopened, ...this.proxy.unloaded().map(unloadedProblem)].join('; ');
+  }
+
+  /** Of the files, then of what they lead to on this machine. */
+  get diagnostics(): readonly Diagnostic[] {
+    const { namespace } = this.settings;
+    return [
+      ...this.feed.diagnostics,
+      ...this.proxy.unloaded().map((each) => unloadedDiagnostic(each, namespace)),
+    ];
+  }
+
+  /** Empty while traffic is taken, be it slower than it will be once we are ready. */
+  get whyNotOpen(): string {
+    return this.#phase === warmingUp ? '' : this.whyNotReady;
   }
 
   /** Opens everything. Throws StartError; what was opened until then is closed by `close`. */
   async start(): Promise<void> {
-    if (this.#capture === undefined) await this.feed.start();
+    if (this.#capture === undefined) {
+      await this.feed.start();
+      await new Promise<void>((resolve) => systemWakeUps.after(trafficFirstMs, resolve));
+    }
     const ports = await this.#openPorts();
     if (this.#capture !== undefined) {
       await this.#prove(this.#capture);
@@ -107,9 +132,14 @@ export class Sidecar {
     }
     this.feed.watch();
     this.#isStarted = true;
+    this.telemetry.startWorker();
+    if (!this.#isEnding) this.#phase = warmingUp;
+    await this.#warmUp();
     // A signal may have come meanwhile.
     if (!this.#isEnding) this.#phase = '';
-    this.log.write('info', 'ready', {
+    const reason = this.whyNotReady;
+    this.log.write(reason === '' ? 'info' : 'warn', reason === '' ? 'ready' : 'not ready', {
+      ...(reason === '' ? {} : { reason }),
       version: tracecarVersion(),
       generation: this.feed.table?.generation,
       listeners: this.proxy.addresses().map((each) => `${each.name} ${each.address}:${each.port}`),
@@ -139,9 +169,46 @@ export class Sidecar {
     return counts;
   }
 
+  /** The worker starts when the listeners are open: it would take a single core from their start. */
+  #makeTelemetry(recordRingBytes: number): Telemetry {
+    const worker = bundledWorker('telemetry-worker');
+    return Telemetry.start({
+      settings: this.#telemetrySettings,
+      clock: this.clock,
+      wakeUps: systemWakeUps,
+      random: systemRandom,
+      log: this.log.write,
+      version: tracecarVersion(),
+      accessLog: this.settings.accessLog,
+      limits: { ...telemetryLimits, recordRingBytes, textRingBytes: recordRingBytes },
+      startsWorkerLater: true,
+      ...(worker === undefined ? {} : { workerUrl: worker }),
+    });
+  }
+
+  /** Its telemetry has a ring and no worker: what it records goes nowhere. */
+  async #warmUp(): Promise<void> {
+    const { clock, proxy, settings } = this;
+    const started = clock.now();
+    const exchanges = await warmUp({
+      clock,
+      random: systemRandom,
+      wakeUps: systemWakeUps,
+      limits: this.#limits,
+      telemetry: () => this.#makeTelemetry(warmUpRingBytes),
+      table: warmUpTable,
+      atMostMs: settings.warmUpMs,
+      isHeldUp: () => proxy.exchangesActive > 0,
+      isOver: () => this.#isEnding,
+    });
+    const ms = Math.round(clock.now() - started);
+    this.log.write('debug', 'warmed up', { exchanges, milliseconds: ms });
+  }
+
   #prove(capture: CaptureOptions): Promise<void> {
     return awaitProof({
       capture,
+      clock: this.clock,
       wakeUps: systemWakeUps,
       log: this.log,
       onProblem: (problem) => {
@@ -155,6 +222,7 @@ export class Sidecar {
     const { health, metrics, admin, drainSecret, probes } = this.settings;
     const healthServer = createHealthServer({
       whyNotReady: () => this.whyNotReady,
+      whyNotOpen: () => this.whyNotOpen,
       leave: () => this.leave(),
       drainSecret,
       probes,
@@ -196,11 +264,30 @@ export class Sidecar {
 }
 
 /** One line for the log and for `/healthz/ready`. */
-function unopenedProblem({ listener, address, port, code }: ListenError): string {
+function unopenedProblem({ listener, address, port, code, waitsFor }: ListenError): string {
+  if (waitsFor !== undefined) {
+    return `listener ${listener} serves what it did before, because listener ${waitsFor}, to which that moves, is not open`;
+  }
   const direction = /^capture\|(\w+)$/.exec(listener)?.[1];
   const what =
     direction === undefined
       ? `listener ${listener} of the configuration`
       : `for captured connections (--${direction} chooses another, as must the rules)`;
   return listenProblem(what, address, port, code);
+}
+
+/** One line for `/healthz/ready`; the proxy has logged it. */
+function unloadedProblem({ listener, problem }: UnloadedCertificate): string {
+  return `listener ${listener} has no certificate: ${problem}`;
+}
+
+function unloadedDiagnostic(unloaded: UnloadedCertificate, namespace: string): Diagnostic {
+  const { code, severity } = diagnosticCodes.get('certificate-unread')!;
+  return {
+    ...{ code, severity, path: 'ingress[].tls', line: 0, column: 0 },
+    resource: { kind: 'Sidecar', namespace, name: '' },
+    file: unloaded.file,
+    message: `${unloadedProblem(unloaded)}.`,
+    fix: 'Mend the files, or the Secret that they come from; they are read again all the time.',
+  };
 }

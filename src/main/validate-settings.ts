@@ -13,7 +13,7 @@ export const validateFlags: readonly Flag[] = [
     name: 'namespace',
     value: 'NAME',
     otherwise: 'default',
-    help: 'with --labels: namespace of the workload',
+    help: 'of the workload, with --labels; also of documents that name none',
     typedOnly: true,
   },
   {

@@ -2,7 +2,7 @@
  * `tracecar validate`: reads configuration as a sidecar would and names every mistake at once.
  *
  * It listens on nothing and changes nothing. Status 0 when there are at most warnings, 1 when there is
- * an error; a path that cannot be read is such an error.
+ * an error; a path that is not there is a mistake in usage, status 2.
  */
 
 import { systemWakeUps } from '../base/deadlines.ts';
@@ -15,14 +15,18 @@ import {
   printDiagnosticsText,
   summaryLine,
 } from '../config/print-diagnostics.ts';
+import { readFiles } from '../config/read-files.ts';
 import type { Resource } from '../config/resource.ts';
 import { selectorOf } from '../config/select-sidecar.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { configLimits } from '../model/limits.ts';
+import { UsageError } from './flags.ts';
+import { missingPath } from './missing-path.ts';
 import { readValidateSettings, type ValidateSettings } from './validate-settings.ts';
 
 /**
- * Gives the exit status. Throws UsageError for a mistake in the flags.
+ * Gives the exit status. Throws UsageError for a mistake in the flags and for a path that cannot
+ * be listed: then nothing is known of what it was about.
  *
  * @param write takes the whole report; standard output by default
  */
@@ -37,7 +41,14 @@ export async function runValidate(
     wakeUps: systemWakeUps,
     onChange: () => {},
   });
-  const { sources, diagnostics } = folder.read();
+  const { namespace } = settings;
+  const files = folder.read();
+  const [missing] = files.missingPaths;
+  if (missing !== undefined) {
+    const found = files.problems.find(({ path }) => path === missing);
+    throw new UsageError(missingPath(missing, found?.problem.message ?? 'It is not there'));
+  }
+  const { sources, diagnostics } = readFiles(files, new Map(), namespace);
   const complaints = new Complaints();
   complaints.addAll(diagnostics);
   if (sources.length === 0 && diagnostics.length === 0) {
@@ -46,7 +57,7 @@ export async function runValidate(
   }
   // Once more, without the rule that a file with a mistake counts as absent: what refers to its
   // resources is not to blame.
-  const { resources } = readResources(sources);
+  const { resources } = readResources(sources, namespace);
   for (const found of viewsOf(resources, settings)) complaints.addAll(found);
   const all = complaints.list();
   if (settings.output === 'json') write(printDiagnosticsJson(all, sources.length));

@@ -17,8 +17,8 @@ export function tracecarVersion(): string {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
 
-/** The telemetry worker's bundle beside ours; undefined in the sources, where its room knows it. */
-export function bundledWorker(): URL | undefined {
+/** A worker's bundle beside ours; undefined in the sources, where its room knows it. */
+export function bundledWorker(name: 'telemetry-worker' | 'compile-worker'): URL | undefined {
   if (typeof TRACECAR_VERSION !== 'string') return undefined;
-  return new URL('./telemetry-worker.cjs', import.meta.url);
+  return new URL(`./${name}.cjs`, import.meta.url);
 }

@@ -27,8 +27,13 @@ export interface WebhookLimits {
   readonly drainMs: number;
   /** At the end: how long the webhook's own spans may take to be delivered. */
   readonly flushMs: number;
-  /** How long a review may wait for a namespace that the cache does not hold yet. */
+  /** How long a review may wait for a namespace that is read for it. */
   readonly namespaceTimeoutMs: number;
+  /**
+   * How long a namespace counts as known after the last sign of life of its watch, or after it was
+   * read: a cluster where nothing happens costs one read of a namespace in this time, while pods come.
+   */
+  readonly namespaceTrustMs: number;
 }
 
 export const webhookLimits: WebhookLimits = Object.freeze({
@@ -45,6 +50,7 @@ export const webhookLimits: WebhookLimits = Object.freeze({
   drainMs: 10_000,
   flushMs: 2_000,
   namespaceTimeoutMs: 2_000,
+  namespaceTrustMs: 2_000,
 });
 
 /** The Kubernetes client. */

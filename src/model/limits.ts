@@ -55,9 +55,12 @@ export interface TrafficLimits {
   readonly acceptPauseMs: number;
   /** After SIGTERM: the whole time that work under way may take. */
   readonly drainMs: number;
-  /** The first part of it, in which new connections are still taken: endpoint lists follow late. */
+  /**
+   * The first part of it, in which callers still come because endpoint lists follow late. It is kept
+   * whole, however quiet it is: nobody can tell that the last list has followed.
+   */
   readonly drainListenMs: number;
-  /** That part ends early when nothing was under way and nothing new has come for this long. */
+  /** The application may reach others until it has done nothing for this long, its callers gone. */
   readonly drainQuietMs: number;
   /** After an answer that ends a connection: how long the peer's unread bytes are drained. */
   readonly lingerMs: number;
@@ -85,6 +88,13 @@ export interface TrafficLimits {
   readonly tlsPollMs: number;
   /** Between two attempts to open a listener whose port is taken. */
   readonly listenRetryMs: number;
+  /** The same where one of ours must give its address up for the attempt and callers notice. */
+  readonly listenRoomMs: number;
+  /** A listening socket is closed when nothing has come for this long, and after that in any case. */
+  readonly acceptQuietMs: number;
+  readonly acceptLastMs: number;
+  /** After the listeners are open, before ready: how long synthetic exchanges may run. */
+  readonly warmUpMs: number;
   /** Between two warnings of one kind about refused connections. */
   readonly refusalWarningMs: number;
 }
@@ -133,6 +143,10 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   tlsHandshakeMs: 5_000,
   tlsPollMs: 250,
   listenRetryMs: 1_000,
+  listenRoomMs: 60_000,
+  acceptQuietMs: 5,
+  acceptLastMs: 100,
+  warmUpMs: 700,
   refusalWarningMs: 60_000,
 });
 
@@ -273,6 +287,10 @@ export function assertLimits(limits: TrafficLimits): void {
   assert(limits.fieldNameBytesMax < limits.headBytesMax, 'a field name must fit into a head');
   assert(limits.poolIdleMs < limits.keepAliveIdleMs, 'we retire upstream connections first');
   assert(limits.drainListenMs < limits.drainMs, 'what came last has time to finish');
-  assert(limits.drainQuietMs < limits.drainListenMs, 'a quiet proxy ends early');
+  assert(limits.drainQuietMs < limits.drainListenMs, 'a quiet proxy ends when it has listened on');
+  assert(
+    limits.acceptQuietMs < limits.acceptLastMs,
+    'callers that go on do not hold a socket open',
+  );
   assert(limits.connectLocalTimeoutMs <= limits.connectTimeoutMs, 'the own application is near');
 }

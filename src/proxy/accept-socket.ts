@@ -6,15 +6,22 @@
  */
 
 import { createServer, type Server, type Socket } from 'node:net';
+import { countSockets, SocketState } from './port-holders.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { stopConnects } from './stop-connects.ts';
 
-/** A listener that could not be opened; everything else goes on. */
+/** A listener that is not as the table wants it; everything else goes on. */
 export interface ListenError {
   readonly listener: string;
   readonly address: string;
   readonly port: number;
   /** The system's word: `EADDRINUSE`. */
   readonly code: string;
+  /**
+   * It could be had, but serves what it did before until this other listener is open, to which
+   * something of it moves.
+   */
+  readonly waitsFor?: string;
 }
 
 const backlog = 4_096;
@@ -25,6 +32,9 @@ export class AcceptSocket {
   #name: string;
   #onAccepted: (accepted: Socket) => void;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
+  /** Connections that the kernel handed over, whatever became of them. */
+  #taken = 0;
   /** When the log was last told that accepting fails. */
   #warnedMs = Number.NEGATIVE_INFINITY;
 
@@ -35,6 +45,7 @@ export class AcceptSocket {
     this.#onAccepted = onAccepted;
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
     this.#server = createServer(options, (accepted) => {
+      this.#taken++;
       if (!this.#mayAccept()) {
         accepted.destroy();
         return;
@@ -81,10 +92,55 @@ export class AcceptSocket {
     this.#onAccepted = onAccepted;
   }
 
-  /** Accepts nothing more; what was accepted is its owner's. */
-  close(): void {
+  /**
+   * Takes what has come until now, then accepts nothing more; what was accepted is its owner's.
+   * Resolves when the address is free, which takes `acceptQuietMs` when nobody comes.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#server.listening) {
+      const isDoorClosed = stopConnects(this.#server);
+      await this.#takeWaiting(isDoorClosed);
+    }
     this.#isClosed = true;
     if (this.#server.listening) this.#server.close();
+  }
+
+  /** What the kernel has accepted for us, or is about to, would be reset with the socket. */
+  async #takeWaiting(isDoorClosed: boolean): Promise<void> {
+    const { clock, limits } = this.#scope;
+    const until = clock.now() + limits.acceptLastMs;
+    let quietSince = clock.now();
+    while (clock.now() < until) {
+      const before = this.#taken;
+      const isQuiet = clock.now() >= quietSince + limits.acceptQuietMs;
+      const isLast = isQuiet && !(isDoorClosed && (await this.#isAnyHalfOpen()));
+      await this.#turn();
+      if (this.#taken === before) {
+        if (isLast) return;
+      } else quietSince = clock.now();
+    }
+  }
+
+  async #isAnyHalfOpen(): Promise<boolean> {
+    const port = this.address?.port;
+    if (port === undefined) return false;
+    return ((await countSockets(port, SocketState.HalfOpen)) ?? 0) > 0;
+  }
+
+  /** Lets the sockets be heard. */
+  async #turn(): Promise<void> {
+    const { wakeUps } = this.#scope;
+    // A timer runs before the sockets of its turn are heard, "after 0" follows them.
+    for (const delayMs of [1, 0]) {
+      await new Promise<void>((resolve) => {
+        wakeUps.after(delayMs, resolve);
+      });
+    }
   }
 
   #mayAccept(): boolean {

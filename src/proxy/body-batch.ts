@@ -1,17 +1,14 @@
 /**
- * The body bytes of one read, on their way out: joined, framed and written with one call.
+ * The body bytes of one read, on their way out: joined, framed, and put into one message.
  *
  * A read brings any number of pieces (chunks of one byte are legal); the peer gets one chunk, with
  * the head before it and the last chunk after it where they are due. Pieces lie in the shared slab,
- * so a batch is written, or kept by copying, before the read's callback returns.
+ * so a batch is put into a message, or kept by copying, before the read's callback returns.
  */
 
-import type { Socket } from 'node:net';
 import { lastChunk, printChunkHead } from '../wire/http1/print.ts';
 import { ByteHold } from './byte-hold.ts';
-
-/** Up to here a string is cheaper than a Buffer: libuv tries to send it from the stack. */
-const TEXT_BYTES_MAX = 8 * 1024;
+import type { WriteSlab } from './write-slab.ts';
 
 /** How the bytes after the head are framed on the way out. */
 export const Framing = { Plain: 0, Chunked: 1 } as const;
@@ -54,45 +51,21 @@ export class BodyBatch {
   }
 
   /**
-   * Writes `head` (latin1 text, may be ''), all bytes, and with `isLast` the end of the framing
-   * with `trailers`; empties the batch. One write; nothing to say writes nothing.
+   * Adds all bytes to the message in `out`, framed, and with `isLast` the end of the framing with
+   * `trailers`; empties the batch.
    */
-  writeTo(socket: Socket, head: string, framing: number, isLast: boolean, trailers: string): void {
+  putInto(out: WriteSlab, framing: number, isLast: boolean, trailers: string): void {
     const length = this.length;
-    let before = head;
-    let after = '';
-    if (framing === Framing.Chunked) {
-      if (length !== 0) {
-        before += printChunkHead(length);
-        after = '\r\n';
-      }
-      if (isLast) after += trailers === '' ? lastChunk : `0\r\n${trailers}\r\n`;
+    if (length !== 0) {
+      if (framing === Framing.Chunked) out.putText(printChunkHead(length));
+      if (this.#chunk === undefined) out.putBytes(this.#kept.view(), 0, length);
+      else out.putBytes(this.#chunk, this.#start, this.#end);
+      if (framing === Framing.Chunked) out.putText('\r\n');
+      this.clear();
     }
-    if (length === 0) {
-      const text = before + after;
-      if (text !== '') socket.write(text, 'latin1');
-      return;
+    if (framing === Framing.Chunked && isLast) {
+      out.putText(trailers === '' ? lastChunk : `0\r\n${trailers}\r\n`);
     }
-    this.#writeBytes(socket, before, length, after);
-    this.clear();
-  }
-
-  #writeBytes(socket: Socket, before: string, length: number, after: string): void {
-    let bytes = this.#chunk;
-    let start = this.#start;
-    if (bytes === undefined) {
-      bytes = this.#kept.view();
-      start = 0;
-    }
-    if (before.length + length + after.length <= TEXT_BYTES_MAX) {
-      socket.write(before + bytes.latin1Slice(start, start + length) + after, 'latin1');
-      return;
-    }
-    const message = Buffer.allocUnsafeSlow(before.length + length + after.length);
-    message.latin1Write(before, 0, before.length);
-    bytes.copy(message, before.length, start, start + length);
-    message.latin1Write(after, before.length + length, after.length);
-    socket.write(message);
   }
 
   #forgetChunk(): void {

@@ -1,7 +1,7 @@
 /**
  * The listener that the kernel redirects one direction's connections to: 15001 out, 15006 in.
  *
- *   accept ─► original destination ─┬─ unreadable, or one of our own ports: closed, counted
+ *   accept ─► original destination ─┬─ unreadable, or our own address and port: closed, counted
  *                                   ├─ its port ends TLS here: handshake, then HTTP/1.1
  *                                   └─ else: CapturedConnection finds out what is spoken
  *
@@ -76,6 +76,10 @@ export class CaptureListener {
     return this.passthrough.size;
   }
 
+  get generation(): number {
+    return this.plans.others[this.direction].generation;
+  }
+
   get isListening(): boolean {
     return this.#sockets.some((socket) => socket.isListening);
   }
@@ -88,7 +92,7 @@ export class CaptureListener {
       const error = await socket.listen(address, port);
       if (error === undefined) this.#sockets.push(socket);
       else if (!noFamily.has(error.code)) {
-        for (const opened of this.#sockets) opened.close();
+        await Promise.all(this.#sockets.map((opened) => opened.close()));
         this.#sockets = [];
         return error;
       }
@@ -96,17 +100,17 @@ export class CaptureListener {
       if (error === undefined && (address === '::' || port === 0)) break;
     }
     if (this.#sockets.length > 0) {
-      if (this.isRetired) this.retire();
+      if (this.isRetired) await this.retire();
       this.port = this.address.port;
       return undefined;
     }
     return { listener: this.name, address: '', port, code: 'EADDRNOTAVAIL' };
   }
 
-  /** Accepts nothing more; open connections finish what is under way. */
-  retire(): void {
+  /** Takes what has come, accepts nothing more; open connections finish what is under way. */
+  async retire(): Promise<void> {
     this.isRetired = true;
-    for (const socket of this.#sockets) socket.close();
+    await Promise.all(this.#sockets.map((socket) => socket.close()));
     for (const connection of this.connections) connection.retire();
     for (const connection of this.captured) connection.retire();
   }
@@ -124,7 +128,7 @@ export class CaptureListener {
 
   #accept(accepted: Socket): void {
     const destination = this.#options.originalDestination.read(accepted);
-    if (destination === undefined || this.#isOurs(destination)) {
+    if (destination === undefined || this.#isOurs(destination, accepted)) {
       this.#refuse(accepted, destination);
       return;
     }
@@ -139,9 +143,17 @@ export class CaptureListener {
     });
   }
 
-  /** A direct hit reads as one of our ports, whatever the address: sending it on would be a loop. */
-  #isOurs({ port }: OriginalDestination): boolean {
-    return this.#siblings().some((sibling) => sibling.port === port);
+  /**
+   * A direct hit reads as one of our ports at an address of this pod: sending it on would be a loop.
+   * The same port of another host is somebody else's service.
+   */
+  #isOurs({ address, port }: OriginalDestination, accepted: Socket): boolean {
+    if (!this.#siblings().some((sibling) => sibling.port === port)) return false;
+    return (
+      isLoopback(address) ||
+      this.#options.ownAddresses.includes(address) ||
+      plainAddress(accepted.localAddress ?? '') === address
+    );
   }
 
   #refuse(accepted: Socket, destination: OriginalDestination | undefined): void {
@@ -154,6 +166,10 @@ export class CaptureListener {
     accepted.destroy();
     this.#warnings.warn(`${this.name}: a connection from ${peer} was closed, ${why}`);
   }
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
 }
 
 /** What the connections to one destination need to know; one for each connection. */
@@ -169,6 +185,10 @@ export class CaptureOwner implements ConnectionOwner {
 
   get direction(): Direction {
     return this.#listener.direction;
+  }
+
+  get port(): number {
+    return this.destination.port;
   }
 
   get isRetired(): boolean {

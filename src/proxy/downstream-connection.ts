@@ -32,6 +32,8 @@ const DownstreamState = { Idle: 0, Busy: 1, Closing: 2, Closed: 3 } as const;
 export interface ConnectionOwner {
   /** The plan for the next request. */
   readonly plan: ListenerPlan;
+  /** Where the downstream connected to, or meant to. */
+  readonly port: number;
   /** No longer accepting: the connection closes after the answer it owes. */
   readonly isRetired: boolean;
   /** Where a captured connection was going: for requests whose authority no virtual host knows. */
@@ -250,10 +252,16 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
         this.exchange.refuse(this.#owner.plan, what, printRefusal(refusal), startMs);
         break;
       }
+      if (this.head.hasUpgrade) this.#noteUpgrade();
       from = this.exchange.begin(this.#owner.plan, chunk, from, startMs, now);
     }
     this.#isPumping = false;
     return from;
+  }
+
+  #noteUpgrade(): void {
+    const { listener } = this.#owner.plan;
+    this.#scope.upgrades.note(listener, this.#owner.port, this.head);
   }
 
   /** Goes on with what was held during the last exchange. */

@@ -6,7 +6,9 @@
  *   outbound retires   its last calls finish
  *   cut                what is left when the time is over ends by RST
  *
- * A proxy that nobody uses does not wait for the first part: `drainQuietMs` of quiet end it.
+ * The first part lasts `drainListenMs` from when the pod began to end, however quiet it is: a caller
+ * with an old list may be quiet too. Nothing leads callers to a proxy without inbound listeners, so it
+ * leaves that part out.
  */
 
 import type { Milliseconds } from '../base/clock.ts';
@@ -35,25 +37,22 @@ export class Drain {
     const scope = this.#scope;
     const now = scope.clock.now();
     const until = now + timeoutMs;
-    const listenUntil = Math.min(until, now + scope.limits.drainListenMs);
-    await this.#wait(listenUntil, () => this.#isQuiet());
-    await this.#takeWaiting();
-    this.#listeners.retire('inbound');
+    await this.#wait(Math.min(until, this.#listenUntil(now)), () => false);
+    await this.#listeners.retire('inbound');
     await this.#wait(until, () => {
       const isQuiet = this.#isQuiet();
       return scope.inbound.downstreamOpen + scope.handshakes === 0 && isQuiet;
     });
-    await this.#takeWaiting();
-    this.#listeners.retire('outbound');
+    await this.#listeners.retire('outbound');
     await this.#wait(until, () => scope.openConnections() === 0);
     return scope.openConnections();
   }
 
-  /** What the kernel has accepted for us is taken right before a socket closes: it would be reset. */
-  #takeWaiting(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#scope.wakeUps.after(0, resolve);
-    });
+  /** The pod may have begun to end before its proxy does: /drain says so. */
+  #listenUntil(now: Milliseconds): Milliseconds {
+    const { leftMs, limits } = this.#scope;
+    if (!this.#listeners.takes('inbound')) return now;
+    return Math.min(leftMs, now) + limits.drainListenMs;
   }
 
   async #wait(until: Milliseconds, isOver: () => boolean): Promise<void> {

@@ -13,7 +13,6 @@ import type { Milliseconds } from '../base/clock.ts';
 import type { Failure } from '../model/failure.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
-import { FieldId } from '../wire/http1/field-id.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
@@ -61,8 +60,7 @@ export class ExchangeReport {
     record.method = head.method;
     record.target = head.target();
     record.authority = head.authority();
-    const userAgent = head.indexOf(FieldId.UserAgent);
-    if (userAgent !== -1) record.userAgent = head.value(userAgent);
+    record.userAgent = head.userAgent();
     if (this.#isServer) record.minorVersion = head.minorVersion;
     this.setDownstream(downstream);
   }

@@ -17,7 +17,7 @@ import { nextWeighted } from '../routing/weighted-choice.ts';
 import { RecordFlag } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { Method } from '../wire/http1/method.ts';
-import { printRequestHead } from '../wire/http1/print.ts';
+import { headRoom, putHeadEnd, putRequestHead } from '../wire/http1/print.ts';
 import { connectFailure } from './connect-failure.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { ExchangeClock } from './exchange-clock.ts';
@@ -26,12 +26,13 @@ import { applyEdits, type CompiledEdits } from './header-edits.ts';
 import { printFailure, printRefusal } from './local-reply.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
-import { RequestRelay, RequestState } from './request-relay.ts';
+import { type HeadSource, RequestRelay, RequestState } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
 import { AttemptStage, isRepeatable } from './retry-rule.ts';
-import { printTraceLines, TraceHeaders } from './trace-headers.ts';
+import { putTraceLines, TraceHeaders } from './trace-headers.ts';
 import { UpstreamState, type UpstreamUser } from './upstream-connection.ts';
 import { UpstreamLease } from './upstream-lease.ts';
+import type { WriteSlab } from './write-slab.ts';
 
 export const ExchangeState = { Idle: 0, Connecting: 1, AwaitingHead: 2, Relaying: 3 } as const;
 
@@ -39,7 +40,7 @@ export const ExchangeState = { Idle: 0, Connecting: 1, AwaitingHead: 2, Relaying
 const ATTEMPTS_MAX = 2;
 const FIRST_ERROR_STATUS = 400;
 
-export class Exchange implements UpstreamUser {
+export class Exchange implements UpstreamUser, HeadSource {
   readonly downstream: DownstreamConnection;
   readonly request: RequestRelay;
   readonly response: ResponseRelay;
@@ -62,7 +63,7 @@ export class Exchange implements UpstreamUser {
     this.#counts = scope.countsOf(plan.listener.direction);
     this.#lease = new UpstreamLease(scope, this.#counts, this, isInbound);
     this.#report = new ExchangeReport(scope, isInbound, plan.series);
-    this.request = new RequestRelay(scope);
+    this.request = new RequestRelay(scope, this);
     this.response = new ResponseRelay(scope, this);
     this.#clock = new ExchangeClock(scope.limits, this.request, this.response);
   }
@@ -329,18 +330,28 @@ export class Exchange implements UpstreamUser {
       return;
     }
     const upstream = lease.upstream!;
-    const lines = this.#backend!.requestEdits.lines;
-    const { head } = this.downstream;
-    let extra = lines + printTraceLines(this.#trace, this.#report.record);
-    // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.
-    if (head.hostIndex === -1) extra += `Host: ${lease.where}\r\n`;
-    this.request.setHead(printRequestHead(head, extra));
     if (upstream.state === UpstreamState.Connecting) {
       this.#report.dialling(now, this.#scope.clock.now());
       return;
     }
     this.#move(ExchangeState.Connecting, ExchangeState.AwaitingHead);
     this.request.connect(upstream);
+  }
+
+  /** The head that goes to the endpoint of this attempt; it has been read until the next one is. */
+  putRequestHead(out: WriteSlab): void {
+    const { head } = this.downstream;
+    out.length = putRequestHead(head, out.reserve(headRoom(head)), out.length);
+    out.putText(this.#addedLines());
+    putTraceLines(this.#trace, this.#report.record, out);
+    out.length = putHeadEnd(out.reserve(2), out.length);
+  }
+
+  #addedLines(): string {
+    const { lines } = this.#backend!.requestEdits;
+    // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.
+    if (this.downstream.head.hostIndex !== -1) return lines;
+    return `${lines}Host: ${this.#lease.where}\r\n`;
   }
 
   /** After the first pass: times of a leased connection, and the first deadline. */

@@ -1,20 +1,27 @@
 /**
  * The listeners of one proxy: opened, kept across tables, retired; bound before others go.
  *
- *   follow(plans): those that stay get their plan; new ones are opened; only when all of the table
- *   are open are those retired that it does not name. So a port that is taken costs nothing that
- *   works: the old listener serves on, with its old plan, while `open` is tried again.
+ *   follow(plans):  what is open and keeps its meaning -> its new plan, at once
+ *                   new addresses are bound; what they replace makes room where it must
+ *                   addresses that change their meaning follow when its new place is open
+ *                   all open -> those are retired that the table does not name
+ *
+ * So a port that is taken costs nothing that works: what moves away serves on where it was, with its
+ * old plan, while `open` is tried again. `listener-meaning.ts` says who has to wait.
  */
 
+import type { Milliseconds } from '../base/clock.ts';
 import type { Direction } from '../model/routing-table.ts';
 import type { ListenError } from './accept-socket.ts';
 import { CaptureListener } from './capture-listener.ts';
+import { findHeldBack, type Succession } from './listener-meaning.ts';
 import type { ListenerPlan, Plans } from './plan.ts';
+import { countSockets, SocketState } from './port-holders.ts';
 import type { CaptureOptions, ProxyScope } from './proxy-scope.ts';
 import { TrafficListener } from './traffic-listener.ts';
 
 export class ListenerSet {
-  /** Listeners of the table that are not open; empty when all is well. */
+  /** Listeners that are not as the table wants them; empty when all is well. */
   unopened: readonly ListenError[] = [];
   /** Both directions, when connections are captured; they stay for the life of the proxy. */
   readonly captures: readonly CaptureListener[];
@@ -24,6 +31,8 @@ export class ListenerSet {
   readonly #retired = new Set<TrafficListener>();
   /** Directions that accept nothing more: the proxy drains. */
   readonly #closed = new Set<Direction>();
+  /** Listeners for which others made room in vain, and when that may be tried again. */
+  readonly #roomAgainMs = new Map<string, Milliseconds>();
   #plans: Plans;
 
   constructor(scope: ProxyScope, capture: CaptureOptions | undefined, plans: Plans) {
@@ -38,86 +47,180 @@ export class ListenerSet {
 
   /** Those that accept, in the order in which they were opened; captures last. */
   listening(): readonly (TrafficListener | CaptureListener)[] {
-    return [...this.#listeners.values(), ...this.captures.filter((each) => each.isListening)];
+    return [...this.#listeners.values(), ...this.captures].filter((each) => each.isListening);
+  }
+
+  /** Whether anything of that direction is listened on. */
+  takes(direction: Direction): boolean {
+    return this.listening().some((each) => each.direction === direction);
   }
 
   all(): readonly (TrafficListener | CaptureListener)[] {
     return [...this.#listeners.values(), ...this.#retired, ...this.captures];
   }
 
-  /** Plans of listeners that the table does not name and that serve on until all others are open. */
+  /** Plans in force that are not of the newest table: what waits for others to be opened. */
   oldPlans(): readonly ListenerPlan[] {
-    return this.#old().map(({ plan }) => plan);
+    return [...this.#listeners.values()]
+      .map(({ plan }) => plan)
+      .filter((plan) => this.#plans.listeners.get(plan.listener.name) !== plan);
   }
 
-  /** From now on `plans` hold: at once where a listener is open. */
+  /** From now on `plans` hold: at once where a listener is open and keeps its meaning. */
   follow(plans: Plans): Promise<void> {
     this.#plans = plans;
+    this.#roomAgainMs.clear();
     for (const capture of this.captures) capture.plans = plans.capture;
-    for (const [name, listener] of this.#listeners) {
-      const plan = plans.listeners.get(name);
-      if (plan !== undefined) listener.plan = plan;
-    }
+    this.#adopt(this.#heldBack(this.#missing(), []));
     return this.open();
   }
 
   /** Opens what is not open; what could not be is in `unopened`. One call at a time. */
   async open(): Promise<void> {
-    const opened = [...this.#plans.listeners.values()]
-      .filter((plan) => !this.#listeners.has(plan.listener.name))
-      .map((plan) => this.#open(plan));
     const captures = this.captures.filter((each) => !each.isListening);
-    const errors = await Promise.all([...opened, ...captures.map((each) => each.listen())]);
-    this.unopened = errors.filter((error) => error !== undefined);
-    if (this.unopened.length === 0) for (const old of this.#old()) this.#retire(old);
+    const others = await Promise.all(
+      [...this.#closedOnes(), ...captures].map((one) => one.listen()),
+    );
+    const failed = new Map<ListenerPlan, ListenError>();
+    const isNew = (plan: ListenerPlan) => this.#atAddressOf(plan) === undefined;
+    const note = (plan: ListenerPlan, error: ListenError | undefined) => {
+      if (error === undefined) failed.delete(plan);
+      else failed.set(plan, error);
+    };
+    const bind = async (plan: ListenerPlan) => note(plan, await this.#bind(plan));
+    await Promise.all(this.#missing().filter(isNew).map(bind));
+    const crowded = [...failed.keys()].filter((plan) => this.#onPortOf(plan).length > 0);
+    const stuck = [...failed.keys()].filter((plan) => !crowded.includes(plan));
+    const mayNot = this.#heldBack(stuck, crowded);
+    for (const plan of crowded) {
+      if (!mayNot.has(plan)) note(plan, await this.#bindInPlace(plan, failed.get(plan)!));
+    }
+    const heldBack = this.#heldBack([...failed.keys()], crowded);
+    for (const plan of this.#missing()) if (!heldBack.has(plan)) this.#takeOver(plan);
+    this.#adopt(heldBack);
+    for (const [plan, waitsFor] of heldBack) {
+      const { name, address, port } = plan.listener;
+      failed.set(plan, { listener: name, address, port, code: 'WAITS', waitsFor });
+    }
+    this.unopened = [...failed.values(), ...others.filter((error) => error !== undefined)];
+    if (this.unopened.length === 0) await Promise.all(this.#old().map((old) => this.#retire(old)));
     for (const listener of this.#retired) {
-      if (listener.connections.size === 0) this.#retired.delete(listener);
+      if (listener.connections.size === 0 && !listener.isListening) this.#retired.delete(listener);
     }
   }
 
-  /** Accepts nothing more of one direction; open connections finish what is under way. */
-  retire(direction: Direction): void {
+  /** Takes what has come and accepts nothing more of one direction; what is under way finishes. */
+  async retire(direction: Direction): Promise<void> {
     this.#closed.add(direction);
-    for (const listener of this.#listeners.values()) {
-      if (listener.plan.listener.direction === direction) this.#retire(listener);
-    }
-    for (const capture of this.captures) if (capture.direction === direction) capture.retire();
+    const listeners = [...this.#listeners.values()].filter((each) => each.direction === direction);
+    const captures = this.captures.filter((each) => each.direction === direction);
+    await Promise.all([
+      ...listeners.map((listener) => this.#retire(listener)),
+      ...captures.map((capture) => capture.retire()),
+    ]);
   }
 
-  async #open(plan: ListenerPlan): Promise<ListenError | undefined> {
-    const { address, port } = plan.listener;
+  /** Who has to wait for one of `unopened`; `crowded` would replace what has their port. */
+  #heldBack(
+    unopened: readonly ListenerPlan[],
+    crowded: readonly ListenerPlan[],
+  ): ReadonlyMap<ListenerPlan, string> {
+    const successions = [...this.#plans.listeners.values()].map((next): Succession => {
+      const same = this.#listeners.get(next.listener.name) ?? this.#atAddressOf(next);
+      if (same !== undefined) return { next, before: [same.plan] };
+      const before = crowded.includes(next) ? this.#onPortOf(next).map(({ plan }) => plan) : [];
+      return { next, before };
+    });
+    return findHeldBack(successions, unopened);
+  }
+
+  /** Gives open listeners their new plans, but for those that are held back. */
+  #adopt(heldBack: ReadonlyMap<ListenerPlan, string>): void {
+    for (const [name, listener] of this.#listeners) {
+      const plan = this.#plans.listeners.get(name);
+      if (plan !== undefined && !heldBack.has(plan)) listener.plan = plan;
+    }
+  }
+
+  async #bind(plan: ListenerPlan): Promise<ListenError | undefined> {
     const listener = new TrafficListener(this.#scope, plan);
-    const old = this.#old().filter((each) => port !== 0 && each.plan.listener.port === port);
-    const same = old.find((each) => each.plan.listener.address === address);
-    if (same !== undefined) {
-      listener.takeOver(same);
-      this.#retire(same);
-      this.#add(listener);
-      return undefined;
-    }
     const error = await listener.listen();
-    if (error === undefined) {
-      this.#add(listener);
+    if (error === undefined) await this.#add(listener);
+    return error;
+  }
+
+  /** Goes on with the socket of an old listener: there is no moment without one. */
+  #takeOver(plan: ListenerPlan): void {
+    const same = this.#atAddressOf(plan);
+    if (same === undefined) return;
+    const listener = new TrafficListener(this.#scope, plan);
+    listener.takeOver(same);
+    void this.#retire(same);
+    void this.#add(listener);
+  }
+
+  /**
+   * A port of all addresses and the same port of one exclude each other, and we have the other. It
+   * makes room only when nobody else is in the way, and comes back if that was in vain.
+   */
+  async #bindInPlace(plan: ListenerPlan, error: ListenError): Promise<ListenError | undefined> {
+    const { clock, limits } = this.#scope;
+    const { name, port } = plan.listener;
+    if (error.code !== 'EADDRINUSE') return error;
+    if (clock.now() < (this.#roomAgainMs.get(name) ?? 0)) return error;
+    const olds = this.#onPortOf(plan);
+    const holders = await countSockets(port, SocketState.Listening);
+    if (holders !== undefined && holders > olds.length) return error;
+    await Promise.all(olds.map((old) => old.leaveAddress()));
+    const stillTaken = await this.#bind(plan);
+    if (stillTaken === undefined) {
+      await Promise.all(olds.map((old) => this.#retire(old)));
       return undefined;
     }
-    // A port of all addresses and the same port of one exclude each other: then we are in our own way.
-    if (error.code !== 'EADDRINUSE' || old.length === 0) return error;
-    for (const each of old) this.#retire(each);
-    return this.#open(plan);
+    this.#roomAgainMs.set(name, clock.now() + limits.listenRoomMs);
+    const isWanted = ({ direction }: TrafficListener) => !this.#closed.has(direction);
+    // One that cannot come back at once is tried again by the next `open`.
+    await Promise.all(olds.filter(isWanted).map((old) => old.listen()));
+    return stillTaken;
   }
 
-  #add(listener: TrafficListener): void {
+  async #add(listener: TrafficListener): Promise<void> {
     this.#listeners.set(listener.name, listener);
-    if (this.#closed.has(listener.plan.listener.direction)) this.#retire(listener);
+    if (this.#closed.has(listener.direction)) await this.#retire(listener);
   }
 
+  async #retire(listener: TrafficListener): Promise<void> {
+    this.#listeners.delete(listener.name);
+    this.#retired.add(listener);
+    await listener.retire();
+  }
+
+  /** Plans of the table that have no listener yet. */
+  #missing(): ListenerPlan[] {
+    return [...this.#plans.listeners.values()].filter(
+      ({ listener }) => !this.#listeners.has(listener.name),
+    );
+  }
+
+  /** Listeners that the table does not name. */
   #old(): TrafficListener[] {
     return [...this.#listeners.values()].filter(({ name }) => !this.#plans.listeners.has(name));
   }
 
-  #retire(listener: TrafficListener): void {
-    this.#listeners.delete(listener.name);
-    this.#retired.add(listener);
-    listener.retire();
+  /** Of the old ones, those that have the port of `plan`. */
+  #onPortOf({ listener: { port } }: ListenerPlan): TrafficListener[] {
+    if (port === 0) return [];
+    return this.#old().filter((each) => each.isListening && each.plan.listener.port === port);
+  }
+
+  /** Of those, the one that has its very address. */
+  #atAddressOf(plan: ListenerPlan): TrafficListener | undefined {
+    const { address } = plan.listener;
+    return this.#onPortOf(plan).find((each) => each.plan.listener.address === address);
+  }
+
+  /** Those that made room and could not come back. */
+  #closedOnes(): TrafficListener[] {
+    return [...this.#listeners.values()].filter(({ isListening }) => !isListening);
   }
 }

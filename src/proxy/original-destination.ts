@@ -2,8 +2,8 @@
  * Where an application was going before the kernel redirected its connection to us.
  *
  * One `getsockopt(SO_ORIGINAL_DST)` for each accepted connection, through node:ffi (0.9 us, no
- * dependency) or, where that is missing, koffi. No capability is needed. This is the one file that
- * calls foreign code; it reads a socket and changes nothing.
+ * dependency) or, where that is missing, koffi. No capability is needed. It reads a socket and
+ * changes nothing; only this file and `stop-connects.ts` call foreign code.
  *
  *   answer:  0 family | 2 port | 4 IPv4 address      or  0 family | 2 port | 4 flow | 8 IPv6 address
  */
@@ -123,7 +123,7 @@ function libraryOf(koffi: typeof import('koffi')) {
 }
 
 /** Loads node:ffi without its warning: the log is JSON lines, and a self-test proves that it works. */
-function quietly<Result>(load: () => Result): Result {
+export function quietly<Result>(load: () => Result): Result {
   const { emitWarning } = process;
   process.emitWarning = () => {};
   try {

@@ -126,7 +126,7 @@ export class PlanKeeper {
       server.close();
       this.#oldTls.delete(server);
     }
-    this.#scope.telemetry.metrics.endTable();
+    this.#scope.telemetry.metrics.endTable(new Set(kept.flatMap(seriesOf)));
   }
 
   /** Resolves when every certificate file that the plans need has been looked at once. */
@@ -142,6 +142,16 @@ export class PlanKeeper {
   pools(): Iterable<EndpointPool> {
     return this.#pools.values();
   }
+}
+
+/** All that a plan counts in. */
+function seriesOf({ series, rules }: ListenerPlan): RequestSeries[] {
+  const found = [series];
+  for (const rule of rules.values()) {
+    found.push(rule.series);
+    for (const backend of rule.backends) if (backend !== undefined) found.push(backend.series);
+  }
+  return found;
 }
 
 /** One build: takes over from the old maps what the table still names. */

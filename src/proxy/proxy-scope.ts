@@ -5,7 +5,7 @@
  * is contained: the connection that met it ends, is counted and logged; the process goes on.
  */
 
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Milliseconds } from '../base/clock.ts';
 import { Deadlines, type WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
 import type { TrafficLimits } from '../model/limits.ts';
@@ -14,7 +14,10 @@ import { RetryBudget } from '../policy/retry-budget.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
 import type { OriginalDestinationReader } from './original-destination.ts';
-import { ReadSlab, type SocketSettings } from './socket-reads.ts';
+import { Slab } from './slab.ts';
+import type { SocketSettings } from './socket-reads.ts';
+import { UpgradeNotice } from './upgrade-notice.ts';
+import { WriteSlab } from './write-slab.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -32,7 +35,7 @@ export interface ProxyOptions {
 /** Captured connections: where they arrive and how their original destination is read. */
 export interface CaptureOptions {
   readonly originalDestination: OriginalDestinationReader;
-  /** Addresses of this pod, for messages. */
+  /** Addresses of this pod beside loopback: what is sent to our ports there is sent to us. */
   readonly ownAddresses: readonly string[];
   /** 15001 and 15006; 0 asks the system (tests only). */
   readonly ports: { readonly outbound: number; readonly inbound: number };
@@ -59,7 +62,12 @@ export interface ScopeCounts {
   refusedCaptures: number;
   /** TLS handshakes that came to nothing. */
   failedHandshakes: number;
+  /** Requests whose upgrade to WebSocket was not passed on. */
+  strippedUpgrades: number;
 }
+
+/** Most heads have less: so a head and a whole read fit into one write. */
+const HEAD_BYTES = 8 * 1024;
 
 export class ProxyScope {
   readonly clock: Clock;
@@ -70,13 +78,18 @@ export class ProxyScope {
   readonly log: (level: LogLevel, text: string) => void;
   readonly deadlines: Deadlines;
   readonly sockets: SocketSettings;
+  /** Where messages are put together; empty between two of them. */
+  readonly out: WriteSlab;
   readonly retryBudget: RetryBudget;
   readonly inbound: ConnectionCounts;
   readonly outbound: ConnectionCounts;
   readonly counts: ScopeCounts;
+  readonly upgrades: UpgradeNotice;
   isDraining = false;
   /** The pod is ending: inbound answers carry `Connection: close`, everything else goes on. */
   isLeaving = false;
+  /** When that began. */
+  leftMs: Milliseconds = Number.POSITIVE_INFINITY;
   /** Connections ever taken, of every kind. */
   accepted = 0;
   /** TLS handshakes under way: connections that nobody else counts yet. */
@@ -95,7 +108,8 @@ export class ProxyScope {
     // A read brings at most half of what may be held, and reading stops at half: so at most
     // `heldBytesMax` are held for one direction, whatever the peers do.
     const half = limits.heldBytesMax >> 1;
-    this.sockets = { slab: new ReadSlab(half), heldBytesMax: half };
+    this.sockets = { slab: new Slab(half), heldBytesMax: half };
+    this.out = new WriteSlab(half + HEAD_BYTES);
     this.retryBudget = new RetryBudget(
       limits.retryRatio,
       limits.retriesPerSecond,
@@ -110,7 +124,9 @@ export class ProxyScope {
       retries: 0,
       refusedCaptures: 0,
       failedHandshakes: 0,
+      strippedUpgrades: 0,
     };
+    this.upgrades = new UpgradeNotice(this);
   }
 
   /** Downstream connections of every kind. */

@@ -3,7 +3,8 @@
  *
  *   apply(table) -> plans -> listeners that stay get theirs, new ones are opened, then those go that
  *   the table does not name. A listener that cannot be opened is reported, harms nothing else, and is
- *   tried again every `listenRetryMs` until it opens or another table does without it.
+ *   tried again every `listenRetryMs` until it opens or another table does without it. What moves to
+ *   it is served where it was until then.
  */
 
 import type { RoutingTable } from '../model/routing-table.ts';
@@ -11,7 +12,7 @@ import type { ListenError } from './accept-socket.ts';
 import { Drain } from './drain.ts';
 import { ListenerSet } from './listener-set.ts';
 import { PlanKeeper, type Plans } from './plan.ts';
-import { type ProxyOptions, ProxyScope } from './proxy-scope.ts';
+import { type ProxyOptions, ProxyScope, type ScopeCounts } from './proxy-scope.ts';
 import {
   type ConnectionSnapshot,
   connectionsOf,
@@ -25,6 +26,14 @@ export type { ListenError } from './accept-socket.ts';
 export interface DrainResult {
   readonly finished: number;
   readonly cut: number;
+}
+
+/** A listener that ends TLS and never had a certificate to do it with. */
+export interface UnloadedCertificate {
+  readonly listener: string;
+  readonly file: string;
+  /** One line, which names the files. */
+  readonly problem: string;
 }
 
 export class ProxyServer {
@@ -44,15 +53,26 @@ export class ProxyServer {
 
   /**
    * Makes `table` the one that new exchanges use, at once and as a whole; then opens and closes
-   * listeners. Returns those that could not be opened: they are in `unopened` until they are.
+   * listeners. Returns those that could not be opened, and those that keep what they were for because
+   * that moves to one of them: they are in `unopened` until they are as the table wants them.
    */
   apply(table: RoutingTable): Promise<readonly ListenError[]> {
     return this.#inTurn(() => this.#apply(table));
   }
 
-  /** Listeners of the table that are not open now; empty when all are. */
+  /** Listeners that are not as the table wants them; empty when all are. */
   unopened(): readonly ListenError[] {
     return this.#listeners.unopened;
+  }
+
+  /** Listeners of the table whose certificate has never been read; what once was stays in use. */
+  unloaded(): readonly UnloadedCertificate[] {
+    const { listeners, capture } = this.#plans;
+    return [...listeners.values(), ...capture.inbound.values()].flatMap(({ listener, tls }) => {
+      const problem = tls?.whyUnloaded ?? '';
+      const file = listener.tls?.certificateFile ?? '';
+      return problem === '' ? [] : [{ listener: listener.name, file, problem }];
+    });
   }
 
   /** Bound addresses, in the order of opening; then where captured connections arrive. */
@@ -60,6 +80,15 @@ export class ProxyServer {
     return this.#listeners
       .listening()
       .map((listener) => ({ name: listener.name, ...listener.address }));
+  }
+
+  /** Requests under way, of both directions. */
+  get exchangesActive(): number {
+    return this.#scope.inbound.exchangesActive + this.#scope.outbound.exchangesActive;
+  }
+
+  get counts(): Readonly<ScopeCounts> {
+    return this.#scope.counts;
   }
 
   snapshot(): ProxySnapshot {
@@ -76,12 +105,13 @@ export class ProxyServer {
    * elsewhere. Everything is still accepted, because endpoint lists follow late.
    */
   leave(): void {
-    this.#scope.isLeaving = true;
+    const scope = this.#scope;
+    if (!scope.isLeaving) scope.leftMs = scope.clock.now();
+    scope.isLeaving = true;
   }
 
   /**
-   * Lets what is under way finish, and what still comes within `drainListenMs`, at most `timeoutMs`
-   * in all; then cuts the rest with RST. Answers carry `Connection: close` meanwhile.
+   * Listens on for `drainListenMs`, then lets what is under way finish, at most `timeoutMs` in all; then cuts the rest with RST. Answers carry `Connection: close` meanwhile.
    */
   async drain(timeoutMs: number): Promise<DrainResult> {
     const scope = this.#scope;

@@ -17,6 +17,12 @@ import type { Refusal } from '../wire/http1/refusal.ts';
 import { BodyBatch, Framing } from './body-batch.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+import type { WriteSlab } from './write-slab.ts';
+
+/** Who can put the head of the request under way into a message. */
+export interface HeadSource {
+  putRequestHead(out: WriteSlab): void;
+}
 
 export const RequestState = { Idle: 0, Reading: 1, Done: 2, Stopped: 3 } as const;
 
@@ -27,11 +33,12 @@ export class RequestRelay implements BodySink {
   /** Why the body was refused; set when `feed` returns -1. */
   refusal: Refusal;
   readonly #scope: ProxyScope;
+  readonly #source: HeadSource;
   readonly #reader: BodyReader;
   readonly #batch = new BodyBatch();
   #framing: number = Framing.Plain;
-  /** Printed head that has not been written yet. */
-  #head = '';
+  /** The upstream of this attempt has not been sent the head. */
+  #owesHead = false;
   #upstream: UpstreamConnection | undefined;
   /** The downstream sends no body before it has seen 100 (Continue), or has lost patience. */
   #awaitsContinue = false;
@@ -40,8 +47,9 @@ export class RequestRelay implements BodySink {
   #windowBytes = 0;
   #lastByteMs = 0;
 
-  constructor(scope: ProxyScope) {
+  constructor(scope: ProxyScope, source: HeadSource) {
     this.#scope = scope;
+    this.#source = source;
     this.#reader = new BodyReader(scope.limits);
     this.refusal = this.#reader.refusal;
   }
@@ -49,7 +57,7 @@ export class RequestRelay implements BodySink {
   /** A request head is complete; its body, if any, follows. */
   begin(head: MessageHead, now: Milliseconds): void {
     this.bytes = 0;
-    this.#head = '';
+    this.#owesHead = true;
     this.#upstream = undefined;
     this.#windowMs = now;
     this.#windowBytes = 0;
@@ -67,7 +75,7 @@ export class RequestRelay implements BodySink {
   /** The exchange is over: holds nothing more. */
   end(): void {
     this.state = RequestState.Idle;
-    this.#head = '';
+    this.#owesHead = false;
     this.#upstream = undefined;
     this.#batch.clear();
   }
@@ -82,12 +90,7 @@ export class RequestRelay implements BodySink {
     return this.#batch.length + (upstream === undefined ? 0 : upstream.socket.writableLength);
   }
 
-  /** The head to send to the endpoint of this attempt; nothing is written yet. */
-  setHead(printed: string): void {
-    this.#head = printed;
-  }
-
-  /** From now on bytes go to `upstream`: what is due is written at once. */
+  /** From now on bytes go to `upstream`, the head before them. */
   connect(upstream: UpstreamConnection): void {
     this.#upstream = upstream;
   }
@@ -95,6 +98,7 @@ export class RequestRelay implements BodySink {
   /** A failed attempt's connection is gone; a next one may come. */
   disconnect(): void {
     this.#upstream = undefined;
+    this.#owesHead = true;
   }
 
   /**
@@ -130,10 +134,12 @@ export class RequestRelay implements BodySink {
       this.#batch.keep();
       return;
     }
+    const { out } = this.#scope;
+    if (this.#owesHead) this.#source.putRequestHead(out);
+    this.#owesHead = false;
     const isLast = this.state === RequestState.Done && this.#framing === Framing.Chunked;
-    const trailers = isLast ? this.#reader.trailers : '';
-    this.#batch.writeTo(upstream.socket, this.#head, this.#framing, isLast, trailers);
-    this.#head = '';
+    this.#batch.putInto(out, this.#framing, isLast, isLast ? this.#reader.trailers : '');
+    out.send(upstream.socket);
   }
 
   /** The answer is an error and the upstream wants no more of the body: throw the rest away. */

@@ -14,7 +14,7 @@ import { type BodySink, BodyState } from '../wire/http1/body-reader.ts';
 import { FieldId } from '../wire/http1/field-id.ts';
 import { HeadState } from '../wire/http1/head-reader.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
-import { printResponseHead } from '../wire/http1/print.ts';
+import { headRoom, printResponseHead, putHeadEnd, putResponseHead } from '../wire/http1/print.ts';
 import type { Refusal } from '../wire/http1/refusal.ts';
 import { BodyBatch, Framing } from './body-batch.ts';
 import type { Exchange } from './exchange.ts';
@@ -22,6 +22,7 @@ import { applyEdits } from './header-edits.ts';
 import { printRefusal } from './local-reply.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+import type { WriteSlab } from './write-slab.ts';
 
 const FINAL_STATUS = 200;
 
@@ -39,8 +40,9 @@ export class ResponseRelay implements BodySink {
   #headStartMs: Milliseconds = -1;
   #interims = 0;
   #framing: number = Framing.Plain;
-  /** Printed head that has not been written yet. */
-  #head = '';
+  /** How the body will be framed downstream: a `BodyKind`; and the lines that edits add. */
+  #bodyKind: number = BodyKind.None;
+  #addedLines = '';
 
   constructor(scope: ProxyScope, exchange: Exchange) {
     this.#scope = scope;
@@ -54,7 +56,6 @@ export class ResponseRelay implements BodySink {
     this.isHeadSent = false;
     this.#headStartMs = -1;
     this.#interims = 0;
-    this.#head = '';
     this.#batch.clear();
   }
 
@@ -135,12 +136,22 @@ export class ResponseRelay implements BodySink {
   }
 
   #write(isDone: boolean, upstream: UpstreamConnection): void {
-    const isLast = isDone && this.#framing === Framing.Chunked;
-    const trailers = isLast ? upstream.bodyReader.trailers : '';
-    const { socket } = this.#exchange.downstream;
-    this.#batch.writeTo(socket, this.#head, this.#framing, isLast, trailers);
-    this.#head = '';
+    const { out } = this.#scope;
+    if (!this.isHeadSent) this.#putHead(upstream.head, out);
     this.isHeadSent = true;
+    const isLast = isDone && this.#framing === Framing.Chunked;
+    this.#batch.putInto(out, this.#framing, isLast, isLast ? upstream.bodyReader.trailers : '');
+    out.send(this.#exchange.downstream.socket);
+  }
+
+  #putHead(head: MessageHead, out: WriteSlab): void {
+    const { downstream, keepsAlive } = this.#exchange;
+    const memory = out.reserve(headRoom(head));
+    const { minorVersion } = downstream.head;
+    const kind = this.#bodyKind;
+    out.length = putResponseHead(head, kind, minorVersion, keepsAlive, memory, out.length);
+    out.putText(this.#addedLines);
+    out.length = putHeadEnd(out.reserve(2), out.length);
   }
 
   /** Relays a 1xx where the downstream can know it; false when the exchange has failed. */
@@ -178,7 +189,8 @@ export class ResponseRelay implements BodySink {
     this.#framing = bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
     const edits = exchange.onFinalHead(head.status, bodyKind !== BodyKind.UntilClose);
     applyEdits(edits, head);
-    this.#head = printResponseHead(head, edits.lines, bodyKind, minorVersion, exchange.keepsAlive);
+    this.#bodyKind = bodyKind;
+    this.#addedLines = edits.lines;
   }
 
   /** Our own limit, or a second less than what the peer's Keep-Alive promises. */

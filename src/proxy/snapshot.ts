@@ -32,6 +32,8 @@ export interface ProxySnapshot {
     readonly name: string;
     readonly address: string;
     readonly port: number;
+    /** Of the table that it serves: an older one while what it is for cannot move yet. */
+    readonly generation: number;
     readonly isRetired: boolean;
     readonly connections: number;
     /** Relayed unread, or not yet known to be HTTP. */
@@ -62,6 +64,8 @@ export interface ConnectionSnapshot {
 export interface ListenerView {
   readonly name: string;
   readonly address: { readonly address: string; readonly port: number };
+  /** Of the table that it serves. */
+  readonly generation: number;
   readonly isRetired: boolean;
   readonly connections: ReadonlySet<DownstreamConnection>;
   /** Connections that are relayed unread, or not yet known to be HTTP. */
@@ -114,6 +118,7 @@ export function snapshotOf(
     listeners: listeners.map((listener) => ({
       name: listener.name,
       ...listener.address,
+      generation: listener.generation,
       isRetired: listener.isRetired,
       connections: listener.connections.size,
       captured: listener.captured?.size ?? 0,

@@ -1,5 +1,5 @@
 /**
- * Sockets that read into one shared slab: the only file that knows how Node.js is made to do that.
+ * Sockets that read into one shared slab: the file that knows how Node.js is made to do that.
  *
  * A chunk is valid during `onBytes` only: the next read of any socket overwrites it. What must live
  * longer is copied (as text, into a ByteHold or a Buffer of its own), never passed to socket.write,
@@ -7,7 +7,9 @@
  * a Buffer and a stream push a read: 1.5 us of CPU a request (Node 26.10, 2026-11-25).
  */
 
-import { connect, Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { DirectSocket } from './direct-socket.ts';
+import type { Slab } from './slab.ts';
 
 /** Who gets the bytes of a socket. */
 export interface ByteTaker {
@@ -17,34 +19,9 @@ export interface ByteTaker {
 
 /** Where and how both kinds of socket read and write. */
 export interface SocketSettings {
-  readonly slab: ReadSlab;
+  readonly slab: Slab;
   /** Bytes that a socket holds unsent before `writableNeedDrain`. */
   readonly heldBytesMax: number;
-}
-
-/** Reads up to this size get a view that was made before: most messages are small. */
-const VIEW_BYTES_MAX = 4 * 1024;
-
-/** The memory that all sockets of a thread read into; a read brings its length at most. */
-export class ReadSlab {
-  readonly bytes: Buffer;
-  /** By length: views of the slab's first bytes, so that a small read makes no object. */
-  readonly #views: (Buffer | undefined)[] = [];
-
-  constructor(length: number) {
-    this.bytes = Buffer.allocUnsafeSlow(length);
-  }
-
-  /** The first `length` bytes, without a copy. */
-  view(length: number): Buffer {
-    if (length > VIEW_BYTES_MAX) return this.bytes.subarray(0, length);
-    let view = this.#views[length];
-    if (view === undefined) {
-      view = this.bytes.subarray(0, length);
-      this.#views[length] = view;
-    }
-    return view;
-  }
 }
 
 /** The part of a socket that is Node.js's own business. */
@@ -86,7 +63,7 @@ export function adoptSocket(accepted: Socket, taker: ByteTaker, settings: Socket
     writableHighWaterMark: settings.heldBytesMax,
     onread: readInto(settings.slab, taker),
   };
-  return new Socket(options as object);
+  return new DirectSocket(options as object);
 }
 
 /** Begins a connection to an upstream; both ends may half-close, nothing is delayed (Nagle off). */
@@ -97,18 +74,16 @@ export function openSocket(
   settings: SocketSettings,
 ): Socket {
   const options = {
-    host,
-    port,
     noDelay: true,
     allowHalfOpen: true,
     writableHighWaterMark: settings.heldBytesMax,
     onread: readInto(settings.slab, taker),
   };
-  return connect(options);
+  return new DirectSocket(options as object).connect({ host, port });
 }
 
 function readInto(
-  slab: ReadSlab,
+  slab: Slab,
   taker: ByteTaker,
 ): { buffer: Buffer; callback(length: number): boolean } {
   return {

@@ -40,6 +40,12 @@ export class TlsFiles {
       mode === 'mutual' ? [certificateFile, keyFile, caFile] : [certificateFile, keyFile];
   }
 
+  /** Why nothing has been read that could be served; empty as soon as something has, for ever. */
+  get whyUnloaded(): string {
+    if (this.#isLoaded) return '';
+    return `${this.#paths.join(', ')}: ${this.#complaint || 'not read yet'}`;
+  }
+
   /** Reads now and then whenever something has changed, until `close`; resolves after the first. */
   async start(): Promise<void> {
     await this.#look();
@@ -64,8 +70,10 @@ export class TlsFiles {
       this.#check(material);
       if (this.#isClosed) return;
       this.#options.onLoaded(material);
+      const wasMissed = this.#complaint !== '';
       this.#complaint = '';
       if (this.#isLoaded) this.#options.log('info', `TLS: ${this.#paths[0]} was read again`);
+      else if (wasMissed) this.#options.log('info', `TLS: ${this.#paths[0]} was read`);
       this.#isLoaded = true;
     } catch (error) {
       this.#complain(error instanceof Error ? error.message : String(error));
@@ -100,7 +108,7 @@ export class TlsFiles {
     this.#complaint = problem;
     const what = this.#isLoaded
       ? 'the certificate read before stays in use'
-      : 'connections are closed until the files are good';
+      : 'not ready, and connections are closed, until the files are good';
     this.#options.log('warn', `TLS: ${this.#paths.join(', ')}: ${problem}; ${what}`);
   }
 }

@@ -69,6 +69,11 @@ export class TlsServer {
     this.loaded = this.#files.start();
   }
 
+  /** Why no certificate has been read yet; empty when one has. */
+  get whyUnloaded(): string {
+    return this.#files.whyUnloaded;
+  }
+
   /** Does the handshake on `accepted`; `onSecure` gets the socket to read and write, if it worked. */
   accept(accepted: Socket, onSecure: (secure: TLSSocket) => void): void {
     const handshake = new Handshake(this.#scope, accepted, onSecure, (why) =>

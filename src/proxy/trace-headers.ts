@@ -2,19 +2,21 @@
  * Tracecar's part of a request head: trace context, join and hop count are read, and taken out.
  *
  * One walk over the field ids. What is taken out is marked in the head's list; what goes in instead
- * is printed by `printTraceLines`. A field that `Connection` nominates was meant for us alone and
+ * is put by `putTraceLines`. A field that `Connection` nominates was meant for us alone and
  * is treated as absent, so that nobody can strip what we add (reference/reliability.md row 145).
  */
 
 import { type ExchangeRecord, Join } from '../telemetry/exchange-record.ts';
 import {
   acceptTracestate,
-  printTraceparent,
+  putTraceparent,
   readTraceparent,
+  TRACEPARENT_LINE_BYTES,
   TraceContext,
 } from '../telemetry/trace-context.ts';
 import { FieldId } from '../wire/http1/field-id.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
+import type { WriteSlab } from './write-slab.ts';
 
 /** Reused for every request of a connection. */
 export class TraceHeaders {
@@ -89,10 +91,12 @@ export class TraceHeaders {
   }
 }
 
-/** The lines that every forwarded request gets, for the span that `record` tells of. */
-export function printTraceLines(headers: TraceHeaders, record: ExchangeRecord): string {
-  const hops = hopLines[headers.hops] ?? hopLines[hopLines.length - 1]!;
-  return printTraceparent(record) + headers.tracestateLine + hops;
+/** Puts the lines that every forwarded request gets, for the span that `record` tells of. */
+export function putTraceLines(headers: TraceHeaders, record: ExchangeRecord, out: WriteSlab): void {
+  const memory = out.reserve(TRACEPARENT_LINE_BYTES);
+  out.length = putTraceparent(record, memory, out.length);
+  out.putText(headers.tracestateLine);
+  out.putText(hopLines[headers.hops] ?? hopLines[hopLines.length - 1]!);
 }
 
 /** By hops passed before; more than this is refused anyway. */

@@ -7,6 +7,7 @@
  */
 
 import type { Socket } from 'node:net';
+import type { Direction } from '../model/routing-table.ts';
 import { AcceptSocket, type ListenError } from './accept-socket.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
@@ -36,6 +37,22 @@ export class TrafficListener implements ConnectionOwner {
     return this.#socket?.address ?? { address: this.plan.listener.address, port: 0 };
   }
 
+  get port(): number {
+    return this.address.port;
+  }
+
+  get generation(): number {
+    return this.plan.generation;
+  }
+
+  get direction(): Direction {
+    return this.plan.listener.direction;
+  }
+
+  get isListening(): boolean {
+    return this.#socket?.isListening ?? false;
+  }
+
   /** Opens the socket; undefined when that worked. */
   listen(): Promise<ListenError | undefined> {
     const { address, port } = this.plan.listener;
@@ -50,10 +67,15 @@ export class TrafficListener implements ConnectionOwner {
     this.#socket?.handTo(this.name, (accepted) => this.#accept(accepted));
   }
 
-  /** Accepts nothing more; open connections finish what is under way. */
-  retire(): void {
+  /** Accepts nothing more until `listen` is called again; connections go on. */
+  async leaveAddress(): Promise<void> {
+    await this.#socket?.close();
+  }
+
+  /** Takes what has come, accepts nothing more; open connections finish what is under way. */
+  async retire(): Promise<void> {
     this.isRetired = true;
-    this.#socket?.close();
+    await this.#socket?.close();
     for (const connection of this.connections) connection.retire();
   }
 

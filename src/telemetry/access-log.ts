@@ -45,7 +45,6 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
     request_bytes: record.requestBytes,
     response_bytes: record.responseBytes,
     total_us: Math.round(record.totalUs),
-    queue_us: reached(record.queueUs),
     connect_us: reached(record.connectUs),
     request_us: reached(record.requestUs),
     ttfb_us: reached(record.firstByteUs),

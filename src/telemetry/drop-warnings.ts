@@ -44,7 +44,9 @@ export class DropWarnings {
       parts.push(`${losses.records - last.records} records dropped because the ring was full`);
     }
     if (losses.lines > last.lines) {
-      parts.push(`${losses.lines - last.lines} access log lines dropped: stdout is not read`);
+      parts.push(
+        `${losses.lines - last.lines} access log lines dropped: stdout was not read in time`,
+      );
     }
     if (parts.length === 0) return;
     this.#last = losses;

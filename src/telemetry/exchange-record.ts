@@ -54,9 +54,7 @@ export class ExchangeRecord {
   parentId1 = 0;
   /** Monotonic milliseconds (Clock.now()) of the first byte of the request head. */
   startMs = 0.5;
-  /** Waiting for a lease of an upstream connection, microseconds; -1 = not reached, as below. */
-  queueUs = NOT_REACHED;
-  /** TCP connect of a new upstream connection. */
+  /** TCP connect of a new upstream connection, microseconds; -1 = not reached, as below. */
   connectUs = NOT_REACHED;
   /** From the first to the last byte of the request sent upstream. */
   requestUs = NOT_REACHED;
@@ -123,7 +121,6 @@ export class ExchangeRecord {
     this.parentId0 = 0;
     this.parentId1 = 0;
     this.startMs = 0.5;
-    this.queueUs = NOT_REACHED;
     this.connectUs = NOT_REACHED;
     this.requestUs = NOT_REACHED;
     this.firstByteUs = NOT_REACHED;

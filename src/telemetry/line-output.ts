@@ -1,8 +1,11 @@
 /**
- * Lines to a file descriptor, in batches, for a reader that may be slow, stuck or gone.
+ * Lines to a file descriptor, in pieces, for a reader that may be slow, stuck or gone.
  *
  * Never blocks on a pipe or socket: what the reader does not take is held up to a limit, more is
- * dropped and counted. A regular file, /dev/null or a terminal is written at once.
+ * dropped. A regular file, /dev/null or a terminal is written at once. Every line is counted, in the
+ * end: as written when the kernel has it, else as dropped.
+ *
+ *   add ─► piece of lines, at most what a pipe takes whole or not at all ─flush─► held ─► one at a time
  *
  * A pipe is opened anew through /proc, so that O_NONBLOCK stays ours: the flag belongs to the open
  * file, which other processes of a container share.
@@ -11,63 +14,135 @@
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
+/** PIPE_BUF of Linux: a write of so many bytes is never cut. A longer line is a piece of its own. */
+const PIECE_BYTES_MAX = 4_096;
+
+interface Piece {
+  readonly text: string;
+  readonly lines: number;
+  readonly bytes: number;
+}
+
 export class LineOutput {
+  /** Called when lines have been counted outside of a call. */
+  onChange: () => void = () => {};
+  /** Lines that the kernel has taken. */
+  written = 0;
   /** Lines that were not taken. */
   dropped = 0;
   readonly #fd: number;
   readonly #heldBytesMax: number;
   readonly #stream: Socket | undefined;
   #isBroken = false;
-  #batch = '';
-  #batchLines = 0;
+  /** The piece that lines are added to. */
+  #text = '';
+  #lines = 0;
+  #bytes = 0;
+  /** Pieces that wait for the reader, the one under way first. */
+  #held: Piece[] = [];
+  #heldBytes = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(fd: number, heldBytesMax: number) {
     this.#fd = fd;
     this.#heldBytesMax = heldBytesMax;
     this.#stream = openStream(fd);
-    this.#stream?.on('error', () => {
-      this.#isBroken = true;
-    });
+    this.#stream?.on('error', () => this.#break());
+    this.#stream?.on('close', () => this.#break());
   }
 
   /** Adds one line, given without its newline, to the batch. */
   add(line: string): void {
-    this.#batch += `${line}\n`;
-    this.#batchLines++;
+    const bytes = Buffer.byteLength(line) + 1;
+    if (this.#bytes + bytes > PIECE_BYTES_MAX) this.flush();
+    this.#text += `${line}\n`;
+    this.#lines++;
+    this.#bytes += bytes;
   }
 
   /** Writes the batch. */
   flush(): void {
-    if (this.#batchLines === 0) return;
-    if (!this.#write(this.#batch)) this.dropped += this.#batchLines;
-    this.#batch = '';
-    this.#batchLines = 0;
+    const piece = { text: this.#text, lines: this.#lines, bytes: this.#bytes };
+    if (piece.lines === 0) return;
+    this.#text = '';
+    this.#lines = 0;
+    this.#bytes = 0;
+    if (this.#stream === undefined) this.#writeNow(piece);
+    else this.#hold(piece);
   }
 
-  /** Resolves when everything held has been taken, or the reader is gone. */
-  end(): Promise<void> {
-    this.flush();
-    const stream = this.#stream;
-    if (stream === undefined || this.#isBroken) return Promise.resolve();
+  /** Resolves when everything held has been taken, or nothing will be any more. */
+  taken(): Promise<void> {
     return new Promise((resolve) => {
-      stream.once('close', () => resolve());
-      stream.end(() => resolve());
+      this.#waiting.push(resolve);
+      this.#tell();
     });
   }
 
-  #write(text: string): boolean {
-    if (this.#isBroken) return false;
-    if (this.#stream !== undefined) {
-      if (this.#stream.writableLength + text.length > this.#heldBytesMax) return false;
-      this.#stream.write(text);
-      return true;
+  /** Writes all, then takes no more lines; resolves as `taken` does. */
+  async end(): Promise<void> {
+    this.flush();
+    await this.taken();
+    this.giveUp();
+  }
+
+  /** Takes no more lines; those that are held are dropped. */
+  giveUp(): void {
+    this.flush();
+    this.#break();
+    this.#stream?.destroy();
+  }
+
+  #hold(piece: Piece): void {
+    if (this.#isBroken || this.#heldBytes + piece.bytes > this.#heldBytesMax) {
+      this.dropped += piece.lines;
+      return;
     }
+    this.#heldBytes += piece.bytes;
+    if (this.#held.push(piece) === 1) this.#writeFirst();
+  }
+
+  #writeFirst(): void {
+    const piece = this.#held[0]!;
+    this.#stream!.write(piece.text, (error) => {
+      // Given up meanwhile: it has been counted.
+      if (this.#isBroken) return;
+      if (error) {
+        this.#break();
+        return;
+      }
+      this.#held.shift();
+      this.#heldBytes -= piece.bytes;
+      this.written += piece.lines;
+      if (this.#held.length > 0) this.#writeFirst();
+      this.onChange();
+      this.#tell();
+    });
+  }
+
+  #writeNow({ text, lines }: Piece): void {
     try {
       writeSync(this.#fd, text);
-      return true;
+      this.written += lines;
     } catch {
-      return false;
+      this.dropped += lines;
     }
+  }
+
+  /** Nobody takes anything from now on. */
+  #break(): void {
+    if (this.#isBroken) return;
+    this.#isBroken = true;
+    for (const { lines } of this.#held) this.dropped += lines;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.onChange();
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#held.length > 0) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 

@@ -78,11 +78,14 @@ export class MetricRegistry {
     for (const { table } of this.#series.values()) if (table === LASTING) this.#needed++;
   }
 
-  /** The table holds: what only earlier ones needed goes when it is much. */
-  endTable(): void {
+  /**
+   * The table holds: what only earlier ones needed goes when it is much, but for the series in `inUse`:
+   * parts of earlier tables may have to serve on.
+   */
+  endTable(inUse: ReadonlySet<RequestSeries> = new Set()): void {
     if (this.#series.size <= this.#seriesMax / 2) return;
-    for (const [key, { table }] of this.#series) {
-      if (table < this.#table) this.#series.delete(key);
+    for (const [key, { series, table }] of this.#series) {
+      if (table < this.#table && !inUse.has(series)) this.#series.delete(key);
     }
   }
 

@@ -14,8 +14,9 @@
  *         1  status:16 | peerPort:16
  *       2-3  startMs, float64
  *       4-7  trace id     8-9 span id     10-11 parent id
- *     12-18  queueUs connectUs requestUs firstByteUs responseUs proxyUs totalUs, float32: exact to
- *            16 s, then to 1 part in 16 million; -1 = not reached
+ *        12  free
+ *     13-18  connectUs requestUs firstByteUs responseUs proxyUs totalUs, float32: exact to 16 s,
+ *            then to 1 part in 16 million; -1 = not reached
  *     19-22  routeId clusterId subsetId endpointId
  *        23  ruleIndex:16 | attempt:8 | minorVersion:1 | attemptReason:7
  *     24-27  weight generation connectionId connectionRequests
@@ -52,8 +53,9 @@ export const Counter = {
   Queued: 35,
   /** The part of Dropped that a full queue refused. */
   QueueFull: 36,
-  /** Access log lines that stdout did not take. */
+  /** Access log lines that stdout did not take, and those that it took. */
   LinesDropped: 37,
+  LinesWritten: 38,
 } as const;
 
 export const HEADER_BYTES = 512;

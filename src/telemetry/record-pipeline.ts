@@ -5,7 +5,7 @@
  * for what a collector or a reader does, and never waits for one while records come in.
  */
 
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { TelemetryLimits } from '../model/limits.ts';
 import { accessLogLine } from './access-log.ts';
@@ -13,7 +13,7 @@ import { DropWarnings } from './drop-warnings.ts';
 import { ExchangeRecord } from './exchange-record.ts';
 import type { LineOutput } from './line-output.ts';
 import type { RingMemory } from './record-layout.ts';
-import { RecordSpan, type SpanSurroundings } from './record-span.ts';
+import type { SpanSurroundings } from './record-span.ts';
 import { RingReader } from './ring-reader.ts';
 import type { SpanQueue } from './span-queue.ts';
 import { WorkerCounters, type WorkerCounts } from './worker-counters.ts';
@@ -41,6 +41,8 @@ const LINES_A_STEP = 256;
 
 /** Part of the time to flush that the collector may have; the rest is for ending the thread. */
 const FLUSH_SHARE = 0.8;
+/** The least of it that is used, whatever the two threads' clocks say. */
+const FLUSH_SHARE_MIN = 0.1;
 
 export class RecordPipeline {
   readonly #parts: PipelineParts;
@@ -49,6 +51,8 @@ export class RecordPipeline {
   readonly #warnings: DropWarnings;
   /** What a worker before this one counted, its queue as dropped. */
   readonly #before: WorkerCounts;
+  /** The one under way; nobody keeps it. */
+  readonly #record = new ExchangeRecord();
   #taken = 0;
   #callOff: (() => void) | undefined;
 
@@ -58,6 +62,13 @@ export class RecordPipeline {
     this.#counters = new WorkerCounters(parts.memory);
     this.#before = this.#counters.takeOver();
     this.#before.dropped += this.#before.queued;
+    const { lines } = parts;
+    if (lines !== undefined) {
+      // Lines that the worker before this one had taken and still held.
+      const handled = this.#before.linesWritten + this.#before.linesDropped;
+      this.#before.linesDropped += Math.max(0, this.#reader.taken - handled);
+      lines.onChange = () => this.#publish();
+    }
     this.#warnings = new DropWarnings(parts.limits.exportWarningMs, parts.warn);
   }
 
@@ -75,17 +86,19 @@ export class RecordPipeline {
     const count = Math.min(available, step);
     if (count > 0) this.#take(count);
     this.#publish();
+    this.#warn(0);
     return available > count;
   }
 
-  /** Empties the ring and sends everything, in less than `limits.flushMs`; gives the rest up. */
-  async close(): Promise<void> {
+  /** Empties the ring and sends everything, in less than `withinMs`; gives the rest up. */
+  async close(withinMs: Milliseconds = this.#parts.limits.flushMs): Promise<void> {
     this.#callOff?.();
-    const { spans, limits, wakeUps } = this.#parts;
+    const { spans, lines, limits, wakeUps } = this.#parts;
+    const share = Math.min(1, Math.max(FLUSH_SHARE_MIN, withinMs / limits.flushMs));
     let callOff: (() => void) | undefined;
     let isLate = false;
     const tooLate = new Promise<void>((resolve) => {
-      callOff = wakeUps.after(limits.flushMs * FLUSH_SHARE, () => {
+      callOff = wakeUps.after(limits.flushMs * share * FLUSH_SHARE, () => {
         isLate = true;
         resolve();
       });
@@ -93,15 +106,19 @@ export class RecordPipeline {
     await Promise.race([tooLate, this.#flush(() => isLate)]);
     callOff?.();
     spans?.close();
+    lines?.giveUp();
     this.#publish();
+    this.#warn(lines === undefined ? 0 : this.#reader.available());
   }
 
   async #flush(isLate: () => boolean): Promise<void> {
     const { spans, lines, wakeUps } = this.#parts;
-    while (this.poll() && !isLate()) {
+    while (!isLate() && this.poll()) {
       await new Promise<void>((resolve) => {
         wakeUps.after(0, resolve);
       });
+      // There is time to wait for a slow reader, and nobody else waits.
+      await lines?.taken();
     }
     await Promise.all([spans?.flush(), lines?.end()]);
   }
@@ -115,37 +132,43 @@ export class RecordPipeline {
         this.#reader.skip();
         continue;
       }
-      const record = new ExchangeRecord();
+      if (isSampled) this.#taken++;
+      if (isSampled && spans.isFull && lines === undefined) {
+        this.#reader.skip();
+        spans.refuse();
+        continue;
+      }
+      const record = this.#record;
       this.#reader.read(record);
       lines?.add(accessLogLine(record, surroundings.names, surroundings.epochMs));
-      if (isSampled) {
-        this.#taken++;
-        spans.push(new RecordSpan(record, surroundings));
-      }
+      if (isSampled) spans.push(record);
     }
     lines?.flush();
     this.#reader.release();
   }
 
   #publish(): void {
-    const { spans, lines, clock } = this.#parts;
+    const { spans, lines } = this.#parts;
     const before = this.#before;
-    const dropped = spans?.dropped ?? 0;
-    const queueFull = spans?.queueFull ?? 0;
-    const linesDropped = lines?.dropped ?? 0;
     this.#counters.publish({
       taken: before.taken + this.#taken,
       sent: before.sent + (spans?.sent ?? 0),
-      dropped: before.dropped + dropped,
+      dropped: before.dropped + (spans?.dropped ?? 0),
       queued: spans?.queued ?? 0,
-      queueFull: before.queueFull + queueFull,
-      linesDropped: before.linesDropped + linesDropped,
+      queueFull: before.queueFull + (spans?.queueFull ?? 0),
+      linesDropped: before.linesDropped + (lines?.dropped ?? 0),
+      linesWritten: before.linesWritten + (lines?.written ?? 0),
     });
+  }
+
+  /** `linesLeft`: lines that nobody will write. */
+  #warn(linesLeft: number): void {
+    const { spans, lines, clock } = this.#parts;
     const losses = {
-      spans: dropped,
-      queueFull,
+      spans: spans?.dropped ?? 0,
+      queueFull: spans?.queueFull ?? 0,
       records: this.#reader.dropped(),
-      lines: linesDropped,
+      lines: (lines?.dropped ?? 0) + linesLeft,
     };
     this.#warnings.check(clock.now(), losses, this.#parts.destination, spans?.trouble ?? '');
   }

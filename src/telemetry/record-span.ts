@@ -2,7 +2,8 @@
  * A record as the OpenTelemetry SDK's ReadableSpan: what processor and exporter of the SDK take.
  *
  * It keeps the record and makes attributes only when the exporter asks, so that a span which waits
- * in a queue or is dropped costs a few hundred bytes and no work.
+ * in a queue or is dropped costs a few hundred bytes and no work. Of what is asked here the OTLP
+ * exporter needs nothing (trace-json.ts writes from the record); the console's does.
  */
 
 import type { Attributes, HrTime, SpanContext, SpanStatus } from '@opentelemetry/api';
@@ -11,7 +12,12 @@ import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { ClusterBook } from './cluster-facts.ts';
 import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
-import { knownMethod, type NameList, spanAttributes } from './span-attributes.ts';
+import {
+  type AttributeSink,
+  knownMethod,
+  type NameList,
+  putSpanAttributes,
+} from './span-attributes.ts';
 import { spanOutcome } from './span-outcome.ts';
 
 /** What all spans of a worker have in common. */
@@ -67,13 +73,12 @@ export class RecordSpan implements ReadableSpan {
     return this.#around.scope;
   }
 
-  /** `GET`: the path is never in it. `HTTP` for a method that is not known. */
   get name(): string {
-    return knownMethod(this.#record, this.#around.knownMethods) ?? 'HTTP';
+    return spanNameOf(this.#record, this.#around);
   }
 
   get kind(): number {
-    return this.#record.kind === RecordKind.Client ? KIND_CLIENT : KIND_SERVER;
+    return spanKindOf(this.#record);
   }
 
   spanContext(): SpanContext {
@@ -86,15 +91,15 @@ export class RecordSpan implements ReadableSpan {
   }
 
   get startTime(): HrTime {
-    return hrTime(this.#startUs());
+    return hrTime(startUsOf(this.#record, this.#around));
   }
 
   get endTime(): HrTime {
-    return hrTime(this.#startUs() + this.#durationUs());
+    return hrTime(startUsOf(this.#record, this.#around) + durationUsOf(this.#record));
   }
 
   get duration(): HrTime {
-    return hrTime(this.#durationUs());
+    return hrTime(durationUsOf(this.#record));
   }
 
   get status(): SpanStatus {
@@ -102,25 +107,29 @@ export class RecordSpan implements ReadableSpan {
   }
 
   get attributes(): Attributes {
-    const around = this.#around;
-    const outcome = spanOutcome(this.#record);
-    const attributes = spanAttributes(this.#record, outcome, around);
-    this.droppedAttributesCount = limitAttributes(
-      attributes,
-      around.attributesMax,
-      around.attributeLengthMax,
-    );
-    return attributes;
+    const limited = new LimitedAttributes(this.#around);
+    putSpanAttributes(this.#record, spanOutcome(this.#record), this.#around, limited);
+    this.droppedAttributesCount = limited.dropped;
+    return limited.attributes;
   }
+}
 
-  /** Microseconds since the epoch: whole, and below 2^53 for 200 years. */
-  #startUs(): number {
-    return Math.round((this.#around.epochMs + this.#record.startMs) * 1_000);
-  }
+/** `GET`: the path is never in it. `HTTP` for a method that is not known. */
+export function spanNameOf(record: ExchangeRecord, around: SpanSurroundings): string {
+  return knownMethod(record, around.knownMethods) ?? 'HTTP';
+}
 
-  #durationUs(): number {
-    return Math.max(0, Math.round(this.#record.totalUs));
-  }
+export function spanKindOf(record: ExchangeRecord): number {
+  return record.kind === RecordKind.Client ? KIND_CLIENT : KIND_SERVER;
+}
+
+/** Microseconds since the epoch: whole, and below 2^53 for 200 years. */
+export function startUsOf(record: ExchangeRecord, around: SpanSurroundings): number {
+  return Math.round((around.epochMs + record.startMs) * 1_000);
+}
+
+export function durationUsOf(record: ExchangeRecord): number {
+  return Math.max(0, Math.round(record.totalUs));
 }
 
 function hrTime(us: number): HrTime {
@@ -151,15 +160,22 @@ export function traceFlagsOf(record: ExchangeRecord): number {
   );
 }
 
-/** Applies OTEL_SPAN_ATTRIBUTE_*_LIMIT in place; returns how many attributes were taken out. */
-function limitAttributes(attributes: Attributes, max: number, lengthMax: number): number {
-  const keys = Object.keys(attributes);
-  if (lengthMax !== Number.POSITIVE_INFINITY) {
-    for (const key of keys) {
-      const value = attributes[key];
-      if (typeof value === 'string') attributes[key] = value.slice(0, lengthMax);
-    }
+/** An object of attributes within OTEL_SPAN_ATTRIBUTE_*_LIMIT. */
+class LimitedAttributes implements AttributeSink {
+  readonly attributes: Attributes = {};
+  dropped = 0;
+  readonly #max: number;
+  readonly #lengthMax: number;
+  #count = 0;
+
+  constructor(around: SpanSurroundings) {
+    this.#max = around.attributesMax;
+    this.#lengthMax = around.attributeLengthMax;
   }
-  for (const key of keys.slice(max)) delete attributes[key];
-  return Math.max(0, keys.length - max);
+
+  put(key: string, value: string | number | boolean | readonly string[]): void {
+    if (this.#count++ >= this.#max) this.dropped++;
+    else if (typeof value === 'string') this.attributes[key] = value.slice(0, this.#lengthMax);
+    else this.attributes[key] = typeof value === 'object' ? [...value] : value;
+  }
 }

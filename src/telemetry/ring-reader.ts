@@ -41,6 +41,11 @@ export class RingReader {
     return (Atomics.load(this.#words, Control.Head) - this.#tail) | 0;
   }
 
+  /** Records that readers of this memory have released since start, modulo 2^32. */
+  get taken(): number {
+    return this.#tail >>> 0;
+  }
+
   /** Records that the writer dropped since start, modulo 2^32. */
   dropped(): number {
     return Atomics.load(this.#words, Control.Dropped) >>> 0;
@@ -61,7 +66,7 @@ export class RingReader {
     const at = this.#at();
     readWords(this.#words, at, into);
     into.startMs = this.#starts[(at >> 1) + 1]!;
-    readTimes(this.#times, at + 12, into);
+    readTimes(this.#times, at + 13, into);
     this.#readText(this.#words[at + 31]!, into);
     this.#leave(at);
   }
@@ -140,11 +145,10 @@ function readWords(words: Int32Array, at: number, into: ExchangeRecord): void {
 }
 
 function readTimes(times: Float32Array, at: number, into: ExchangeRecord): void {
-  into.queueUs = times[at]!;
-  into.connectUs = times[at + 1]!;
-  into.requestUs = times[at + 2]!;
-  into.firstByteUs = times[at + 3]!;
-  into.responseUs = times[at + 4]!;
-  into.proxyUs = times[at + 5]!;
-  into.totalUs = times[at + 6]!;
+  into.connectUs = times[at]!;
+  into.requestUs = times[at + 1]!;
+  into.firstByteUs = times[at + 2]!;
+  into.responseUs = times[at + 3]!;
+  into.proxyUs = times[at + 4]!;
+  into.totalUs = times[at + 5]!;
 }

@@ -98,7 +98,6 @@ export class RingWriter {
     words[at + 9] = record.spanId1;
     words[at + 10] = record.parentId0;
     words[at + 11] = record.parentId1;
-    times[at + 12] = record.queueUs;
     times[at + 13] = record.connectUs;
     times[at + 14] = record.requestUs;
     times[at + 15] = record.firstByteUs;

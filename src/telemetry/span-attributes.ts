@@ -1,11 +1,11 @@
 /**
  * The attributes of a span, exactly as the table of reference/tracing.md section 4 lists them.
  *
- * Pure: a record and the names in, an object out. Every attribute has one type for ever; one that is
+ * A record and the names in, one call for each attribute out, in a fixed order, so that who writes them
+ * as text makes no object. Every attribute has one type for ever; one that is
  * not known is absent. Sizes and header values are opt-in and not here.
  */
 
-import type { Attributes } from '@opentelemetry/api';
 import { failureByCode } from '../model/failure.ts';
 import type { ClusterBook, ClusterFacts } from './cluster-facts.ts';
 import { type ExchangeRecord, Join, RecordFlag, RecordKind, SampledBy } from './exchange-record.ts';
@@ -37,69 +37,73 @@ export function knownMethod(
   return name !== undefined && (known === undefined || known.includes(name)) ? name : undefined;
 }
 
-/** All attributes of the record's span. */
-export function spanAttributes(
+/** Takes attributes one by one. */
+export interface AttributeSink {
+  put(key: string, value: string | number | boolean | readonly string[]): void;
+}
+
+/** Gives all attributes of the record's span to `to`. */
+export function putSpanAttributes(
   record: ExchangeRecord,
   outcome: SpanOutcome,
   sources: AttributeSources,
-): Attributes {
+  to: AttributeSink,
+): void {
   const { names } = sources;
-  const attributes: Attributes = {};
-  addMethod(attributes, record, sources.knownMethods);
-  if (outcome.statusCode !== 0) attributes['http.response.status_code'] = outcome.statusCode;
-  if (outcome.errorType !== undefined) attributes['error.type'] = outcome.errorType;
+  putMethod(to, record, sources.knownMethods);
+  if (outcome.statusCode !== 0) to.put('http.response.status_code', outcome.statusCode);
+  if (outcome.errorType !== undefined) to.put('error.type', outcome.errorType);
   // A client that never connected has not spoken any protocol.
   if (record.kind !== RecordKind.Client || record.peerAddress !== '') {
-    attributes['network.protocol.version'] = `1.${record.minorVersion}`;
+    to.put('network.protocol.version', `1.${record.minorVersion}`);
   }
   if (record.peerAddress !== '') {
-    attributes['network.peer.address'] = record.peerAddress;
-    if (record.peerPort !== 0) attributes['network.peer.port'] = record.peerPort;
+    to.put('network.peer.address', record.peerAddress);
+    if (record.peerPort !== 0) to.put('network.peer.port', record.peerPort);
   }
-  if (record.kind === RecordKind.Client) addClient(attributes, record, sources);
-  else addServer(attributes, record);
-  addRouting(attributes, record, names);
-  if (outcome.cause !== undefined) attributes['tracecar.cause'] = outcome.cause;
-  if (outcome.flags.length > 0) attributes['tracecar.flags'] = [...outcome.flags];
-  addTimes(attributes, record);
+  if (record.kind === RecordKind.Client) putClient(to, record, sources);
+  else putServer(to, record);
+  putRouting(to, record, names);
+  if (outcome.cause !== undefined) to.put('tracecar.cause', outcome.cause);
+  if (outcome.flags.length > 0) to.put('tracecar.flags', outcome.flags);
+  putTimes(to, record);
   if (record.connectionId !== 0) {
-    attributes['tracecar.conn.reused'] = (record.flags & RecordFlag.ConnectionReused) !== 0;
-    attributes['tracecar.conn.id'] = record.connectionId;
-    attributes['tracecar.conn.requests'] = record.connectionRequests;
+    to.put('tracecar.conn.reused', (record.flags & RecordFlag.ConnectionReused) !== 0);
+    to.put('tracecar.conn.id', record.connectionId);
+    to.put('tracecar.conn.requests', record.connectionRequests);
   }
   if (record.sampledBy !== SampledBy.None) {
-    attributes['tracecar.sampled_by'] = record.sampledBy === SampledBy.Parent ? 'parent' : 'ratio';
+    to.put('tracecar.sampled_by', record.sampledBy === SampledBy.Parent ? 'parent' : 'ratio');
   }
-  return attributes;
 }
 
-function addMethod(
-  attributes: Attributes,
+function putMethod(
+  to: AttributeSink,
   record: ExchangeRecord,
   known: readonly string[] | undefined,
 ): void {
   const method = knownMethod(record, known);
-  attributes['http.request.method'] = method ?? '_OTHER';
+  to.put('http.request.method', method ?? '_OTHER');
   const original = methodNames[record.method];
   if (method === undefined && original !== undefined) {
-    attributes['http.request.method_original'] = original;
+    to.put('http.request.method_original', original);
   }
 }
 
-function addServer(attributes: Attributes, record: ExchangeRecord): void {
+function putServer(to: AttributeSink, record: ExchangeRecord): void {
   const { path, query } = splitTarget(record.target);
-  attributes['tracecar.direction'] = 'inbound';
+  to.put('tracecar.direction', 'inbound');
   const isSecure = (record.flags & RecordFlag.Tls) !== 0;
-  attributes['url.scheme'] = isSecure ? 'https' : SCHEME;
-  attributes['url.path'] = path;
-  if (query !== undefined && query !== '') attributes['url.query'] = query;
+  to.put('url.scheme', isSecure ? 'https' : SCHEME);
+  to.put('url.path', path);
+  if (query !== undefined && query !== '') to.put('url.query', query);
   if (record.authority !== '') {
     const { host, port } = splitAuthority(record.authority, isSecure ? HTTPS_PORT : HTTP_PORT);
-    attributes['server.address'] = host;
-    attributes['server.port'] = port;
+    to.put('server.address', host);
+    to.put('server.port', port);
   }
-  if (record.peerAddress !== '') attributes['client.address'] = record.peerAddress;
-  if (record.userAgent !== '') attributes['user_agent.original'] = record.userAgent;
+  if (record.peerAddress !== '') to.put('client.address', record.peerAddress);
+  if (record.userAgent !== '') to.put('user_agent.original', record.userAgent);
 }
 
 const joinWords: Readonly<Record<number, string>> = {
@@ -108,65 +112,64 @@ const joinWords: Readonly<Record<number, string>> = {
   [Join.Preload]: 'preload',
 };
 
-function addClient(
-  attributes: Attributes,
+function putClient(
+  to: AttributeSink,
   record: ExchangeRecord,
   { names, clusters }: AttributeSources,
 ): void {
   const endpoint = names[record.endpointId];
   const { host, port, printed } = splitAuthority(record.authority || (endpoint ?? ''), HTTP_PORT);
   const { path, query } = splitTarget(record.target);
-  attributes['tracecar.direction'] = 'outbound';
-  attributes['server.address'] = host;
-  attributes['server.port'] = port;
+  to.put('tracecar.direction', 'outbound');
+  to.put('server.address', host);
+  to.put('server.port', port);
   // `OPTIONS *` asks about the server itself: its URL has no path.
   const pathAndQuery = `${path === '*' ? '' : path}${query === undefined ? '' : `?${query}`}`;
-  attributes['url.full'] = `${SCHEME}://${printed}${pathAndQuery}`;
-  if (record.attempt > 0) attributes['http.request.resend_count'] = record.attempt;
+  to.put('url.full', `${SCHEME}://${printed}${pathAndQuery}`);
+  if (record.attempt > 0) to.put('http.request.resend_count', record.attempt);
   const reason = failureByCode(record.attemptReason);
-  if (reason !== undefined) attributes['tracecar.attempt.reason'] = reason.cause;
+  if (reason !== undefined) to.put('tracecar.attempt.reason', reason.cause);
   const cluster = names[record.clusterId];
   if (cluster) {
-    attributes['tracecar.cluster'] = cluster;
-    addCluster(attributes, clusters.find(record.generation, cluster));
+    to.put('tracecar.cluster', cluster);
+    putCluster(to, clusters.find(record.generation, cluster));
   }
-  if (endpoint) attributes['tracecar.endpoint'] = endpoint;
-  attributes['tracecar.join'] = joinWords[record.join] ?? 'none';
+  if (endpoint) to.put('tracecar.endpoint', endpoint);
+  to.put('tracecar.join', joinWords[record.join] ?? 'none');
   // Both ways of joining are exact; a guess would carry less.
-  if (record.join !== Join.None) attributes['tracecar.join.confidence'] = 1;
+  if (record.join !== Join.None) to.put('tracecar.join.confidence', 1);
 }
 
-function addCluster(attributes: Attributes, facts: ClusterFacts | undefined): void {
+function putCluster(to: AttributeSink, facts: ClusterFacts | undefined): void {
   if (facts === undefined) return;
-  attributes['service.peer.name'] = facts.serviceName;
-  if (facts.serviceNamespace !== '') attributes['service.peer.namespace'] = facts.serviceNamespace;
-  attributes['tracecar.lb.policy'] = facts.balancing;
-  attributes['tracecar.lb.candidates'] = facts.candidates;
+  to.put('service.peer.name', facts.serviceName);
+  if (facts.serviceNamespace !== '') to.put('service.peer.namespace', facts.serviceNamespace);
+  to.put('tracecar.lb.policy', facts.balancing);
+  to.put('tracecar.lb.candidates', facts.candidates);
 }
 
-function addRouting(attributes: Attributes, record: ExchangeRecord, names: NameList): void {
+function putRouting(to: AttributeSink, record: ExchangeRecord, names: NameList): void {
   const route = names[record.routeId];
   if (route) {
-    attributes['tracecar.route'] = route;
-    attributes['tracecar.rule'] = record.ruleIndex;
+    to.put('tracecar.route', route);
+    to.put('tracecar.rule', record.ruleIndex);
   }
-  if (names[record.subsetId]) attributes['tracecar.subset'] = names[record.subsetId]!;
-  if (record.weight !== 0) attributes['tracecar.weight'] = record.weight;
-  if (record.generation !== 0) attributes['tracecar.generation'] = record.generation;
+  if (names[record.subsetId]) to.put('tracecar.subset', names[record.subsetId]!);
+  if (record.weight !== 0) to.put('tracecar.weight', record.weight);
+  if (record.generation !== 0) to.put('tracecar.generation', record.generation);
 }
 
-function addTimes(attributes: Attributes, record: ExchangeRecord): void {
+function putTimes(to: AttributeSink, record: ExchangeRecord): void {
   const isClient = record.kind === RecordKind.Client;
-  addTime(attributes, 'queue_us', record.queueUs);
   if (isClient) {
-    addTime(attributes, 'connect_us', record.connectUs);
-    addTime(attributes, 'request_us', record.requestUs);
+    putTime(to, 'tracecar.time.connect_us', record.connectUs);
+    putTime(to, 'tracecar.time.request_us', record.requestUs);
   }
-  addTime(attributes, 'ttfb_us', record.firstByteUs);
-  addTime(attributes, 'response_us', record.responseUs);
-  addTime(attributes, 'proxy_us', record.proxyUs);
+  putTime(to, 'tracecar.time.ttfb_us', record.firstByteUs);
+  putTime(to, 'tracecar.time.response_us', record.responseUs);
+  putTime(to, 'tracecar.time.proxy_us', record.proxyUs);
 }
 
-function addTime(attributes: Attributes, word: string, value: number): void {
-  if (value >= 0) attributes[`tracecar.time.${word}`] = Math.round(value);
+function putTime(to: AttributeSink, key: string, value: number): void {
+  if (value >= 0) to.put(key, Math.round(value));
 }

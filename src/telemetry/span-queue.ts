@@ -11,7 +11,9 @@
 
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
+import type { ExchangeRecord } from './exchange-record.ts';
 import type { BatchSettings } from './settings.ts';
+import type { SpanOutput } from './span-exporters.ts';
 
 export class SpanQueue {
   /** Accepted by the collector. */
@@ -25,8 +27,11 @@ export class SpanQueue {
   #isClosed = false;
   readonly #queueMax: number;
   readonly #processor: BatchSpanProcessor;
+  readonly #output: SpanOutput;
 
-  constructor(exporter: SpanExporter, settings: BatchSettings) {
+  constructor(output: SpanOutput, settings: BatchSettings) {
+    const { exporter } = output;
+    this.#output = output;
     this.#queueMax = settings.queueMax;
     this.#processor = new BatchSpanProcessor({
       exporter: {
@@ -51,15 +56,25 @@ export class SpanQueue {
     return this.#waiting + this.#inFlight;
   }
 
-  /** Takes the span, or drops and counts it. */
-  push(span: ReadableSpan): void {
-    if (this.#isClosed || this.#waiting >= this.#queueMax) {
-      this.dropped++;
-      this.queueFull++;
+  /** Nothing more is taken: what comes now is refused unread. */
+  get isFull(): boolean {
+    return this.#isClosed || this.#waiting >= this.#queueMax;
+  }
+
+  /** A span comes that is not taken, because the queue is full. */
+  refuse(): void {
+    this.dropped++;
+    this.queueFull++;
+  }
+
+  /** Takes the span of `record`, which the caller may use again; or refuses it. */
+  push(record: ExchangeRecord): void {
+    if (this.isFull) {
+      this.refuse();
       return;
     }
     this.#waiting++;
-    this.#processor.onEnd(span);
+    this.#processor.onEnd(this.#output.spanOf(record));
   }
 
   /** A collector that took a batch refused some spans of it (OTLP partial success). */

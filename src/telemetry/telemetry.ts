@@ -4,7 +4,7 @@
  * This file and what it imports never load OpenTelemetry: that is the worker's (worker.ts). Spans,
  * exporting and the access log are there; here a span costs a few hundred nanoseconds and no wait.
  *
- *   beginSpan ─► printTraceparent ─► ... exchange ... ─► finish ─► ring ═► worker ─► collector
+ *   beginSpan ─► putTraceparent ─► ... exchange ... ─► finish ─► ring ═► worker ─► collector
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -21,7 +21,7 @@ import { RingWriter } from './ring-writer.ts';
 import type { TelemetrySettings } from './settings.ts';
 import type { TraceContext } from './trace-context.ts';
 import { TraceIds } from './trace-ids.ts';
-import { type SpanCounts, WorkerCounters } from './worker-counters.ts';
+import { type SpanCounts, WorkerCounters, type WorkerCounts } from './worker-counters.ts';
 import { WorkerLink } from './worker-link.ts';
 
 /** What the proxy gets. */
@@ -50,6 +50,8 @@ export interface TelemetryOptions {
   readonly limits?: TelemetryLimits;
   /** The worker's file; by default `./worker.ts` beside this one. A bundle passes its own. */
   readonly workerUrl?: URL | string;
+  /** The worker starts when `startWorker` is called; records wait in the ring meanwhile. */
+  readonly startsWorkerLater?: boolean;
 }
 
 export class Telemetry implements HotTelemetry {
@@ -63,6 +65,9 @@ export class Telemetry implements HotTelemetry {
   #started = 0;
   #unsampled = 0;
   #written = 0;
+  /** Records in the ring since start, sampled or not: lines of an access log, if there is one. */
+  #recorded = 0;
+  readonly #hasLines: boolean;
   #isClosed = false;
 
   /** Starts the worker unless there is nothing for it: no exporter and no access log. */
@@ -73,6 +78,7 @@ export class Telemetry implements HotTelemetry {
   private constructor(options: TelemetryOptions) {
     const limits = options.limits ?? telemetryLimits;
     this.#isExporting = options.settings.exporter !== 'none';
+    this.#hasLines = options.accessLog !== 'off';
     this.#ids = new TraceIds(options.settings.sampler, options.random, this.#isExporting);
     this.names = new NameTable((id, name) => this.#link?.announce(id, name), limits.namesMax);
     this.metrics = new MetricRegistry(limits.metricSeriesMax, () => this.counts());
@@ -95,6 +101,12 @@ export class Telemetry implements HotTelemetry {
       names: () => this.names.names(),
       warn: (text) => options.log('warn', text),
     });
+    if (options.startsWorkerLater !== true) this.#link.start();
+  }
+
+  /** Starts the worker that was to start later; a second call and one after `flushAndClose` do nothing. */
+  startWorker(): void {
+    this.#link?.start();
   }
 
   beginSpan(record: ExchangeRecord, context: TraceContext): void {
@@ -107,7 +119,9 @@ export class Telemetry implements HotTelemetry {
     const isSampled = this.#isExporting && (record.flags & RecordFlag.Sampled) !== 0;
     if (isSampled) this.#started++;
     else if (record.kind !== RecordKind.Connection) this.#unsampled++;
-    if (!this.#isClosed && ring.write(record) && isSampled) this.#written++;
+    if (this.#isClosed || !ring.write(record)) return;
+    this.#recorded++;
+    if (isSampled) this.#written++;
   }
 
   /** What spans say of the clusters of `table`; call it before exchanges can begin under the table. */
@@ -130,8 +144,14 @@ export class Telemetry implements HotTelemetry {
       queued,
       queueFull: worker?.queueFull ?? 0,
       ringDropped: this.#ring?.dropped ?? 0,
-      linesDropped: worker?.linesDropped ?? 0,
+      linesDropped: this.#linesDropped(worker),
     };
+  }
+
+  #linesDropped(worker: WorkerCounts | undefined): number {
+    if (worker === undefined || !this.#hasLines) return 0;
+    // Nobody writes them any more: in the ring, or held for a reader.
+    return this.#isClosed ? this.#recorded - worker.linesWritten : worker.linesDropped;
   }
 
   /**

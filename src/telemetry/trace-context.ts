@@ -3,12 +3,11 @@
  *
  * Reading answers valid or not, never why: an invalid traceparent restarts the trace and takes the
  * tracestate with it. Two traceparent fields are invalid too; only the caller sees both, and then it
- * calls `context.clear()`. Hot: no regex, no object; printing makes one flat string.
+ * calls `context.clear()`. Hot: no regex, no object, no string.
  */
 
 import { telemetryLimits } from '../model/limits.ts';
 import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
-import { latin1Text } from './latin1.ts';
 
 /** Bits of a traceparent's flags that we know; the rest is zeroed on the way out. */
 export const TraceFlag = { Sampled: 1, Random: 2 } as const;
@@ -130,12 +129,15 @@ const TRACE_AT = 16;
 const SPAN_AT = TRACE_AT + 33;
 const FLAGS_AT = SPAN_AT + 17;
 
+export const TRACEPARENT_LINE_BYTES = line.length;
+
 /**
- * The header line `traceparent: 00-...-...-0x\r\n` that names the record's own span as parent. Empty
- * when the record belongs to no trace (telemetry is off and none was received).
+ * Writes the header line `traceparent: 00-...-...-0x\r\n` that names the record's own span as parent
+ * at `out[at]`, which has room for TRACEPARENT_LINE_BYTES, and returns its end. Nothing when the
+ * record belongs to no trace (telemetry is off and none was received).
  */
-export function printTraceparent(record: ExchangeRecord): string {
-  if ((record.traceId0 | record.traceId1 | record.traceId2 | record.traceId3) === 0) return '';
+export function putTraceparent(record: ExchangeRecord, out: Uint8Array, at: number): number {
+  if ((record.traceId0 | record.traceId1 | record.traceId2 | record.traceId3) === 0) return at;
   writeWord(record.traceId0, TRACE_AT);
   writeWord(record.traceId1, TRACE_AT + 8);
   writeWord(record.traceId2, TRACE_AT + 16);
@@ -148,7 +150,8 @@ export function printTraceparent(record: ExchangeRecord): string {
       ((flags & RecordFlag.Sampled) !== 0 ? TraceFlag.Sampled : 0) |
         ((flags & RecordFlag.RandomId) !== 0 ? TraceFlag.Random : 0)
     ]!;
-  return latin1Text(line, 0, line.length);
+  out.set(line, at);
+  return at + TRACEPARENT_LINE_BYTES;
 }
 
 function writeWord(word: number, at: number): void {

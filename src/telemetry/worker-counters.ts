@@ -17,6 +17,7 @@ export interface WorkerCounts {
   /** The part of `dropped` that a full queue refused. */
   queueFull: number;
   linesDropped: number;
+  linesWritten: number;
 }
 
 /** All since start; started = sent + dropped + queued in every reading. */
@@ -35,7 +36,7 @@ export interface SpanCounts {
   readonly queueFull: number;
   /** Records, sampled or not, that a full ring refused. */
   readonly ringDropped: number;
-  /** Access log lines that stdout did not take. */
+  /** Access log lines that stdout did not take, or not in time: after the end, all but the written. */
   readonly linesDropped: number;
 }
 
@@ -68,6 +69,7 @@ export class WorkerCounters {
     shared[Counter.Queued] = counts.queued;
     shared[Counter.QueueFull] = counts.queueFull;
     shared[Counter.LinesDropped] = counts.linesDropped;
+    shared[Counter.LinesWritten] = counts.linesWritten;
     Atomics.add(this.#words, Control.Edition, 1);
   }
 
@@ -92,6 +94,7 @@ export class WorkerCounters {
       queued: shared[Counter.Queued]!,
       queueFull: shared[Counter.QueueFull]!,
       linesDropped: shared[Counter.LinesDropped]!,
+      linesWritten: shared[Counter.LinesWritten]!,
     };
   }
 }

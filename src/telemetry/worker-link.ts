@@ -9,7 +9,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { ClustersMessage } from './cluster-facts.ts';
-import type { NamesMessage, WorkerMessage, WorkerStart } from './worker-protocol.ts';
+import type { CloseMessage, NamesMessage, WorkerMessage, WorkerStart } from './worker-protocol.ts';
 
 export interface WorkerLinkOptions {
   readonly clock: Clock;
@@ -27,6 +27,7 @@ export class WorkerLink {
   /** For a worker that is started again; of older tables it knows nothing. */
   #clusters: ClustersMessage | undefined;
   #worker: Worker | undefined;
+  #isStarted = false;
   #namesPort: MessagePort | undefined;
   #isClosing = false;
   #onEnd: (() => void) | undefined;
@@ -35,6 +36,12 @@ export class WorkerLink {
 
   constructor(options: WorkerLinkOptions) {
     this.#options = options;
+  }
+
+  /** Starts the first worker; called again it does nothing. */
+  start(): void {
+    if (this.#isStarted || this.#isClosing) return;
+    this.#isStarted = true;
     this.#start();
   }
 
@@ -51,18 +58,22 @@ export class WorkerLink {
 
   /** Lets the worker send what it has; resolves when it has ended, after limits.flushMs at most. */
   async close(): Promise<void> {
+    // Records may wait for a worker that was to start later.
+    this.start();
     this.#isClosing = true;
     this.#callOffRestart?.();
     const worker = this.#worker;
     if (worker === undefined) return;
     worker.ref();
+    const { clock, start } = this.#options;
+    const untilEpochMs = clock.epochMs + clock.now() + start.limits.flushMs;
     await new Promise<void>((resolve) => {
       const callOff = this.#options.wakeUps.after(this.#options.start.limits.flushMs, resolve);
       this.#onEnd = () => {
         callOff();
         resolve();
       };
-      worker.postMessage({ kind: 'close' });
+      worker.postMessage({ kind: 'close', untilEpochMs } satisfies CloseMessage);
     });
     this.#forget();
     await worker.terminate();

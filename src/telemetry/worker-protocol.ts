@@ -33,9 +33,11 @@ export interface NamesMessage {
 /** All that the names port carries. */
 export type NamesPortMessage = NamesMessage | ClustersMessage;
 
-/** To the worker: write and send what is left, within limits.flushMs. */
+/** To the worker: write and send what is left, until it is ended. */
 export interface CloseMessage {
   readonly kind: 'close';
+  /** When that is, in wall-clock milliseconds: it may get the message late. */
+  readonly untilEpochMs: number;
 }
 
 /** From the worker. */

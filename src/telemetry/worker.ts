@@ -13,7 +13,7 @@ import { ClusterBook } from './cluster-facts.ts';
 import { LineOutput } from './line-output.ts';
 import { RecordPipeline } from './record-pipeline.ts';
 import { resourceAttributes } from './resource-attributes.ts';
-import { createExporter, watchPartialSuccess } from './span-exporters.ts';
+import { createOutput, watchPartialSuccess } from './span-exporters.ts';
 import { SpanQueue } from './span-queue.ts';
 import type {
   CloseMessage,
@@ -27,28 +27,29 @@ const STDOUT = 1;
 
 function startWorker(start: WorkerStart): RecordPipeline {
   const { settings, limits, version } = start;
-  const exporter = createExporter(settings, version);
-  const spans = exporter === undefined ? undefined : new SpanQueue(exporter, settings.batch);
-  if (spans !== undefined) watchPartialSuccess((count) => spans.reject(count));
   const names: string[] = [''];
   const clusters = new ClusterBook();
+  const surroundings = {
+    resource: resourceFromAttributes(resourceAttributes(settings.resource, version), {
+      schemaUrl: SCHEMA_URL,
+    }),
+    scope: { name: 'tracecar', version, schemaUrl: SCHEMA_URL },
+    names,
+    clusters,
+    epochMs: start.epochMs,
+    knownMethods: settings.knownMethods,
+    attributesMax: settings.attributesMax,
+    attributeLengthMax: settings.attributeLengthMax,
+  };
+  const output = createOutput(settings, version, surroundings);
+  const spans = output === undefined ? undefined : new SpanQueue(output, settings.batch);
+  if (spans !== undefined) watchPartialSuccess((count) => spans.reject(count));
   return new RecordPipeline({
     memory: start.memory,
     limits,
     clock: systemClock,
     wakeUps: systemWakeUps,
-    surroundings: {
-      resource: resourceFromAttributes(resourceAttributes(settings.resource, version), {
-        schemaUrl: SCHEMA_URL,
-      }),
-      scope: { name: 'tracecar', version, schemaUrl: SCHEMA_URL },
-      names,
-      clusters,
-      epochMs: start.epochMs,
-      knownMethods: settings.knownMethods,
-      attributesMax: settings.attributesMax,
-      attributeLengthMax: settings.attributeLengthMax,
-    },
+    surroundings,
     readNames: () => readNames(start, names, clusters),
     spans,
     lines:
@@ -83,6 +84,8 @@ function post(message: WorkerMessage): void {
 
 const pipeline = startWorker(workerData as WorkerStart);
 parentPort?.on('message', (message: CloseMessage) => {
-  if (message.kind === 'close') void pipeline.close().then(() => post({ kind: 'closed' }));
+  if (message.kind !== 'close') return;
+  const leftMs = message.untilEpochMs - systemClock.epochMs - systemClock.now();
+  void pipeline.close(leftMs).then(() => post({ kind: 'closed' }));
 });
 pipeline.start();

@@ -46,6 +46,7 @@ async function healthPort(t: TestContext, probes: object, secret = ''): Promise<
   let leaves = 0;
   const server = createHealthServer({
     whyNotReady: () => (leaves === 0 ? '' : 'draining'),
+    whyNotOpen: () => (leaves === 0 ? '' : 'draining'),
     leave: () => {
       leaves += 1;
     },
@@ -120,6 +121,28 @@ test('headers of the definition take the place of the usual ones', async (t) => 
   const health = await healthPort(t, probeOf({ httpGet: { port, httpHeaders } }));
   assert.equal((await ask(health.port, readyz)).status, 200);
   assert.equal(seen, 'app.example mine undefined 1, 2');
+});
+
+test('an application that begins to listen while it is asked is healthy at once', async (t) => {
+  const server = createServer((_incoming, response) => response.end());
+  const port = await listening(t, server);
+  await new Promise((closed) => server.close(closed));
+  const health = await healthPort(t, probeOf({ httpGet: { port }, timeoutSeconds: 4 }));
+  const asked = ask(health.port, readyz);
+  // It was refused at least once when another question about another page has been answered.
+  assert.equal((await ask(health.port, '/healthz/live')).status, 200);
+  server.listen(port, '127.0.0.1');
+  assert.equal((await asked).status, 200);
+});
+
+test('an application that goes on refusing is unhealthy within the time of its probe', async (t) => {
+  const server = createServer();
+  const port = await listening(t, server);
+  await new Promise((closed) => server.close(closed));
+  const probe = probeOf({ httpGet: { port }, timeoutSeconds: 0.2 });
+  const { status, body } = await ask((await healthPort(t, probe)).port, readyz);
+  assert.equal(status, 503);
+  assert.match(body, /ECONNREFUSED/);
 });
 
 test('the status of an unhealthy application comes through, a good one is 200', async (t) => {

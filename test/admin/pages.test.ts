@@ -3,14 +3,18 @@
  */
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import { injectPod } from '../../injector/patch.ts';
 import { type AdminState, createAdminServer } from '../../src/admin/admin-server.ts';
 import { createHealthServer } from '../../src/admin/health-server.ts';
 import { createMetricsServer } from '../../src/admin/metrics-server.ts';
 import { type PageServer, PageServer as Pages, pageLimits } from '../../src/admin/page-server.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
+import { meshed, settings } from '../injector/patch/pod-fixtures.ts';
 
 interface Reply {
   readonly status: number;
@@ -76,6 +80,8 @@ function sampleState(changes: Partial<AdminState> = {}): AdminState {
       return true;
     },
     logLevels: ['debug', 'info'],
+    isDraining: () => false,
+    leave: () => assert.fail('nobody said that the pod is ending'),
     ...changes,
   };
 }
@@ -111,6 +117,7 @@ test('every page of the list answers', async (t) => {
     '/connections',
     '/stats',
     '/log-level',
+    '/drain',
   ]);
   for (const path of paths) assert.equal((await ask(port, `${path}?x=1`)).status, 200, path);
 });
@@ -145,6 +152,50 @@ test('the log level is set by PUT and nothing else is accepted as one', async (t
   assert.deepEqual(JSON.parse((await ask(port, '/log-level')).body), { level: 'debug' });
 });
 
+test('PUT /drain says that the pod is ending, GET only whether it is', async (t) => {
+  let calls = 0;
+  const state = sampleState({
+    isDraining: () => calls > 0,
+    leave: () => {
+      calls += 1;
+    },
+  });
+  const port = await open(t, createAdminServer(state));
+  assert.deepEqual(JSON.parse((await ask(port, '/drain')).body), { draining: false });
+  const put = await ask(port, '/drain', { method: 'PUT' });
+  assert.deepEqual(JSON.parse(put.body), { draining: true });
+  assert.equal((await ask(port, '/drain', { method: 'POST' })).status, 405);
+  assert.equal(calls, 1);
+  assert.deepEqual(JSON.parse((await ask(port, '/drain')).body), { draining: true });
+});
+
+test('the hook of a pod without a secret reaches it', async (t) => {
+  let calls = 0;
+  const state = sampleState({
+    leave: () => {
+      calls += 1;
+    },
+  });
+  const port = await open(t, createAdminServer(state));
+  const pod = injectPod({ spec: {} }, meshed, { ...settings, drainSecret: '' });
+  const { lifecycle } = pod.spec.initContainers![0] as unknown as {
+    lifecycle: { preStop: { exec: { command: string[] } } };
+  };
+  const [shell, ...args] = lifecycle.preStop.exec.command;
+  const hook = (at: number) =>
+    promisify(execFile)(
+      shell!,
+      args.map((each) => each.replace('15000', String(at))),
+    );
+  await hook(port);
+  assert.equal(calls, 1);
+  const refusing = await open(
+    t,
+    createMetricsServer(() => ''),
+  );
+  await assert.rejects(hook(refusing), { code: 1 });
+});
+
 test('a Host that is not this machine is refused, as a rebound name would send it', async (t) => {
   const port = await open(t, createAdminServer(sampleState()));
   assert.equal((await ask(port, '/config', { headers: { host: 'evil.example' } })).status, 403);
@@ -168,10 +219,12 @@ test('a page that throws is 500 and the next one still answers', async (t) => {
 
 test('ready is 503 with its reason until traffic is taken; live does not depend on it', async (t) => {
   let reason = 'starting';
+  let closed = 'starting';
   const port = await open(
     t,
     createHealthServer({
       whyNotReady: () => reason,
+      whyNotOpen: () => closed,
       leave: () => assert.fail('nobody asked for a drain'),
       drainSecret: '',
       probes: [],
@@ -182,7 +235,11 @@ test('ready is 503 with its reason until traffic is taken; live does not depend 
   const before = await ask(port, '/healthz/ready', { headers: { host: '10.1.2.3:15021' } });
   assert.equal(before.status, 503);
   assert.deepEqual(JSON.parse(before.body), { ready: false, reason: 'starting' });
+  assert.equal((await ask(port, '/healthz/open')).status, 503);
   assert.equal((await ask(port, '/healthz/live')).status, 200);
+  [reason, closed] = ['warming up', ''];
+  assert.equal((await ask(port, '/healthz/ready')).status, 503);
+  assert.equal((await ask(port, '/healthz/open')).status, 200);
   reason = '';
   assert.equal((await ask(port, '/healthz/ready')).status, 200);
 });

@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { readResult } from '../../bench/result.ts';
+import { readResult } from '../../bench/result/result.ts';
 
 const bench = join(import.meta.dirname, '../../bench');
 const folder = mkdtempSync(join(tmpdir(), 'bench-test-'));
@@ -74,8 +74,9 @@ test('a short run writes a complete result and leaves nothing behind', {
     result.arms.map((arm) => arm.name),
     ['direct', 'direct-again', 'floor'],
   );
-  assert.ok(result.rows.every((row) => row.leg === 'start' || row.errors === 0));
+  assert.ok(result.rows.every((row) => (row.values.errors ?? 0) === 0));
   assert.match(output(), /added_p50_us/);
+  assert.ok(result.rows.every((row) => !row.faults.some((fault) => fault.startsWith('failed'))));
   assert.deepEqual(readdirSync(temporary), []);
   assert.deepEqual(processesOf(temporary), []);
 });
@@ -117,7 +118,7 @@ test('a mistake in the flags is one line and status 2', async () => {
 test('help names every flag', async () => {
   const { child, output } = start('help', '--help');
   assert.equal(await endOf(child), 0);
-  for (const flag of ['--rounds', '--seconds', '--arms', '--json', '--cross-check']) {
+  for (const flag of ['--full', '--publish', '--only', '--out', '--list', '--no-keep-awake']) {
     assert.ok(output().includes(flag), flag);
   }
 });

@@ -6,13 +6,26 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Children } from '../../bench/children.ts';
-import { Histogram } from '../../bench/histogram.ts';
-import { LoadGenerator } from '../../bench/load-generator.ts';
-import { benchBody, type LoadErrors, type OpenLoop } from '../../bench/load-order.ts';
+import { promisify } from 'node:util';
+import { waitForFirstAnswer } from '../../bench/load/first-answer.ts';
+import { Histogram } from '../../bench/load/histogram.ts';
+import { LoadGenerator } from '../../bench/load/load-generator.ts';
+import {
+  answerPath,
+  benchBody,
+  type LoadErrors,
+  type OpenLoop,
+} from '../../bench/load/load-order.ts';
+import { Children } from '../../bench/stage/children.ts';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 
-const right = `HTTP/1.1 200 OK\r\nContent-Length: ${benchBody.length}\r\n\r\n${benchBody}`;
+/** What a backend says to a request with this id. */
+function right(id: string, body = benchBody): string {
+  return `HTTP/1.1 200 OK\r\nX-Request-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
 const children = new Children();
 const servers: Server[] = [];
 let generator: LoadGenerator;
@@ -26,12 +39,15 @@ after(async () => {
   for (const server of servers) server.close();
 });
 
-/** A backend that calls `answer` for every request; returns its port. */
-async function listen(answer: (socket: Socket, count: number) => void): Promise<number> {
+type Answer = (socket: Socket, count: number, id: string) => void;
+
+/** A backend that calls `answer` for every request without a body; returns its port. */
+async function listen(answer: Answer): Promise<number> {
   let count = 0;
   const server = createServer({ noDelay: true }, (socket) => {
     socket.on('data', (chunk) => {
-      if (chunk.toString('latin1').endsWith('\r\n\r\n')) answer(socket, count++);
+      const id = /x-request-id: ([0-9a-f]{16})\r\n/.exec(chunk.toString('latin1'))?.[1];
+      if (id !== undefined) answer(socket, count++, id);
     });
     socket.on('error', () => socket.destroy());
   });
@@ -46,10 +62,10 @@ function openLoop(port: number, change: Partial<OpenLoop> = {}): OpenLoop {
   return { kind: 'open', port, arrivals: 'even', ...load, ...change };
 }
 
-const noErrors: LoadErrors = { status: 0, body: 0, cut: 0, late: 0 };
+const noErrors: LoadErrors = { status: 0, body: 0, echo: 0, cut: 0, late: 0 };
 
 test('right answers are all counted, and those of the warm-up are not', async () => {
-  const port = await listen((socket) => socket.write(right));
+  const port = await listen((socket, _, id) => socket.write(right(id)));
   const { sent, completed, errors, latency, lateness } = await generator.run(
     openLoop(port, { warmSeconds: 0.1, connections: 4 }),
   );
@@ -65,10 +81,10 @@ test('right answers are all counted, and those of the warm-up are not', async ()
 });
 
 test('an answer in many pieces is one right answer', async () => {
-  const port = await listen((socket) => {
-    socket.write(right.slice(0, 20));
-    setImmediate(() => socket.write(right.slice(20, 60)));
-    setImmediate(() => setImmediate(() => socket.write(right.slice(60))));
+  const port = await listen((socket, _, id) => {
+    socket.write(right(id).slice(0, 20));
+    setImmediate(() => socket.write(right(id).slice(20, 90)));
+    setImmediate(() => setImmediate(() => socket.write(right(id).slice(90))));
   });
   const { completed, errors } = await generator.run(openLoop(port, { ratePerSecond: 100 }));
   assert.deepEqual(errors, noErrors);
@@ -76,30 +92,31 @@ test('an answer in many pieces is one right answer', async () => {
 });
 
 test('every wrong answer is counted as what it is', async () => {
-  const wrong: readonly (readonly [keyof LoadErrors, string | undefined])[] = [
-    ['status', right.replace('200 OK', '503 No')],
-    ['body', right.replace('0123456789', '0123456780')],
-    ['body', `${right}more`],
-    ['body', right.replace('Content-Length', 'X-Length')],
-    ['cut', undefined],
+  const wrong: readonly (readonly [keyof LoadErrors, (id: string) => string | undefined])[] = [
+    ['status', (id) => right(id).replace('200 OK', '503 No')],
+    ['body', (id) => right(id, benchBody.replace('0123456789', '0123456780'))],
+    ['body', (id) => `${right(id)}more`],
+    ['body', (id) => right(id).replace('Content-Length', 'X-Length')],
+    ['echo', () => right('00000000000000ff')],
+    ['cut', () => undefined],
   ];
-  for (const [kind, text] of wrong) {
-    const port = await listen((socket, count) => {
-      if (count !== 2) socket.write(right);
-      else if (text === undefined) socket.destroy();
+  for (const [kind, spoil] of wrong) {
+    const port = await listen((socket, count, id) => {
+      const text = count === 2 ? spoil(id) : right(id);
+      if (text === undefined) socket.destroy();
       else socket.write(text);
     });
     const { completed, errors } = await generator.run(openLoop(port, { ratePerSecond: 50 }));
-    assert.deepEqual(errors, { ...noErrors, [kind]: 1 }, `${kind}: ${text?.slice(0, 40)}`);
+    assert.deepEqual(errors, { ...noErrors, [kind]: 1 }, kind);
     assert.equal(completed, 9);
   }
 });
 
 test('a stall is paid by every request that became due during it', async () => {
   // One connection, 500/s: 50 more requests are due in the 100 ms that the first answer takes.
-  const port = await listen((socket, count) => {
-    if (count > 0) socket.write(right);
-    else setTimeout(() => socket.write(right), 100);
+  const port = await listen((socket, count, id) => {
+    if (count > 0) socket.write(right(id));
+    else setTimeout(() => socket.write(right(id)), 100);
   });
   const { latency, service, errors } = await generator.run(openLoop(port));
   assert.deepEqual(errors, noErrors);
@@ -112,12 +129,12 @@ test('a stall is paid by every request that became due during it', async () => {
 });
 
 test('a closed loop sends again as soon as it has its answer', async () => {
-  const port = await listen((socket) => socket.write(right));
+  const port = await listen((socket, _, id) => socket.write(right(id)));
   const order = { kind: 'closed', port, connections: 3, seconds: 0.1 } as const;
   const { completed, sent, errors } = await generator.run(order);
   assert.deepEqual(errors, noErrors);
   assert.equal(completed, sent);
-  assert.ok(completed > 100, `${completed} requests in 0.1 s`);
+  assert.ok(completed > 3, `${completed} requests on 3 connections in 0.1 s`);
 });
 
 test('a backend that is not there is an error for each connection, not a hang', async () => {
@@ -128,4 +145,68 @@ test('a backend that is not there is an error for each connection, not a hang', 
   const { completed, errors } = await generator.run(order);
   assert.equal(completed, 0);
   assert.deepEqual(errors, { ...noErrors, cut: 3 });
+});
+
+test('a closed loop ends early after the requests that were asked for', async () => {
+  const port = await listen((socket, _, id) => socket.write(right(id)));
+  const order = { kind: 'closed', port, connections: 2, seconds: 5, requests: 50 } as const;
+  const { completed, elapsedSeconds } = await generator.run(order);
+  assert.equal(completed, 50);
+  assert.ok(elapsedSeconds < 4);
+});
+
+test('bodies of requests arrive whole, with a length or chunked, and large answers are verified', async () => {
+  const [port, second] = (await freePorts(2)) as [number, number];
+  const backend = join(import.meta.dirname, '../../bench/load/raw-backend.ts');
+  const child = children.start({
+    command: process.execPath,
+    args: [backend, String(port), String(second)],
+    core: undefined,
+    directory: tmpdir(),
+  });
+  await waitForFirstAnswer(port, child, 'the backend');
+  const closed = { kind: 'closed', port, connections: 2, seconds: 5, requests: 20 } as const;
+  for (const exchange of [
+    { path: answerPath(0) },
+    { path: answerPath(1_048_576) },
+    { path: answerPath(1024), bodyBytes: 100_000 },
+    { path: answerPath(16_384), bodyBytes: 100_000, chunked: true },
+  ]) {
+    const { completed, errors } = await generator.run({ ...closed, ...exchange });
+    assert.deepEqual(errors, noErrors, JSON.stringify(exchange));
+    assert.equal(completed, 20);
+  }
+});
+
+test('many targets are gone through, divided among the connections', async () => {
+  const seen = new Map<string, number>();
+  const port = await listen((socket, _, id) => socket.write(right(id)));
+  const server = servers.at(-1)!;
+  server.on('connection', (socket: Socket) => {
+    socket.on('data', (chunk) => {
+      const host = /Host: (\S+)/.exec(chunk.toString('latin1'))![1]!;
+      seen.set(host, (seen.get(host) ?? 0) + 1);
+    });
+  });
+  const targets = Array.from({ length: 10 }, (_, index) => ({ host: `h${index}`, path: '/' }));
+  const order = { kind: 'closed', port, connections: 3, seconds: 5, requests: 60 } as const;
+  const { errors } = await generator.run({ ...order, targets });
+  assert.deepEqual(errors, noErrors);
+  assert.equal(seen.size, 10);
+});
+
+test('held connections are served once, stay open until released, and tell what is wrong', async () => {
+  const ends: Promise<unknown>[] = [];
+  const port = await listen((socket, _, id) => {
+    ends.push(once(socket, 'close'));
+    socket.write(right(id));
+  });
+  const server = servers.at(-1)!;
+  await generator.hold(port, 20);
+  assert.equal(ends.length, 20);
+  assert.equal(await promisify(server.getConnections.bind(server))(), 20);
+  server.close();
+  await generator.release();
+  await Promise.all(ends);
+  await assert.rejects(generator.hold(port, 1), /holding 1 connections: cut/);
 });

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Histogram } from '../../bench/histogram.ts';
+import { Histogram } from '../../bench/load/histogram.ts';
 import { seededRandom } from '../../src/base/random.ts';
 
 /** Durations from 50 ns to some seconds, the way latencies are spread: most small, few large. */

@@ -4,27 +4,73 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readH2load, readWrk } from '../../bench/cross-check.ts';
-import { readOptions, UsageError } from '../../bench/options.ts';
+import { directNames } from '../../bench/arms/arm.ts';
+import { readH2load, readWrk } from '../../bench/load/cross-check.ts';
+import { type BenchOptions, readOptions, UsageError } from '../../bench/options.ts';
+import { describeScenarios, minutesOf } from '../../bench/scenarios/describe.ts';
+import { scenarios } from '../../bench/scenarios/scenarios.ts';
 
-test('without flags all arms run five rounds', () => {
-  const options = readOptions([]);
-  assert.ok(options !== 'help');
-  assert.equal(options.rounds, 5);
-  assert.equal(options.startRounds, 3);
-  assert.ok(options.arms.includes('tracecar') && options.arms.includes('envoy'));
+const date = '2026-01-02T03:04:05.678Z';
+
+function optionsOf(...args: string[]): BenchOptions {
+  const options = readOptions(args, date);
+  assert.ok(options !== 'help' && 'scenarios' in options);
+  return options;
+}
+
+test('without flags the plain hop runs quickly, at its own pace, into a folder of its own', () => {
+  const options = optionsOf();
+  assert.equal(options.scale, 'quick');
+  assert.deepEqual(
+    options.scenarios.map((scenario) => scenario.name),
+    ['hop'],
+  );
+  assert.deepEqual(
+    [options.rounds, options.seconds, options.arms],
+    [undefined, undefined, undefined],
+  );
+  assert.equal(options.out, 'bench/results/local/2026-01-02T03-04-05');
+  assert.equal(options.keepAwake, true);
 });
 
-test('named arms run in the order of the table, starts in no more rounds than there are', () => {
-  const options = readOptions(['--arms', 'floor,envoy', '--rounds', '2', '--seconds', '0.2']);
-  assert.ok(options !== 'help');
-  assert.deepEqual(options.arms, ['envoy', 'floor']);
-  assert.deepEqual([options.rounds, options.startRounds, options.seconds], [2, 2, 0.2]);
+test('a full run is all scenarios, or those that are named by id or name', () => {
+  assert.deepEqual(optionsOf('--full').scenarios, scenarios);
+  const { scale, scenarios: chosen, out } = optionsOf('--publish', '--only', 'b0', '--out', 'x');
+  assert.deepEqual([scale, chosen.map((each) => each.id), out], ['publish', ['B0'], 'x']);
+});
+
+test('the list says of every scenario what it takes', () => {
+  assert.deepEqual(readOptions(['--list', '--full'], date), { list: 'full' });
+  for (const scale of ['quick', 'full', 'publish'] as const) {
+    const text = describeScenarios(scenarios, scale);
+    for (const { id, name } of scenarios) assert.ok(text.includes(`${id} ${name}: `), name);
+    assert.match(text, /all: about \d+ minutes/);
+  }
+});
+
+test('the quick run is over in two minutes, and a full one in forty', () => {
+  assert.ok(minutesOf(scenarios[0]!, 'quick') < 2.2, `${minutesOf(scenarios[0]!, 'quick')}`);
+  const all = scenarios.reduce((sum, each) => sum + minutesOf(each, 'full'), 0);
+  assert.ok(all < 40, `${all.toFixed(1)} minutes`);
+});
+
+test('every cell names an arm that its scenario has, and no cell is there twice', () => {
+  for (const scenario of scenarios) {
+    const known = new Set([...directNames, ...scenario.arms.map((arm) => arm.name)]);
+    for (const scale of ['quick', 'full', 'publish'] as const) {
+      const cells = scenario.cells(scale).map(({ arm, point }) => `${arm} ${point}`);
+      assert.equal(new Set(cells).size, cells.length, `${scenario.name} ${scale}`);
+      const strangers = scenario.cells(scale).filter(({ arm }) => !known.has(arm));
+      assert.deepEqual(strangers, [], `${scenario.name} ${scale}`);
+    }
+  }
 });
 
 test('mistakes are refused with what is wrong', () => {
   const refused: readonly (readonly [readonly string[], RegExp])[] = [
-    [['--arms', 'envoi'], /unknown arm "envoi"; known are: tracecar, envoy/],
+    [['--arms', 'envoi'], /unknown arm "envoi"; known are: tracecar, /],
+    [['--only', 'B0,B99'], /unknown scenario "B99"; known are: B0 hop/],
+    [['--full', '--publish'], /choose one/],
     [['--rounds', '2.5'], /--rounds must be a whole number/],
     [['--rounds', 'many'], /--rounds must be a number from 1 to 1000, not "many"/],
     [['--seconds', '0'], /--seconds must be a number from 0\.1/],
@@ -33,7 +79,7 @@ test('mistakes are refused with what is wrong', () => {
   ];
   for (const [args, message] of refused) {
     assert.throws(
-      () => readOptions(args),
+      () => readOptions(args, date),
       (error) => error instanceof UsageError && message.test(error.message),
       args.join(' '),
     );

@@ -9,10 +9,13 @@ import {
   parseCoreTimes,
   parseCpuMicros,
   parseMemory,
+  parseScheduledMicros,
   readAllowedCores,
   readCpuMicros,
   readMemory,
-} from '../../bench/procfs.ts';
+  readThreadTimes,
+  threadsUsed,
+} from '../../bench/stage/procfs.ts';
 
 const noLinux = process.platform === 'linux' ? false : 'there is no /proc here';
 
@@ -31,10 +34,49 @@ test('a text that is no stat line is refused', () => {
   assert.throws(() => parseCpuMicros(''), /not a \/proc\/PID\/stat line/);
 });
 
-test('resident memory is read in kB', () => {
+test('memory is read in kB, and private memory is clean and dirty', () => {
   const status = 'Name:\tnode\nVmRSS:\t   65432 kB\nRssAnon:\t   20480 kB\nRssFile:\t 44952 kB\n';
-  assert.deepEqual(parseMemory(status), { rssKb: 65_432, anonymousKb: 20_480 });
-  assert.throws(() => parseMemory('Name:\tkthreadd\n'), /no VmRSS/);
+  const rollup =
+    '55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss: 65432 kB\nPss:   30000 kB\nPss_Anon: 1 kB\n' +
+    'Shared_Clean: 5 kB\nPrivate_Clean:   1000 kB\nPrivate_Dirty:  21000 kB\n';
+  assert.deepEqual(parseMemory(status, rollup), {
+    rssKb: 65_432,
+    anonymousKb: 20_480,
+    privateKb: 22_000,
+    pssKb: 30_000,
+  });
+  assert.throws(() => parseMemory('Name:\tkthreadd\n', ''), /no VmRSS/);
+});
+
+test('the first number of schedstat is nanoseconds on a core', () => {
+  assert.equal(parseScheduledMicros('1234567 89 10\n'), 1234.567);
+  assert.throws(() => parseScheduledMicros(''), /not a schedstat line/);
+});
+
+test('threads that were there or came are summed, and a thread that ended makes ticks count', () => {
+  const before = {
+    pid: 7,
+    byThread: new Map([
+      [7, 100],
+      [8, 50],
+    ]),
+    ticksUs: 0,
+  };
+  const after = {
+    pid: 7,
+    byThread: new Map([
+      [7, 160],
+      [8, 60],
+      [9, 5],
+    ]),
+    ticksUs: 10_000,
+  };
+  assert.deepEqual(threadsUsed(before, after), { allUs: 75, mainUs: 60 });
+  const ended = { ...after, byThread: new Map([[7, 160]]) };
+  assert.deepEqual(threadsUsed(before, ended), { allUs: 10_000, mainUs: 60 });
+  // A thread that came and went in between is only in the count of the process.
+  const visited = { ...after, ticksUs: 40_000 };
+  assert.deepEqual(threadsUsed(before, visited), { allUs: 40_000, mainUs: 60 });
 });
 
 test('allowed cores are a list of numbers and ranges', () => {
@@ -54,6 +96,9 @@ test('a process that computes has used CPU time and memory', { skip: noLinux }, 
   let sum = 0;
   while (readCpuMicros(process.pid) === before) sum += Math.sqrt(sum + 1);
   assert.ok(readCpuMicros(process.pid) > before && sum > 0);
-  assert.ok(readMemory(process.pid).rssKb > 10_000);
+  const { rssKb, privateKb, pssKb } = readMemory(process.pid);
+  assert.ok(rssKb > 10_000 && pssKb <= rssKb && privateKb <= rssKb);
+  const { byThread } = readThreadTimes(process.pid);
+  assert.ok(byThread.size > 1 && byThread.get(process.pid)! > 10_000);
   assert.ok(readAllowedCores().length >= 1);
 });

@@ -2,15 +2,10 @@
  * A made-up result for tests of summaries and reports: complete, with figures that are easy to check.
  */
 
-import { Histogram } from '../../bench/histogram.ts';
-import {
-  type LoadRow,
-  legsOf,
-  type Result,
-  type ResultArm,
-  type Row,
-  resultSchema,
-} from '../../bench/result.ts';
+import { Histogram } from '../../bench/load/histogram.ts';
+import { resultSchema } from '../../bench/result/result.ts';
+import type { Result, ResultArm, Row } from '../../bench/result/row.ts';
+import type { Cell } from '../../bench/scenarios/scenario.ts';
 
 export const caseRounds = 3;
 
@@ -19,6 +14,7 @@ const caseFigures: Readonly<Record<string, readonly [number, number, number, num
   direct: [0, 100, 300, 80_000],
   'direct-again': [0, 110, 320, 80_000],
   tracecar: [20, 185, 900, 50_000],
+  'tracecar-aa': [20.4, 185, 900, 50_000],
   envoy: [50, 265, 1800, 20_000],
   'http-proxy': [80, 305, 5000, 12_000],
 };
@@ -27,7 +23,9 @@ const caseFigures: Readonly<Record<string, readonly [number, number, number, num
 const roundFactors = [1, 1.5, 0.9];
 
 export function makeResult(change: Partial<Result> = {}): Result {
-  const arms: ResultArm[] = Object.keys(caseFigures).map((name) => ({
+  const names = Object.keys(caseFigures);
+  const proxies = names.filter((name) => !name.startsWith('direct'));
+  const arms: ResultArm[] = names.map((name) => ({
     name,
     label: name,
     setting: 'made up',
@@ -40,13 +38,24 @@ export function makeResult(change: Partial<Result> = {}): Result {
     missing: 'not installed',
     install: 'npm run peers haproxy',
   });
-  const present = arms.filter((arm) => arm.missing === undefined);
+  const cells: readonly Cell[] = [
+    ...proxies.map((arm) => ({ arm, point: 'start', rounds: 2 })),
+    ...proxies.map((arm) => ({ arm, point: 'saturation' })),
+    ...names.map((arm) => ({ arm, point: 'single' })),
+    ...names.map((arm) => ({ arm, point: 'many' })),
+  ];
   return {
     schema: resultSchema,
+    scenario: 'hop',
+    title: 'One plain hop',
+    scale: 'quick',
     date: '2026-01-02T03:04:05.000Z',
     commit: 'abc1234',
     command: ['npm', 'run', 'bench'],
-    options: { rounds: caseRounds, startRounds: 2, seconds: 0.5, tolerateNoise: false },
+    rounds: caseRounds,
+    seconds: 0.5,
+    tolerateNoise: false,
+    keptAwake: true,
     durationSeconds: 60,
     machine: {
       cpu: 'a processor',
@@ -61,53 +70,61 @@ export function makeResult(change: Partial<Result> = {}): Result {
     pinning: { proxy: 0, load: 1 },
     backend: 'nginx 1.22.1',
     arms,
-    rows: present.flatMap((arm) => rowsOf(arm.name)),
+    cells,
     spansCollected: 500,
     crossChecks: [],
+    rows: rowsOf(cells),
     ...change,
   };
 }
 
-/** The result with one row changed: `find` picks it, `change` is laid over it. */
+/** What is laid over a row: its faults, and some of its values. */
+export interface RowChange {
+  readonly faults?: readonly string[];
+  readonly values?: Readonly<Record<string, number>>;
+}
+
+/** The result with some rows changed: `find` picks them. */
 export function changeRow(
   result: Result,
   find: (row: Row) => boolean,
-  change: Partial<LoadRow>,
+  { faults, values }: RowChange,
 ): Result {
-  const rows = result.rows.map((row) => (find(row) ? ({ ...row, ...change } as Row) : row));
+  const rows = result.rows.map((row) =>
+    find(row)
+      ? { ...row, faults: faults ?? row.faults, values: { ...row.values, ...values } }
+      : row,
+  );
   return { ...result, rows };
 }
 
-function rowsOf(arm: string): readonly Row[] {
+function rowsOf(cells: readonly Cell[]): readonly Row[] {
   const rows: Row[] = [];
   for (let round = 0; round < caseRounds; round++) {
-    for (const leg of legsOf(arm, round, 2)) rows.push(makeRow(arm, round, leg));
+    for (const cell of cells) {
+      if (round < (cell.rounds ?? caseRounds)) rows.push(makeRow(cell, round));
+    }
   }
   return rows;
 }
 
-function makeRow(arm: string, round: number, leg: Row['leg']): Row {
-  const base = { round, place: 0, arm, faults: [] };
-  if (leg === 'start') {
-    return { ...base, leg, firstAnswerMs: 90 + round, rssKb: 65_536, anonymousKb: 20_000 };
+function makeRow({ arm, point }: Cell, round: number): Row {
+  const base = { round, place: 0, arm, point, faults: [] };
+  if (point === 'start') {
+    return { ...base, values: { firstAnswerMs: 90 + round, rssKb: 65_536, anonymousKb: 20_000 } };
   }
   const [cpuUs, p50Us, p99Us, requestsPerSecond] = caseFigures[arm]!;
   const factor = roundFactors[round]!;
   const latency = new Histogram();
-  const us = (leg === 'single' ? p50Us : p99Us) * factor;
+  const us = (point === 'single' ? p50Us : p99Us) * factor;
   for (let index = 0; index < 100; index++) latency.record(us * 1000);
-  return {
-    ...base,
-    leg,
-    elapsedSeconds: 1,
+  const values = {
+    elapsedSeconds: 0.2,
     requests: 10_000,
     requestsPerSecond: requestsPerSecond / factor,
     errors: 0,
-    cpuUs: cpuUs * 10_000 * factor,
-    proxyCoreBusy: 1,
-    loadCoreBusy: 0.5,
-    foreign: 0,
-    stolen: 0,
-    ...(leg === 'saturation' ? {} : { latency: latency.toSparse(), latenessP99Us: 90 }),
+    ...(cpuUs === 0 ? {} : { cpuUs: cpuUs * 10_000 * factor }),
   };
+  if (point === 'saturation') return { ...base, values };
+  return { ...base, values, histograms: { latency: latency.toSparse() } };
 }

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planRounds, williamsSquare } from '../../bench/schedule.ts';
+import { orderCells, williamsSquare } from '../../bench/rounds/schedule.ts';
 
 const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12];
 
@@ -45,11 +45,22 @@ test('over the square every arm follows every other equally often', () => {
   }
 });
 
-test('more rounds than rows begin the square again', () => {
-  const plan = planRounds(2, 5);
-  assert.equal(plan.length, 5);
-  assert.deepEqual(plan[4], plan[0]);
-  assert.notDeepEqual(plan[1], plan[0]);
+test('a round goes point by point, its arms in the order of the square', () => {
+  const cells = ['low', 'high'].flatMap((point) => ['a', 'b'].map((arm) => ({ arm, point })));
+  const names = (round: number) =>
+    orderCells(cells, round).map(({ arm, point }) => `${point} ${arm}`);
+  assert.deepEqual(names(0), ['low a', 'low b', 'high a', 'high b']);
+  assert.deepEqual(names(1), ['low b', 'low a', 'high b', 'high a']);
+  assert.deepEqual(names(2), names(0), 'more rounds than rows begin the square again');
+});
+
+test('a cell of the first rounds is left out of the others', () => {
+  const cells = [
+    { arm: 'a', point: 'start', rounds: 2 },
+    { arm: 'a', point: 'load' },
+  ];
+  assert.equal(orderCells(cells, 1).length, 2);
+  assert.deepEqual(orderCells(cells, 2), [cells[1]]);
 });
 
 test('a square of no arms is refused', () => {

@@ -4,9 +4,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Figure, Summary } from '../../bench/summary.ts';
-import { judgeTargets } from '../../bench/targets.ts';
+import type { Result } from '../../bench/result/row.ts';
+import { type Figure, judgeRatio, read, Summary } from '../../bench/result/summary.ts';
+import { judgeTargets, type Target } from '../../bench/result/targets.ts';
 import { changeRow, makeResult } from './result-case.ts';
+
+const cpu = read.cpuUsPerRequest;
 
 function medianOf(figure: Figure): number {
   assert.equal(figure.state, 'measured');
@@ -17,36 +20,63 @@ function isClose(value: number, wanted: number): void {
   assert.ok(Math.abs(value - wanted) <= Math.abs(wanted) * 0.02, `${value}, not ${wanted}`);
 }
 
+/** Rounds that all measured this; the interval is from the least to the most. */
+function measured(low: number, high: number): Figure {
+  const spread = { median: (low + high) / 2, low, high, least: low, most: high, rounds: 5 };
+  return { state: 'measured', spread, dropped: 0, rounds: 5 };
+}
+
 test('a figure is the median over rounds', () => {
   const summary = new Summary(makeResult());
-  isClose(medianOf(summary.figure('tracecar', 'cpuUs')), 20);
-  isClose(medianOf(summary.figure('tracecar', 'p99Us')), 900);
-  isClose(medianOf(summary.figure('tracecar', 'rssMb')), 64);
-  isClose(medianOf(summary.figure('tracecar', 'startMs')), 90.5);
+  isClose(medianOf(summary.figure('tracecar', 'saturation', cpu)), 20);
+  isClose(medianOf(summary.figure('tracecar', 'many', read.p99Us)), 900);
+  isClose(medianOf(summary.figure('tracecar', 'start', read.rssMb)), 64);
+  isClose(medianOf(summary.figure('tracecar', 'start', read.startMs)), 90.5);
+  isClose(medianOf(summary.figure('tracecar', 'saturation', read.coreShare)), 1);
 });
 
 test('a ratio does not see what made a round slow', () => {
-  const ratio = new Summary(makeResult()).ratio('tracecar', 'envoy', 'cpuUs');
+  const ratio = new Summary(makeResult()).ratio('tracecar', 'envoy', 'saturation', cpu);
   assert.ok(ratio.state === 'measured');
-  isClose(ratio.spread.lowest, 0.4);
-  isClose(ratio.spread.highest, 0.4);
+  isClose(ratio.spread.least, 0.4);
+  isClose(ratio.spread.most, 0.4);
+});
+
+test('a difference is taken inside a round', () => {
+  const figure = new Summary(makeResult()).difference('envoy', 'tracecar', 'saturation', cpu);
+  assert.ok(figure.state === 'measured');
+  isClose(figure.spread.least, 27);
+  isClose(figure.spread.median, 30);
+});
+
+test('two points of one arm are compared inside a round', () => {
+  const ratio = new Summary(makeResult()).pointRatio('tracecar', 'many', 'single', read.p99Us);
+  isClose(medianOf(ratio), 900 / 185);
 });
 
 test('added latency is over the mean of the two direct arms of the same round', () => {
   const summary = new Summary(makeResult());
-  isClose(medianOf(summary.figure('tracecar', 'addedP50Us')), 80);
-  isClose(medianOf(summary.ratio('tracecar', 'envoy', 'addedP50Us')), 0.5);
-  const noise = medianOf(summary.noiseP50Us());
+  isClose(medianOf(summary.added('tracecar', 'single', 0.5)), 80);
+  isClose(medianOf(summary.addedRatio('tracecar', 'envoy', 'single', 0.5)), 0.5);
+  const noise = medianOf(summary.directNoise('single', 0.5));
   assert.ok(noise > 9 && noise < 11, `two direct arms 10 us apart: ${noise}`);
+  assert.equal(summary.added('direct', 'single', 0.5).state, 'absent');
+  assert.equal(summary.added('tracecar', 'saturation', 0.5).state, 'absent');
+});
+
+test('rounds are merged into one histogram, never their percentiles', () => {
+  isClose(new Summary(makeResult()).merged('tracecar', 'single', 0.99), 185 * 1.5);
+  const onlyLast = changeRow(makeResult(), (row) => row.round < 2, { faults: ['stolen: 9 %'] });
+  isClose(new Summary(onlyLast).merged('tracecar', 'single', 0.99), 185 * 0.9);
 });
 
 test('a row with a fault is dropped and counted', () => {
   const result = changeRow(
-    makeResult({ options: { rounds: 3, startRounds: 2, seconds: 0.5, tolerateNoise: false } }),
-    (row) => row.arm === 'tracecar' && row.leg === 'saturation' && row.round === 1,
-    { faults: ["others on the proxy's core: 60.0 %"], cpuUs: 9e9 },
+    makeResult(),
+    (row) => row.arm === 'tracecar' && row.point === 'saturation' && row.round === 1,
+    { faults: ["others on the proxy's core: 60.0 %"], values: { cpuUs: 9e9 } },
   );
-  const figure = new Summary(result).figure('tracecar', 'cpuUs');
+  const figure = new Summary(result).figure('tracecar', 'saturation', cpu);
   assert.deepEqual(figure, { state: 'unproven', dropped: 1, rounds: 3 });
   const { rows, kinds } = new Summary(result).faults();
   assert.equal(rows, 1);
@@ -58,55 +88,93 @@ test('one dropped round of four leaves a figure that says so', () => {
   const fourth = base.rows
     .filter((row) => row.round === 2)
     .map((row) => ({ ...row, round: 3, faults: row.arm === 'envoy' ? ['stolen: 9 %'] : [] }));
-  const summary = new Summary({
-    ...base,
-    options: { ...base.options, rounds: 4 },
-    rows: [...base.rows, ...fourth],
-  });
-  const figure = summary.figure('envoy', 'cpuUs');
+  const summary = new Summary({ ...base, rounds: 4, rows: [...base.rows, ...fourth] });
+  const figure = summary.figure('envoy', 'saturation', cpu);
   assert.ok(figure.state === 'measured');
-  assert.deepEqual([figure.dropped, figure.spread.rounds], [1, 3]);
-  const ratio = summary.ratio('tracecar', 'envoy', 'cpuUs');
+  assert.deepEqual([figure.dropped, figure.rounds, figure.spread.rounds], [1, 4, 3]);
+  const ratio = summary.ratio('tracecar', 'envoy', 'saturation', cpu);
   assert.ok(ratio.state === 'measured' && ratio.dropped === 1);
 });
 
+test('an arm that failed in every round is unproven, not absent', () => {
+  const base = makeResult();
+  const rows = base.rows.map((row) =>
+    row.arm === 'envoy' ? { ...row, faults: ['failed: it ended'], values: {} } : row,
+  );
+  const failed: Result = { ...base, rows, tolerateNoise: true };
+  const unproven = { state: 'unproven', dropped: 3, rounds: 3 };
+  assert.deepEqual(new Summary(failed).figure('envoy', 'saturation', cpu), unproven);
+});
+
 test('tolerated noise keeps noisy rows, but never wrong answers', () => {
-  const options = { rounds: 3, startRounds: 2, seconds: 0.5, tolerateNoise: true };
-  const noisy = changeRow(makeResult({ options }), () => true, { faults: ['noise: 1 %'] });
-  isClose(medianOf(new Summary(noisy).figure('tracecar', 'cpuUs')), 20);
-  const wrong = changeRow(noisy, (row) => row.leg === 'saturation', { errors: 3 });
-  assert.equal(new Summary(wrong).figure('tracecar', 'cpuUs').state, 'unproven');
+  const noisy = changeRow(makeResult({ tolerateNoise: true }), () => true, {
+    faults: ['noise: 1 %'],
+  });
+  isClose(medianOf(new Summary(noisy).figure('tracecar', 'saturation', cpu)), 20);
+  const wrong = changeRow(noisy, (row) => row.point === 'saturation', { values: { errors: 3 } });
+  assert.equal(new Summary(wrong).figure('tracecar', 'saturation', cpu).state, 'unproven');
 });
 
 test('direct has no CPU time of a proxy, and a missing arm has no figures', () => {
   const summary = new Summary(makeResult());
-  assert.equal(summary.figure('direct', 'cpuUs').state, 'absent');
-  assert.equal(summary.figure('haproxy', 'cpuUs').state, 'absent');
-  assert.equal(summary.ratio('tracecar', 'haproxy', 'cpuUs').state, 'absent');
+  assert.equal(summary.figure('direct', 'single', cpu).state, 'absent');
+  assert.equal(summary.figure('haproxy', 'saturation', cpu).state, 'absent');
+  assert.equal(summary.ratio('tracecar', 'haproxy', 'saturation', cpu).state, 'absent');
+});
+
+test('the band is what two identical arms differ by', () => {
+  isClose(medianOf(new Summary(makeResult()).band('saturation', cpu)), 1.02);
+});
+
+test('what overlaps the band around 1 is no difference', () => {
+  const band = measured(0.97, 1.02);
+  assert.equal(judgeRatio(measured(0.5, 0.9), band), 'lower');
+  assert.equal(judgeRatio(measured(0.5, 0.98), band), 'no difference');
+  assert.equal(judgeRatio(measured(1.02, 1.2), band), 'no difference', 'within 1 / 0.97');
+  assert.equal(judgeRatio(measured(1.04, 1.2), band), 'higher');
+  assert.equal(judgeRatio(measured(0.97, 0.99), { state: 'absent' }), 'lower');
+  assert.equal(judgeRatio({ state: 'absent' }, band), 'absent');
+  assert.equal(judgeRatio({ state: 'unproven', dropped: 2, rounds: 3 }, band), 'unproven');
+  const summary = new Summary(makeResult());
+  assert.equal(summary.verdict('tracecar', 'envoy', 'saturation', cpu), 'lower');
+  assert.equal(summary.verdict('tracecar-aa', 'tracecar', 'saturation', cpu), 'no difference');
 });
 
 test('a target is met, missed, or open where nothing was proven', () => {
-  const verdicts = judgeTargets(new Summary(makeResult())).map(({ target, verdict }) => [
-    `${target.figure} ${target.unit}`,
-    verdict,
+  const verdicts = (result: Result) =>
+    judgeTargets(new Map([['hop', new Summary(result)]])).map(({ target, verdict }) => [
+      `${target.what} ${target.unit}`,
+      verdict,
+    ]);
+  assert.deepEqual(verdicts(makeResult()).slice(0, 5), [
+    ['CPU per request, one plain hop x Envoy', 'met'],
+    ['CPU per request, one plain hop x HAProxy', 'not measured'],
+    ['CPU per request, 100 % of spans exported x Envoy with its tracer', 'not measured'],
+    ['added p50, 1000/s on 1 connection x Envoy', 'met'],
+    ['added p99, 1000/s on 1 connection x Envoy', 'met'],
   ]);
-  assert.deepEqual(Object.fromEntries(verdicts), {
-    'cpuUs x Envoy': 'met',
-    'cpuUs x HAProxy': 'open',
-    'cpuUs x http-proxy': 'met',
-    'requestsPerSecond x http-proxy': 'met',
-    'requestsPerSecond x Envoy': 'met',
-    'p99Us x Envoy': 'met',
-    'rssMb MB': 'met',
-    'startMs ms': 'met',
-  });
-  const options = { ...makeResult().options, tolerateNoise: true };
-  const smoke = judgeTargets(new Summary(makeResult({ options })));
-  assert.deepEqual(new Set(smoke.map((outcome) => outcome.verdict)), new Set(['open']));
+  assert.equal(verdicts(makeResult({ tolerateNoise: true }))[0]![1], 'open');
   const slow = changeRow(
     makeResult(),
-    (row) => row.arm === 'tracecar' && row.leg === 'saturation',
-    { cpuUs: 500_000 },
+    (row) => row.arm === 'tracecar' && row.point === 'saturation',
+    { values: { cpuUs: 500_000 } },
   );
-  assert.equal(judgeTargets(new Summary(slow))[0]!.verdict, 'missed');
+  assert.equal(verdicts(slow)[0]![1], 'missed');
+});
+
+test('a target with a band is met inside it, and missed above it', () => {
+  const target = (band: Figure): Target => ({
+    ...{ scenario: 'hop', what: 'dead', limit: 1, unit: 'x', digits: 2, band: () => band },
+    measure: () => measured(1.02, 1.04),
+  });
+  const summaries = new Map([['hop', new Summary(makeResult())]]);
+  const verdict = (band: Figure) => judgeTargets(summaries, [target(band)])[0]!.verdict;
+  assert.equal(verdict(measured(0.97, 1.03)), 'met');
+  assert.equal(verdict(measured(0.999, 1.001)), 'missed');
+});
+
+test('a scenario without a result is not measured', () => {
+  const target = { scenario: 'edits', limit: 1 } as Target;
+  const [outcome] = judgeTargets(new Map(), [target]);
+  assert.equal(outcome!.verdict, 'not measured');
 });

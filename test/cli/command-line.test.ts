@@ -129,6 +129,30 @@ test('validate tells good configuration from bad by its status', async (t) => {
   assert.match(nothing.stderr, /^tracecar validate: needs a PATH[^\n]+\n$/);
 });
 
+test('what was typed cannot steer the terminal that it is complained on', async () => {
+  const hostile = 'a\u001b[31m\rb\nc\u202e\u0085';
+  const shown = 'a\\x1b[31m\\x0db\\x0ac\\u202e\\x85';
+  const lines = [
+    [hostile],
+    ['help', hostile],
+    ['validate', `--${hostile}`],
+    ['validate', `/nowhere/${hostile}`],
+    ['proxy', '--config', 'x', '--admin', hostile],
+    ['proxy', '--log-level', hostile],
+    ['view', '--trace', hostile],
+    ['completion', hostile],
+    ['inject', '--image', 'x', '-f', hostile],
+  ];
+  for (const args of lines) {
+    const { status, stdout, stderr } = await tracecar(...args);
+    const [name = ''] = args;
+    assert.equal(status, 2, name);
+    assert.equal(stdout, '', name);
+    assert.ok(stderr.includes(shown), stderr);
+    assert.doesNotMatch(stderr.slice(0, -1), /[\p{Cc}\p{Cf}]/u, name);
+  }
+});
+
 test('completion scripts come for three shells and for no other', async () => {
   for (const shell of ['bash', 'zsh', 'fish']) {
     const { status, stdout } = await tracecar('completion', shell);

@@ -19,7 +19,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { WakeUps } from '../../src/base/deadlines.ts';
-import { ConfigFolder, type ConfigReading } from '../../src/config/config-folder.ts';
+import { type ConfigFiles, ConfigFolder } from '../../src/config/config-folder.ts';
+import { type ConfigReading, readFiles } from '../../src/config/read-files.ts';
 import { configLimits } from '../../src/model/limits.ts';
 
 /** Timers that keep the test alive while it waits for one; `delays` notes what was asked for. */
@@ -68,20 +69,29 @@ function follow(context: TestContext, paths: readonly string[], reloadPollMs = 1
   let notify: (() => void) | undefined;
   const delays: number[] = [];
   const seen: { latest: ConfigReading; changes: number } = {
-    latest: { resources: [], diagnostics: [], sources: [], refusedFiles: [], missingPaths: [] },
+    latest: {
+      resources: [],
+      diagnostics: [],
+      sources: [],
+      refusedFiles: [],
+      goodTexts: new Map(),
+    },
     changes: 0,
+  };
+  const take = (files: ConfigFiles) => {
+    seen.latest = readFiles(files, seen.latest.goodTexts, 'default');
   };
   const folder = new ConfigFolder({
     paths,
     limits: { ...configLimits, reloadPollMs },
     wakeUps: makeWakeUps(delays),
-    onChange: (reading) => {
-      seen.latest = reading;
+    onChange: (files) => {
+      take(files);
       seen.changes += 1;
       notify?.();
     },
   });
-  seen.latest = folder.read();
+  take(folder.read());
   folder.watch();
   context.after(() => folder.close());
   const until = async (fits: (reading: ConfigReading) => boolean): Promise<ConfigReading> => {

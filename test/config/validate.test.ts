@@ -110,13 +110,93 @@ spec: {hosts: [a.example.com], resolution: DNS, ports: [{number: 80, name: http}
   assert.doesNotMatch(text, /which counts/);
 });
 
-test('a path that does not exist is an error, no path is a mistake in usage', async (context) => {
-  const { status, text } = await run('/nowhere/at/all');
-  assert.equal(status, 1);
-  assert.match(text, /^\/nowhere\/at\/all: error TC1001: There is no such file or folder/);
+test('a path that is not there is a mistake in usage, with what was probably meant', async (context) => {
+  const folder = makeFolder(context, { 'routes.yaml': sidecar });
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['/nowhere/at/all', /^cannot read \/nowhere\/at\/all: there is no such file or folder$/],
+    [join(folder, 'rotues.yaml'), /no such file or folder; did you mean .*\/routes\.yaml\?$/],
+    ['exmaples/nothing-near', /; a relative path begins at \//],
+    [join(folder, 'routes.yaml/x'), /^cannot read .*ENOTDIR/],
+  ];
+  for (const [path, says] of cases) {
+    // A path that is there beside it changes nothing: what was asked for cannot be checked.
+    await assert.rejects(run(example, path), (error) => {
+      assert.ok(error instanceof UsageError);
+      assert.match(error.message, says);
+      return true;
+    });
+  }
   const empty = await run(makeFolder(context, {}));
   assert.equal(empty.status, 1);
   assert.match(empty.text, /TC1007: There is no \*\.yaml/);
   await assert.rejects(run(), UsageError);
   await assert.rejects(run(example, '--lables', 'app=web'), UsageError);
+});
+
+/** The codes that a VirtualService with these two destinations is complained of with. */
+async function codesOf(
+  context: TestContext,
+  first: string,
+  second: string,
+): Promise<readonly string[]> {
+  const host = 'destination: {host: a.example.com}';
+  const folder = makeFolder(context, {
+    'a.yaml': `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a}
+spec: {hosts: [a.example.com], resolution: DNS, ports: [{number: 80, name: http}]}
+`,
+    'b.yaml': `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec: {hosts: [a.example.com], http: [{route: [{${host}${first}}, {${host}${second}}]}]}
+`,
+  });
+  const { text } = await run(folder, '--output', 'json');
+  return JSON.parse(text).diagnostics.map(({ code }: { code: string }) => code);
+}
+
+test('a weight with a mistake in its name is not also said to be missing or 0', async (context) => {
+  const misspelt = await codesOf(context, ', wieght: 60', ', wieght: 40');
+  assert.deepEqual(misspelt, ['TC1201', 'TC1201']);
+  assert.deepEqual(await codesOf(context, ', wieght: 60', ', weight: 0'), ['TC1201']);
+  assert.deepEqual(await codesOf(context, ', weight: -1', ', weight: 0'), ['TC1304']);
+  // Weights that are known are judged, whatever else is wrong.
+  const zero = await codesOf(context, ', weight: 0, foo: 1', ', weight: 0');
+  assert.deepEqual(zero, ['TC1305', 'TC1201']);
+  assert.deepEqual(await codesOf(context, '', ', weight: 1'), ['TC1320']);
+});
+
+test('a name that stands twice is offered once', async (context) => {
+  const folder = makeFolder(context, {
+    'a.yaml': `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a}
+spec:
+  hosts: [a.example.com]
+  resolution: STATIC
+  ports: [{number: 80, name: http}]
+  endpoints: [{address: 10.0.0.1, labels: {version: v1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec:
+  host: a.example.com
+  subsets: [{name: v1, labels: {version: v1}}, {name: v1, labels: {version: v1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a.example.com]
+  http:
+    - route: [{destination: {host: a.example.com, subset: v2}}]
+    - match: [{uri: {prefix: /x}}]
+      route: [{destination: {host: a.example.com, subset: something-else}}]
+`,
+  });
+  const { text } = await run(folder);
+  assert.match(text, /= Did you mean `v1`\?\n/);
+  assert.match(text, /= Its subsets are `v1`\.\n/);
 });

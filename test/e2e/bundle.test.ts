@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
@@ -105,6 +105,16 @@ test('the version is that of the package, also by the script that starts the bun
     assert.equal(stdout, `tracecar ${version} (Node.js ${process.versions.node})\n`);
     assert.equal(status, 0);
   }
+});
+
+test('only who asks others over HTTP carries an HTTP client', async () => {
+  const carriers = readdirSync(join(folder, 'dist'))
+    .filter((name) => name.endsWith('.cjs'))
+    .filter((name) => readFileSync(join(folder, 'dist', name), 'utf8').includes('UND_ERR_ABORTED'));
+  assert.deepEqual(carriers.toSorted(), ['injector.cjs', 'view-trace.cjs']);
+  const { status, stderr } = await tracecar('view', '--trace', 'abc', '--query=127.0.0.1:1');
+  assert.equal(status, 2);
+  assert.match(stderr, /^tracecar view: nothing listens at http:\/\/127\.0\.0\.1:1/);
 });
 
 test('a bundled sidecar answers, and SIGTERM ends it when what is under way is done', async (t) => {

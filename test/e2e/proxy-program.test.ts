@@ -3,10 +3,12 @@
  */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { CertificateAuthority } from '../support/certificates.ts';
 import {
   anyPorts,
   application,
@@ -129,10 +131,9 @@ test('SIGHUP reads the files again, and a broken file changes nothing', async (t
   assert.equal(generation, 2);
   assert.match(diagnostics[0].file, /mesh\.yaml$/);
   assert.equal((await get(`127.0.0.1:${second}`, '/')).status, 200);
-  assert.match(
-    (await get(sidecar.metrics, '/metrics')).body,
-    /^tracecar_config_reloads_total\{result="refused"\} [1-9]/m,
-  );
+  const metrics = (await get(sidecar.metrics, '/metrics')).body;
+  assert.match(metrics, /^tracecar_config_reloads_total\{result="refused"\} [1-9]/m);
+  assert.match(metrics, /^tracecar_config_resources [1-9]/m);
 
   // The same mistake is not logged again.
   const refusals = () => sidecar.lines.filter((line) => line.includes('stays in force')).length;
@@ -190,6 +191,45 @@ test('a listener that moves to a taken port serves on where it was, and it is no
   assert.equal((await get(sidecar.health, '/healthz/ready')).status, 200);
   assert.equal((await get(`127.0.0.1:${taken}`, '/')).status, 200);
   await assert.rejects(get(`127.0.0.1:${inbound}`, '/'), { code: 'ECONNREFUSED' });
+});
+
+test('a listener whose certificate was never good is not ready, until it is', async (t) => {
+  const folder = temporaryFolder(t);
+  const secrets = temporaryFolder(t);
+  const [inbound] = await freePorts(1);
+  const tls = (name: string) => join(secrets, name);
+  writeFileSync(tls('tls.crt'), 'no certificate');
+  writeFileSync(tls('tls.key'), 'no key');
+  const port = await application(t, (_incoming, response) => response.end('ok'));
+  writeConfig(
+    folder,
+    'mesh.yaml',
+    `${sidecarYaml(inbound!, port).replace('protocol: HTTP', 'protocol: HTTPS')}      tls:
+        mode: SIMPLE
+        serverCertificate: ${tls('tls.crt')}
+        privateKey: ${tls('tls.key')}
+`,
+  );
+  const sidecar = await startSidecar(t, folder, [], {}, undefined, /"message":"not ready"/);
+  const answer = await get(sidecar.health, '/healthz/ready');
+  assert.equal(answer.status, 503);
+  assert.match(answer.body, /listener \S+ has no certificate: \S*tls\.crt, /);
+  const { diagnostics } = JSON.parse((await get(sidecar.admin, '/config')).body);
+  assert.deepEqual(
+    diagnostics.map(({ code, file }: { code: string; file: string }) => [code, file]),
+    [['TC1601', tls('tls.crt')]],
+  );
+  const metric = /^tracecar_config_diagnostics\{severity="error"\} 1$/m;
+  assert.match((await get(sidecar.metrics, '/metrics')).body, metric);
+  assert.equal(sidecar.lines.filter((line) => /"TLS: /.test(line)).length, 1);
+  const good = new CertificateAuthority(secrets).issue('app');
+  writeFileSync(tls('tls.crt'), good.cert);
+  writeFileSync(tls('tls.key'), good.key);
+  await sidecar.logged(/TLS: \S+ was read"/);
+  assert.equal((await get(sidecar.health, '/healthz/ready')).status, 200);
+  writeFileSync(tls('tls.crt'), 'no certificate');
+  await sidecar.logged(/the certificate read before stays in use/);
+  assert.equal((await get(sidecar.health, '/healthz/ready')).status, 200);
 });
 
 test('SIGTERM under load loses no request and ends with status 0', async (t) => {

@@ -142,13 +142,14 @@ export interface RunningSidecar extends SidecarProcess {
   readonly metrics: string;
 }
 
-/** Starts a sidecar for the labels `app=app` and waits until it is ready; `entry` may be a bundle. */
+/** Starts a sidecar for the labels `app=app` and waits for its start; `entry` may be a bundle. */
 export async function startSidecar(
   t: TestContext,
   config: string,
   args: readonly string[] = [],
   environment: Readonly<Record<string, string>> = {},
   entry = tracecar,
+  started = /"message":"ready"/,
 ): Promise<RunningSidecar> {
   const sidecar = new SidecarProcess(
     ['--config', config, '--labels=app=app', ...anyPorts, ...args],
@@ -159,7 +160,7 @@ export async function startSidecar(
     sidecar.child.kill('SIGKILL');
     await sidecar.ended;
   });
-  const { admin, health, metrics } = await sidecar.logged(/"message":"ready"/);
+  const { admin, health, metrics } = await sidecar.logged(started);
   return Object.assign(sidecar, { admin, health, metrics }) as RunningSidecar;
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createSecureServer } from 'node:http2';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -170,4 +171,22 @@ test('a server of another cluster is not trusted, and a replaced CA file is used
   await client.close();
   server.closeAllConnections();
   server.close();
+});
+
+test('a server that prefers HTTP/2 is asked over HTTP/1.1: a dead connection is one call', async () => {
+  const own = issueServingCertificate({ dnsNames: ['127.0.0.1'], now: Date.now() });
+  const pair = { cert: own.certPem, key: own.keyPem };
+  const server = createSecureServer({ ...pair, allowHTTP1: true }, (request, response) => {
+    response.end(JSON.stringify({ metadata: { name: request.httpVersion } }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const caFile = join(folder, 'other-ca.crt');
+  writeFileSync(caFile, own.caPem);
+  const settings = { tokenFile: undefined, caFile, userAgent: 'test/1' };
+  const client = new KubeClient({ server: `https://127.0.0.1:${port}`, ...settings });
+  const { metadata } = await client.get('/a');
+  await client.close();
+  server.close();
+  assert.equal(metadata.name, '1.1');
 });

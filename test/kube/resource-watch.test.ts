@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { test } from 'node:test';
+import { ManualClock } from '../../src/base/clock.ts';
 import type { WakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { EventLines } from '../../src/kube/event-lines.ts';
@@ -65,9 +66,13 @@ async function play(...steps: readonly Step[]) {
   };
   const client = new KubeClient(settings);
   const wakeUps = new TestWakeUps();
+  const clock = new ManualClock(0, 0);
   const told: string[] = [];
+  const heard: number[] = [];
   const events = new EventEmitter();
   const tell = (text: string) => {
+    heard.push(watch.heardAtMs);
+    clock.advance(1_000);
     told.push(text);
     events.emit(text);
   };
@@ -80,12 +85,14 @@ async function play(...steps: readonly Step[]) {
       onSynced: () => tell('synced'),
       onTrouble: (error) => tell(`trouble ${error.reason}`),
     },
-    { wakeUps, random: seededRandom(1) },
+    { wakeUps, clock, random: seededRandom(1) },
   );
   return {
     server,
     wakeUps,
+    clock,
     told,
+    heard,
     watch,
     /** Starts it and waits until it told `text`. */
     async until(text: string): Promise<void> {
@@ -244,4 +251,20 @@ test('events are cut out of chunks of any size, and of no others', () => {
     assert.throws(() => [...new EventLines().push(Buffer.from(line))], /the watch sent/, line);
   }
   assert.throws(() => [...new EventLines(10).push(Buffer.alloc(11, 'x'))], /more than 10 bytes/);
+});
+
+test('lists, events and bookmarks are signs of life, and silence is none', async () => {
+  const run = await play(
+    list('7', 'a'),
+    stream(event('MODIFIED', 'a', '8'), bookmark('9')),
+    hang(event('ADDED', 'b', '10')),
+  );
+  assert.equal(run.watch.heardAtMs, Number.NEGATIVE_INFINITY);
+  await run.until('has b 10');
+  assert.deepEqual(run.told, ['has a 7', 'synced', 'has a 8', 'has b 10']);
+  // A second passes with each of them. A list is as old as its question.
+  assert.deepEqual(run.heard, [Number.NEGATIVE_INFINITY, 0, 2_000, 3_000]);
+  run.clock.advance(60_000);
+  assert.equal(run.watch.heardAtMs, 3_000);
+  await run.finish();
 });

@@ -16,7 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { ManualClock } from '../../src/base/clock.ts';
 import type { WakeUps } from '../../src/base/deadlines.ts';
+import { type CompileJob, runCompileJob } from '../../src/config/compile-job.ts';
 import { ConfigFeed } from '../../src/main/config-feed.ts';
 import { StartError } from '../../src/main/listen-problem.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
@@ -103,13 +105,22 @@ class Volume {
 function makeFeed(context: TestContext, capture: 'none' | 'redirect', ...paths: string[]) {
   const tables: RoutingTable[] = [];
   const lines: string[] = [];
+  const jobs: CompileJob[] = [];
   let notify = () => {};
   const feed = new ConfigFeed({
     paths,
     namespace: 'default',
     labels: {},
     capture,
+    clock: new ManualClock(),
     wakeUps,
+    compiler: {
+      run: async (job) => {
+        jobs.push(job);
+        return runCompileJob(structuredClone(job), new ManualClock());
+      },
+      close: () => {},
+    },
     log: (level, message) => {
       lines.push(`${level} ${message}`);
       notify();
@@ -128,7 +139,7 @@ function makeFeed(context: TestContext, capture: 'none' | 'redirect', ...paths: 
     }
   };
   const until = (wanted: string) => waitFor(() => weights(tables.at(-1)) === wanted);
-  return { feed, tables, lines, until, waitFor };
+  return { feed, tables, lines, jobs, until, waitFor };
 }
 
 /** `9080: v1 60, v2 40` of the captured listeners; empty when nothing is known. */
@@ -147,14 +158,22 @@ function weights(table: RoutingTable | undefined): string {
 test('each swap of a ConfigMap volume is followed', bounded, async (context) => {
   const volume = new Volume(context);
   volume.publish({ 'services.yaml': services, 'route.yaml': route(60, 40) });
-  const { feed, tables, lines, until } = makeFeed(context, 'redirect', volume.folder);
+  const { feed, tables, lines, jobs, until, waitFor } = makeFeed(
+    context,
+    'redirect',
+    volume.folder,
+  );
   await feed.start();
   assert.equal(weights(tables[0]), '9080: v1 60, v2 40');
+  assert.equal(jobs.length, 0);
   feed.watch();
   volume.publish({ 'services.yaml': services, 'route.yaml': route(10, 90) });
   await until('9080: v1 10, v2 90');
   volume.publish({ 'mesh.yaml': `${services}---\n${route(20, 80)}` });
   await until('9080: v1 20, v2 80');
+  // Every table but the first was made beside this thread.
+  await waitFor(() => feed.counts.applied === 2);
+  assert.ok(jobs.length >= 2, `${jobs.length} jobs`);
   assert.deepEqual(
     lines.filter((line) => line.startsWith('error')),
     [],
@@ -166,15 +185,19 @@ test(
   bounded,
   async (context) => {
     const volume = new Volume(context);
-    const { feed, tables, until } = makeFeed(context, 'redirect', volume.folder);
+    const { feed, tables, lines, until, waitFor } = makeFeed(context, 'redirect', volume.folder);
     await feed.start();
     const [first] = tables;
     assert.deepEqual([first?.listeners, first?.capture], [[], { inbound: [], outbound: [] }]);
     feed.watch();
     volume.publish({ 'services.yaml': services, 'route.yaml': route(60, 40) });
     await until('9080: v1 60, v2 40');
+    assert.equal(feed.resources, 3);
     volume.publish({});
     await until('');
+    // The table follows the resources that are there (DESIGN.md, decision 5), and it is said aloud.
+    await waitFor(() => lines.some((line) => line.startsWith('warn no resource is left')));
+    assert.equal(feed.resources, 0);
   },
 );
 

@@ -72,3 +72,10 @@ test('a port that cannot be had is one line with its cause and the next command'
   assert.match(listenProblem('x', '192.0.2.1', 80, 'EADDRNOTAVAIL'), /`ip addr`/);
   assert.match(listenProblem('x', '127.0.0.1', 80, 'EWHATEVER'), /EWHATEVER$/);
 });
+
+test('on a terminal, text from outside cannot steer it', () => {
+  const hostile = 'a\u001b[2Jb\nc';
+  const line = logged('info', true, (log) => log.write('warn', hostile, { file: hostile }));
+  assert.equal(line.split('a\\x1b[2Jb\\x0ac').length, 3);
+  assert.ok(!line.includes('\u001b[2J') && line.indexOf('\n') === line.length - 1);
+});

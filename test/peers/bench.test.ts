@@ -17,9 +17,8 @@ const rivals = ['envoy', 'haproxy', 'nginx'];
 
 interface Row {
   readonly arm: string;
-  readonly leg: string;
-  readonly errors: number;
-  readonly requests: number;
+  readonly point: string;
+  readonly values: { readonly errors?: number; readonly requests?: number };
 }
 
 for (const rival of rivals) {
@@ -49,9 +48,10 @@ test('one round of the bench measures every arm and sees no wrong answer', async
     assert.match(output, /^added_p50_us /m);
     const { rows } = JSON.parse(readFileSync(file, 'utf8')) as { rows: readonly Row[] };
     for (const arm of ['direct', 'tracecar', 'http-proxy', 'floor', ...rivals]) {
-      const measured = rows.filter((row) => row.arm === arm && row.requests > 0);
+      const measured = rows.filter((row) => row.arm === arm && (row.values.requests ?? 0) > 0);
       assert.ok(measured.length > 0, `${arm} was not measured\n${output}`);
-      for (const row of measured) assert.equal(row.errors, 0, `${arm} ${row.leg}\n${output}`);
+      for (const row of measured)
+        assert.equal(row.values.errors, 0, `${arm} ${row.point}\n${output}`);
     }
   } finally {
     rmSync(folder, { recursive: true });

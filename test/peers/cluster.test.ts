@@ -11,8 +11,9 @@ import { basename, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { whyNoCluster } from './cluster/availability.ts';
 import { type Cluster, startCluster } from './cluster/cluster.ts';
+import { runOrThrow } from './cluster/command.ts';
 import { imageReferences } from './cluster/images.ts';
-import { hasCondition } from './cluster/objects.ts';
+import { hasCondition, type KubernetesObject } from './cluster/objects.ts';
 import { abandonedPlaces, clear } from './cluster/place.ts';
 import { startJaeger } from './jaeger.ts';
 
@@ -24,6 +25,12 @@ const answers = (port: number, text: string): string[] => [
   '-e',
   `require('http').createServer((q, r) => r.end('${text}')).listen(${port}, () => console.log('${text} up'))`,
 ];
+
+/** A container of an injected pod, where a test changes it. */
+interface Changed {
+  readonly args: string[];
+  command?: readonly string[];
+}
 
 /** A pod template's spec: an init container that writes nft rules, a native sidecar, an application. */
 const meshed = {
@@ -148,6 +155,84 @@ suite('a real Kubernetes node', { skip }, () => {
     }
   });
 
+  /** What `tracecar inject` makes of a pod with one application, with changes of a test's own. */
+  async function injected(
+    name: string,
+    program: string,
+    change: (init: Changed, sidecar: Changed) => void = () => {},
+  ): Promise<{ metadata: { namespace: string } }> {
+    const app = { name: 'app', image: imageReferences.sample, command: ['node', '-e', program] };
+    const metadata = { name, namespace: 'default' };
+    const spec = { containers: [app], terminationGracePeriodSeconds: 0 };
+    const plain = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec });
+    const command = join(import.meta.dirname, '../../src/cli/tracecar.ts');
+    const flags = ['inject', '-f', '-', '--image', imageReferences.tracecar];
+    const text = await runOrThrow([process.execPath, command, ...flags], { stdin: plain });
+    const pod = JSON.parse(text);
+    const [sidecar, init] = pod.spec.initContainers;
+    assert.deepEqual([sidecar.name, init.name], ['tracecar-proxy', 'tracecar-init']);
+    change(init, sidecar);
+    return pod;
+  }
+
+  test('an application that dials in its first millisecond is taken by its sidecar', async () => {
+    // Where nobody listens the sidecar still accepts: without it the connection would be refused.
+    const dial = `const socket = require('net').connect(9, '${cluster.nodeAddress}');
+      socket.on('connect', () => console.log('accepted'));
+      socket.on('error', ({ code }) => console.log(code));
+      setTimeout(() => {}, 3000);`;
+    const slowly = ['/bin/sh', '-c', 'sleep 2; exec tracecar "$@"', 'tracecar'];
+    const names = ['eager-1', 'eager-2'];
+    const pods = names.map((name) =>
+      injected(name, dial, (_init, sidecar) => {
+        // The other one begins two seconds late: what holds the application back is no luck.
+        if (name === 'eager-2') sidecar.command = slowly;
+      }),
+    );
+    await cluster.apply(await Promise.all(pods));
+    for (const name of names) {
+      const pod = await cluster.waitForPod('default', name);
+      const follow = ['logs', name, '-c', 'app', '--follow'];
+      assert.match(await cluster.kubectl(follow), /^accepted\n/);
+      assert.equal(restartsOf(pod), 0);
+      await cluster.kubectl(['delete', 'pod', name, '--wait=false']);
+    }
+  });
+
+  test('a sidecar that restarts in a living pod is ready again, and the application stays', async () => {
+    await cluster.apply([await injected('kept', 'setInterval(() => {}, 1000)')]);
+    await cluster.waitForPod('default', 'kept');
+    const end = ['node', '-e', "process.kill(1, 'SIGTERM')"];
+    await cluster.kubectl(['exec', 'kept', '-c', 'tracecar-proxy', '--', ...end]);
+    const path = '/api/v1/namespaces/default/pods/kept';
+    const pod = await cluster.waitFor(
+      path,
+      (each) => restartsOf(each) === 1 && hasCondition(each, 'Ready'),
+    );
+    assert.equal(containerOf(pod, 'app').restartCount, 0);
+    await cluster.kubectl(['delete', 'pod', 'kept', '--wait=false']);
+  });
+
+  test('a sidecar that cannot start holds the application back, and the pod says why', async () => {
+    const pod = await injected('held', "console.log('started')", (init, sidecar) => {
+      init.args[init.args.indexOf('--await-proxy') + 1] = '1';
+      sidecar.args.push('--log-level', 'nonsense');
+    });
+    await cluster.apply([pod]);
+    const held = await cluster.waitFor('/api/v1/namespaces/default/pods/held', (each) => {
+      return (
+        endOf(each, 'tracecar-init') !== undefined && endOf(each, 'tracecar-proxy') !== undefined
+      );
+    });
+    assert.match(
+      endOf(held, 'tracecar-init')!,
+      /sidecar was not ready within 1 s: .*tracecar-proxy/,
+    );
+    assert.match(endOf(held, 'tracecar-proxy')!, /--log-level .*nonsense/);
+    assert.equal(containerOf(held, 'app').containerID, undefined);
+    await cluster.kubectl(['delete', 'pod', 'held', '--wait=false']);
+  });
+
   test('Jaeger takes OTLP from inside and gives the trace back', async () => {
     const jaeger = await startJaeger({ inNamespaceOf: cluster });
     const traceId = '0af7651916cd43dd8448eb211c80319c';
@@ -200,6 +285,33 @@ suite('a real Kubernetes node', { skip }, () => {
     assert.deepEqual(remainsOf(folder), []);
   });
 });
+
+interface ContainerStatus {
+  readonly name: string;
+  readonly containerID?: string;
+  readonly restartCount: number;
+  readonly state?: { readonly terminated?: { readonly message?: string } };
+  readonly lastState?: { readonly terminated?: { readonly message?: string } };
+}
+
+function containerOf(pod: KubernetesObject | undefined, name: string): ContainerStatus {
+  const { initContainerStatuses = [], containerStatuses = [] } = (pod?.status ?? {}) as unknown as {
+    initContainerStatuses?: ContainerStatus[];
+    containerStatuses?: ContainerStatus[];
+  };
+  const found = [...initContainerStatuses, ...containerStatuses].find((each) => each.name === name);
+  return found ?? { name, restartCount: 0 };
+}
+
+function restartsOf(pod: KubernetesObject | undefined): number {
+  return containerOf(pod, 'tracecar-proxy').restartCount;
+}
+
+/** What a container that has ended said last, as the pod's status tells it. */
+function endOf(pod: KubernetesObject | undefined, name: string): string | undefined {
+  const { state, lastState } = containerOf(pod, name);
+  return (state?.terminated ?? lastState?.terminated)?.message;
+}
 
 /** Whatever on this machine still carries the cluster's names. */
 function remainsOf(folder: string): string[] {

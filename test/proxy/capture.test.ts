@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { startCapture } from '../support/capture-fixture.ts';
+import { ownAddress, startCapture } from '../support/capture-fixture.ts';
 import { getOf, postOf } from '../support/proxy-fixture.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from '../support/raw-origin.ts';
 import { clusterOf, listenerOf, ruleOf } from '../support/tables.ts';
@@ -38,6 +38,8 @@ async function untilSettled(read: () => number): Promise<void> {
   }
 }
 
+/** Of the documentation's range (RFC 5737): nobody answers there. */
+const unreachable = '192.0.2.1';
 const reviewsGet = 'GET /reviews HTTP/1.1\r\nHost: reviews:9080\r\n\r\n';
 
 test('a captured request is routed by its authority and the port it was going to', async (t) => {
@@ -333,17 +335,27 @@ test('direct hits and unreadable destinations are closed, counted and logged onc
   const proxy = await startCapture(t);
   const hits = [
     await proxy.outbound(undefined),
-    await proxy.outbound({ address: '10.0.0.1', port: proxy.outboundPort }),
+    await proxy.outbound({ address: '127.0.0.1', port: proxy.outboundPort }),
     await proxy.outbound({ address: '::1', port: proxy.inboundPort }),
     await proxy.inbound(undefined),
-    await proxy.inbound({ address: '10.0.0.1', port: proxy.inboundPort }),
-    await proxy.inbound({ address: '10.0.0.1', port: proxy.outboundPort }),
+    await proxy.inbound({ address: ownAddress, port: proxy.inboundPort }),
+    await proxy.inbound({ address: ownAddress, port: proxy.outboundPort }),
   ];
   for (const hit of hits) assert.equal(await hit.ended(), 'fin');
   assert.equal(proxy.proxy.snapshot().counts.refusedCaptures, hits.length);
   const lines = proxy.log.filter((line) => line.startsWith('warn capture|'));
   assert.equal(lines.length, 2, lines.join('\n'));
   assert.match(lines[0]!, /its original destination cannot be read/);
+});
+
+test('a port of another host is its own affair, whatever its number', async (t) => {
+  const proxy = await startCapture(t, { limits: { connectTimeoutMs: 100 } });
+  for (const port of [proxy.outboundPort, proxy.inboundPort]) {
+    const downstream = await proxy.outbound({ address: unreachable, port });
+    await downstream.send(getOf('/'));
+    assert.match((await downstream.response()).head, /^HTTP\/1\.1 50[234] /);
+  }
+  assert.equal(proxy.proxy.snapshot().counts.refusedCaptures, 0);
 });
 
 test('a request that goes round in circles is cut', async (t) => {
@@ -398,7 +410,7 @@ test('an original destination that is not used for a while is forgotten', async 
 
 test('draining closes silent captured connections and lets relayed ones finish', async (t) => {
   const original = await origin(t);
-  const proxy = await startCapture(t, { limits: { drainIdleMs: 10 } });
+  const proxy = await startCapture(t, { limits: { drainIdleMs: 10, drainListenMs: 50 } });
   const silent = await proxy.outbound(original.port);
   await original.connection(0);
   const relayed = await proxy.outbound(original.port);

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { trafficLimits } from '../../src/model/limits.ts';
+import type { DrainResult, ProxyServer } from '../../src/proxy/proxy-server.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { getOf, startPair, startProxy } from '../support/proxy-fixture.ts';
 import { connectRaw } from '../support/raw-connection.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
@@ -112,7 +114,7 @@ test('callers that still come are served for a while, and told to close', async 
   const { proxy, port } = await startPair(
     t,
     answering(() => okWith('x')),
-    { direction: 'inbound', limits: { drainListenMs: 300, drainQuietMs: 200 } },
+    { direction: 'inbound', limits: { drainListenMs: 300, drainQuietMs: 20 } },
   );
   const drained = proxy.drain(10_000);
   let answered = 0;
@@ -170,16 +172,56 @@ test('the application reaches others until its last caller has its answer', asyn
   await assert.rejects(connectRaw(out!), /ECONNREFUSED/);
 });
 
-test('a proxy that nobody uses ends after a moment of quiet, with its own limits', async (t) => {
-  const { proxy } = await startPair(t, () => undefined);
-  const start = performance.now();
-  assert.deepEqual(await proxy.drain(trafficLimits.drainMs), { finished: 0, cut: 0 });
-  const tookMs = performance.now() - start;
-  assert.ok(tookMs >= trafficLimits.drainQuietMs && tookMs < 5_000, `${tookMs} ms`);
+/** How long a drain takes by the clock of the proxy, and what it came to. */
+async function timeDrain(proxy: ProxyServer, time: ManualTime): Promise<[number, DrainResult]> {
+  const start = time.clock.now();
+  const result = await time.advanceUntil(proxy.drain(trafficLimits.drainMs));
+  return [time.clock.now() - start, result];
+}
+
+test('callers have five seconds to hear of the end, however quiet it is meanwhile', async (t) => {
+  assert.equal(trafficLimits.drainListenMs, 5_000);
+  const time = new ManualTime();
+  const script = answering(() => okWith('x'));
+  const { proxy, port } = await startPair(t, script, { direction: 'inbound', time });
+  const drained = proxy.drain(trafficLimits.drainMs);
+  await time.advance(trafficLimits.drainListenMs - 100);
+  const response = await askOnce(port);
+  assert.equal(response.body, 'x');
+  assert.match(response.head, /^Connection: close$/m);
+  assert.deepEqual(await time.advanceUntil(drained), { finished: 1, cut: 0 });
+  await assert.rejects(connectRaw(port), /ECONNREFUSED/);
+});
+
+test('a proxy without callers ends right after the time to listen', async (t) => {
+  const time = new ManualTime();
+  const { proxy } = await startPair(t, () => undefined, { direction: 'inbound', time });
+  const [tookMs, result] = await timeDrain(proxy, time);
+  assert.deepEqual(result, { finished: 0, cut: 0 });
+  const { drainListenMs } = trafficLimits;
+  assert.ok(tookMs >= drainListenMs && tookMs < drainListenMs + 400, `${tookMs} ms`);
+});
+
+test('the time since the pod said that it ends counts', async (t) => {
+  const time = new ManualTime();
+  const { proxy } = await startPair(t, () => undefined, { direction: 'inbound', time });
+  proxy.leave();
+  await time.advance(4_000);
+  const [tookMs] = await timeDrain(proxy, time);
+  assert.ok(tookMs >= 1_500 && tookMs < 1_900, `${tookMs} ms`);
+});
+
+test('a proxy that only leads out waits for no callers, only for quiet', async (t) => {
+  const time = new ManualTime();
+  const { proxy } = await startPair(t, () => undefined, { time });
+  const [tookMs] = await timeDrain(proxy, time);
+  const { drainQuietMs } = trafficLimits;
+  assert.ok(tookMs >= drainQuietMs && tookMs < drainQuietMs + 400, `${tookMs} ms`);
 });
 
 test('the time of a drain bounds the part in which it listens', async (t) => {
   const { proxy } = await startPair(t, () => undefined, {
+    direction: 'inbound',
     limits: { drainListenMs: 60_000, drainQuietMs: 60_000 },
   });
   assert.deepEqual(await proxy.drain(20), { finished: 0, cut: 0 });

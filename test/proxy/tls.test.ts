@@ -255,7 +255,13 @@ test('files that are missing at start close connections, until they are there', 
   const path = newFolder();
   const proxy = await startTls(t, settingsOf(path));
   await assert.rejects(proxy.secure());
-  assert.match(proxy.log.join('\n'), /ENOENT.*connections are closed until the files are good/);
+  assert.match(
+    proxy.log.join('\n'),
+    /ENOENT.*not ready, and connections are closed, until the files are good/,
+  );
+  const [unloaded] = proxy.proxy.unloaded();
+  assert.equal(unloaded!.file, join(path, 'tls.crt'));
+  assert.match(unloaded!.problem, /ENOENT/);
   write(path, second);
   await untilLogged(proxy.log, /./);
   for (let tries = 0; tries < 500; tries++) {
@@ -263,7 +269,13 @@ test('files that are missing at start close connections, until they are there', 
       ({ peer }) => nameOf(peer),
       () => undefined,
     );
-    if (found === 'second') return;
+    if (found !== 'second') continue;
+    assert.deepEqual(proxy.proxy.unloaded(), []);
+    // What once was good stays in use, so the proxy stays ready.
+    writeFileSync(join(path, 'tls.crt'), 'broken');
+    await untilLogged(proxy.log, /the certificate read before stays in use/);
+    assert.deepEqual(proxy.proxy.unloaded(), []);
+    return;
   }
   assert.fail('never served');
 });

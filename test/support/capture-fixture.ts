@@ -11,6 +11,9 @@ import { type ProxyFixture, startProxy } from './proxy-fixture.ts';
 import type { RawConnection } from './raw-connection.ts';
 import { tableOf } from './tables.ts';
 
+/** What the proxy takes for an address of its pod. */
+export const ownAddress = '10.0.0.1';
+
 export interface CaptureFixture extends ProxyFixture {
   /** A new connection that was going to `to` (a port of 127.0.0.1, or undefined: unreadable). */
   outbound(to: number | OriginalDestination | undefined): Promise<RawConnection>;
@@ -46,7 +49,7 @@ export async function startCapture(
           return destination;
         },
       },
-      ownAddresses: ['127.0.0.1'],
+      ownAddresses: [ownAddress],
       ports: { outbound: 0, inbound: 0 },
     },
   });

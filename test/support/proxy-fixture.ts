@@ -15,6 +15,7 @@ import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
 import type { CaptureOptions } from '../../src/proxy/proxy-scope.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
+import type { ManualTime } from './manual-time.ts';
 import { MemoryTelemetry } from './memory-telemetry.ts';
 import { connectRaw, type RawConnection } from './raw-connection.ts';
 import { type OriginScript, RawOrigin } from './raw-origin.ts';
@@ -36,6 +37,8 @@ export interface FixtureOptions {
   readonly limits?: Partial<TrafficLimits>;
   readonly random?: Random;
   readonly capture?: CaptureOptions;
+  /** Time that the test moves. */
+  readonly time?: ManualTime;
   /** Bugs that the test provokes on purpose. */
   readonly bugsExpected?: number;
 }
@@ -44,9 +47,9 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
   const telemetry = new MemoryTelemetry();
   const log: string[] = [];
   const proxy = new ProxyServer({
-    clock: systemClock,
+    clock: options.time?.clock ?? systemClock,
     random: options.random ?? seededRandom(7),
-    wakeUps: systemWakeUps,
+    wakeUps: options.time ?? systemWakeUps,
     limits: { ...trafficLimits, ...options.limits },
     telemetry,
     log: (level, text) => log.push(`${level} ${text}`),
@@ -57,7 +60,8 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
   const downstreams: RawConnection[] = [];
   t.after(async () => {
     for (const downstream of downstreams) downstream.socket.destroy();
-    await proxy.close();
+    const closed = proxy.close();
+    await (options.time?.advanceUntil(closed) ?? closed);
     const { counts, connections } = proxy.snapshot();
     assert.equal(counts.bugs, options.bugsExpected ?? 0, log.join('\n'));
     assert.equal(connections.exchangesActive, 0, 'an exchange never ended');

@@ -126,9 +126,9 @@ export class RawConnection {
 }
 
 /** A downstream of the proxy under test. */
-export function connectRaw(port: number): Promise<RawConnection> {
+export function connectRaw(port: number, host = '127.0.0.1'): Promise<RawConnection> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    const socket = connect({ host, port, allowHalfOpen: true });
     socket.once('error', reject);
     socket.once('connect', () => {
       socket.removeListener('error', reject);

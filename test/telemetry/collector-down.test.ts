@@ -19,7 +19,7 @@ import { createRingMemory } from '../../src/telemetry/record-layout.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
 import { RingWriter } from '../../src/telemetry/ring-writer.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { createExporter, watchPartialSuccess } from '../../src/telemetry/span-exporters.ts';
+import { createOutput, watchPartialSuccess } from '../../src/telemetry/span-exporters.ts';
 import { SpanQueue } from '../../src/telemetry/span-queue.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
 import { TraceContext } from '../../src/telemetry/trace-context.ts';
@@ -55,23 +55,25 @@ class Bench {
     const memory = createRingMemory(limits.recordRingBytes, limits.textRingBytes);
     this.#writer = new RingWriter(memory, limits.recordTextBytesMax);
     this.#counters = new WorkerCounters(memory);
-    this.queue = new SpanQueue(createExporter(settings, '1.2.3')!, settings.batch);
+    const surroundings = {
+      resource: emptyResource(),
+      scope: { name: 'tracecar' },
+      names: [''],
+      clusters: new ClusterBook(),
+      epochMs: 0,
+      knownMethods: undefined,
+      attributesMax: 128,
+      attributeLengthMax: Number.POSITIVE_INFINITY,
+    };
+    const output = createOutput(settings, '1.2.3', surroundings)!;
+    this.queue = new SpanQueue(output, settings.batch);
     watchPartialSuccess((spans) => this.queue.reject(spans));
     this.pipeline = new RecordPipeline({
       memory,
       limits,
       clock: this.clock,
       wakeUps: systemWakeUps,
-      surroundings: {
-        resource: emptyResource(),
-        scope: { name: 'tracecar' },
-        names: [''],
-        clusters: new ClusterBook(),
-        epochMs: 0,
-        knownMethods: undefined,
-        attributesMax: 128,
-        attributeLengthMax: Number.POSITIVE_INFINITY,
-      },
+      surroundings,
       readNames: () => undefined,
       spans: this.queue,
       lines: undefined,
@@ -322,6 +324,7 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
     queued: 15,
     queueFull: 5,
     linesDropped: 1,
+    linesWritten: 2,
   });
   new Int32Array(memory.buffer)[52]!++;
   const next = new RecordPipeline({
@@ -353,6 +356,7 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
     queued: 0,
     queueFull: 5,
     linesDropped: 1,
+    linesWritten: 2,
   });
 });
 

@@ -93,7 +93,6 @@ test('a SERVER and a CLIENT span reach the collector with types, ids and times',
     routeId: names.idOf('web-route'),
     connectionId: 3,
     connectionRequests: 1,
-    queueUs: 1,
     proxyUs: 2,
     responseUs: 3,
     generation: 4,
@@ -166,7 +165,6 @@ test('a SERVER and a CLIENT span reach the collector with types, ids and times',
     'tracecar.generation': 'intValue',
     'tracecar.cause': 'stringValue',
     'tracecar.flags': 'arrayValue',
-    'tracecar.time.queue_us': 'intValue',
     'tracecar.time.ttfb_us': 'intValue',
     'tracecar.time.response_us': 'intValue',
     'tracecar.time.proxy_us': 'intValue',
@@ -296,4 +294,38 @@ test('a record that is finished after the end is dropped and counted', async (t)
     { started: 1, sent: 0, dropped: 1, queued: 0 },
   );
   await telemetry.flushAndClose();
+});
+
+test('a worker that starts later finds what was recorded before, also when only the end starts it', async (t) => {
+  for (const startsWorker of [true, false]) {
+    const sink = await OtlpSink.start();
+    t.after(() => sink.close());
+    const { settings } = readTelemetrySettings({
+      OTEL_TRACES_SAMPLER: 'always_on',
+      OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
+    });
+    const telemetry = Telemetry.start({
+      settings,
+      clock: systemClock,
+      wakeUps: systemWakeUps,
+      random: seededRandom(5),
+      log: () => undefined,
+      version: '1.2.3',
+      accessLog: 'off',
+      startsWorkerLater: true,
+    });
+    const record = new ExchangeRecord();
+    record.kind = RecordKind.Server;
+    record.routeId = telemetry.names.idOf('before the worker');
+    telemetry.beginSpan(record, new TraceContext());
+    telemetry.finish(record);
+    if (startsWorker) telemetry.startWorker();
+    await telemetry.flushAndClose();
+    telemetry.startWorker();
+    const { started, sent, dropped, queued } = telemetry.counts();
+    assert.deepEqual(
+      { started, sent, dropped, queued },
+      { started: 1, sent: 1, dropped: 0, queued: 0 },
+    );
+  }
 });

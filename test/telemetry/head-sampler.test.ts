@@ -8,12 +8,9 @@ import { seededRandom } from '../../src/base/random.ts';
 import { ExchangeRecord, RecordFlag, SampledBy } from '../../src/telemetry/exchange-record.ts';
 import { HeadSampler } from '../../src/telemetry/head-sampler.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import {
-  printTraceparent,
-  readTraceparent,
-  TraceContext,
-} from '../../src/telemetry/trace-context.ts';
+import { readTraceparent, TraceContext } from '../../src/telemetry/trace-context.ts';
 import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+import { printTraceparent } from './records.ts';
 
 function ids(env: Record<string, string>, seed = 1): TraceIds {
   const { settings, warnings } = readTelemetrySettings(env);

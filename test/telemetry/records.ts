@@ -4,10 +4,17 @@
 
 import { type Random, randomBelow } from '../../src/base/random.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { putTraceparent, TRACEPARENT_LINE_BYTES } from '../../src/telemetry/trace-context.ts';
 
 /** A record with the given fields over those of a plain outbound GET that went well. */
 export function outbound(fields: Partial<ExchangeRecord> = {}): ExchangeRecord {
   return Object.assign(new ExchangeRecord(), plain, { kind: RecordKind.Client }, fields);
+}
+
+/** The traceparent line of a record as text. */
+export function printTraceparent(record: ExchangeRecord): string {
+  const out = Buffer.alloc(TRACEPARENT_LINE_BYTES + 1);
+  return out.toString('latin1', 1, putTraceparent(record, out, 1));
 }
 
 /** The same for an inbound one. */
@@ -54,7 +61,6 @@ export function randomRecord(random: Random): ExchangeRecord {
   record.parentId0 = word();
   record.parentId1 = word();
   record.startMs = below(1_000_000) / 8;
-  record.queueUs = below(1_000) - 1;
   record.connectUs = below(1_000) - 1;
   record.requestUs = below(1_000) - 1;
   record.firstByteUs = below(100_000) - 1;

@@ -11,11 +11,11 @@ import fc from 'fast-check';
 import { ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import {
   acceptTracestate,
-  printTraceparent,
   readTraceparent,
   TraceContext,
   TraceFlag,
 } from '../../src/telemetry/trace-context.ts';
+import { printTraceparent } from './records.ts';
 
 const TRACE = '12345678901234567890123456789012';
 const SPAN = '1234567890123456';

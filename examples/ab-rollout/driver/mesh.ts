@@ -118,6 +118,8 @@ function startSidecar(children: Children, workload: Workload, folder: string, re
     name: `sidecar of ${nameOf(workload)}`,
     args: tracecar(
       ...['proxy', '--config', folder, '--labels', workload.labels],
+      // Nobody calls any more when the demo ends: there is no endpoint list to wait for.
+      ...['--drain-seconds', '2'],
       ...['--admin', any, '--health', any, '--metrics', any],
     ),
     environment: {

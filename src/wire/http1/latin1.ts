@@ -20,9 +20,9 @@ export function latin1Text(buffer: Buffer, start: number, end: number): string {
 }
 
 /**
- * Writes `text` (characters up to 0xff) at `offset` and returns how many bytes were written: less
- * than `text.length` when the buffer is too small, so compare before.
+ * Writes the first `length` characters of `text` (up to 0xff) at `offset` and returns how many bytes
+ * were written: less than `length` when the buffer is too small, so compare before.
  */
-export function writeLatin1(buffer: Buffer, text: string, offset: number): number {
-  return buffer.latin1Write(text, offset, text.length);
+export function writeLatin1(buffer: Buffer, text: string, offset: number, length: number): number {
+  return buffer.latin1Write(text, offset, length);
 }

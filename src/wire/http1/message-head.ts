@@ -12,7 +12,9 @@
  */
 
 import { BodyKind } from './body-kind.ts';
+import { FieldId } from './field-id.ts';
 import { methodName } from './method.ts';
+import { RememberedText } from './remembered-text.ts';
 
 /** Most heads have fewer fields; a connection that sees more grows its arrays once. */
 const FIRST_FIELDS = 32;
@@ -61,7 +63,12 @@ export class MessageHead {
   targetAuthority = '';
   /** What routing asks: a `RequestView` of model/request-view.ts. */
   readonly view: RequestHeadView;
-  /** The last hostname: kept connections name the same host again, which then costs no string. */
+  /** The path of this message once somebody has asked for it. */
+  #path = '';
+  readonly #authority = new RememberedText();
+  readonly #hostnames = new RememberedText();
+  readonly #userAgent = new RememberedText();
+  /** The last hostname as sent, and in lower case. */
   #hostnameSent = '';
   #hostname = '';
 
@@ -102,6 +109,7 @@ export class MessageHead {
 
   /** What is forwarded as request-target: origin-form with a normal path, query untouched; or `*`. */
   target(): string {
+    if (this.pathEnd === this.targetEnd) return this.path();
     if (this.normalPath === '') return this.text.slice(this.targetStart, this.targetEnd);
     return this.normalPath + this.text.slice(this.pathEnd, this.targetEnd);
   }
@@ -109,22 +117,32 @@ export class MessageHead {
   /** Path without query, normalised. */
   path(): string {
     if (this.normalPath !== '') return this.normalPath;
-    return this.text.slice(this.targetStart, this.pathEnd);
+    if (this.#path === '') this.#path = this.text.slice(this.targetStart, this.pathEnd);
+    return this.#path;
   }
 
   /** Host as sent, '' when an HTTP/1.0 request has none. */
   authority(): string {
-    return this.hostIndex < 0 ? '' : this.value(this.hostIndex);
+    const index = this.hostIndex;
+    if (index < 0) return '';
+    return this.#authority.of(this.text, this.valueStart[index]!, this.valueEnd[index]!);
+  }
+
+  /** User-Agent as sent, '' when there is none. */
+  userAgent(): string {
+    const index = this.indexOf(FieldId.UserAgent);
+    if (index < 0) return '';
+    return this.#userAgent.of(this.text, this.valueStart[index]!, this.valueEnd[index]!);
   }
 
   /** Host for routing: lower-case, port and one trailing dot cut; '' when there is none. */
   hostname(): string {
     if (this.hostIndex < 0) return '';
     const start = this.valueStart[this.hostIndex]!;
-    const last = this.#hostnameSent;
-    if (last.length !== this.hostnameEnd - start || !this.text.startsWith(last, start)) {
-      this.#hostnameSent = this.text.slice(start, this.hostnameEnd);
-      this.#hostname = this.#hostnameSent.toLowerCase();
+    const sent = this.#hostnames.of(this.text, start, this.hostnameEnd);
+    if (sent !== this.#hostnameSent) {
+      this.#hostnameSent = sent;
+      this.#hostname = sent.toLowerCase();
     }
     return this.#hostname;
   }
@@ -144,6 +162,7 @@ export class MessageHead {
     this.hostIndex = -1;
     this.normalPath = '';
     this.targetAuthority = '';
+    this.#path = '';
   }
 
   /** Room for one more field: doubles the arrays. Called by the reader below its limit. */

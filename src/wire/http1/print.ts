@@ -1,12 +1,14 @@
 /**
  * Writes heads, from the one header list and nothing else.
  *
- * Fields that stay are ranges of the head's text, in their order, case and number; neighbours are one
- * slice. Framing is written anew: `Transfer-Encoding: chunked` by the body's kind, Content-Length as
- * one canonical number in its place. Results are Latin-1 text: write them with that encoding.
+ * Fields that stay are ranges of the head's text, in their order, case and number. Framing is written
+ * anew: `Transfer-Encoding: chunked` by the body's kind, Content-Length as one canonical number in its
+ * place. `put...` writes bytes, `print...` makes Latin-1 text of them.
  */
 
 import { BodyKind } from './body-kind.ts';
+import { CR, LF } from './byte-class.ts';
+import { latin1Text, writeLatin1 } from './latin1.ts';
 import type { MessageHead } from './message-head.ts';
 import { methodName } from './method.ts';
 import { reasonPhrase } from './reason-phrase.ts';
@@ -18,24 +20,71 @@ const CHUNKED_LINE = 'Transfer-Encoding: chunked\r\n';
 /** The chunk that ends a body without trailers; with trailers: `0\r\n`, the lines, `\r\n`. */
 export const lastChunk = '0\r\n\r\n';
 
-/**
- * The head of the request as it is forwarded: HTTP/1.1, origin-form. `extra` are complete lines
- * (`Name: value\r\n`). A request without Host (`hostIndex` -1, HTTP/1.0 only) needs one in `extra`.
- */
-export function printRequestHead(head: MessageHead, extra: string): string {
-  const isAsSent = head.minorVersion === 1 && head.normalPath === '';
-  const start = isAsSent ? '' : `${methodName(head.method)} ${head.target()} HTTP/1.1\r\n`;
-  const fields = printFields(head, isAsSent ? 0 : head.startLineEnd, -1);
-  const framing = head.bodyKind === BodyKind.Chunked ? CHUNKED_LINE : '';
-  return `${start}${fields}${framing}${extra}\r\n`;
+/** More bytes than any line that is written anew or added here, all together. */
+const ADDED_BYTES_MAX = 128;
+
+/** Bytes that `putRequestHead` or `putResponseHead` and `putHeadEnd` need at most. */
+export function headRoom(head: MessageHead): number {
+  return head.text.length + ADDED_BYTES_MAX;
 }
 
 /**
- * The head of the response as it goes downstream: HTTP/1.1, reason kept. `bodyKind` is how the body
- * will be framed there (a close-delimited upstream body may become chunked); for an HTTP/1.0
+ * The head of the request as it is forwarded, up to the lines that the caller adds: HTTP/1.1,
+ * origin-form. Writes at `out[at]`, which has `headRoom`, and returns the end. A request without Host
+ * (`hostIndex` -1, HTTP/1.0 only) needs one among the added lines; `putHeadEnd` follows them.
+ */
+export function putRequestHead(head: MessageHead, out: Buffer, at: number): number {
+  const isAsSent = head.minorVersion === 1 && head.normalPath === '';
+  let end = at;
+  if (!isAsSent) {
+    end = putText(out, `${methodName(head.method)} ${head.target()} HTTP/1.1\r\n`, end);
+  }
+  end = putFields(head, isAsSent ? 0 : head.startLineEnd, -1, out, end);
+  return head.bodyKind === BodyKind.Chunked ? putText(out, CHUNKED_LINE, end) : end;
+}
+
+/**
+ * The head of the response as it goes downstream, likewise: HTTP/1.1, reason kept. `bodyKind` is how
+ * the body will be framed there (a close-delimited upstream body may become chunked); for an HTTP/1.0
  * downstream Chunked is written as close-delimited. A close-delimited body always closes, whatever
  * `keepAlive` says. Interim responses (1xx) carry no Connection.
  */
+export function putResponseHead(
+  head: MessageHead,
+  bodyKind: number,
+  downstreamMinorVersion: 0 | 1,
+  keepAlive: boolean,
+  out: Buffer,
+  at: number,
+): number {
+  const isAsSent = head.minorVersion === 1 && head.targetStart === REASON_START;
+  const isChunked = bodyKind === BodyKind.Chunked;
+  const without = isChunked || bodyKind === BodyKind.UntilClose ? head.lengthIndex : -1;
+  let end = isAsSent ? at : putText(out, printStatusLine(head), at);
+  end = putFields(head, isAsSent ? 0 : head.startLineEnd, without, out, end);
+  if (isChunked && downstreamMinorVersion === 1) end = putText(out, CHUNKED_LINE, end);
+  if (head.status < 200) return end;
+  const endsWithBody =
+    bodyKind === BodyKind.UntilClose || (isChunked && downstreamMinorVersion === 0);
+  const connection = printConnection(keepAlive && !endsWithBody, downstreamMinorVersion);
+  return connection === '' ? end : putText(out, connection, end);
+}
+
+/** The empty line; returns the end of the head. */
+export function putHeadEnd(out: Buffer, at: number): number {
+  out[at] = CR;
+  out[at + 1] = LF;
+  return at + 2;
+}
+
+/** As `putRequestHead`, whole and as text. `extra` are complete lines (`Name: value\r\n`). */
+export function printRequestHead(head: MessageHead, extra: string): string {
+  const out = Buffer.allocUnsafe(headRoom(head) + extra.length);
+  const end = putText(out, extra, putRequestHead(head, out, 0));
+  return latin1Text(out, 0, putHeadEnd(out, end));
+}
+
+/** As `putResponseHead`, whole and as text. */
 export function printResponseHead(
   head: MessageHead,
   extra: string,
@@ -43,17 +92,10 @@ export function printResponseHead(
   downstreamMinorVersion: 0 | 1,
   keepAlive: boolean,
 ): string {
-  const isAsSent = head.minorVersion === 1 && head.targetStart === REASON_START;
-  const start = isAsSent ? '' : printStatusLine(head);
-  const isChunked = bodyKind === BodyKind.Chunked;
-  const without = isChunked || bodyKind === BodyKind.UntilClose ? head.lengthIndex : -1;
-  const fields = printFields(head, isAsSent ? 0 : head.startLineEnd, without);
-  const framing = isChunked && downstreamMinorVersion === 1 ? CHUNKED_LINE : '';
-  const endsWithBody =
-    bodyKind === BodyKind.UntilClose || (isChunked && downstreamMinorVersion === 0);
-  const isKept = keepAlive && !endsWithBody;
-  const connection = head.status < 200 ? '' : printConnection(isKept, downstreamMinorVersion);
-  return `${start}${fields}${framing}${connection}${extra}\r\n`;
+  const out = Buffer.allocUnsafe(headRoom(head) + extra.length);
+  const own = putResponseHead(head, bodyKind, downstreamMinorVersion, keepAlive, out, 0);
+  const end = putText(out, extra, own);
+  return latin1Text(out, 0, putHeadEnd(out, end));
 }
 
 function printStatusLine(head: MessageHead): string {
@@ -65,23 +107,46 @@ function printConnection(isKept: boolean, minorVersion: 0 | 1): string {
   return minorVersion === 1 ? '' : 'Connection: keep-alive\r\n';
 }
 
-/** Kept text from `from` to the empty line; field `without` (-1: none) is left out as well. */
-function printFields(head: MessageHead, from: number, without: number): string {
+/**
+ * Kept text from `from` to the empty line; field `without` (-1: none) is left out as well. All of the
+ * text is written with one call, and what stays is moved together: no string is made.
+ */
+function putFields(
+  head: MessageHead,
+  from: number,
+  without: number,
+  out: Buffer,
+  at: number,
+): number {
   const { text, count, dropped, nameStart, lineEnd } = head;
   const rewritten = head.lengthIsCanonical ? -1 : head.lengthIndex;
-  let printed = '';
+  const all = text.length - 2;
+  writeLatin1(out, from === 0 ? text : text.slice(from), at, all - from);
+  // Where text[0] would be in `out`.
+  const base = at - from;
+  let end = at;
   let rangeStart = from;
   for (let index = 0; index < count; index++) {
     if (dropped[index] === 0 && index !== without && index !== rewritten) continue;
-    const start = nameStart[index]!;
-    if (start > rangeStart) printed += text.slice(rangeStart, start);
+    end = moveDown(out, base + rangeStart, base + nameStart[index]!, end);
     rangeStart = lineEnd[index]!;
     if (index === rewritten && index !== without && dropped[index] === 0) {
-      printed += `${head.name(index)}: ${head.contentLength}\r\n`;
+      // Never longer than the line that it replaces: that had a zero too many.
+      end = putText(out, `${head.name(index)}: ${head.contentLength}\r\n`, end);
     }
   }
-  const end = text.length - 2;
-  return end > rangeStart ? printed + text.slice(rangeStart, end) : printed;
+  return moveDown(out, base + rangeStart, base + all, end);
+}
+
+/** Moves out[from..to) down to `at`, at most `from`; returns the end of what was moved. */
+function moveDown(out: Buffer, from: number, to: number, at: number): number {
+  if (to <= from) return at;
+  if (at !== from) out.copyWithin(at, from, to);
+  return at + to - from;
+}
+
+function putText(out: Buffer, text: string, at: number): number {
+  return at + writeLatin1(out, text, at, text.length);
 }
 
 /** The line before a chunk of `bytes` bytes (at least 1). */

@@ -7,15 +7,15 @@ _tracecar() {
     return
   fi
   case ${COMP_WORDS[1]} in
-    proxy) words="--config --namespace --labels --capture --inbound --outbound --admin --health --metrics --drain-seconds --log-level --access-log --record-ring --help" ;;
+    proxy) words="--config --namespace --labels --capture --inbound --outbound --admin --health --metrics --drain-seconds --warm-up-ms --log-level --access-log --record-ring --help" ;;
     validate) words="--namespace --labels --capture --output --help" files=1 ;;
     view) words="--otlp --query --store-bytes --trace --json --width --no-color --help" ;;
     install) words="--image --image-pull-policy --replicas --viewer --propagation --otlp-endpoint --help" ;;
     uninstall) words="--help" ;;
-    inject) words="--file --image --namespace --propagation --otlp-endpoint --help" ;;
+    inject) words="--file --image --image-pull-policy --namespace --propagation --otlp-endpoint --help" ;;
     uninject) words="--file --help" ;;
     injector) words="--image --image-pull-policy --listen --health --otlp-endpoint --propagation --namespace --host --service-account --leave-seconds --log-level --help" ;;
-    init) words="--skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --proxy-uid --install-preload --print --help" ;;
+    init) words="--skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --proxy-uid --install-preload --await-proxy --print --help" ;;
     version) words="--help" ;;
     help) words="--help proxy validate view install uninstall inject uninject injector init version completion" ;;
     completion) words="--help bash zsh fish" ;;
@@ -31,6 +31,7 @@ _tracecar() {
     --health) words="" words="" ;;
     --metrics) words="" words="" ;;
     --drain-seconds) words="" words="" ;;
+    --warm-up-ms) words="" words="" ;;
     --log-level) words="" words="debug info warn error" ;;
     --access-log) words="" words="off json" ;;
     --record-ring) words="" words="" ;;
@@ -55,6 +56,7 @@ _tracecar() {
     --skip-outbound-cidrs) words="" words="" ;;
     --proxy-uid) words="" words="" ;;
     --install-preload) words="" files=1 ;;
+    --await-proxy) words="" words="" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
   if [[ -n $files && $word != -* ]]; then COMPREPLY+=($(compgen -f -- "$word")); fi

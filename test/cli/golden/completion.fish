@@ -2,7 +2,7 @@
 complete -c tracecar -f
 complete -c tracecar -n __fish_use_subcommand -a proxy -d 'run a sidecar beside a service'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l config -d 'YAML file or folder of resources; watched. Give it again for more.' -r -F
-complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l namespace -d 'namespace of this workload: short host names are resolved in it' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l namespace -d 'of this workload, of short host names, and of documents that name none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l labels -d 'labels of this workload: they choose its Sidecar resource' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l capture -d 'redirect: takes the pod\'s connections as `tracecar init` redirects them' -x -a 'none redirect'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l inbound -d 'port for captured connections to the pod' -x
@@ -11,11 +11,12 @@ complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l admin -d 'admin p
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l health -d 'health port: /healthz/ready, /healthz/live, probes, /drain' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l metrics -d 'metrics port: /metrics for Prometheus' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l drain-seconds -d 'time that work under way may take after SIGTERM' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l warm-up-ms -d 'at most this long the hot path is warmed before ready; 0 switches it off' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l log-level -d 'least level that is written to stderr' -x -a 'debug info warn error'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l access-log -d 'one JSON line a request on stdout' -x -a 'off json'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l record-ring -d 'memory for records and as much for their texts; 64k to 256m' -x
 complete -c tracecar -n __fish_use_subcommand -a validate -d 'check configuration and name every mistake at once'
-complete -c tracecar -n '__fish_seen_subcommand_from validate' -l namespace -d 'with --labels: namespace of the workload' -x
+complete -c tracecar -n '__fish_seen_subcommand_from validate' -l namespace -d 'of the workload, with --labels; also of documents that name none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l labels -d 'check as the workload with these labels sees it; without, as every Sidecar does' -x
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l capture -d 'redirect: check as an injected pod sees it, which needs no Sidecar' -x -a 'none redirect'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l output -d 'for people, or one JSON document for tools' -x -a 'text json'
@@ -39,9 +40,10 @@ complete -c tracecar -n __fish_use_subcommand -a uninstall -d 'print what kubect
 complete -c tracecar -n __fish_use_subcommand -a inject -d 'put sidecars into manifests, without a cluster'
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l file -d 'YAML or JSON to read, - for standard input; also -f FILE' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l image -d 'image of the sidecar and of its init container' -x
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l image-pull-policy -d 'of both containers' -x -a 'Always IfNotPresent Never'
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l namespace -d 'namespace of documents that name none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l propagation -d 'trace propagation where a pod does not say tracecar.dev/propagation' -x -a 'node off'
-complete -c tracecar -n '__fish_seen_subcommand_from inject' -l otlp-endpoint -d 'where sidecars send spans' -x
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l otlp-endpoint -d 'where sidecars send spans; without it they export none' -x
 complete -c tracecar -n __fish_use_subcommand -a uninject -d 'take sidecars out of manifests'
 complete -c tracecar -n '__fish_seen_subcommand_from uninject' -l file -d 'YAML or JSON to read, - for standard input; also -f FILE' -r -F
 complete -c tracecar -n __fish_use_subcommand -a injector -d 'run the admission webhook (in a cluster)'
@@ -49,7 +51,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from injector' -l image -d 'imag
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l image-pull-policy -d 'of both containers' -x -a 'Always IfNotPresent Never'
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l listen -d 'where the API server asks (HTTPS)' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l health -d '/healthz/ready and /healthz/live (HTTP)' -x
-complete -c tracecar -n '__fish_seen_subcommand_from injector' -l otlp-endpoint -d 'where sidecars send spans by default' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l otlp-endpoint -d 'where sidecars send spans by default; without it they export none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l propagation -d 'the preload for Node.js where neither pod nor namespace says' -x -a 'off node'
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l namespace -d 'namespace of the injector: Secret and Service' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l host -d 'name or address for the certificate, beside the Service\'s' -x
@@ -62,6 +64,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-outbound-port
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-outbound-cidrs -d 'addresses that the pod reaches directly: 10.0.0.0/8,fd00::/8' -x
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l proxy-uid -d 'user of `tracecar proxy`, whose connections are not captured' -x
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l install-preload -d 'also copies the propagation preload for Node.js into this folder' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l await-proxy -d 'also waits until the sidecar of this pod is ready, at most so long' -x
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l print -d 'prints the rules for nft and changes nothing'
 complete -c tracecar -n __fish_use_subcommand -a version -d 'print the version'
 complete -c tracecar -n __fish_use_subcommand -a help -d 'explain a command'

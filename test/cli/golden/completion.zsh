@@ -25,7 +25,7 @@ _tracecar() {
     case $name in
       proxy) _arguments '--help[explain it]' \
         '*--config[YAML file or folder of resources; watched. Give it again for more.]:value:_files' \
-        '--namespace[namespace of this workload\: short host names are resolved in it]:value:' \
+        '--namespace[of this workload, of short host names, and of documents that name none]:value:' \
         '--labels[labels of this workload\: they choose its Sidecar resource]:value:' \
         '--capture[redirect\: takes the pod'\''s connections as `tracecar init` redirects them]:value:(none redirect)' \
         '--inbound[port for captured connections to the pod]:value:' \
@@ -34,11 +34,12 @@ _tracecar() {
         '--health[health port\: /healthz/ready, /healthz/live, probes, /drain]:value:' \
         '--metrics[metrics port\: /metrics for Prometheus]:value:' \
         '--drain-seconds[time that work under way may take after SIGTERM]:value:' \
+        '--warm-up-ms[at most this long the hot path is warmed before ready; 0 switches it off]:value:' \
         '--log-level[least level that is written to stderr]:value:(debug info warn error)' \
         '--access-log[one JSON line a request on stdout]:value:(off json)' \
         '--record-ring[memory for records and as much for their texts; 64k to 256m]:value:' ;;
       validate) _arguments '--help[explain it]' \
-        '--namespace[with --labels\: namespace of the workload]:value:' \
+        '--namespace[of the workload, with --labels; also of documents that name none]:value:' \
         '--labels[check as the workload with these labels sees it; without, as every Sidecar does]:value:' \
         '--capture[redirect\: check as an injected pod sees it, which needs no Sidecar]:value:(none redirect)' \
         '--output[for people, or one JSON document for tools]:value:(text json)' \
@@ -62,9 +63,10 @@ _tracecar() {
       inject) _arguments '--help[explain it]' \
         '--file[YAML or JSON to read, - for standard input; also -f FILE]:value:_files' \
         '--image[image of the sidecar and of its init container]:value:' \
+        '--image-pull-policy[of both containers]:value:(Always IfNotPresent Never)' \
         '--namespace[namespace of documents that name none]:value:' \
         '--propagation[trace propagation where a pod does not say tracecar.dev/propagation]:value:(node off)' \
-        '--otlp-endpoint[where sidecars send spans]:value:' ;;
+        '--otlp-endpoint[where sidecars send spans; without it they export none]:value:' ;;
       uninject) _arguments '--help[explain it]' \
         '--file[YAML or JSON to read, - for standard input; also -f FILE]:value:_files' ;;
       injector) _arguments '--help[explain it]' \
@@ -72,7 +74,7 @@ _tracecar() {
         '--image-pull-policy[of both containers]:value:(Always IfNotPresent Never)' \
         '--listen[where the API server asks (HTTPS)]:value:' \
         '--health[/healthz/ready and /healthz/live (HTTP)]:value:' \
-        '--otlp-endpoint[where sidecars send spans by default]:value:' \
+        '--otlp-endpoint[where sidecars send spans by default; without it they export none]:value:' \
         '--propagation[the preload for Node.js where neither pod nor namespace says]:value:(off node)' \
         '--namespace[namespace of the injector\: Secret and Service]:value:' \
         '*--host[name or address for the certificate, beside the Service'\''s]:value:' \
@@ -85,6 +87,7 @@ _tracecar() {
         '--skip-outbound-cidrs[addresses that the pod reaches directly\: 10.0.0.0/8,fd00\:\:/8]:value:' \
         '--proxy-uid[user of `tracecar proxy`, whose connections are not captured]:value:' \
         '--install-preload[also copies the propagation preload for Node.js into this folder]:value:_files' \
+        '--await-proxy[also waits until the sidecar of this pod is ready, at most so long]:value:' \
         '--print[prints the rules for nft and changes nothing]' ;;
       version) _arguments '--help[explain it]' ;;
       help) _arguments '--help[explain it]' \

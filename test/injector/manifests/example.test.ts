@@ -38,6 +38,6 @@ test('the workloads of the example can be injected as they are', () => {
   assert.equal(deployments.length, 4);
   for (const { spec } of deployments) {
     const names = spec.template.spec.initContainers.map(({ name }: { name: string }) => name);
-    assert.deepEqual(names, ['tracecar-init', 'tracecar-proxy']);
+    assert.deepEqual(names, ['tracecar-proxy', 'tracecar-init']);
   }
 });

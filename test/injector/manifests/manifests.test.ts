@@ -104,9 +104,10 @@ test('an outage of the injector stops only who asked for a sidecar', () => {
   assert.deepEqual(policies, [
     'pods.inject.tracecar.dev Fail',
     'optin.inject.tracecar.dev Fail',
-    'namespaces.inject.tracecar.dev Ignore',
+    'namespaces.inject.tracecar.dev Fail',
+    'settings.inject.tracecar.dev Ignore',
   ]);
-  const [pods, optIn] = webhooks;
+  const [pods, optIn, ...ofNamespaces] = webhooks;
   const neverAsked = {
     key: 'kubernetes.io/metadata.name',
     operator: 'NotIn',
@@ -118,7 +119,17 @@ test('an outage of the injector stops only who asked for a sidecar', () => {
     neverAsked,
   ]);
   assert.deepEqual(at(optIn, 'namespaceSelector', 'matchExpressions', 1), neverAsked);
-  assert.match(at(optIn, 'matchConditions', 1, 'expression') as string, /tracecar\.dev\/inject/);
+  assert.match(at(optIn, 'matchConditions', 1, 'expression') as string, /tracecar\.dev\//);
+  for (const webhook of ofNamespaces) {
+    assert.deepEqual(at(webhook, 'namespaceSelector', 'matchExpressions'), [neverAsked]);
+  }
+  const paths = webhooks.map((each) => at(each, 'clientConfig', 'service', 'path'));
+  assert.deepEqual(paths, [
+    '/inject/pods',
+    '/inject/asking-pods',
+    '/inject/namespaces',
+    '/inject/namespaces',
+  ]);
 });
 
 test('the authority is not in the manifests, so applying them again keeps the published one', () => {
@@ -142,19 +153,21 @@ test('the injector may not read pods, other Secrets or other webhooks', () => {
   ]);
 });
 
-test('spans go to the viewer unless an endpoint is named', () => {
+test('spans go where an endpoint is named, else to the viewer, else nowhere', () => {
   const args = (...flags: string[]) => {
     const deployment = only(installed('--image', 'x', ...flags), 'Deployment', 'tracecar-injector');
     const container = at(deployment, 'spec', 'template', 'spec', 'containers', 0);
     const list = at(container, 'args') as string[];
     const env = at(container, 'env') as { name: string; value?: string }[];
     return {
-      sidecars: list[list.indexOf('--otlp-endpoint') + 1],
+      sidecars: list.includes('--otlp-endpoint')
+        ? list[list.indexOf('--otlp-endpoint') + 1]
+        : undefined,
       own: env.find(({ name }) => name === 'OTEL_EXPORTER_OTLP_ENDPOINT')?.value,
     };
   };
   const viewer = 'http://tracecar-view.tracecar-system:4318';
-  assert.deepEqual(args(), { sidecars: viewer, own: undefined });
+  assert.deepEqual(args(), { sidecars: undefined, own: undefined });
   assert.deepEqual(args('--viewer'), { sidecars: viewer, own: viewer });
   assert.deepEqual(args('--otlp-endpoint', 'http://j:4318'), {
     sidecars: 'http://j:4318',
@@ -162,7 +175,7 @@ test('spans go to the viewer unless an endpoint is named', () => {
   });
 });
 
-test('one replica has no disruption budget that would hold its node back', () => {
+test('one replica has no disruption budget: there is no other to keep', () => {
   const kinds = installed('--image', 'x', '--replicas', '1').map(({ kind }) => kind);
   assert.ok(!kinds.includes('PodDisruptionBudget'));
 });
@@ -178,10 +191,19 @@ test('uninstalling removes the webhook first and everything that has no namespac
 
 test('the commands print documents and end with status 0', () => {
   const entry = resolve(import.meta.dirname, '../../../src/cli/tracecar.ts');
-  for (const args of [['install', '--image', 'x'], ['uninstall']]) {
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [['install', '--image', 'x', '--viewer'], /^$/],
+    [['install', '--image', 'x', '--otlp-endpoint', 'http://j:4318'], /^$/],
+    [['install', '--image', 'x'], /^tracecar install: no collector, so sidecars export no spans/],
+    [
+      ['uninstall'],
+      /^ {2}kubectl label namespace -l tracecar\.dev\/inject tracecar\.dev\/inject-$/m,
+    ],
+  ];
+  for (const [args, says] of cases) {
     const ended = spawnSync(process.execPath, [entry, ...args], { encoding: 'utf8' });
     assert.equal(ended.status, 0, ended.stderr);
-    assert.equal(ended.stderr, '');
+    assert.match(ended.stderr, says);
     const documents = parseAllDocuments(ended.stdout).map((each) => each.toJS() as Manifest);
     assert.ok(documents.every(({ kind, apiVersion }) => kind !== '' && apiVersion !== ''));
   }

@@ -95,3 +95,45 @@ test('a known key is never suggested for a long unknown one', () => {
   const pod = { metadata: { annotations: { [key]: '' } }, spec: {} };
   assert.match(decide(pod, meshed, settings).reason, /is unknown; docs\/annotations.md has all$/);
 });
+
+const labelled = (labels: Record<string, string>, spec: object = {}) => ({
+  metadata: { labels },
+  spec: { containers: [{ name: 'app' }], ...spec },
+});
+
+test('a label of ours that means nothing is refused, whatever the namespace says', () => {
+  for (const namespace of [meshed, { ...meshed, labels: {} }]) {
+    const misspelt = decide(labelled({ 'tracecar.dev/enject': 'enabled' }), namespace, settings);
+    assert.equal(misspelt.refuse, true);
+    assert.match(misspelt.reason, /label tracecar.dev\/enject of the pod is unknown; did you mean/);
+    const misplaced = decide(labelled({ 'tracecar.dev/propagation': 'off' }), namespace, settings);
+    assert.match(misplaced.reason, /propagation of the pod is read as an annotation only/);
+  }
+  const labels = { ...meshed.labels, 'tracecar.dev/sampler': '1' };
+  const ofNamespace = decide(labelled({}), { ...meshed, labels }, settings);
+  assert.match(ofNamespace.reason, /sampler of the namespace is read as an annotation only/);
+});
+
+test('a pod whose grace period is no longer than the drain of its sidecar is warned', () => {
+  const warningsOf = (spec: object, annotations: Record<string, string> = {}) =>
+    decide(labelled({}, spec), { ...meshed, annotations }, settings).warnings.join('\n');
+  const drain = { 'tracecar.dev/drain-seconds': '60' };
+  assert.match(
+    warningsOf({ terminationGracePeriodSeconds: 5 }, drain),
+    /has 5 s to end .* drains for up to 60 s/,
+  );
+  assert.match(warningsOf({}, drain), /has 30 s to end/);
+  assert.match(warningsOf({ terminationGracePeriodSeconds: 10 }), /drains for up to 25 s/);
+  assert.equal(warningsOf({}), '');
+  assert.equal(warningsOf({ terminationGracePeriodSeconds: 61 }, drain), '');
+  assert.equal(warningsOf({ terminationGracePeriodSeconds: 0 }), '', 'it wants to be killed');
+});
+
+test("the injector's own namespace is left out, whatever its name", () => {
+  const own = { ...meshed, name: 'mesh' };
+  const told = { ...settings, exempt: ['mesh'] };
+  assert.match(decide(labelled({}), own, told).reason, /mesh is a system namespace/);
+  const other = { ...meshed, name: 'tracecar-system' };
+  assert.equal(decide(labelled({}), other, told).inject, true);
+  assert.equal(decide(labelled({}), other, settings).inject, false);
+});

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fastJsonPatch from 'fast-json-patch';
-import { diff } from '../../../injector/json-patch.ts';
+import { diff, jsonOf, printOperations } from '../../../injector/json-patch.ts';
 
 test('equal values need no operation, whatever the order of their keys', () => {
   assert.deepEqual(diff({ a: 1, b: [{ c: 2 }] }, { b: [{ c: 2 }], a: 1 }), []);
@@ -54,4 +54,13 @@ test('two long lists without anything in common are compared in bounded time', (
   const patch = diff({ before }, { before: after });
   const { newDocument } = fastJsonPatch.applyPatch({ before }, patch, false, false);
   assert.deepEqual(newDocument, { before: after });
+});
+
+test('operations are printed as JSON.stringify prints them, known values or not', () => {
+  const known = { name: 'a"b', list: [1, null, { c: 'é' }] };
+  assert.equal(jsonOf(known), JSON.stringify(known));
+  const after = { a: known, list: [known, { name: 'x' }, 'text', null, [known]], 'k"ey': null };
+  const operations = diff({ gone: 1, list: [{ name: 'x' }] }, after);
+  assert.equal(printOperations(operations), JSON.stringify(operations));
+  assert.equal(printOperations([]), '[]');
 });

@@ -7,26 +7,24 @@ import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { runInject, runUninject } from '../../../injector/offline/main.ts';
 import { isObject } from '../../../injector/pod.ts';
-import { seededRandom } from '../../../src/base/random.ts';
 import { UsageError } from '../../../src/main/flags.ts';
 
-async function run(program: typeof runInject, text: string, args: readonly string[] = []) {
+async function run(program: typeof runInject, text: string | Buffer, args: readonly string[] = []) {
   let written = '';
   let complained = '';
   const status = await program(['-f', '-', ...args], {
-    read: async () => text,
+    read: async () => Buffer.from(text),
     write: (each) => {
       written += each;
     },
     complain: (each) => {
       complained += each;
     },
-    random: seededRandom(1),
   });
   return { status, written, complained };
 }
 
-const inject = (text: string, args: readonly string[] = []) =>
+const inject = (text: string | Buffer, args: readonly string[] = []) =>
   run(runInject, text, ['--image', 'tracecar:test', ...args]);
 
 function initNames(spec: unknown): string[] {
@@ -34,7 +32,7 @@ function initNames(spec: unknown): string[] {
   return Array.isArray(list) ? list.map((each) => each.name) : [];
 }
 
-const both = ['tracecar-init', 'tracecar-proxy'];
+const both = ['tracecar-proxy', 'tracecar-init'];
 
 const deployment = `# the shop's front
 apiVersion: apps/v1
@@ -67,14 +65,13 @@ test('documents keep their order, comments and what is no workload', async () =>
   assert.match(written, /# the shop's front/);
   assert.match(written, /replicas: 2 # two/);
   assert.deepEqual(initNames(documents[1].spec.template.spec), both);
-  const { env } = documents[1].spec.template.spec.initContainers[1];
+  const { env } = documents[1].spec.template.spec.initContainers[0];
   const values = Object.fromEntries(
     env.map(({ name, value }: Record<string, string>) => [name, value]),
   );
   assert.equal(values.OTEL_SERVICE_NAME, 'web');
   assert.match(values.OTEL_RESOURCE_ATTRIBUTES, /k8s\.deployment\.name=web/);
   assert.equal(values.TRACECAR_LABELS, 'app=web');
-  assert.match(values.TRACECAR_DRAIN_SECRET, /^[0-9a-f]{32}$/);
 });
 
 test('every kind of workload is found, in Lists too', async () => {
@@ -163,7 +160,57 @@ test('a pod that is skipped passes with its reason as a warning', async () => {
 test('flags that are missing or wrong are named', async () => {
   await assert.rejects(runInject(['-f', 'x']), { name: 'UsageError', message: /--image REF/ });
   await assert.rejects(runInject(['--image', 'a']), { message: /needs -f FILE/ });
+  await assert.rejects(runInject(['--image', 't:1 bad', '-f', 'x']), {
+    name: 'UsageError',
+    message: "--image is an image reference such as registry/tracecar:1, not 't:1 bad'",
+  });
   await assert.rejects(runUninject(['-f', '/nowhere/pod.yaml']), (error: unknown) => {
     return error instanceof UsageError && /cannot read \/nowhere\/pod.yaml/.test(error.message);
   });
+});
+
+test('the same input gives the same output, and it holds no secret', async () => {
+  const [first, second] = [await inject(deployment), await inject(deployment)];
+  assert.equal(first.written, second.written);
+  assert.doesNotMatch(first.written, /secret/i);
+  const { initContainers } = parseAllDocuments(first.written)[0]!.toJS().spec.template.spec;
+  assert.equal(initContainers[0].lifecycle.preStop.exec.command[0], 'node');
+});
+
+test('the pull policy is chosen by a flag', async () => {
+  const { written } = await inject(deployment, ['--image-pull-policy', 'Never']);
+  const { initContainers } = parseAllDocuments(written)[0]!.toJS().spec.template.spec;
+  assert.deepEqual(
+    initContainers.map(({ imagePullPolicy }: Record<string, string>) => imagePullPolicy),
+    ['Never', 'Never'],
+  );
+});
+
+test('what is no text or no Kubernetes object is refused, and nothing is printed', async () => {
+  const inputs: [string | Buffer, string][] = [
+    [Buffer.from([0x80, 0xfe, 0x31]), 'stdin:1: error: this is no text in UTF-8\n'],
+    ['kind: \u0007', 'stdin:1: error: this is no text in UTF-8\n'],
+    ['xkcd 4\n', 'stdin:1: error: this is no Kubernetes object: a mapping is expected\n'],
+    [
+      'kind: Service\n---\n- a\n',
+      'stdin:3: error: this is no Kubernetes object: a mapping is expected\n',
+    ],
+    ['&all\nkind: List\nitems: [*all]\n', 'stdin:2: error: an alias stands within what it names\n'],
+  ];
+  for (const [text, complained] of inputs) {
+    assert.deepEqual(await inject(text), { status: 1, written: '', complained }, String(text));
+  }
+});
+
+test('a document without a change passes byte for byte, an empty one too', async () => {
+  const before =
+    '# first\n---\n---\n\n---\nkind:   ConfigMap\ndata: {a:  0644,\n  b: x }\nc: >-\n  x\n  y\n';
+  const after = '---\n# last\n\n---\nkind: Service # no newline';
+  const once = await inject(`${before}---\n${deployment}${after}`);
+  assert.equal(once.complained, '');
+  assert.ok(once.written.startsWith(`${before}---\n# the shop`), once.written);
+  assert.ok(once.written.endsWith(after));
+  const twice = await inject(once.written);
+  assert.equal(twice.written, once.written);
+  assert.match(twice.complained, /nothing was changed/);
 });

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import fastJsonPatch from 'fast-json-patch';
+import { decide } from '../../../injector/decide.ts';
 import { diff } from '../../../injector/json-patch.ts';
 import { injectPod } from '../../../injector/patch.ts';
 import { withoutInjection } from '../../../injector/patch-strip.ts';
@@ -54,12 +55,12 @@ test('an injection of other settings is replaced as a whole', () => {
   );
 });
 
-test('init, sidecar, then the init containers of the user', () => {
+test('sidecar, init, then the init containers of the user', () => {
   fc.assert(
     fc.property(arbitraryPod, (pod) => {
       const names = (inject(pod).spec.initContainers ?? []).map(({ name }) => name);
       const users = (withoutInjection(pod).spec.initContainers ?? []).map(({ name }) => name);
-      assert.deepEqual(names, ['tracecar-init', 'tracecar-proxy', ...users]);
+      assert.deepEqual(names, ['tracecar-proxy', 'tracecar-init', ...users]);
     }),
   );
 });
@@ -67,12 +68,56 @@ test('init, sidecar, then the init containers of the user', () => {
 test('the sidecar keeps Pod Security restricted, and init breaks baseline by NET_ADMIN alone', () => {
   fc.assert(
     fc.property(arbitraryPod, (pod) => {
-      const [init, sidecar] = inject(pod).spec.initContainers ?? [];
+      const [sidecar, init] = inject(pod).spec.initContainers ?? [];
       assert.deepEqual(breaksRestricted(sidecar), []);
       assert.deepEqual(breaksBaseline(init), ['NET_ADMIN']);
     }),
   );
 });
+
+test('under any limits init and sidecar ask for no more than they may have', () => {
+  const cpu = fc.oneof(fc.integer({ min: 1, max: 64_000 }), fc.integer({ min: 1, max: 200 }));
+  const memory = fc.oneof(
+    fc.integer({ min: 64, max: 200 }).map((size) => `${size}Mi`),
+    fc.integer({ min: 68, max: 200 }).map((size) => `${size}M`),
+  );
+  fc.assert(
+    fc.property(cpu, fc.option(cpu), memory, (limit, request, size) => {
+      const annotations = {
+        'tracecar.dev/proxy-cpu-limit': `${limit}m`,
+        'tracecar.dev/proxy-memory': size,
+        ...(request === null ? {} : { 'tracecar.dev/proxy-cpu': `${request}m` }),
+      };
+      const pod: Pod = { metadata: { annotations }, spec: { containers: [{ name: 'app' }] } };
+      const decision = decide(pod, meshed, settings);
+      assert.equal(decision.refuse, (request ?? 0) > limit);
+      if (decision.refuse) return;
+      const [sidecar, init] = injectPod(pod, meshed, settings).spec.initContainers ?? [];
+      const of = (container: unknown) => (container as { resources: Resources }).resources;
+      assert.equal(milliOf(of(sidecar).limits.cpu), limit);
+      for (const container of [sidecar, init]) {
+        const { limits, requests } = of(container);
+        assert.equal(limits.cpu, of(sidecar).limits.cpu);
+        assert.ok(milliOf(requests.cpu) <= limit, `${requests.cpu} of ${limit}m`);
+        assert.ok(bytesOf(requests.memory) <= bytesOf(limits.memory));
+        assert.ok(bytesOf(limits.memory) <= bytesOf(of(sidecar).limits.memory));
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+interface Resources {
+  readonly requests: { readonly cpu: string; readonly memory: string };
+  readonly limits: { readonly cpu: string; readonly memory: string };
+}
+
+const milliOf = (cpu: string) => Number.parseInt(cpu, 10) * (cpu.endsWith('m') ? 1 : 1000);
+
+function bytesOf(memory: string): number {
+  const units: Record<string, number> = { Mi: 2 ** 20, Gi: 2 ** 30, M: 1e6, G: 1e9 };
+  return Number.parseInt(memory, 10) * units[memory.replace(/^\d+/, '')]!;
+}
 
 test('what was injected is JSON and still a pod', () => {
   fc.assert(

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { decide } from '../../../injector/decide.ts';
 import { parseInitOptions } from '../../../injector/init/options.ts';
-import { injectPod } from '../../../injector/patch.ts';
+import { type InjectionSettings, injectPod } from '../../../injector/patch.ts';
 import type { Container } from '../../../injector/pod.ts';
 import { readProxySettings } from '../../../src/main/proxy-settings.ts';
 import { readTelemetrySettings } from '../../../src/telemetry/settings.ts';
@@ -39,10 +39,10 @@ function environmentOf(container: Container): Record<string, string> {
   return result;
 }
 
-function injected(name: string): readonly Container[] {
+function injected(name: string, told: Partial<InjectionSettings> = {}): readonly Container[] {
   const input = parse(readFileSync(join(folder, `${name}.in.yaml`), 'utf8'));
   const namespace = { labels: {}, annotations: {}, ...input.namespace };
-  const chosen = { ...settings, ...input.settings };
+  const chosen = { ...settings, ...input.settings, ...told };
   if (!decide(input.pod, namespace, chosen).inject) return [];
   return injectPod(input.pod, namespace, chosen).spec.initContainers ?? [];
 }
@@ -53,10 +53,11 @@ test('the sidecar and tracecar init understand every golden pod', () => {
   const names = readdirSync(folder).filter((name) => name.endsWith('.in.yaml'));
   let count = 0;
   for (const name of names.map((each) => each.slice(0, -'.in.yaml'.length))) {
-    const [init, sidecar] = injected(name);
+    const [sidecar, init] = injected(name);
     if (!init || !sidecar) continue;
     count += 1;
-    parseInitOptions(argsOf(init), environmentOf(init));
+    const { awaitProxyMs } = parseInitOptions(argsOf(init), environmentOf(init));
+    assert.ok(awaitProxyMs > 0, `${name}: the application is not held back`);
     const environment = environmentOf(sidecar);
     const read = readProxySettings(argsOf(sidecar), environment);
     assert.equal(read.namespace, 'shop');
@@ -67,7 +68,7 @@ test('the sidecar and tracecar init understand every golden pod', () => {
 });
 
 test('spans of a stateful set carry what its annotations say, decoded', () => {
-  const [, sidecar] = injected('stateful-set');
+  const [sidecar] = injected('stateful-set');
   const { resource } = readTelemetrySettings(environmentOf(sidecar!)).settings;
   assert.equal(resource['service.name'], 'the database, $(HOME)');
   assert.equal(resource.team, 'a b, c=d');
@@ -79,7 +80,7 @@ test('spans of a stateful set carry what its annotations say, decoded', () => {
 });
 
 test('spans of a deployment are named after it, without the hash of its replica set', () => {
-  const [, sidecar] = injected('deployment');
+  const [sidecar] = injected('deployment');
   const environment = environmentOf(sidecar!);
   const { resource } = readTelemetrySettings(environment).settings;
   assert.equal(resource['service.name'], 'reviews-v1');
@@ -90,7 +91,7 @@ test('spans of a deployment are named after it, without the hash of its replica 
 });
 
 test('probes and their odd values reach the sidecar unchanged', () => {
-  const [, sidecar] = injected('named-port-probes');
+  const [sidecar] = injected('named-port-probes');
   const { probes } = readProxySettings(argsOf(sidecar!), environmentOf(sidecar!));
   assert.deepEqual(
     probes.map(({ path, timeoutMs }) => [path, timeoutMs]),
@@ -109,8 +110,19 @@ test('probes and their odd values reach the sidecar unchanged', () => {
   });
 });
 
+test('without a collector a sidecar exports nothing, unless its pod names one', () => {
+  const exporterOf = (name: string) => {
+    const [sidecar] = injected(name, { otlpEndpoint: '' });
+    return readTelemetrySettings(environmentOf(sidecar!)).settings;
+  };
+  assert.equal(exporterOf('deployment').exporter, 'none');
+  const named = exporterOf('every-option');
+  assert.equal(named.exporter, 'otlp');
+  assert.equal(named.otlp.url, 'https://otlp.example.org:4318/base/v1/traces');
+});
+
 test('every option reaches its program', () => {
-  const [init, sidecar] = injected('every-option');
+  const [sidecar, init] = injected('every-option');
   const { rules } = parseInitOptions(argsOf(init!), environmentOf(init!));
   assert.deepEqual(rules.skipInbound[1], { first: 9000, last: 9010 });
   assert.deepEqual(rules.skipOutbound, [{ first: 5432, last: 5432 }]);

@@ -4,6 +4,7 @@ import jsonPatch from 'fast-json-patch';
 import { isProblem, readReview } from '../../../injector/admission.ts';
 import { mirrorMark, mirrorNamespace, reviewNamespace } from '../../../injector/mirror.ts';
 import { NamespaceMirror } from '../../../injector/mirror-watch.ts';
+import { systemClock } from '../../../src/base/clock.ts';
 import { systemWakeUps } from '../../../src/base/deadlines.ts';
 import { seededRandom } from '../../../src/base/random.ts';
 import { KubeClient } from '../../../src/kube/kube-client.ts';
@@ -51,10 +52,8 @@ test('a label against the annotation is set back, and the person is told', () =>
   assert.match(warnings[0] ?? '', /follows the annotation.*change the annotation/);
 });
 
-test('a wrong word changes nothing and is told; a namespace of the system gets no label', () => {
-  const wrong = mirrored('true');
-  assert.equal(wrong.change, undefined);
-  assert.match(wrong.warnings[0] ?? '', /enabled or disabled, not "true"/);
+test('a wrong word changes nothing; a namespace of the system gets no label', () => {
+  assert.equal(mirrored('true').change, undefined);
   assert.equal(mirrored('true', 'enabled', 'enabled').change, undefined, 'pods stay guarded');
   const system = mirrored('enabled', undefined, undefined, 'kube-system');
   assert.equal(system.change, undefined);
@@ -84,11 +83,12 @@ test('the rule reaches its end in one step, from every state', () => {
   }
 });
 
-function review(operation: string, object: unknown) {
+function review(operation: string, object: unknown, oldObject: unknown = null) {
   const body = reviewOf({
     resource: 'namespaces',
     operation,
     object,
+    oldObject,
     namespace: 'shop',
     name: 'shop',
   });
@@ -129,6 +129,68 @@ test('a namespace without the annotation, and one that is deleted, pass untouche
   }
 });
 
+/** A namespace with annotations and labels. */
+function namespace(annotations: Record<string, string>, labels: Record<string, string> = {}) {
+  return { metadata: { name: 'shop', annotations, labels } };
+}
+
+const mistakes: readonly (readonly [ReturnType<typeof namespace>, RegExp])[] = [
+  [
+    namespace({ [key]: 'true' }),
+    /annotation tracecar.dev\/inject of the namespace is enabled or disabled, not 'true'/,
+  ],
+  [namespace({}, { [key]: 'yes' }), /label tracecar.dev\/inject of the namespace is enabled or/],
+  [
+    namespace({ 'tracecar.dev/injct': 'enabled' }),
+    /annotation tracecar.dev\/injct .* is unknown; did you mean `tracecar.dev\/inject`/,
+  ],
+  [
+    namespace({}, { 'tracecar.dev/enject': 'enabled' }),
+    /label tracecar.dev\/enject of the namespace is unknown; did you mean `tracecar.dev\/inject`/,
+  ],
+  [
+    namespace({}, { 'tracecar.dev/propagation': 'off' }),
+    /label tracecar.dev\/propagation of the namespace is read as an annotation only; write it there/,
+  ],
+  [
+    namespace({ [key]: 'enabled', 'tracecar.dev/sampler': 'banana' }),
+    /annotation tracecar.dev\/sampler of the namespace is a share .* not 'banana'/,
+  ],
+];
+
+test('a mistake in what is ours is refused by whoever writes it into a namespace', () => {
+  for (const [wrong, said] of mistakes) {
+    for (const answer of [review('CREATE', wrong), review('UPDATE', wrong, namespace({}))]) {
+      assert.ok(!answer.allowed, JSON.stringify(wrong));
+      assert.match(answer.message, said);
+    }
+  }
+});
+
+test('a mistake that is stored already is a warning, and the namespace can be changed', () => {
+  for (const [wrong, said] of mistakes) {
+    const answer = review('UPDATE', wrong, wrong);
+    assert.ok(answer.allowed);
+    assert.match(answer.warnings.join('\n'), said);
+  }
+  const { metadata } = namespace({ 'tracecar.dev/enject': 'enabled', 'tracecar.dev/sampler': '2' });
+  const answer = review('UPDATE', { metadata }, namespace({ 'tracecar.dev/enject': 'enabled' }));
+  assert.ok(!answer.allowed);
+  assert.doesNotMatch(answer.message, /enject/);
+});
+
+test('what is right, or not ours, is neither refused nor warned of', () => {
+  for (const right of [
+    namespace({ [key]: 'enabled', 'tracecar.dev/sampler': 'always_on' }),
+    namespace({ [mirrorMark]: 'enabled', [key]: 'enabled' }, { [key]: 'enabled' }),
+    namespace({ 'example.dev/inject': 'x' }, { 'tracecar.development/inject': 'x' }),
+  ]) {
+    const answer = review('CREATE', right);
+    assert.ok(answer.allowed);
+    assert.deepEqual(answer.warnings, []);
+  }
+});
+
 test('what changed while no injector ran is repaired, and what changes later too', async () => {
   const api = new ScriptedApi();
   await api.start();
@@ -139,12 +201,14 @@ test('what changed while no injector ran is repaired, and what changes later too
   write('left', { [mirrorMark]: 'enabled' }, { [key]: 'enabled' });
   write('own', {}, { [key]: 'enabled' });
   write('kube-system', { [key]: 'enabled' });
+  write('wrong', { [key]: 'true', 'tracecar.dev/samplr': '1' });
   const client = new KubeClient({
     server: `http://127.0.0.1:${api.port}`,
     tokenFile: undefined,
     caFile: undefined,
     userAgent: 'test',
   });
+  const warned: string[] = [];
   let onRepaired = () => {};
   const repaired = () =>
     new Promise<void>((resolve) => {
@@ -152,12 +216,13 @@ test('what changed while no injector ran is repaired, and what changes later too
     });
   const mirror = new NamespaceMirror({
     client,
+    clock: systemClock,
     wakeUps: systemWakeUps,
     random: seededRandom(1),
     exempt,
     log: (level, message) => {
-      assert.equal(level, 'info', message);
-      onRepaired();
+      if (level === 'info') onRepaired();
+      else warned.push(message);
     },
     onSynced: () => {},
   });
@@ -175,9 +240,11 @@ test('what changed while no injector ran is repaired, and what changes later too
   assert.equal(api.objects.get(at('later'))?.metadata.labels?.[key], 'disabled');
   assert.equal(api.objects.get(at('own'))?.metadata.labels?.[key], 'enabled');
   assert.equal(api.writes.length, 3);
-  const facts = await mirror.factsOf('own');
+  assert.equal(warned.length, 1, 'each state is told once');
+  assert.match(warned[0]!, /^namespace wrong: annotation tracecar.dev\/inject .*'true'; .*samplr/);
+  const facts = await mirror.factsOf('own', true);
   assert.deepEqual(facts, { name: 'own', labels: { [key]: 'enabled' }, annotations: {} });
-  await assert.rejects(mirror.factsOf('missing'), /NotFound/);
+  await assert.rejects(mirror.factsOf('missing', true), /NotFound/);
   await mirror.stop();
   await client.close();
   await api.close();

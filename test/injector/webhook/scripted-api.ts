@@ -30,6 +30,10 @@ export class ScriptedApi {
   readonly objects = new Map<string, StoredObject>();
   /** `POST /api/v1/...` in the order of their coming; reads and watches are left out. */
   readonly writes: string[] = [];
+  /** Paths of single objects that were read. */
+  readonly reads: string[] = [];
+  /** Called before a single object is answered. */
+  beforeRead: () => void = () => {};
   /** Called before a write is done: another replica may be faster. */
   beforeWrite: (call: string) => void = () => {};
   readonly #server;
@@ -105,6 +109,10 @@ export class ScriptedApi {
       this.#watchers.add(watcher);
       response.on('close', () => this.#watchers.delete(watcher));
       return;
+    }
+    if (!query.has('limit')) {
+      this.reads.push(path);
+      this.beforeRead();
     }
     const object = this.objects.get(path);
     if (object !== undefined) {

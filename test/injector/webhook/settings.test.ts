@@ -8,7 +8,7 @@ test('the image is all that has to be said', () => {
   assert.deepEqual(settings.health, { address: '0.0.0.0', port: 15_021 });
   assert.equal(settings.propagation, 'off');
   assert.equal(settings.imagePullPolicy, 'IfNotPresent');
-  assert.equal(settings.otlpEndpoint, 'http://tracecar-view.tracecar-system:4318');
+  assert.equal(settings.otlpEndpoint, '', 'nobody is made to call a collector that is not there');
   assert.deepEqual(settings.names, ['tracecar-injector.tracecar-system.svc']);
   assert.equal(settings.leaveMs, 5_000);
 });

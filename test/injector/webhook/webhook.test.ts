@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
+import fastJsonPatch from 'fast-json-patch';
 import type { AdmissionAnswer } from '../../../injector/admission.ts';
 import { reviewNamespace } from '../../../injector/mirror.ts';
 import { type Reviewer, WebhookServer } from '../../../injector/webhook.ts';
@@ -108,6 +109,28 @@ test('a dry run shows the pod as it would be: the webhook has no side effect', a
   const response = responseOf(await send(target, { body }), uid);
   assert.ok(patchOf(response).length > 0);
   assert.equal(verdicts.at(-1)?.isDryRun, true);
+});
+
+test('a second call for a pod is no second injection, whatever was put into it meanwhile', async () => {
+  const created = podOf('web');
+  const first = responseOf(await send(target, { body: reviewOf({ object: created }) }), uid);
+  assert.equal(verdicts.at(-1)?.verdict, 'injected');
+  const injected = fastJsonPatch.applyPatch(created, patchOf(first), true, false)
+    .newDocument as typeof created;
+  const second = responseOf(await send(target, { body: reviewOf({ object: injected }) }), uid);
+  assert.deepEqual(patchOf(second), []);
+  assert.equal(verdicts.at(-1)?.verdict, 'unchanged');
+  const token = { name: 'kube-api-access-x', mountPath: '/var/run/secrets/token' };
+  const { initContainers } = injected.spec as { initContainers: { volumeMounts?: object[] }[] };
+  for (const container of initContainers) {
+    container.volumeMounts = [...(container.volumeMounts ?? []), token];
+  }
+  const third = responseOf(await send(target, { body: reviewOf({ object: injected }) }), uid);
+  assert.ok(patchOf(third).length > 0);
+  assert.equal(verdicts.at(-1)?.verdict, 'mended');
+  const older = JSON.parse(JSON.stringify(injected).replaceAll('0.1.0', '0.0.9'));
+  responseOf(await send(target, { body: reviewOf({ object: older }) }), uid);
+  assert.equal(verdicts.at(-1)?.verdict, 'injected', 'an older sidecar is replaced');
 });
 
 test('two pods get two drain secrets', async () => {

@@ -61,6 +61,7 @@ export interface KubernetesObject {
     readonly replicas?: number;
     readonly updatedReplicas?: number;
     readonly readyReplicas?: number;
+    readonly availableReplicas?: number;
     readonly [field: string]: unknown;
   };
   readonly data?: Readonly<Record<string, string>>;
@@ -89,15 +90,16 @@ export function failureOf(pod: KubernetesObject | undefined): string | undefined
   return undefined;
 }
 
-/** Every replica of the newest template is ready and no other is left. */
+/** Every replica of the newest template is available and no other is left: `rollout status`. */
 export function isRolledOut(deployment: KubernetesObject | undefined): boolean {
   const wanted = deployment?.spec?.replicas ?? 1;
-  const { observedGeneration, replicas, updatedReplicas, readyReplicas } = deployment?.status ?? {};
+  const { observedGeneration, replicas, updatedReplicas, availableReplicas } =
+    deployment?.status ?? {};
   return (
     deployment !== undefined &&
     (observedGeneration ?? 0) >= (deployment.metadata.generation ?? 0) &&
     (updatedReplicas ?? 0) === wanted &&
     (replicas ?? 0) === wanted &&
-    (readyReplicas ?? 0) === wanted
+    (availableReplicas ?? 0) === wanted
   );
 }

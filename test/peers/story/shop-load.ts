@@ -17,6 +17,16 @@ export interface ShopAnswer {
   readonly problem: string;
 }
 
+export interface SteadyLoad {
+  /** Requests that were due, all of them sent. */
+  readonly offered: number;
+  readonly answers: readonly ShopAnswer[];
+  /** For how long requests became due. */
+  readonly offeredMs: number;
+  /** Until the last answer. */
+  readonly elapsedMs: number;
+}
+
 export interface ShopAddress {
   readonly port: number;
   /** PEM of the authority to trust. */
@@ -50,27 +60,33 @@ export class ShopLoad {
   }
 
   /**
-   * Sends `perSecond` requests a second until `isOver`; fewer while `concurrency` are under way, so that
-   * a slow machine makes a slow load and not a pile of connections.
+   * Offers `perSecond` requests a second until `isOver`, and then waits until all are answered. At most
+   * `concurrency` are under way: what is due meanwhile is sent as soon as one of them is back, so a slow
+   * machine makes a late load, never a smaller one.
    */
   async sendSteadily(
     perSecond: number,
     concurrency: number,
     isOver: () => boolean,
-  ): Promise<ShopAnswer[]> {
+  ): Promise<SteadyLoad> {
     const answers: ShopAnswer[] = [];
     const start = performance.now();
-    let sent = 0;
+    let [offered, endMs] = [0, 0];
+    const end = () => {
+      endMs ||= performance.now() - start;
+      return Math.floor((endMs * perSecond) / 1000);
+    };
     const worker = async () => {
-      while (!isOver()) {
-        const dueMs = (sent * 1000) / perSecond - (performance.now() - start);
-        sent += 1;
+      while (!isOver() || offered < end()) {
+        const dueMs = (offered * 1000) / perSecond - (performance.now() - start);
+        offered += 1;
         if (dueMs > 0) await wait(dueMs);
         answers.push(await this.sendOne());
       }
     };
     await Promise.all(Array.from({ length: concurrency }, worker));
-    return answers;
+    const elapsedMs = performance.now() - start;
+    return { offered, answers, offeredMs: endMs, elapsedMs };
   }
 
   /** Never rejects. */

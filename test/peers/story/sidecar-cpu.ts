@@ -6,7 +6,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { parseCpuMicros } from '../../../bench/procfs.ts';
+import { parseCpuMicros } from '../../../bench/stage/procfs.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 
 /** Names of the pods of a namespace. */

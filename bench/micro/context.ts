@@ -1,0 +1,76 @@
+/**
+ * What the context headers of a request cost: reading and taking out what came, writing what goes.
+ *
+ * `node bench/micro/context.ts`. As in the proxy: one walk over the parsed head, ids and sampling, then
+ * the lines put into the message. The head is parsed once; only its marks are set back.
+ */
+
+import { systemRandom } from '../../src/base/random.ts';
+import { trafficLimits } from '../../src/model/limits.ts';
+import { putTraceLines, TraceHeaders } from '../../src/proxy/trace-headers.ts';
+import { WriteSlab } from '../../src/proxy/write-slab.ts';
+import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
+import { MessageHead } from '../../src/wire/http1/message-head.ts';
+import { measureAll } from './measure.ts';
+
+const parent = 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n';
+const states = 'tracestate: rojo=00f067aa0ba902b7,congo=t61rcWkgMzE\r\n';
+
+function headOf(lines: string): MessageHead {
+  const head = new MessageHead();
+  const text =
+    'GET /reviews/17 HTTP/1.1\r\nHost: reviews:9080\r\nUser-Agent: bench\r\nAccept: */*\r\n' +
+    `Accept-Encoding: gzip, deflate\r\n${lines}\r\n`;
+  const reader = new HeadReader(head, 'request', trafficLimits);
+  if (reader.read(Buffer.from(text, 'latin1'), 0) !== HeadState.Done) throw new Error(text);
+  return head;
+}
+
+const { settings } = readTelemetrySettings({ OTEL_TRACES_SAMPLER_ARG: '0.01' });
+const ids = new TraceIds(settings.sampler, systemRandom, true);
+const out = new WriteSlab(4_096);
+const record = new ExchangeRecord();
+record.kind = RecordKind.Client;
+let bytes = 0;
+
+function passing(lines: string): () => void {
+  const head = headOf(lines);
+  const marks = head.dropped.slice();
+  const headers = new TraceHeaders();
+  return () => {
+    head.dropped.set(marks);
+    headers.read(head);
+    ids.begin(record, headers.context);
+    putTraceLines(headers, record, out);
+    bytes += out.length;
+    out.length = 0;
+  };
+}
+
+function reading(lines: string): () => void {
+  const head = headOf(lines);
+  const marks = head.dropped.slice();
+  const headers = new TraceHeaders();
+  return () => {
+    head.dropped.set(marks);
+    headers.read(head);
+    bytes += headers.hops;
+  };
+}
+
+measureAll('context headers', [
+  ['read: none', reading('')],
+  ['read: traceparent', reading(parent)],
+  ['read: traceparent, tracestate', reading(parent + states)],
+  ['read, begin, put: a new trace', passing('')],
+  ['read, begin, put: traceparent', passing(parent)],
+  [
+    'read, begin, put: traceparent, join, hops',
+    passing(`${parent}x-tracecar-join: preload\r\nx-tracecar-hops: 2\r\n`),
+  ],
+  ['read, begin, put: traceparent, tracestate', passing(parent + states)],
+]);
+if (bytes === 0) throw new Error('nothing was measured');

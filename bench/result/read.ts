@@ -1,0 +1,65 @@
+/**
+ * Ready-made readers: one number out of a row, in the unit of the name; undefined where it has none.
+ *
+ * Whether the row counts is not asked here; Summary drops rows.
+ */
+
+import { Histogram } from '../load/histogram.ts';
+import type { Row } from './row.ts';
+
+export type Reader = (row: Row) => number | undefined;
+
+/** A value of the row as it stands there. */
+export function value(name: string): Reader {
+  return (row) => row.values[name];
+}
+
+/** A value divided by the requests that were sent. */
+export function perRequest(name: string): Reader {
+  return ({ values }) => divide(values[name], values.requests);
+}
+
+/** A percentile in us, by default from the time a request was due; `share` is 0 to 1. */
+export function percentile(share: number, histogram = 'latency'): Reader {
+  return (row) => {
+    const counts = row.histograms?.[histogram];
+    if (counts === undefined) return undefined;
+    const whole = new Histogram();
+    whole.add(counts);
+    const ns = whole.percentile(share);
+    return Number.isNaN(ns) ? undefined : ns / 1000;
+  };
+}
+
+export const read = {
+  /** All threads. */
+  cpuUsPerRequest: perRequest('cpuUs'),
+  /** The main thread. */
+  hotCpuUsPerRequest: perRequest('hotCpuUs'),
+  requestsPerSecond: value('requestsPerSecond'),
+  p50Us: percentile(0.5),
+  p90Us: percentile(0.9),
+  p99Us: percentile(0.99),
+  p999Us: percentile(0.999),
+  serviceP50Us: percentile(0.5, 'service'),
+  serviceP99Us: percentile(0.99, 'service'),
+  rssMb: megabytes('rssKb'),
+  anonymousMb: megabytes('anonymousKb'),
+  privateMb: megabytes('privateKb'),
+  pssMb: megabytes('pssKb'),
+  startMs: value('firstAnswerMs'),
+  /** Share of one core that the proxy used: far below 1 at saturation, the load was the limit. */
+  coreShare: ({ values }: Row) => {
+    const seconds = values.elapsedSeconds;
+    return divide(values.cpuUs, seconds === undefined ? undefined : seconds * 1e6);
+  },
+} satisfies Record<string, Reader>;
+
+/** MiB from kB of 1024 bytes. */
+function megabytes(name: string): Reader {
+  return ({ values }) => divide(values[name], 1024);
+}
+
+function divide(above: number | undefined, below: number | undefined): number | undefined {
+  return above === undefined || below === undefined ? undefined : above / below;
+}

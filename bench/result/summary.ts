@@ -1,0 +1,218 @@
+/**
+ * From rows to figures: bad rows dropped and counted, medians over rounds, ratios within a round.
+ *
+ * A ratio or a difference is taken between two arms of the same round and only then over rounds, so
+ * that what made a round slow cancels out. Where more than 30 % of the rounds had to be dropped, a
+ * figure is unproven and has no number. Pure: a result in, figures out.
+ */
+
+import { Histogram } from '../load/histogram.ts';
+import { percentile, type Reader } from './read.ts';
+import type { Result, Row } from './row.ts';
+import { type Spread, spreadOf } from './statistics.ts';
+
+// What a figure is read with belongs to every use of a summary.
+export { type Reader, read } from './read.ts';
+
+export type Figure =
+  | {
+      readonly state: 'measured';
+      readonly spread: Spread;
+      readonly dropped: number;
+      /** All rounds, the dropped ones too. */
+      readonly rounds: number;
+    }
+  | { readonly state: 'unproven'; readonly dropped: number; readonly rounds: number }
+  /** The arm is missing or was not measured there, or has no such value. */
+  | { readonly state: 'absent' };
+
+export type Verdict = 'lower' | 'higher' | 'no difference' | 'unproven' | 'absent';
+
+const droppedMax = 0.3;
+
+/** One value for each round, undefined where a row was dropped; empty when there is none at all. */
+type RoundValues = readonly (number | undefined)[];
+
+export class Summary {
+  readonly result: Result;
+  readonly #rows = new Map<string, Row>();
+
+  constructor(result: Result) {
+    this.result = result;
+    for (const row of result.rows) this.#rows.set(keyOf(row.arm, row.point, row.round), row);
+  }
+
+  /** The points of the arm's cells, in the order of the run. */
+  points(arm: string): readonly string[] {
+    return this.result.cells.filter((cell) => cell.arm === arm).map((cell) => cell.point);
+  }
+
+  /** The arm's name in tables. */
+  label(arm: string): string {
+    return this.result.arms.find((each) => each.name === arm)?.label ?? arm;
+  }
+
+  /** The median over rounds of what `read` finds in the arm's rows. */
+  figure(arm: string, point: string, read: Reader): Figure {
+    return summarize(this.#values(arm, point, read));
+  }
+
+  /** `arm`'s value divided by `rival`'s, round by round. */
+  ratio(arm: string, rival: string, point: string, read: Reader): Figure {
+    return this.#pairs(this.#values(arm, point, read), this.#values(rival, point, read), divide);
+  }
+
+  /** The arm's value at `point` divided by its own at another point of the same round. */
+  pointRatio(arm: string, point: string, other: string, read: Reader): Figure {
+    return this.#pairs(this.#values(arm, point, read), this.#values(arm, other, read), divide);
+  }
+
+  /** `arm`'s value less `rival`'s, round by round. */
+  difference(arm: string, rival: string, point: string, read: Reader): Figure {
+    return this.#pairs(this.#values(arm, point, read), this.#values(rival, point, read), subtract);
+  }
+
+  /** What `arm` adds to a latency percentile (us): over the mean of the round's two direct arms. */
+  added(arm: string, point: string, share: number): Figure {
+    return summarize(this.#added(arm, point, share));
+  }
+
+  /** `arm`'s added latency divided by `rival`'s, round by round. */
+  addedRatio(arm: string, rival: string, point: string, share: number): Figure {
+    const above = this.#added(arm, point, share);
+    return this.#pairs(above, this.#added(rival, point, share), divide);
+  }
+
+  /** The noise floor: what an identical second Tracecar has against the first, as a ratio. */
+  band(point: string, read: Reader): Figure {
+    return this.ratio('tracecar-aa', 'tracecar', point, read);
+  }
+
+  /** How far apart the two direct arms are (us): less than that means nothing. */
+  directNoise(point: string, share: number): Figure {
+    const read = percentile(share);
+    return this.#pairs(
+      this.#values('direct', point, read),
+      this.#values('direct-again', point, read),
+      (left, right) => Math.abs(left - right),
+    );
+  }
+
+  /**
+   * Whether `arm` is lower or higher than `rival`: only when the whole interval of the ratio is outside
+   * the band of the two identical arms around 1. Where no band was measured, it is 1 itself.
+   */
+  verdict(arm: string, rival: string, point: string, read: Reader): Verdict {
+    return judgeRatio(this.ratio(arm, rival, point, read), this.band(point, read));
+  }
+
+  /** A percentile (us) over all kept rounds of the arm at the point; NaN when none was kept. */
+  merged(arm: string, point: string, share: number): number {
+    const merged = new Histogram();
+    for (const row of this.result.rows) {
+      if (row.arm !== arm || row.point !== point || !this.#counts(row)) continue;
+      merged.add(row.histograms?.latency ?? []);
+    }
+    return merged.percentile(share) / 1000;
+  }
+
+  /** How many rows have a fault at all, and how many have each kind of fault. */
+  faults(): { readonly rows: number; readonly kinds: ReadonlyMap<string, number> } {
+    const kinds = new Map<string, number>();
+    for (const fault of this.result.rows.flatMap((row) => row.faults)) {
+      const kind = fault.split(':', 1)[0]!;
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    }
+    return { rows: this.result.rows.filter((row) => row.faults.length > 0).length, kinds };
+  }
+
+  #values(arm: string, point: string, read: Reader): RoundValues {
+    const values: (number | undefined)[] = [];
+    let hasValue = false;
+    for (let round = 0; round < this.result.rounds; round++) {
+      const row = this.#rows.get(keyOf(arm, point, round));
+      if (row === undefined) continue;
+      const value = read(row);
+      hasValue ||= value !== undefined;
+      values[round] = this.#counts(row) ? value : undefined;
+    }
+    // All rows of a failed arm are without values too, and that is unproven rather than absent.
+    const hasFaults = values.some((_, round) => !this.#countsAt(arm, point, round));
+    return hasValue || hasFaults ? Array.from(values) : [];
+  }
+
+  #countsAt(arm: string, point: string, round: number): boolean {
+    const row = this.#rows.get(keyOf(arm, point, round));
+    return row !== undefined && this.#counts(row);
+  }
+
+  #added(arm: string, point: string, share: number): RoundValues {
+    if (arm.startsWith('direct')) return [];
+    const read = percentile(share);
+    const first = this.#values('direct', point, read);
+    const again = this.#values('direct-again', point, read);
+    if (first.length === 0 && again.length === 0) return [];
+    return this.#values(arm, point, read).map((value, round) => {
+      const direct = [first[round], again[round]].filter((each) => each !== undefined);
+      if (value === undefined || direct.length === 0) return undefined;
+      return value - direct.reduce((sum, each) => sum + each, 0) / direct.length;
+    });
+  }
+
+  #pairs(
+    left: RoundValues,
+    right: RoundValues,
+    join: (left: number, right: number) => number,
+  ): Figure {
+    if (left.length === 0 || right.length === 0) return { state: 'absent' };
+    return summarize(
+      left.map((value, round) => {
+        const other = right[round];
+        return value === undefined || other === undefined ? undefined : join(value, other);
+      }),
+    );
+  }
+
+  /** Wrong answers and failures are never tolerated; noise is, when the run was asked to. */
+  #counts(row: Row): boolean {
+    if (row.faults.length === 0) return true;
+    const isNoise = (row.values.errors ?? 0) === 0 && Object.keys(row.values).length > 0;
+    return this.result.tolerateNoise && isNoise;
+  }
+}
+
+/** See Summary.verdict; for ratios that a report takes some other way. */
+export function judgeRatio(ratio: Figure, band: Figure): Verdict {
+  if (ratio.state !== 'measured') return ratio.state;
+  let least = 1;
+  let most = 1;
+  if (band.state === 'measured') {
+    const { low, high } = band.spread;
+    least = Math.min(1, low, 1 / high);
+    most = Math.max(1, high, 1 / low);
+  }
+  if (ratio.spread.high < least) return 'lower';
+  return ratio.spread.low > most ? 'higher' : 'no difference';
+}
+
+function keyOf(arm: string, point: string, round: number): string {
+  return `${arm} ${point} ${round}`;
+}
+
+function summarize(values: RoundValues): Figure {
+  if (values.length === 0) return { state: 'absent' };
+  const kept = values.filter((value) => value !== undefined);
+  const dropped = values.length - kept.length;
+  if (dropped > droppedMax * values.length) {
+    return { state: 'unproven', dropped, rounds: values.length };
+  }
+  return { state: 'measured', spread: spreadOf(kept), dropped, rounds: values.length };
+}
+
+function divide(above: number, below: number): number {
+  return above / below;
+}
+
+function subtract(left: number, right: number): number {
+  return left - right;
+}

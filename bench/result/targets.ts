@@ -1,0 +1,174 @@
+/**
+ * What issue 5 asks of the hot path, and whether results reach it.
+ *
+ * Each target reads one scenario's summary. Ratios are taken in the same rounds on the same machine. A
+ * missed target stays in the table with its measured value; a scenario without a result is
+ * 'not measured'.
+ */
+
+import { editsFailed, parsedToEffectMs } from '../scenarios/edits-report.ts';
+import { idlePrivateBytes } from '../scenarios/memory-report.ts';
+import { PricePoint, workRead } from '../scenarios/prices-report.ts';
+import { routesP99Ratio } from '../scenarios/routes-report.ts';
+import { firstOverSteady } from '../scenarios/start-drain-report.ts';
+import { pointOf } from '../scenarios/tracing-report.ts';
+import { type Figure, judgeRatio, type Reader, read, type Summary } from './summary.ts';
+
+export interface Target {
+  readonly what: string;
+  readonly limit: number;
+  readonly unit: string;
+  /** Digits of the measured value. */
+  readonly digits: number;
+  /** The name of the scenario whose result it reads. */
+  readonly scenario: string;
+  /** What we would like beyond the limit. */
+  readonly stretch?: number;
+  measure(summary: Summary): Figure;
+  /** Met also where the measured ratio lies in this band of two identical arms. */
+  band?(summary: Summary): Figure;
+}
+
+/** 'met' or 'missed' only when the whole interval says so in a real measurement. */
+export type TargetVerdict = 'met' | 'missed' | 'open' | 'not measured';
+
+export interface TargetOutcome {
+  readonly target: Target;
+  readonly measured: Figure;
+  readonly verdict: TargetVerdict;
+}
+
+export const targets: readonly Target[] = [
+  {
+    ...ratioTarget('CPU per request, one plain hop', 'Envoy', 0.45, 0.4),
+    measure: hopRatio('tracecar', 'envoy'),
+  },
+  {
+    ...ratioTarget('CPU per request, one plain hop', 'HAProxy', 1.6, 1.3),
+    measure: hopRatio('tracecar', 'haproxy'),
+  },
+  {
+    ...ratioTarget('CPU per request, 100 % of spans exported', 'Envoy with its tracer', 0.4),
+    measure: hopRatio('tracecar-100', 'envoy-otel'),
+  },
+  ...addedTargets('single', '1000/s on 1 connection'),
+  ...addedTargets('many', '2000/s on 16 connections'),
+  ...addedTargets('more', '3000/s on 16 connections'),
+  ...tracingTargets(),
+  {
+    ...plainTarget('routes', '10 000 routes against 1, p99', 1.05, 'x 1 route', 2),
+    measure: routesP99Ratio,
+  },
+  {
+    ...plainTarget('edits', 'from the parsed document to its effect, p99', 10, 'ms', 1),
+    measure: (summary) => parsedToEffectMs(summary),
+  },
+  { ...plainTarget('edits', 'failed in 1000 edits', 0, 'requests', 0), measure: editsFailed },
+  {
+    ...plainTarget('memory', 'RSS at 1000/s on 64 connections', 90, 'MB', 1),
+    measure: (summary) => summary.figure('tracecar', 'load', read.rssMb),
+  },
+  {
+    ...plainTarget('memory', 'private memory at 1000/s on 64 connections', 45, 'MiB', 1),
+    measure: (summary) => summary.figure('tracecar', 'load', read.privateMb),
+  },
+  {
+    ...plainTarget('memory', 'an idle connection', 4096, 'bytes', 0),
+    measure: (summary) => summary.figure('tracecar', 'idle', idlePrivateBytes),
+  },
+  {
+    ...plainTarget('prices', 'system calls of a plain request', 6, 'calls', 2),
+    measure: (summary) => summary.figure('tracecar', PricePoint.Work, workRead.systemCalls),
+  },
+  {
+    ...plainTarget('prices', 'bytes allocated for a plain request', 600, 'bytes', 0),
+    stretch: 300,
+    measure: (summary) => summary.figure('tracecar', PricePoint.Work, workRead.allocatedBytes),
+  },
+  {
+    ...plainTarget('start-drain', 'exec to first proxied 200', 120, 'ms', 0),
+    measure: (summary) => summary.figure('tracecar', 'start', read.startMs),
+  },
+  {
+    ...plainTarget('start-drain', 'p99 of the first 2000 after ready', 1.5, 'x when warm', 2),
+    measure: (summary) => summary.figure('tracecar', 'fresh', firstOverSteady),
+  },
+];
+
+function plainTarget(scenario: string, what: string, limit: number, unit: string, digits: number) {
+  return { what, limit, unit, digits, scenario };
+}
+
+/** Everything exported, against tracing switched off, in the same rounds; then without a collector. */
+function tracingTargets(): readonly Target[] {
+  const up = pointOf('up');
+  const more = (reader: Reader) => (summary: Summary) =>
+    summary.difference('tracecar-100', 'tracecar-off', up, reader);
+  return [
+    {
+      ...plainTarget('tracing', 'tracing at 100 % against off, hot thread', 2, 'us', 1),
+      measure: more(read.hotCpuUsPerRequest),
+    },
+    {
+      ...plainTarget('tracing', 'tracing at 100 % against off, both threads', 8, 'us', 1),
+      measure: more(read.cpuUsPerRequest),
+    },
+    {
+      ...plainTarget('tracing', 'tracing at 100 % against off, p99', 1.03, 'x off', 2),
+      measure: (summary) => summary.ratio('tracecar-100', 'tracecar-off', up, read.p99Us),
+    },
+    {
+      ...plainTarget('tracing', 'dead collector, p99 inside the A/A band', 1, 'x collector up', 2),
+      measure: (summary) => summary.pointRatio('tracecar-100', pointOf('dead'), up, read.p99Us),
+      band: (summary) => summary.band(up, read.p99Us),
+    },
+  ];
+}
+
+/** Holds results, by the names of their scenarios, against every target. */
+export function judgeTargets(
+  summaries: ReadonlyMap<string, Summary>,
+  list: readonly Target[] = targets,
+): readonly TargetOutcome[] {
+  return list.map((target) => {
+    const summary = summaries.get(target.scenario);
+    if (summary === undefined) {
+      return { target, measured: { state: 'absent' }, verdict: 'not measured' };
+    }
+    const measured = target.measure(summary);
+    if (measured.state === 'absent') return { target, measured, verdict: 'not measured' };
+    return { target, measured, verdict: judge(target, measured, summary) };
+  });
+}
+
+function judge({ limit, band }: Target, measured: Figure, summary: Summary): TargetVerdict {
+  if (measured.state !== 'measured' || summary.result.tolerateNoise) return 'open';
+  if (band !== undefined) {
+    return judgeRatio(measured, band(summary)) === 'higher' ? 'missed' : 'met';
+  }
+  if (measured.spread.high <= limit) return 'met';
+  return measured.spread.low > limit ? 'missed' : 'open';
+}
+
+function ratioTarget(what: string, rival: string, limit: number, stretch?: number) {
+  const target = { what, limit, unit: `x ${rival}`, digits: 2, scenario: 'hop' };
+  return stretch === undefined ? target : { ...target, stretch };
+}
+
+function hopRatio(arm: string, rival: string): Target['measure'] {
+  const reader: Reader = read.cpuUsPerRequest;
+  return (summary) => summary.ratio(arm, rival, 'saturation', reader);
+}
+
+function addedTargets(point: string, load: string): readonly Target[] {
+  return [
+    {
+      ...ratioTarget(`added p50, ${load}`, 'Envoy', 0.75),
+      measure: (summary) => summary.addedRatio('tracecar', 'envoy', point, 0.5),
+    },
+    {
+      ...ratioTarget(`added p99, ${load}`, 'Envoy', 0.9),
+      measure: (summary) => summary.addedRatio('tracecar', 'envoy', point, 0.99),
+    },
+  ];
+}

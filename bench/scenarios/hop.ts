@@ -1,0 +1,102 @@
+/**
+ * B0, hop: what one plain hop costs beside its rivals. The quick run of `npm run bench`.
+ *
+ * Five points: a start; saturation (16 connections, closed loop); and three fixed rates, open loop:
+ * 1000/s evenly on one connection, 2000/s and 3000/s of independent callers on sixteen.
+ */
+
+import { directNames } from '../arms/arm.ts';
+import { arms } from '../arms/arms.ts';
+import type { LoadOrder } from '../load/load-order.ts';
+import type { Row } from '../result/row.ts';
+import type { Bench } from '../rounds/bench-run.ts';
+import { measureStart } from '../rounds/measure.ts';
+import { reportHop } from './hop-report.ts';
+import type { Cell, RowPlace, Scale, Scenario } from './scenario.ts';
+
+export const HopPoint = {
+  Start: 'start',
+  Saturation: 'saturation',
+  Single: 'single',
+  Many: 'many',
+  More: 'more',
+} as const;
+
+const quickArms = ['tracecar', 'envoy', 'haproxy', 'nginx', 'http-proxy', 'floor'];
+const fastArms = ['tracecar', 'tracecar-aa', 'envoy', 'haproxy', 'nginx', 'floor'];
+
+/** Starting is measured in so many rounds of a quick run. */
+const quickStartRounds = 3;
+
+export const hop: Scenario = {
+  id: 'B0',
+  name: 'hop',
+  title: 'One plain hop, HTTP/1.1, 100 bytes',
+  arms,
+  cells: cellsOf,
+  pace: (scale) =>
+    ({
+      quick: { rounds: 5, seconds: 0.6 },
+      full: { rounds: 5, seconds: 2 },
+      publish: { rounds: 21, seconds: 5 },
+    })[scale],
+  measure,
+  report: reportHop,
+};
+
+function cellsOf(scale: Scale): readonly Cell[] {
+  const all = arms.map((arm) => arm.name);
+  const pair = [...directNames];
+  if (scale === 'quick') {
+    return [
+      ...cellsAt(HopPoint.Start, quickArms).map((cell) => ({ ...cell, rounds: quickStartRounds })),
+      ...cellsAt(HopPoint.Saturation, quickArms),
+      ...cellsAt(HopPoint.Single, [...pair, ...quickArms]),
+      ...cellsAt(HopPoint.Many, [...pair, ...quickArms]),
+    ];
+  }
+  if (scale === 'full') {
+    return [
+      ...cellsAt(HopPoint.Start, ['tracecar', 'envoy', 'haproxy']),
+      ...cellsAt(HopPoint.Saturation, all),
+      ...cellsAt(HopPoint.Single, [...pair, ...fastArms]),
+      ...cellsAt(HopPoint.Many, [...pair, ...fastArms]),
+      ...cellsAt(HopPoint.More, [...pair, 'tracecar', 'tracecar-aa', 'envoy', 'haproxy']),
+    ];
+  }
+  return [
+    ...cellsAt(HopPoint.Start, all),
+    ...cellsAt(HopPoint.Saturation, all),
+    ...cellsAt(HopPoint.Single, [...pair, ...all]),
+    ...cellsAt(HopPoint.Many, [...pair, ...all]),
+    ...cellsAt(HopPoint.More, [...pair, ...all]),
+  ];
+}
+
+function cellsAt(point: string, names: readonly string[]): readonly Cell[] {
+  const known = new Set<string>([...directNames, ...arms.map((arm) => arm.name)]);
+  return names.filter((name) => known.has(name)).map((arm) => ({ arm, point }));
+}
+
+async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> {
+  if (cell.point === HopPoint.Start) return measureStart(bench, cell, place);
+  const running = await bench.running(cell.arm);
+  return bench.load(running, cell, place, orderFor(cell.point, running.port, place));
+}
+
+/** The seed makes the same arrivals for all arms of a round. */
+function orderFor(point: string, port: number, { round, seconds }: RowPlace): LoadOrder {
+  if (point === HopPoint.Saturation) return { kind: 'closed', port, connections: 16, seconds };
+  const common = {
+    kind: 'open',
+    port,
+    seconds,
+    warmSeconds: Math.min(1, seconds / 4),
+    seed: round + 1,
+  } as const;
+  if (point === HopPoint.Single) {
+    return { ...common, connections: 1, ratePerSecond: 1000, arrivals: 'even' };
+  }
+  const ratePerSecond = point === HopPoint.Many ? 2000 : 3000;
+  return { ...common, connections: 16, ratePerSecond, arrivals: 'poisson' };
+}

@@ -1,0 +1,58 @@
+/**
+ * B4, prices: what each thing that the proxy does for a request costs, by leaving things out.
+ *
+ * Two points. Saturation: 16 connections, closed loop, CPU of both threads. Work: bytes allocated and
+ * system calls, counted once in a copy of its own, because counting slows it down (rounds/work-count.ts).
+ */
+
+import type { Row } from '../result/row.ts';
+import type { Bench } from '../rounds/bench-run.ts';
+import { rowOf } from '../rounds/measure.ts';
+import { countWork } from '../rounds/work-count.ts';
+import { besideSteps, priceSteps } from './price-steps.ts';
+import { PricePoint, reportPrices } from './prices-report.ts';
+import type { Cell, RowPlace, Scale, Scenario } from './scenario.ts';
+
+const connections = 16;
+const stepArms = priceSteps.map((step) => step.arm);
+
+export const prices: Scenario = {
+  id: 'B4',
+  name: 'prices',
+  title: 'The price list: what each thing costs a request',
+  arms: [...besideSteps, ...stepArms],
+  cells: cellsOf,
+  pace: (scale) =>
+    ({
+      quick: { rounds: 3, seconds: 0.6 },
+      full: { rounds: 5, seconds: 2 },
+      publish: { rounds: 21, seconds: 5 },
+    })[scale],
+  measure,
+  report: reportPrices,
+};
+
+function cellsOf(scale: Scale): readonly Cell[] {
+  const workRounds = scale === 'publish' ? 3 : 1;
+  const counted = [...besideSteps.filter((arm) => arm.name === 'floor'), ...stepArms];
+  return [
+    ...prices.arms.map(({ name }) => ({ arm: name, point: PricePoint.Saturation })),
+    ...counted.map(({ name }) => ({ arm: name, point: PricePoint.Work, rounds: workRounds })),
+  ];
+}
+
+async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> {
+  if (cell.point === PricePoint.Work) return measureWork(bench, cell, place);
+  const running = await bench.running(cell.arm);
+  const { port } = running;
+  const { seconds } = place;
+  return bench.load(running, cell, place, { kind: 'closed', port, connections, seconds });
+}
+
+/** Noise is no fault here: counts do not see it. */
+async function measureWork(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> {
+  const arm = prices.arms.find((each) => each.name === cell.arm);
+  if (arm === undefined) throw new Error(`the scenario has no arm "${cell.arm}"`);
+  const counts = await countWork(bench.stage, arm);
+  return { ...rowOf(cell, place), faults: [], values: { errors: 0, ...counts } };
+}

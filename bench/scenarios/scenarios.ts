@@ -1,0 +1,28 @@
+/**
+ * The list of scenarios, in the order in which a full run takes them.
+ */
+
+import { edits } from './edits.ts';
+import { hop } from './hop.ts';
+import { memory } from './memory.ts';
+import { prices } from './prices.ts';
+import { routes } from './routes.ts';
+import type { Scenario } from './scenario.ts';
+import { startDrain } from './start-drain.ts';
+import { tracing } from './tracing.ts';
+
+export const scenarios: readonly Scenario[] = [
+  hop,
+  prices,
+  tracing,
+  routes,
+  edits,
+  startDrain,
+  memory,
+];
+
+/** By name or id, whatever the case; undefined when there is none. */
+export function findScenario(name: string): Scenario | undefined {
+  const wanted = name.toLowerCase();
+  return scenarios.find((each) => each.name === wanted || each.id.toLowerCase() === wanted);
+}

@@ -1,0 +1,104 @@
+/**
+ * B5, tracing: what spans cost a request, and what becomes of it when the collector is slow or gone.
+ *
+ * One point for each way in which the collector behaves; off, 0, 1 and 100 % with it up, 100 % with it
+ * slow, dead or answering 429. Open loop, 2000/s of independent callers on 16 connections. After each
+ * load the collector is mended and the sidecar let alone until its queue is empty, so that no cell pays
+ * for the one before.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { directNames } from '../arms/arm.ts';
+import { armOf } from '../arms/arms.ts';
+import type { Row } from '../result/row.ts';
+import type { Bench } from '../rounds/bench-run.ts';
+import type { CollectorMode } from '../stage/collector-control.ts';
+import { readSpanCounts, type SpanCounts } from '../stage/span-counts.ts';
+import type { RunningArm } from '../stage/stage.ts';
+import type { Cell, RowPlace, Scenario } from './scenario.ts';
+import { collectorModes, pointOf, reportTracing, tracingArms } from './tracing-report.ts';
+
+const connections = 16;
+const ratePerSecond = 2000;
+/** How long a queue may take to empty when the collector is up again. */
+const settleMs = 8000;
+const pollMs = 50;
+
+export const tracing: Scenario = {
+  id: 'B5',
+  name: 'tracing',
+  title: 'Tracing: off, 0, 1 and 100 %, and a collector that is slow, dead or busy',
+  arms: tracingArms.map(armOf),
+  cells: cellsOf,
+  pace: (scale) =>
+    ({
+      quick: { rounds: 3, seconds: 1 },
+      full: { rounds: 5, seconds: 2 },
+      publish: { rounds: 21, seconds: 5 },
+    })[scale],
+  measure,
+  report: reportTracing,
+};
+
+function cellsOf(): readonly Cell[] {
+  const up = [...directNames, ...tracingArms].map((arm) => ({ arm, point: pointOf('up') }));
+  const others = collectorModes.filter((mode) => mode !== 'up');
+  return [...up, ...others.map((mode) => ({ arm: 'tracecar-100', point: pointOf(mode) }))];
+}
+
+async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> {
+  const running = await bench.running(cell.arm);
+  const mode = modeOf(cell.point);
+  const hasSpans = running.child !== undefined && cell.arm !== 'tracecar-off';
+  const before = hasSpans ? await readSpanCounts(running) : undefined;
+  try {
+    await bench.collector.mode(mode);
+    const { round, seconds } = place;
+    const row = await bench.load(running, cell, place, {
+      kind: 'open',
+      port: running.port,
+      connections,
+      ratePerSecond,
+      arrivals: 'poisson',
+      warmSeconds: Math.min(1, seconds / 4),
+      seconds,
+      seed: round + 1,
+    });
+    if (before === undefined) return row;
+    const after = await readSpanCounts(running);
+    return { ...row, values: { ...row.values, ...countedBetween(before, after) } };
+  } finally {
+    await bench.collector.mode('up');
+    if (hasSpans) await settle(bench, running);
+  }
+}
+
+function modeOf(point: string): CollectorMode {
+  const found = collectorModes.find((mode) => pointOf(mode) === point);
+  if (found === undefined) throw new Error(`no collector is like "${point}"`);
+  return found;
+}
+
+/** Of the load, the part before it was counted too; spans that wait are neither sent nor dropped. */
+function countedBetween(before: SpanCounts, after: SpanCounts): Readonly<Record<string, number>> {
+  return {
+    spansMade: after.made - before.made,
+    spansSent: after.sent - before.sent,
+    spansDropped: after.dropped - before.dropped,
+    spansQueued: after.queued,
+  };
+}
+
+/** Until nothing waits to be sent any more. */
+async function settle(bench: Bench, running: RunningArm): Promise<void> {
+  const giveUpAt = performance.now() + settleMs;
+  while ((await readSpanCounts(running)).queued > 0) {
+    if (performance.now() > giveUpAt) {
+      bench.progress(
+        `${running.name}: its queue was not empty ${settleMs / 1000} s after the load`,
+      );
+      return;
+    }
+    await sleep(pollMs);
+  }
+}

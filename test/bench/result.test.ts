@@ -1,0 +1,63 @@
+/**
+ * Result files: what is written is read again, holes are seen, an interrupted run is taken up.
+ */
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { readAny, readResult, takeUp, writeResult } from '../../bench/result/result.ts';
+import { makeResult } from './result-case.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'bench-result-'));
+after(() => rmSync(folder, { recursive: true }));
+
+test('what is written is read again, and nothing else is left in the folder', () => {
+  const path = join(folder, 'deep/result.json');
+  writeResult(path, makeResult());
+  assert.deepEqual(readResult(path), makeResult());
+  assert.deepEqual(readdirSync(join(folder, 'deep')), ['result.json']);
+});
+
+test('a stranger is refused by name', () => {
+  const stranger = join(folder, 'stranger.json');
+  writeFileSync(stranger, '{"schema": "something else"}');
+  assert.throws(() => readResult(stranger), /stranger\.json: not a result of this bench/);
+  writeFileSync(stranger, '{');
+  assert.throws(() => readResult(stranger), /stranger\.json: /);
+  assert.equal(takeUp(stranger, makeResult()), undefined);
+});
+
+test('an interrupted run is taken up after its last whole round', () => {
+  const path = join(folder, 'interrupted.json');
+  const whole = makeResult();
+  const last = whole.rows.length - 1;
+  writeResult(path, { ...whole, rows: whole.rows.slice(0, last) });
+  assert.throws(() => readResult(path), /rows are missing: round 3, http-proxy, many/);
+  assert.equal(readAny(path).rows.length, last);
+  const found = takeUp(path, whole);
+  assert.deepEqual(
+    found?.rows,
+    whole.rows.filter((row) => row.round < 2),
+  );
+});
+
+test('rounds of another commit, pace or set of cells are not taken up', () => {
+  const path = join(folder, 'other.json');
+  const whole = makeResult();
+  writeResult(path, whole);
+  assert.equal(takeUp(path, whole)?.rows.length, whole.rows.length);
+  const others = [
+    { commit: 'def5678' },
+    { seconds: 2 },
+    { rounds: 5 },
+    { scale: 'full' },
+    { keptAwake: false },
+    { cells: whole.cells.slice(1) },
+  ] as const;
+  for (const other of others) {
+    assert.equal(takeUp(path, { ...whole, ...other }), undefined, JSON.stringify(other));
+  }
+  assert.equal(takeUp(join(folder, 'none.json'), whole), undefined);
+});

@@ -1,0 +1,49 @@
+/**
+ * What the story says of its own figures: correctness fails it, speed is named.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { faultsOf, type StoryArm, targetLines } from '../peers/story/verdict.ts';
+
+const good: StoryArm = {
+  requests: 1_000,
+  failed: [],
+  split: { v1: 600, v2: 400 },
+  counts: { whole: 1_000, traces: 1_000, wrongParents: 0 },
+};
+
+test('a story in which everything holds has no fault', () => {
+  assert.deepEqual(faultsOf(good), []);
+  assert.deepEqual(faultsOf({ ...good, split: { v1: 580, v2: 420 } }), []);
+  assert.deepEqual(faultsOf({ ...good, split: { v1: 620, v2: 380 } }), []);
+});
+
+test('each broken promise is a fault of its own', () => {
+  const counts = good.counts;
+  const cases: readonly (readonly [Partial<StoryArm>, string])[] = [
+    [{ failed: ['1 x status 503'] }, 'requests failed: 1 x status 503'],
+    [{ split: { v1: 600, v2: 399 } }, '999 of 1000 requests were answered'],
+    [{ counts: { ...counts, whole: 999 } }, '999 of 1000 requests are one whole trace'],
+    [{ counts: { ...counts, traces: 1_001 } }, '1001 traces of 1000 requests'],
+    [{ counts: { ...counts, wrongParents: 1 } }, '1 spans have a wrong parent'],
+    [{ split: { v1: 621, v2: 379 } }, 'v1 answered 62.1 % instead of 60.0 %'],
+    [{ split: { v1: 579, v2: 421 } }, 'v1 answered 57.9 % instead of 60.0 %'],
+  ];
+  for (const [broken, fault] of cases) assert.deepEqual(faultsOf({ ...good, ...broken }), [fault]);
+});
+
+test('targets of speed are met or missed, in words', () => {
+  assert.deepEqual(targetLines({ cpuRatio: 0.6, readyDeltaMs: 1_500, webhookP99Ms: 20 }), [
+    "target CPU per request <= 0.6 of Envoy's: met (0.60)",
+    'target Ready at most 1.5 s later with a sidecar: met (1.50 s)',
+    'target webhook p99 <= 20 ms at 100 parallel reviews: met (20.0 ms)',
+  ]);
+  for (const line of targetLines({
+    cpuRatio: 0.61,
+    readyDeltaMs: 1_501,
+    webhookP99Ms: Number.NaN,
+  })) {
+    assert.match(line, /^target .*: MISSED \(/);
+  }
+});

@@ -1,0 +1,109 @@
+/**
+ * The start of a sidecar, in this process: what is taken when, and that its warm-up leaves nothing.
+ */
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
+import { Log } from '../../src/main/log.ts';
+import { readProxySettings } from '../../src/main/proxy-settings.ts';
+import { Sidecar } from '../../src/main/sidecar.ts';
+import { metricsPage } from '../../src/main/sidecar-state.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { freePorts, get, sidecarYaml } from '../e2e/sidecar-process.ts';
+
+interface Place {
+  readonly sidecar: Sidecar;
+  readonly inbound: number;
+  readonly log: string[];
+  /** Resolves when `isSo` holds, looked at in every turn of the loop. */
+  until(isSo: () => boolean): Promise<void>;
+}
+
+async function place(t: TestContext, ...flags: readonly string[]): Promise<Place> {
+  const application = createServer((_request, response) => response.end('hello'));
+  await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
+  const [inbound] = (await freePorts(1)) as [number];
+  const folder = mkdtempSync(join(tmpdir(), 'tracecar-start-'));
+  const { port } = application.address() as AddressInfo;
+  writeFileSync(join(folder, 'mesh.yaml'), sidecarYaml(inbound, port));
+  const ports = ['admin', 'health', 'metrics'].map((flag) => `--${flag}=127.0.0.1:0`);
+  const args = [`--config=${folder}`, '--labels=app=app', '--drain-seconds=0', ...ports, ...flags];
+  const log: string[] = [];
+  const sidecar = new Sidecar(
+    readProxySettings(args, {}),
+    readTelemetrySettings({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' }).settings,
+    new Log('debug', { write: (text) => log.push(text) }, systemClock),
+  );
+  t.after(async () => {
+    await sidecar.drain();
+    application.closeAllConnections();
+    application.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const until = async (isSo: () => boolean) => {
+    while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { sidecar, inbound, log, until };
+}
+
+test('traffic is served before ready, and ready comes after the warm-up', async (t) => {
+  const { sidecar, inbound, log, until } = await place(t);
+  assert.equal(sidecar.whyNotOpen, 'starting');
+  const started = sidecar.start();
+  await until(() => sidecar.whyNotOpen === '');
+  assert.equal(sidecar.whyNotReady, 'warming up');
+  assert.equal((await get(`127.0.0.1:${inbound}`, '/')).body, 'hello');
+  assert.equal(sidecar.whyNotReady, 'warming up');
+  await started;
+  assert.equal(sidecar.whyNotReady, '');
+  const told = ['"warmed up"', '"ready"'].map((text) =>
+    log.findIndex((line) => line.includes(text)),
+  );
+  assert.ok(told[0]! >= 0 && told[0]! < told[1]!, log.join(''));
+  assert.ok(JSON.parse(log[told[0]!]!).exchanges > 0);
+});
+
+test('nobody sees anything of a warm-up: no metric, span, record, name or connection', async (t) => {
+  const { sidecar } = await place(t);
+  await sidecar.start();
+  const { telemetry, proxy } = sidecar;
+  const { started, unsampled, sent, dropped, queued } = telemetry.counts();
+  assert.deepEqual([started, unsampled, sent, dropped, queued], [0, 0, 0, 0, 0]);
+  const counted = metricsPage(sidecar)
+    .split('\n')
+    .filter((line) => /^tracecar_(requests|request_|connections)/.test(line))
+    .filter((line) => !/ 0$/.test(line));
+  assert.deepEqual(counted, []);
+  assert.doesNotMatch(metricsPage(sidecar), /warm-up/);
+  assert.doesNotMatch(telemetry.names.names().join(' '), /warm-up/);
+  const { connections, counts, listeners } = proxy.snapshot();
+  for (const [name, count] of Object.entries({ ...connections, ...counts })) {
+    assert.equal(count, 0, name);
+  }
+  assert.equal(listeners.length, 1);
+});
+
+test('--warm-up-ms 0 switches it off', async (t) => {
+  const { sidecar, log } = await place(t, '--warm-up-ms=0');
+  await sidecar.start();
+  assert.equal(sidecar.whyNotReady, '');
+  const line = log.find((each) => each.includes('"warmed up"'))!;
+  assert.equal(JSON.parse(line).exchanges, 0);
+});
+
+test('a drain during the warm-up ends it, and the sidecar is never ready', async (t) => {
+  const { sidecar, log, until } = await place(t, '--warm-up-ms=10000');
+  const started = sidecar.start();
+  await until(() => sidecar.whyNotOpen === '');
+  const drained = sidecar.drain();
+  await started;
+  await drained;
+  assert.equal(sidecar.whyNotReady, 'draining');
+  assert.ok(!log.some((line) => line.includes('"message":"ready"')), log.join(''));
+});

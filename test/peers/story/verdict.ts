@@ -1,0 +1,68 @@
+/**
+ * What `npm run story` makes of its figures: what fails it, and which targets of speed are met.
+ *
+ * Correctness fails the story: a request that failed, a trace in pieces, a wrong parent, a split that
+ * is not the one of the route. Speed does not, because a busy machine is slow; it is said in words
+ * that can be searched for, `target ...: met` and `target ...: MISSED`.
+ */
+
+export interface StoryArm {
+  readonly requests: number;
+  readonly failed: readonly string[];
+  readonly split: { readonly v1: number; readonly v2: number };
+  readonly counts: {
+    readonly whole: number;
+    readonly traces: number;
+    readonly wrongParents: number;
+  };
+}
+
+/** Share of v1 in the route of the story, and how far the counted one may be from it. */
+export const v1Share = 0.6;
+const splitTolerance = 0.02;
+
+/** What is wrong with an arm, a line each; empty when it keeps the promise. */
+export function faultsOf({ requests, failed, split, counts }: StoryArm): string[] {
+  const faults: string[] = [];
+  if (failed.length > 0) faults.push(`requests failed: ${failed.join(', ')}`);
+  const answered = split.v1 + split.v2;
+  if (answered !== requests) faults.push(`${answered} of ${requests} requests were answered`);
+  const { whole, traces, wrongParents } = counts;
+  if (whole !== requests) faults.push(`${whole} of ${requests} requests are one whole trace`);
+  if (traces !== requests) faults.push(`${traces} traces of ${requests} requests`);
+  if (wrongParents !== 0) faults.push(`${wrongParents} spans have a wrong parent`);
+  const share = split.v1 / requests;
+  if (!(Math.abs(share - v1Share) <= splitTolerance + 1e-9)) {
+    const [counted, wanted] = [share, v1Share].map((each) => `${(each * 100).toFixed(1)} %`);
+    faults.push(`v1 answered ${counted} instead of ${wanted}`);
+  }
+  return faults;
+}
+
+export interface StorySpeed {
+  /** CPU per request of Tracecar's sidecars, of Envoy's. */
+  readonly cpuRatio: number;
+  /** How much later a pod is Ready with a sidecar. */
+  readonly readyDeltaMs: number;
+  /** Of the webhook, with 100 pods created at once. */
+  readonly webhookP99Ms: number;
+}
+
+/** One line for each target. What was not measured is missed. */
+export function targetLines({ cpuRatio, readyDeltaMs, webhookP99Ms }: StorySpeed): string[] {
+  const line = (what: string, isMet: boolean, measured: string) =>
+    `target ${what}: ${isMet ? 'met' : 'MISSED'} (${measured})`;
+  return [
+    line("CPU per request <= 0.6 of Envoy's", cpuRatio <= 0.6, cpuRatio.toFixed(2)),
+    line(
+      'Ready at most 1.5 s later with a sidecar',
+      readyDeltaMs <= 1_500,
+      `${(readyDeltaMs / 1000).toFixed(2)} s`,
+    ),
+    line(
+      'webhook p99 <= 20 ms at 100 parallel reviews',
+      webhookP99Ms <= 20,
+      `${webhookP99Ms.toFixed(1)} ms`,
+    ),
+  ];
+}
