@@ -11,8 +11,8 @@ import { join, relative, resolve } from 'node:path';
 import { styleText } from 'node:util';
 import { crossCheck } from './load/cross-check.ts';
 import { type BenchOptions, benchHelp, readOptions, UsageError } from './options.ts';
-import { printReport } from './report.ts';
-import { readResult, resultSchema, takeUp } from './result/result.ts';
+import { reportRun } from './report.ts';
+import { resultSchema, takeUp } from './result/result.ts';
 import type { Machine, ResultArm } from './result/row.ts';
 import { describeArms, type ResultHead, runScenario } from './rounds/rounds.ts';
 import { describeScenarios } from './scenarios/describe.ts';
@@ -83,6 +83,7 @@ async function runAll(
     progress('idle cores may halt: there is no /dev/cpu_dma_latency to write to (are you root?)');
   }
   let status = 0;
+  const paths: string[] = [];
   for (const scenario of options.scenarios) {
     const head = describeRun(scenario, options, { date, commit, machine }, stage);
     const path = resolve(root, options.json ?? join(options.out, `${scenario.name}.json`));
@@ -97,8 +98,11 @@ async function runAll(
       return { crossChecks: await crossCheck(children, directory, stage, bench.all()) };
     });
     if (rows.some((row) => row.faults.some((fault) => fault.startsWith('failed')))) status = 1;
-    process.stdout.write(printReport(readResult(path), relative(root, path)));
+    paths.push(path);
   }
+  // Of a whole run everything in its folder, what was measured earlier too.
+  const isRun = options.scale !== 'quick' && options.json === undefined;
+  process.stdout.write(reportRun(isRun ? [resolve(root, options.out)] : paths, isRun));
   return status;
 }
 

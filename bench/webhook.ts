@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { issueServingCertificate } from '../src/identity/serving-certificate.ts';
@@ -235,14 +235,16 @@ class WebhookStage {
     const child = this.#children.start({
       command: 'sh',
       args: [
-        ...['-c', `exec "$@" 2>'${log}'`, 'webhook', process.execPath],
-        ...[join(this.#directory, 'dist/tracecar.cjs'), 'injector', '--image', 'bench/tracecar:1'],
+        ...['-c', `exec "$@" 2>'${log}'`, 'webhook', join(this.#directory, 'dist/tracecar')],
+        ...['injector', '--image', 'bench/tracecar:1'],
         ...['--listen', `127.0.0.1:${port}`, '--health', `127.0.0.1:${health}`],
         ...['--service-account', this.#directory, '--leave-seconds', '0'],
       ],
       core: this.#cores?.proxy,
       directory: this.#directory,
       environment: {
+        // The launcher of a copy outside the checkout takes the node of PATH.
+        PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
         KUBERNETES_SERVICE_HOST: '127.0.0.1',
         KUBERNETES_SERVICE_PORT: String(this.#api.port),
         ...(name === 'spans'

@@ -107,7 +107,10 @@ here=\${file%/*}
 [ "$here" = "$file" ] && here=.
 node="$here/../node_modules/.bin/node"
 [ -x "$node" ] || node=node
-exec "$node" --disable-warning=ExperimentalWarning "$here/tracecar.cjs" "$@"
+case "$1" in
+injector) exec "$node" --disable-warning=ExperimentalWarning --min-semi-space-size=16 --max-semi-space-size=16 "$here/tracecar.cjs" "$@" ;;
+*) exec "$node" --disable-warning=ExperimentalWarning "$here/tracecar.cjs" "$@" ;;
+esac
 `,
 );
 chmodSync(join(out, 'tracecar'), 0o755);

@@ -108,7 +108,8 @@ function cellsOf(summary: Summary, arm: string, column: Column): readonly string
   ];
 }
 
-function isLoadLimited(summary: Summary, arm: string): boolean {
+/** Whether the load was the limit at saturation, and not the proxy. */
+export function isLoadLimited(summary: Summary, arm: string): boolean {
   const share = summary.figure(arm, 'saturation', read.coreShare);
   return share.state === 'measured' && share.spread.median < 0.9;
 }

@@ -2,10 +2,13 @@
  * The list of scenarios, in the order in which a full run takes them.
  */
 
+import { bodies } from './bodies.ts';
+import { connections } from './connections.ts';
 import { edits } from './edits.ts';
 import { hop } from './hop.ts';
 import { memory } from './memory.ts';
 import { prices } from './prices.ts';
+import { rates } from './rates.ts';
 import { routes } from './routes.ts';
 import type { Scenario } from './scenario.ts';
 import { startDrain } from './start-drain.ts';
@@ -13,6 +16,9 @@ import { tracing } from './tracing.ts';
 
 export const scenarios: readonly Scenario[] = [
   hop,
+  connections,
+  rates,
+  bodies,
   prices,
   tracing,
   routes,

@@ -7,11 +7,12 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
+import { Script } from 'node:vm';
 import {
   anyPorts,
   application,
@@ -140,4 +141,17 @@ test('a bundled sidecar answers, and SIGTERM ends it when what is under way is d
   assert.equal((await slow).body, 'slow');
   assert.deepEqual(await sidecar.ended, { status: 0, signal: null });
   assert.ok(sidecar.lines.some((line) => /"message":"drained".*"cut":0/.test(line)));
+});
+
+test('a start takes the code that was kept for this Node.js, and does without code that is not its own', async () => {
+  const kept = join(folder, `dist/code/proxy-${process.version}-${process.arch}`);
+  const text = readFileSync(join(folder, 'dist/proxy.cjs'), 'utf8');
+  const wrapped = `(function(exports,require,module,__filename,__dirname){${text}\n})`;
+  const cachedData = readFileSync(kept);
+  assert.equal(new Script(wrapped, { cachedData }).cachedDataRejected, false);
+  writeFileSync(kept, cachedData.subarray(0, 1_000));
+  const { status, stderr } = await tracecar('proxy');
+  writeFileSync(kept, cachedData);
+  assert.equal(status, 2);
+  assert.match(stderr, /^tracecar proxy: needs --config/);
 });

@@ -30,9 +30,9 @@ async function smallest(limit: number, measure: () => Promise<number>): Promise<
   return least;
 }
 
-test('a plain request allocates at most 600 bytes and makes no promise', async (t) => {
+test('a plain request allocates at most 500 bytes and makes no promise', async (t) => {
   const sidecar = await warm(t);
-  const limit = 600;
+  const limit = 500;
   const bytes = await smallest(limit, async () => {
     await sidecar.ask('begin');
     await sidecar.load(BATCH, CONNECTIONS);

@@ -34,14 +34,14 @@ export class MessageHead {
   startLineEnd = 0;
   count = 0;
   /** One `FieldId` per field. */
-  ids: Uint8Array = new Uint8Array(FIRST_FIELDS);
-  nameStart: Int32Array = new Int32Array(FIRST_FIELDS);
-  nameEnd: Int32Array = new Int32Array(FIRST_FIELDS);
-  valueStart: Int32Array = new Int32Array(FIRST_FIELDS);
-  valueEnd: Int32Array = new Int32Array(FIRST_FIELDS);
-  lineEnd: Int32Array = new Int32Array(FIRST_FIELDS);
+  ids: Uint8Array;
+  nameStart: Int32Array;
+  nameEnd: Int32Array;
+  valueStart: Int32Array;
+  valueEnd: Int32Array;
+  lineEnd: Int32Array;
   /** 1 = not printed: hop-by-hop and nominated fields, and what the proxy removes itself. */
-  dropped: Uint8Array = new Uint8Array(FIRST_FIELDS);
+  dropped: Uint8Array;
   bodyKind: number = BodyKind.None;
   /** Declared bytes; valid for BodyKind.Length, and in answers to HEAD and 304. */
   contentLength = 0;
@@ -73,6 +73,14 @@ export class MessageHead {
   #hostname = '';
 
   constructor() {
+    const arrays = fieldArrays(FIRST_FIELDS);
+    this.ids = arrays.ids;
+    this.nameStart = arrays.nameStart;
+    this.nameEnd = arrays.nameEnd;
+    this.valueStart = arrays.valueStart;
+    this.valueEnd = arrays.valueEnd;
+    this.lineEnd = arrays.lineEnd;
+    this.dropped = arrays.dropped;
     this.view = new RequestHeadView(this);
   }
 
@@ -167,17 +175,33 @@ export class MessageHead {
 
   /** Room for one more field: doubles the arrays. Called by the reader below its limit. */
   grow(): void {
-    this.ids = doubled(this.ids, new Uint8Array(this.ids.length * 2));
-    this.dropped = doubled(this.dropped, new Uint8Array(this.dropped.length * 2));
-    this.nameStart = doubled(this.nameStart, new Int32Array(this.nameStart.length * 2));
-    this.nameEnd = doubled(this.nameEnd, new Int32Array(this.nameEnd.length * 2));
-    this.valueStart = doubled(this.valueStart, new Int32Array(this.valueStart.length * 2));
-    this.valueEnd = doubled(this.valueEnd, new Int32Array(this.valueEnd.length * 2));
-    this.lineEnd = doubled(this.lineEnd, new Int32Array(this.lineEnd.length * 2));
+    const arrays = fieldArrays(this.ids.length * 2);
+    this.ids = moved(this.ids, arrays.ids);
+    this.nameStart = moved(this.nameStart, arrays.nameStart);
+    this.nameEnd = moved(this.nameEnd, arrays.nameEnd);
+    this.valueStart = moved(this.valueStart, arrays.valueStart);
+    this.valueEnd = moved(this.valueEnd, arrays.valueEnd);
+    this.lineEnd = moved(this.lineEnd, arrays.lineEnd);
+    this.dropped = moved(this.dropped, arrays.dropped);
   }
 }
 
-function doubled<T extends Uint8Array | Int32Array>(old: T, bigger: T): T {
+/** Arrays for `fields` fields (a multiple of 4) in one piece of memory, as each piece costs its own. */
+function fieldArrays(fields: number) {
+  const memory = new ArrayBuffer(fields * (5 * 4 + 2));
+  const positions = (place: number) => new Int32Array(memory, place * fields * 4, fields);
+  return {
+    nameStart: positions(0),
+    nameEnd: positions(1),
+    valueStart: positions(2),
+    valueEnd: positions(3),
+    lineEnd: positions(4),
+    ids: new Uint8Array(memory, fields * 20, fields),
+    dropped: new Uint8Array(memory, fields * 21, fields),
+  };
+}
+
+function moved<T extends Uint8Array | Int32Array>(old: T, bigger: T): T {
   bigger.set(old);
   return bigger;
 }

@@ -1,0 +1,91 @@
+/**
+ * What must be said beside the figures of a result: how it was measured, what is missing, what failed.
+ *
+ * Pure; plain sentences, drawn elsewhere.
+ */
+
+import type { Result } from '../result/row.ts';
+import type { Summary } from '../result/summary.ts';
+
+/** Of the whole machine; the same for all scenarios of a run. */
+export function describeMachineOf({ machine, pinning, backend, keptAwake }: Result): string {
+  const pinned =
+    pinning === 'none'
+      ? 'nothing pinned'
+      : `proxy alone on core ${pinning.proxy}, load and backend on core ${pinning.load}`;
+  return (
+    `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node.js ${machine.node}; ` +
+    `${pinned}; backend ${backend}; cores ${keptAwake ? 'kept awake' : 'free to halt when idle'}.`
+  );
+}
+
+/** Of one scenario's run; `path` is the file's name as a reader would type it. */
+export function describeRunOf(result: Result, path: string): readonly string[] {
+  const lines = [
+    `${path}: ${result.date.slice(0, 16)}Z, commit ${result.commit}, ${result.rounds} rounds, ` +
+      `${result.seconds} s a load, ${Math.round(result.durationSeconds)} s in all; ` +
+      `${(result.machine.idleBusy * 100).toFixed(1)} % busy before the first round.`,
+  ];
+  if (result.tolerateNoise) {
+    lines.push('NOISE WAS TOLERATED: this is a smoke test of the bench, not a measurement.');
+  }
+  return lines;
+}
+
+/** How to read every table. */
+export const howToRead =
+  'Medians over rounds [95 % bootstrap interval over rounds]; (2d) = two rounds dropped; UNPROVEN (4/7) = ' +
+  'too many, four of seven; - = not measured.';
+
+/** What a reader must know of one scenario beside its tables. */
+export function notesOf(summary: Summary): readonly string[] {
+  const { result } = summary;
+  return [
+    ...missingLines(result),
+    ...tracecarLines(result),
+    ...faultLines(summary),
+    ...crossCheckLines(result),
+  ];
+}
+
+/** What the arms are, those of several results together, each once. */
+export function settingsOf(results: readonly Result[]): readonly string[] {
+  const lines = results
+    .flatMap((result) => result.arms)
+    .filter((arm) => arm.missing === undefined && !arm.name.startsWith('direct'))
+    .map((arm) => `${arm.label} ${arm.version}: ${arm.setting}`);
+  return [...new Set(lines)];
+}
+
+function tracecarLines(result: Result): readonly string[] {
+  const own = result.arms.find((arm) => arm.name === 'tracecar' && arm.missing === undefined);
+  if (own === undefined) return [];
+  const lines: string[] = [];
+  if (own.program !== 'dist/tracecar') {
+    lines.push(`Tracecar ran as ${own.program}: slower to start and larger than the bundle.`);
+  }
+  if (result.spansCollected === 0) lines.push('NO SPAN REACHED THE COLLECTOR: tracing was off.');
+  return lines;
+}
+
+function missingLines(result: Result): readonly string[] {
+  return result.arms
+    .filter((arm) => arm.missing !== undefined)
+    .map((arm) => `${arm.label} is missing: ${arm.missing}; to have it: ${arm.install}`);
+}
+
+function faultLines(summary: Summary): readonly string[] {
+  const { rows, kinds } = summary.faults();
+  if (rows === 0) return [];
+  const each = [...kinds].map(([kind, count]) => `${kind} (${count})`).join(', ');
+  return [`${rows} of ${summary.result.rows.length} rows have a fault: ${each}.`];
+}
+
+function crossCheckLines(result: Result): readonly string[] {
+  return result.crossChecks.map(
+    (check) =>
+      `Cross-check ${check.tool} ${check.version}, ${check.arm}: ` +
+      `${Math.round(check.requestsPerSecond)} requests/s, ` +
+      `${check.cpuUsPerRequest.toFixed(1)} us CPU a request.`,
+  );
+}

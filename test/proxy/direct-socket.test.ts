@@ -1,0 +1,123 @@
+/**
+ * Writes past the stream: what the kernel does not take at once is the stream's matter, as ever.
+ */
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { DirectSocket } from '../../src/proxy/direct-socket.ts';
+import { WriteSlab } from '../../src/proxy/write-slab.ts';
+
+const SLAB_BYTES = 4_096;
+
+/** Both ends of a connection; the peer reads nothing until it is told to. */
+async function pair(t: TestContext): Promise<{ socket: DirectSocket; peer: Socket }> {
+  const server = createServer({ pauseOnConnect: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const socket = new DirectSocket({ allowHalfOpen: true });
+  socket.connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
+  const [[peer]] = await Promise.all([accepted, once(socket, 'connect')]);
+  t.after(() => {
+    socket.destroy();
+    peer.destroy();
+    server.close();
+  });
+  return { socket, peer };
+}
+
+/** Puts messages of different lengths until the kernel takes no more, then `more`; all that was sent. */
+function fill(socket: DirectSocket, out: WriteSlab, more: number): string[] {
+  const sent: string[] = [];
+  for (let left = more; left > 0; ) {
+    const text = `${sent.length}:`.padEnd(1 + ((sent.length * 37) % 5_000), 'x');
+    out.putText(text);
+    out.send(socket);
+    sent.push(text);
+    if (socket.writableLength > 0) left--;
+  }
+  return sent;
+}
+
+async function received(peer: Socket): Promise<string> {
+  const parts: Buffer[] = [];
+  peer.on('data', (chunk: Buffer) => parts.push(chunk));
+  peer.resume();
+  await once(peer, 'end');
+  return Buffer.concat(parts).toString('latin1');
+}
+
+test('a peer that reads late gets every byte in order, and drain and finish are told', async (t) => {
+  const { socket, peer } = await pair(t);
+  const sent = fill(socket, new WriteSlab(SLAB_BYTES), 40);
+  const drained = once(socket, 'drain');
+  const finished = once(socket, 'finish');
+  const arriving = received(peer);
+  await drained;
+  assert.equal(socket.writableLength, 0);
+  socket.end();
+  await finished;
+  assert.equal(await arriving, sent.join(''));
+});
+
+test('what was given away is unsent until the peer reads', async (t) => {
+  const { socket, peer } = await pair(t);
+  const sent = fill(socket, new WriteSlab(SLAB_BYTES), 1);
+  assert.equal(socket.writableLength, sent.at(-1)!.length);
+  const arriving = received(peer);
+  socket.end();
+  assert.equal(await arriving, sent.join(''));
+});
+
+test('memory that the kernel still reads from is not written to again', async (t) => {
+  const { socket, peer } = await pair(t);
+  const out = new WriteSlab(SLAB_BYTES);
+  const sent = fill(socket, out, 1);
+  const other = await pair(t);
+  for (let count = 0; count < 100; count++) {
+    out.putText('y'.repeat(SLAB_BYTES));
+    out.send(other.socket);
+  }
+  const arriving = received(peer);
+  socket.end();
+  assert.equal(await arriving, sent.join(''));
+});
+
+test('a write to a connection that was reset is an error of the socket', async (t) => {
+  const { socket, peer } = await pair(t);
+  const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>;
+  // Nothing is read here, so that only a write can meet the reset.
+  socket.pause();
+  peer.resetAndDestroy();
+  await once(peer, 'close');
+  const out = new WriteSlab(SLAB_BYTES);
+  const write = () => {
+    out.putText('hello');
+    out.send(socket);
+    if (!socket.destroyed) setImmediate(write);
+  };
+  write();
+  const [error] = await failed;
+  assert.match(String(error.code), /^(EPIPE|ECONNRESET)$/);
+});
+
+test('before it is connected a socket keeps what it is given', async (t) => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const socket = new DirectSocket({ allowHalfOpen: true });
+  socket.connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
+  const out = new WriteSlab(SLAB_BYTES);
+  for (const text of ['one ', 'two']) {
+    out.putText(text);
+    out.send(socket);
+  }
+  const [peer] = (await once(server, 'connection')) as [Socket];
+  socket.end();
+  assert.equal(await received(peer), 'one two');
+  peer.destroy();
+  socket.destroy();
+});
