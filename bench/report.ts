@@ -55,9 +55,12 @@ export function publishedPictures(): readonly string[] {
  * the plots into the folder of the first, and says so.
  */
 export function reportRun(paths: readonly string[], withPlots: boolean): string {
-  const reports = readReports(paths, root);
-  // First, so that the numbers are the last lines.
-  const said = withPlots ? writePlots(reports, folderOf(paths[0]!)) : '';
+  return printRun(readReports(paths, root), withPlots ? folderOf(paths[0]!) : undefined);
+}
+
+/** Plots go to `folder`; what is said of them comes first, so that the numbers are the last lines. */
+function printRun(reports: Reports, folder: string | undefined): string {
+  const said = folder === undefined ? '' : writePlots(reports, folder);
   return said + printReports(reports);
 }
 
@@ -130,7 +133,9 @@ function main(): void {
   const newest = positionals.length === 0 ? newestRun() : undefined;
   const paths = newest === undefined ? positionals.map((path) => resolve(path)) : [newest];
   if (paths.length === 0) throw new Error('there is no result yet: npm run bench');
-  process.stdout.write(reportRun(paths, values.plots === true));
+  const reports = readReports(paths, root);
+  process.stdout.write(printRun(reports, values.plots ? folderOf(paths[0]!) : undefined));
+  if (reports.list.length === 0) process.exitCode = 1;
 }
 
 if (import.meta.main) {

@@ -14,7 +14,6 @@ import { type Jaeger, startJaeger } from '../test/peers/jaeger.ts';
 import { loadEnvoy, whyNoEnvoy } from '../test/peers/story/envoy-image.ts';
 import { envoyNamespace, openEnvoyShop } from '../test/peers/story/envoy-shop.ts';
 import { measureReady, type ReadyTimes } from '../test/peers/story/ready-time.ts';
-import { measureReviews, type ReviewTimes } from '../test/peers/story/review-time.ts';
 import {
   freshPrefix,
   install,
@@ -40,8 +39,6 @@ It needs root and, once, \`npm run peers cluster envoy\`.
 const concurrency = 16;
 /** Before anything is measured: connections are open, code is compiled. */
 const warmUpRequests = 3_000;
-/** Each of 100 pods that are created at once. */
-const reviewRounds = 10;
 /** Pods of each kind whose way to Ready is timed. */
 const readyPods = 9;
 
@@ -125,15 +122,12 @@ async function tell(requests: number, isJson: boolean): Promise<number> {
     const ours = await runArm(cluster, jaeger, plan);
     say(`timing ${readyPods} pods with and ${readyPods} without a sidecar`);
     const ready = await measureReady(cluster, readyPods);
-    say(`timing the webhook with 100 pods at once, ${reviewRounds} times`);
-    const reviews = await measureReviews(cluster, jaeger, reviewRounds);
     const faults = faultsOf(ours);
     const targets = targetLines({
       cpuRatio: ours.cpuUsPerRequest / envoy.cpuUsPerRequest,
       readyDeltaMs: ready.withSidecarMs - ready.bareMs,
-      webhookP99Ms: reviews.p99Ms,
     });
-    const told = { envoy, tracecar: ours, ready, reviews, faults, targets };
+    const told = { envoy, tracecar: ours, ready, faults, targets };
     if (isJson) process.stdout.write(`${JSON.stringify(told)}\n`);
     else await print(told, jaeger);
     for (const fault of faults) say(`story: ${ours.name}: ${fault}`);
@@ -147,12 +141,11 @@ interface Told {
   readonly envoy: Arm;
   readonly tracecar: Arm;
   readonly ready: ReadyTimes;
-  readonly reviews: ReviewTimes;
   readonly targets: readonly string[];
 }
 
 async function print(told: Told, jaeger: Jaeger): Promise<void> {
-  const { envoy, tracecar: ours, ready, reviews, targets } = told;
+  const { envoy, tracecar: ours, ready, targets } = told;
   const rows: readonly (readonly [string, (arm: Arm) => string])[] = [
     ['requests answered', ({ requests, split }) => `${split.v1 + split.v2} of ${requests}`],
     ['reviews v1 / v2', ({ split }) => `${split.v1} / ${split.v2}`],
@@ -174,8 +167,6 @@ async function print(told: Told, jaeger: Jaeger): Promise<void> {
   const { bareMs, withSidecarMs, pods } = ready;
   text += `A pod is Ready after ${seconds(bareMs)}, with a sidecar after ${seconds(withSidecarMs)}: `;
   text += `${seconds(withSidecarMs - bareMs)} later (medians of ${pods})\n`;
-  text += `With ${reviews.parallel} pods created at once the webhook answers 99 % of reviews within `;
-  text += `${reviews.p99Ms.toFixed(1)} ms (the API server's side: ${reviews.callerP99Ms.toFixed(0)} ms)\n`;
   text += `${targets.join('\n')}\n`;
   for (const { name, failed, counts } of [envoy, ours]) {
     for (const each of failed.slice(0, 5)) text += `${name}: failed: ${each}\n`;

@@ -44,6 +44,11 @@ export function hopHeadlineRows(summary: Summary): readonly Cells[] {
   return [head, ...rows];
 }
 
+function verdictOf(summary: Summary, arm: string, before: string): string {
+  const verdict = summary.verdict(arm, before, PricePoint.Saturation, read.cpuUsPerRequest);
+  return verdict === 'absent' ? '-' : verdict;
+}
+
 /** Marked where the load was the limit. */
 function showRate(summary: Summary, name: string): string {
   const text = showFigure(summary.figure(name, 'saturation', read.requestsPerSecond), 0);
@@ -69,11 +74,19 @@ export function priceHeadlineRows(summary: Summary): readonly Cells[] {
     return [
       adds,
       showFigure(cpu, 1),
+      before === undefined ? '-' : verdictOf(summary, arm.name, before),
       showFigure(whole, 1),
       count(workRead.allocatedBytes, 0),
       count(workRead.systemCalls, 2),
     ];
   });
-  const head = ['one thing more', 'adds, CPU us', 'CPU us/request', 'bytes', 'system calls'];
+  const head = [
+    'one thing more',
+    'adds, CPU us',
+    'verdict',
+    'CPU us/request',
+    'bytes',
+    'system calls',
+  ];
   return [head, ...rows];
 }

@@ -59,11 +59,16 @@ export function drawHeadline(reports: Reports, pictures: string): string {
   const hop = find('hop');
   const prices = find('prices');
   const lines: string[] = [];
+  if (reports.list.some(({ result }) => result.tolerateNoise)) {
+    lines.push('NOISE WAS TOLERATED: a smoke test of the bench, not a measurement.', '');
+  }
   if (hop !== undefined) {
     lines.push(...headlineOf('One plain hop, HTTP/1.1, 100 bytes', hopHeadlineRows(hop.summary)));
     lines.push(...pictureOf(hop, 'hop-cpu', pictures));
   }
-  if (prices !== undefined) {
+  if (prices === undefined) {
+    lines.push('This run has no price list.', '');
+  } else {
     lines.push(...headlineOf('The price list', priceHeadlineRows(prices.summary)));
     lines.push(...pictureOf(prices, 'prices-steps', pictures));
   }

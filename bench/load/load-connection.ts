@@ -30,6 +30,8 @@ export class LoadConnection {
   /** Bytes of the answer's body that were right so far; -1 before the end of its head. */
   #bodyAt = -1;
   #waiting = false;
+  /** The answer under way is the connection's last one (RFC 9112 9.6): nothing may follow on it. */
+  #isLast = false;
   /** Monotonic milliseconds: when the request under way was due, and when it was sent. */
   dueAt = 0;
   sentAt = 0;
@@ -68,8 +70,13 @@ export class LoadConnection {
     this.#held = undefined;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', () => socket.destroy());
-    socket.on('end', () => socket.destroy());
+    socket.on('end', () => {
+      if (this.#socket === socket && !this.#waiting) this.#leave();
+      socket.destroy();
+    });
     socket.on('close', () => {
+      // Not of one that was left: another may be open by now.
+      if (this.#socket !== socket) return;
       this.#socket = undefined;
       if (this.#waiting) this.#end('cut');
     });
@@ -110,16 +117,25 @@ export class LoadConnection {
   #judgeHead(head: string): Outcome {
     if (!head.startsWith('200', 9)) return 'status';
     if (contentLengthOf(head) !== this.#text.expectedBody.length) return 'body';
+    this.#isLast = head.includes('onnection: close\r\n');
     return head.includes(this.#text.id) ? 'right' : 'echo';
   }
 
   #refuse(outcome: Outcome): void {
+    this.#leave();
     this.#end(outcome);
+  }
+
+  /** The next request opens a connection of its own. */
+  #leave(): void {
+    this.#isLast = false;
     this.#socket?.destroy();
+    this.#socket = undefined;
   }
 
   #end(outcome: Outcome): void {
     this.#waiting = false;
+    if (this.#isLast) this.#leave();
     this.#owner.onOutcome(this, outcome);
   }
 }

@@ -137,6 +137,22 @@ test('a closed loop sends again as soon as it has its answer', async () => {
   assert.ok(completed > 3, `${completed} requests on 3 connections in 0.1 s`);
 });
 
+test('nothing follows on a connection whose answer says that it closes', async () => {
+  const requests = new Map<Socket, number>();
+  const port = await listen((socket, _, id) => {
+    requests.set(socket, (requests.get(socket) ?? 0) + 1);
+    socket.write(right(id).replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+  });
+  const order = { kind: 'closed', port, connections: 2, seconds: 5, requests: 30 } as const;
+  const { completed, errors } = await generator.run(order);
+  assert.deepEqual(errors, noErrors);
+  assert.equal(completed, 30);
+  assert.deepEqual(
+    [...requests.values()],
+    Array.from({ length: 30 }, () => 1),
+  );
+});
+
 test('a backend that is not there is an error for each connection, not a hang', async () => {
   const port = await listen(() => {});
   const server = servers.pop()!;

@@ -3,7 +3,8 @@
  *
  * Correctness fails the story: a request that failed, a trace in pieces, a wrong parent, a split that
  * is not the one of the route. Speed does not, because a busy machine is slow; it is said in words
- * that can be searched for, `target ...: met` and `target ...: MISSED`.
+ * that can be searched for, `target ...: met` and `target ...: MISSED`. The webhook's target is judged
+ * by bench/webhook.ts: 100 pods at once would measure the API server here, which shares the cores.
  */
 
 export interface StoryArm {
@@ -44,12 +45,10 @@ export interface StorySpeed {
   readonly cpuRatio: number;
   /** How much later a pod is Ready with a sidecar. */
   readonly readyDeltaMs: number;
-  /** Of the webhook, with 100 pods created at once. */
-  readonly webhookP99Ms: number;
 }
 
 /** One line for each target. What was not measured is missed. */
-export function targetLines({ cpuRatio, readyDeltaMs, webhookP99Ms }: StorySpeed): string[] {
+export function targetLines({ cpuRatio, readyDeltaMs }: StorySpeed): string[] {
   const line = (what: string, isMet: boolean, measured: string) =>
     `target ${what}: ${isMet ? 'met' : 'MISSED'} (${measured})`;
   return [
@@ -58,11 +57,6 @@ export function targetLines({ cpuRatio, readyDeltaMs, webhookP99Ms }: StorySpeed
       'Ready at most 1.5 s later with a sidecar',
       readyDeltaMs <= 1_500,
       `${(readyDeltaMs / 1000).toFixed(2)} s`,
-    ),
-    line(
-      'webhook p99 <= 20 ms at 100 parallel reviews',
-      webhookP99Ms <= 20,
-      `${webhookP99Ms.toFixed(1)} ms`,
     ),
   ];
 }
