@@ -96,7 +96,7 @@ export function sidecarContainer(
         memory: options.memoryLimit,
       },
     },
-    readinessProbe: healthProbe('/healthz/ready', 5, 3, 3),
+    readinessProbe: healthProbe('/healthz/ready', 1, 3, 5),
     livenessProbe: healthProbe('/healthz/live', 10, 5, 6),
     lifecycle: { preStop: drainHook(facts.drainSecret) },
     securityContext: {

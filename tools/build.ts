@@ -107,10 +107,10 @@ here=\${file%/*}
 [ "$here" = "$file" ] && here=.
 node="$here/../node_modules/.bin/node"
 [ -x "$node" ] || node=node
-case "$1" in
-injector) exec "$node" --disable-warning=ExperimentalWarning --min-semi-space-size=16 --max-semi-space-size=16 "$here/tracecar.cjs" "$@" ;;
-*) exec "$node" --disable-warning=ExperimentalWarning "$here/tracecar.cjs" "$@" ;;
-esac
+export MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=262144
+young=2
+[ "$1" = injector ] && young=16
+exec "$node" --disable-warning=ExperimentalWarning --max-semi-space-size=$young "$here/tracecar.cjs" "$@"
 `,
 );
 chmodSync(join(out, 'tracecar'), 0o755);

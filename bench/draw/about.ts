@@ -53,7 +53,7 @@ export function settingsOf(results: readonly Result[]): readonly string[] {
   const lines = results
     .flatMap((result) => result.arms)
     .filter((arm) => arm.missing === undefined && !arm.name.startsWith('direct'))
-    .map((arm) => `${arm.label} ${arm.version}: ${arm.setting}`);
+    .map((arm) => `${arm.label} (${arm.version}): ${arm.setting}`);
   return [...new Set(lines)];
 }
 

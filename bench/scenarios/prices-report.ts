@@ -67,8 +67,8 @@ function pricesTable(summary: Summary): Table {
         'that is "no difference".',
       'Bytes and system calls: of the hot thread, counted once in a copy of their own (V8 allocation ' +
         'counter; strace on one connection, so that no two requests share a wait).',
-      'The relay copies every chunk and hands it to a stream of Node.js; HTTP is written from one slab. ' +
-        'So reading HTTP may cost less than passing it on unread.',
+      'The relay is no lower bound: it copies every chunk for a stream of Node.js, where HTTP is written ' +
+        'from one slab.',
     ],
   };
 }

@@ -19,7 +19,7 @@ export const firstOverSteady: Reader = (row) => {
   return first === undefined || steady === undefined ? undefined : first / steady;
 };
 
-/** Load that lasts longer after SIGTERM may meet a closed listener: the machine was busy. */
+/** Load that lasts longer after SIGTERM had pauses in which the sidecar may have ended: a busy machine. */
 export const loadAfterSignalMaxMs = 4500;
 
 /** Requests without a right answer in all drains. */
@@ -101,8 +101,9 @@ function drainTable(summary: Summary): Table {
         ]
       : [],
     notes: [
-      'One second of load before the signal, three after it. Tracecar listens on for 5 s, because lists of ' +
-        'endpoints follow late; that is most of the time to its end.',
+      'One second of load before the signal, three after it. A sidecar of calls that only go out takes them ' +
+        'until there have been none for 1.5 s: with the three seconds that is most of the time to its end.',
+      'Callers open a new connection where an answer says `Connection: close`, as HTTP asks.',
     ],
   };
 }

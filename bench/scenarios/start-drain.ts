@@ -33,7 +33,7 @@ const readyPatienceMs = 15_000;
 
 const drainRate = 1000;
 const beforeSignalMs = 1000;
-/** Of traffic after the signal: less than the 5 s that the sidecar listens on. */
+/** Of traffic after the signal: the sidecar goes on until its application has been quiet for 1.5 s. */
 const afterSignalSeconds = 3;
 const endPatienceMs = 40_000;
 

@@ -101,8 +101,8 @@ function collectorsTable(summary: Summary): Table {
       ];
     }),
     notes: [
-      'Waiting: in the queue when the load ended; at most 2048, and fewer than 512 only wait for the ' +
-        'schedule of 5 s. A full queue drops and counts; no request waits for it.',
+      'Waiting: in the ring, in the queue of 2048 or on their way when the load ended; fewer than 512 ' +
+        'wait for the schedule of 5 s only. A full queue drops and counts; no request waits for it.',
       ...bandNotes(summary),
     ],
   };

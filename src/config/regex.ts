@@ -18,7 +18,7 @@ let hasLinearEngine = false;
  * Experimental flags of V8 (test/config/regex.test.ts guards them). The first allows the flag `l`; with
  * the second the ordinary engine hands over to the linear one after 50,000 steps back. Only for who
  * has a pattern: once a flag differs V8 takes no code from a cache, neither the bundle's own nor that
- * of Node.js for its modules, which makes 30 ms of a start (2026-11-25).
+ * of Node.js for its modules (docs/decisions/start.md has what that costs a start).
  */
 function allowLinearEngine(): void {
   if (hasLinearEngine) return;

@@ -145,7 +145,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   listenRetryMs: 1_000,
   listenRoomMs: 60_000,
   acceptQuietMs: 5,
-  acceptLastMs: 100,
+  acceptLastMs: 2_000,
   warmUpMs: 700,
   refusalWarningMs: 60_000,
 });

@@ -34,7 +34,7 @@ test('each scenario has its section, its tables, its pictures and its conditions
   assert.match(text, /hop\.json: 2026-01-02T03:04Z, commit abc1234, 3 rounds/);
   assert.match(text, /^- HAProxy is missing: not installed/m);
   assert.match(text, /^- Not measured: B5 tracing/m);
-  assert.match(text, /^- envoy 1: made up$/m);
+  assert.match(text, /^- envoy \(1\): made up$/m);
 });
 
 test('the machine is said once where it is one, and with each scenario where there are two', () => {

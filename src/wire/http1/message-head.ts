@@ -17,7 +17,7 @@ import { methodName } from './method.ts';
 import { RememberedText } from './remembered-text.ts';
 
 /** Most heads have fewer fields; a connection that sees more grows its arrays once. */
-const FIRST_FIELDS = 32;
+const FIRST_FIELDS = 16;
 
 export class MessageHead {
   /** Latin-1 text from the start line's first byte to the empty line's end, all of it. */
