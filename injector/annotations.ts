@@ -298,7 +298,8 @@ export function annotationsPage(): string {
 All of them may stand on a namespace or on a pod (in the template of a Deployment, under
 \`spec.template.metadata\`); the pod wins. They are read when a pod is created: restart what runs
 already. A name or a value that is not in this table is refused with the reason, never ignored: when
-it is written on a namespace, and when a pod that has it is created. What a namespace had before
+it is written on a namespace, and when a pod that has it is created in an enabled namespace or says
+\`tracecar.dev/inject\` itself (nobody asks the injector about other pods). What a namespace had before
 Tracecar was installed is a warning at its next change and a line in the injector's log.
 
 | key | value | without it | as | what it does |

@@ -3,11 +3,12 @@
  * only when the sidecar takes them, which holds the application back until then.
  *
  * Runs as an init container with NET_ADMIN and nothing else; running it again changes nothing. Status
- * 0 when the kernel holds the rules (and the sidecar is ready), 1 when not, 2 for a wrong flag. The
+ * 0 when the kernel holds the rules (and the sidecar takes traffic), 1 when not, 2 for a wrong flag. The
  * rules outlive it: if the sidecar is down, connections fail instead of going past it.
  */
 
 import { readdirSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { systemClock } from '../../src/base/clock.ts';
 import { ports } from '../patch-names.ts';
 import { applyRules } from './apply.ts';
@@ -42,8 +43,12 @@ export async function runInit(args: readonly string[]): Promise<number> {
   return options.awaitProxyMs > 0 ? await holdBack(options.awaitProxyMs) : 0;
 }
 
-/** The pod goes on when this program ends. */
+/** The pod goes on when this program ends, and a pod that is deleted meanwhile ends with it. */
 async function holdBack(atMostMs: number): Promise<number> {
+  // Process 1 of a container: the kernel drops signals that it has not asked for.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  }
   const problem = await awaitProxy({
     port: ports.health,
     atMostMs,

@@ -49,7 +49,7 @@ export const initFlags: readonly Flag[] = [
     name: 'await-proxy',
     value: 'SECONDS',
     otherwise: '',
-    help: 'also waits until the sidecar of this pod is ready, at most so long',
+    help: 'also waits until the sidecar of this pod takes traffic, at most so long',
   },
   {
     name: 'print',

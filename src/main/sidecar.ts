@@ -113,9 +113,12 @@ export class Sidecar {
     ];
   }
 
-  /** Empty while traffic is taken, be it slower than it will be once we are ready. */
+  /**
+   * Empty while traffic is taken, be it slower than it will be once we are ready, and be it not on all
+   * listeners: an application waits for this, and a certificate that is mended later needs it to run.
+   */
   get whyNotOpen(): string {
-    return this.#phase === warmingUp ? '' : this.whyNotReady;
+    return this.#phase === warmingUp ? '' : this.#phase;
   }
 
   /** Opens everything. Throws StartError; what was opened until then is closed by `close`. */

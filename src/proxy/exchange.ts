@@ -342,16 +342,11 @@ export class Exchange implements UpstreamUser, HeadSource {
   putRequestHead(out: WriteSlab): void {
     const { head } = this.downstream;
     out.length = putRequestHead(head, out.reserve(headRoom(head)), out.length);
-    out.putText(this.#addedLines());
+    out.putText(this.#backend!.requestEdits.lines);
     putTraceLines(this.#trace, this.#report.record, out);
-    out.length = putHeadEnd(out.reserve(2), out.length);
-  }
-
-  #addedLines(): string {
-    const { lines } = this.#backend!.requestEdits;
     // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.
-    if (this.downstream.head.hostIndex !== -1) return lines;
-    return `${lines}Host: ${this.#lease.where}\r\n`;
+    if (head.hostIndex === -1) out.putText(`Host: ${this.#lease.where}\r\n`);
+    out.length = putHeadEnd(out.reserve(2), out.length);
   }
 
   /** After the first pass: times of a leased connection, and the first deadline. */

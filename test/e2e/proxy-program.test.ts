@@ -214,6 +214,8 @@ test('a listener whose certificate was never good is not ready, until it is', as
   const answer = await get(sidecar.health, '/healthz/ready');
   assert.equal(answer.status, 503);
   assert.match(answer.body, /listener \S+ has no certificate: \S*tls\.crt, /);
+  // An application that waits for its sidecar starts: it is not its fault, and it must run when it is mended.
+  assert.equal((await get(sidecar.health, '/healthz/open')).status, 200);
   const { diagnostics } = JSON.parse((await get(sidecar.admin, '/config')).body);
   assert.deepEqual(
     diagnostics.map(({ code, file }: { code: string; file: string }) => [code, file]),

@@ -64,7 +64,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-outbound-port
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-outbound-cidrs -d 'addresses that the pod reaches directly: 10.0.0.0/8,fd00::/8' -x
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l proxy-uid -d 'user of `tracecar proxy`, whose connections are not captured' -x
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l install-preload -d 'also copies the propagation preload for Node.js into this folder' -r -F
-complete -c tracecar -n '__fish_seen_subcommand_from init' -l await-proxy -d 'also waits until the sidecar of this pod is ready, at most so long' -x
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l await-proxy -d 'also waits until the sidecar of this pod takes traffic, at most so long' -x
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l print -d 'prints the rules for nft and changes nothing'
 complete -c tracecar -n __fish_use_subcommand -a version -d 'print the version'
 complete -c tracecar -n __fish_use_subcommand -a help -d 'explain a command'

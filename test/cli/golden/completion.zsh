@@ -87,7 +87,7 @@ _tracecar() {
         '--skip-outbound-cidrs[addresses that the pod reaches directly\: 10.0.0.0/8,fd00\:\:/8]:value:' \
         '--proxy-uid[user of `tracecar proxy`, whose connections are not captured]:value:' \
         '--install-preload[also copies the propagation preload for Node.js into this folder]:value:_files' \
-        '--await-proxy[also waits until the sidecar of this pod is ready, at most so long]:value:' \
+        '--await-proxy[also waits until the sidecar of this pod takes traffic, at most so long]:value:' \
         '--print[prints the rules for nft and changes nothing]' ;;
       version) _arguments '--help[explain it]' ;;
       help) _arguments '--help[explain it]' \

@@ -4,9 +4,12 @@
  */
 
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import {
   makePods,
@@ -124,6 +127,24 @@ test('a sidecar without rules is not ready and says why; with them it becomes re
   assert.equal(init(web).status, 0);
   await sidecar.says(ready);
   assert.match(health(web, '/healthz/ready'), /^HTTP\/1\.1 200/);
+});
+
+test('an init container that holds its pod back ends at once when the pod is deleted', {
+  skip,
+}, async () => {
+  // Process 1 of its namespace, as in a container: what it does not listen for, the kernel drops.
+  const waits = `import('${initModule}').then((init) => init.runInit(['--await-proxy', '60']))`;
+  const inside = ['--net', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const unshare = spawn('unshare', [...inside, process.execPath, '-e', waits], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = once(unshare, 'exit');
+  for await (const line of createInterface(unshare.stderr)) {
+    if (line.includes('waiting for the sidecar')) break;
+  }
+  const children = readFileSync(`/proc/${unshare.pid}/task/${unshare.pid}/children`, 'utf8');
+  process.kill(Number(children), 'SIGTERM');
+  assert.deepEqual(await ended, [128 + 15, null]);
 });
 
 test('a request through two sidecars is one trace', { skip }, async () => {
