@@ -7,7 +7,18 @@
 import { Histogram } from '../load/histogram.ts';
 import type { Row } from './row.ts';
 
-export type Reader = (row: Row) => number | undefined;
+export type Reader = ((row: Row) => number | undefined) & {
+  /** It reads times of requests, which a generator that is late itself spoils. */
+  readonly readsLatency?: true;
+};
+
+/** Histograms of requests' times; those of edits come from the sidecar. */
+const requestTimes: readonly string[] = ['latency', 'service', 'steady'];
+
+/** Marks a reader of requests' times. */
+export function latencyReader(read: (row: Row) => number | undefined): Reader {
+  return Object.assign(read, { readsLatency: true } as const);
+}
 
 /** A value of the row as it stands there. */
 export function value(name: string): Reader {
@@ -21,7 +32,7 @@ export function perRequest(name: string): Reader {
 
 /** A percentile in us, by default from the time a request was due; `share` is 0 to 1. */
 export function percentile(share: number, histogram = 'latency'): Reader {
-  return (row) => {
+  const read = (row: Row) => {
     const counts = row.histograms?.[histogram];
     if (counts === undefined) return undefined;
     const whole = new Histogram();
@@ -29,6 +40,7 @@ export function percentile(share: number, histogram = 'latency'): Reader {
     const ns = whole.percentile(share);
     return Number.isNaN(ns) ? undefined : ns / 1000;
   };
+  return requestTimes.includes(histogram) ? latencyReader(read) : read;
 }
 
 export const read = {

@@ -7,7 +7,7 @@
  */
 
 import { Histogram } from '../load/histogram.ts';
-import { percentile, type Reader } from './read.ts';
+import { percentile, type Reader, read } from './read.ts';
 import type { Result, Row } from './row.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
@@ -110,7 +110,7 @@ export class Summary {
   merged(arm: string, point: string, share: number): number {
     const merged = new Histogram();
     for (const row of this.result.rows) {
-      if (row.arm !== arm || row.point !== point || !this.#counts(row)) continue;
+      if (row.arm !== arm || row.point !== point || !this.#counts(row, read.p50Us)) continue;
       merged.add(row.histograms?.latency ?? []);
     }
     return merged.percentile(share) / 1000;
@@ -134,16 +134,16 @@ export class Summary {
       if (row === undefined) continue;
       const value = read(row);
       hasValue ||= value !== undefined;
-      values[round] = this.#counts(row) ? value : undefined;
+      values[round] = this.#counts(row, read) ? value : undefined;
     }
     // All rows of a failed arm are without values too, and that is unproven rather than absent.
-    const hasFaults = values.some((_, round) => !this.#countsAt(arm, point, round));
+    const hasFaults = values.some((_, round) => !this.#countsAt(arm, point, round, read));
     return hasValue || hasFaults ? Array.from(values) : [];
   }
 
-  #countsAt(arm: string, point: string, round: number): boolean {
+  #countsAt(arm: string, point: string, round: number, read: Reader): boolean {
     const row = this.#rows.get(keyOf(arm, point, round));
-    return row !== undefined && this.#counts(row);
+    return row !== undefined && this.#counts(row, read);
   }
 
   #added(arm: string, point: string, share: number): RoundValues {
@@ -174,8 +174,9 @@ export class Summary {
   }
 
   /** Wrong answers and failures are never tolerated; noise is, when the run was asked to. */
-  #counts(row: Row): boolean {
-    if (row.faults.length === 0) return true;
+  #counts(row: Row, read: Reader): boolean {
+    const faults = read.readsLatency ? row.faults : row.faults.filter(isOfProxy);
+    if (faults.length === 0) return true;
     const isNoise = (row.values.errors ?? 0) === 0 && Object.keys(row.values).length > 0;
     return this.result.tolerateNoise && isNoise;
   }
@@ -193,6 +194,11 @@ export function judgeRatio(ratio: Figure, band: Figure): Verdict {
   }
   if (ratio.spread.high < least) return 'lower';
   return ratio.spread.low > most ? 'higher' : 'no difference';
+}
+
+/** What spoils the generator's own times leaves the proxy's CPU, memory and counters as they are. */
+function isOfProxy(fault: string): boolean {
+  return !fault.startsWith('generator late') && !fault.startsWith('load core busy');
 }
 
 function keyOf(arm: string, point: string, round: number): string {

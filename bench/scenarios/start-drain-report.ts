@@ -6,18 +6,18 @@
  */
 
 import { type Plot, type Section, showFigure, type Table } from '../draw/section.ts';
-import { percentile, value } from '../result/read.ts';
+import { latencyReader, percentile, value } from '../result/read.ts';
 import { spreadOf } from '../result/statistics.ts';
 import { type Figure, type Reader, read, type Summary } from '../result/summary.ts';
 
 const steadyP99Us = percentile(0.99, 'steady');
 
 /** p99 of the first 2000 requests after ready, as a multiple of the same copy's after 60 000 more. */
-export const firstOverSteady: Reader = (row) => {
+export const firstOverSteady: Reader = latencyReader((row) => {
   const first = read.p99Us(row);
   const steady = steadyP99Us(row);
   return first === undefined || steady === undefined ? undefined : first / steady;
-};
+});
 
 /** Load that lasts longer after SIGTERM had pauses in which the sidecar may have ended: a busy machine. */
 export const loadAfterSignalMaxMs = 4500;

@@ -83,6 +83,16 @@ test('a row with a fault is dropped and counted', () => {
   assert.deepEqual([...kinds], [["others on the proxy's core", 1]]);
 });
 
+test('a late generator spoils latencies and leaves what the proxy used', () => {
+  const late = changeRow(makeResult(), (row) => row.arm === 'tracecar', {
+    faults: ['generator late, p99: 300 us', 'load core busy: 90.0 %'],
+  });
+  const summary = new Summary(late);
+  isClose(medianOf(summary.figure('tracecar', 'saturation', cpu)), 20);
+  assert.equal(summary.figure('tracecar', 'many', read.p99Us).state, 'unproven');
+  assert.ok(Number.isNaN(summary.merged('tracecar', 'single', 0.99)));
+});
+
 test('one dropped round of four leaves a figure that says so', () => {
   const base = makeResult();
   const fourth = base.rows
