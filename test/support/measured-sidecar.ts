@@ -80,7 +80,11 @@ export class MeasuredSidecar {
       ],
       {
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-        env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector}` },
+        env: {
+          // Nothing inherited may switch off what is to be counted.
+          ...Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^OTEL_/.test(key))),
+          OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector}`,
+        },
       },
     );
     const ended = once(child, 'close');
