@@ -67,6 +67,11 @@ export class Summary {
     return this.#pairs(this.#values(arm, point, read), this.#values(arm, other, read), divide);
   }
 
+  /** The arm's value at `point` less its own at another point of the same round. */
+  pointDifference(arm: string, point: string, other: string, read: Reader): Figure {
+    return this.#pairs(this.#values(arm, point, read), this.#values(arm, other, read), subtract);
+  }
+
   /** `arm`'s value less `rival`'s, round by round. */
   difference(arm: string, rival: string, point: string, read: Reader): Figure {
     return this.#pairs(this.#values(arm, point, read), this.#values(rival, point, read), subtract);

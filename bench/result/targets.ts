@@ -149,7 +149,9 @@ export function judgeTargets(
 function judge({ limit, band }: Target, measured: Figure, summary: Summary): TargetVerdict {
   if (measured.state !== 'measured' || summary.result.tolerateNoise) return 'open';
   if (band !== undefined) {
-    return judgeRatio(measured, band(summary)) === 'higher' ? 'missed' : 'met';
+    const identical = band(summary);
+    if (identical.state !== 'measured') return 'open';
+    return judgeRatio(measured, identical) === 'higher' ? 'missed' : 'met';
   }
   if (measured.spread.high <= limit) return 'met';
   return measured.spread.low > limit ? 'missed' : 'open';

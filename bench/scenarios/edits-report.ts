@@ -55,7 +55,8 @@ function editsTable(summary: Summary): Table {
     rows: cells.map(({ arm, point }) => {
       const show = (reader: Reader, digits: number) =>
         showFigure(summary.figure(arm, point, reader), digits);
-      const more = (reader: Reader) => showFigure(over(summary, arm, point, reader), 0);
+      const more = (reader: Reader) =>
+        showFigure(summary.pointDifference(arm, point, 'none', reader), 0);
       const isEdited = point !== 'none';
       return [
         summary.label(arm),
@@ -128,29 +129,6 @@ function effectPlot(summary: Summary): Plot {
     y: { label: 'ms', from: 0 },
     series: [{ label: 'Tracecar', points: points.map((point, x) => ({ x, ...point })) }],
   };
-}
-
-/** A reading at the point less the same round's without edits. */
-function over(summary: Summary, arm: string, point: string, reader: Reader): Figure {
-  const { rows, tolerateNoise } = summary.result;
-  const readAt = (where: string, round: number) => {
-    const row = rows.find(
-      (each) => each.arm === arm && each.point === where && each.round === round,
-    );
-    const counts = row !== undefined && (tolerateNoise || row.faults.length === 0);
-    return counts ? reader(row) : undefined;
-  };
-  const all = rows.filter((row) => row.arm === arm && row.point === point);
-  const differences = all.flatMap(({ round }) => {
-    const own = readAt(point, round);
-    const without = readAt('none', round);
-    return own === undefined || without === undefined ? [] : [own - without];
-  });
-  const dropped = all.length - differences.length;
-  const rounds = all.length;
-  if (rounds === 0) return { state: 'absent' };
-  if (differences.length === 0) return { state: 'unproven', dropped, rounds };
-  return { state: 'measured', spread: spreadOf(differences), dropped, rounds };
 }
 
 function failedAt(summary: Summary, arm: string, point: string): number {
