@@ -3,14 +3,14 @@
 #   npm ci && npm run build && docker build -t tracecar .
 #   docker run --read-only --rm tracecar --help
 #
-# It holds dist/: the bundles, and koffi with its one native file for a Node.js without node:ffi. nft is
-# for `tracecar init`, which runs as root in an init container; everything else runs as uid 1337 and
-# writes nothing to the file system.
+# It holds dist/: the bundles, and koffi with its one native file for a Node.js without node:ffi. nft, or
+# iptables where a kernel has no nf_tables, is for `tracecar init`, which runs as root in an init
+# container; everything else runs as uid 1337 and writes nothing to the file system.
 FROM docker.io/library/node:26.12.1-bookworm-slim
 
 # A base that already has nft (as the tests' own does) needs no network here.
 RUN command -v nft >/dev/null \
-  || (apt-get update && apt-get install -y --no-install-recommends nftables \
+  || (apt-get update && apt-get install -y --no-install-recommends nftables iptables \
   && rm -rf /var/lib/apt/lists/*)
 
 COPY dist/ /opt/tracecar/

@@ -5,21 +5,22 @@
  * prints no figure that is not in a file. Every process it starts ends with it, Ctrl-C included.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { styleText } from 'node:util';
-import { crossCheck } from './load/cross-check.ts';
+import { nameOf } from './draw/reports.ts';
+import { crossCheck, missingTools } from './load/cross-check.ts';
 import { type BenchOptions, benchHelp, readOptions, UsageError } from './options.ts';
 import { reportRun } from './report.ts';
-import { resultSchema, takeUp } from './result/result.ts';
+import { readAny, resultSchema, takeUp } from './result/result.ts';
 import type { Machine, ResultArm } from './result/row.ts';
-import { describeArms, type ResultHead, runScenario } from './rounds/rounds.ts';
+import { describeArms, type ResultHead, runScenario, type ScenarioRun } from './rounds/rounds.ts';
 import { describeScenarios } from './scenarios/describe.ts';
 import type { Cell, Scenario } from './scenarios/scenario.ts';
 import { scenarios } from './scenarios/scenarios.ts';
 import { Children } from './stage/children.ts';
 import { chooseCores, describeCommit, describeMachine, pinBench } from './stage/machine.ts';
+import { openRunFolder } from './stage/run-folder.ts';
 import { Stage } from './stage/stage.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -41,9 +42,9 @@ async function main(args: readonly string[]): Promise<number> {
   if (process.platform !== 'linux') {
     throw new UsageError('the benchmark needs Linux: it reads /proc and pins processes to cores');
   }
-  const directory = mkdtempSync(join(tmpdir(), 'tracecar-bench-'));
+  prepareFiles(options);
+  const directory = openRunFolder(progress);
   const children = new Children();
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   for (const [signal, status] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -83,30 +84,85 @@ async function runAll(
     progress('idle cores may halt: there is no /dev/cpu_dma_latency to write to (are you root?)');
   }
   let status = 0;
-  const paths: string[] = [];
   for (const scenario of options.scenarios) {
     const head = describeRun(scenario, options, { date, commit, machine }, stage);
-    const path = resolve(root, options.json ?? join(options.out, `${scenario.name}.json`));
-    const earlier = takeUp(path, head) ?? nothingEarlier;
-    if (earlier.rows.length > 0) {
-      progress(`${relative(root, path)}: has rows of this run already, goes on after them`);
-    }
+    const path = pathOf(scenario, options);
+    const earlier = earlierOf(path, head);
     const { signal } = stopping;
-    const run = { scenario, head, earlier, path, stage, signal, progress };
-    const { rows } = await runScenario(run, async (bench) => {
-      if (!options.crossCheck || scenario.name !== 'hop') return {};
-      return { crossChecks: await crossCheck(children, directory, stage, bench.all()) };
+    const run: ScenarioRun = { scenario, head, earlier, path, stage, signal, progress };
+    const isChecked = scenario.name === 'hop' && hasTools(options);
+    const { rows } = await runScenario({
+      ...run,
+      ...(isChecked
+        ? {
+            crossCheck: (bench) => {
+              progress('cross-check with other load generators');
+              return crossCheck(children, directory, stage, bench.all(), signal);
+            },
+          }
+        : {}),
     });
     if (rows.some((row) => row.faults.some((fault) => fault.startsWith('failed')))) status = 1;
-    paths.push(path);
   }
   // Of a whole run everything in its folder, what was measured earlier too.
   const isRun = options.scale !== 'quick' && options.json === undefined;
+  const paths = options.scenarios.map((scenario) => pathOf(scenario, options));
   process.stdout.write(reportRun(isRun ? [resolve(root, options.out)] : paths, isRun));
   return status;
 }
 
-const nothingEarlier = { rows: [], durationSeconds: 0, spansCollected: 0 };
+function pathOf(scenario: Scenario, options: BenchOptions): string {
+  return resolve(root, options.json ?? join(options.out, `${scenario.name}.json`));
+}
+
+/**
+ * Before hours of measuring: results can be written, and what is there is a result. Another run's may
+ * be replaced; what is none is nobody's to replace.
+ */
+function prepareFiles(options: BenchOptions): void {
+  for (const path of options.scenarios.map((scenario) => pathOf(scenario, options))) {
+    const name = nameOf(path, root);
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new UsageError(`${name} cannot be written (${code}): choose another --out DIR`);
+    }
+    try {
+      if (existsSync(path)) readAny(path);
+    } catch (error) {
+      const what = (error as Error).message.replace(path, name);
+      const remedy = 'remove it, or choose another --out DIR or --json FILE';
+      throw new UsageError(`${what}; it is not overwritten: ${remedy}`);
+    }
+  }
+}
+
+/** Whole rounds of the same run; nothing where there is none or another run's result. */
+function earlierOf(path: string, head: ResultHead): ScenarioRun['earlier'] {
+  const found = takeUp(path, head);
+  const name = nameOf(path, root);
+  if (found.kind === 'same run') {
+    const { length } = found.result.rows;
+    if (length > 0) progress(`${name}: has ${length} rows of this run already, goes on after them`);
+    return found.result;
+  }
+  if (found.kind === 'other run') {
+    progress(`${name}: is of a run with other ${found.differing.join(', ')}, and is replaced`);
+  }
+  return { rows: [], durationSeconds: 0, spansCollected: 0, crossChecks: [] };
+}
+
+/** Whether another load generator is wanted and there. */
+function hasTools(options: BenchOptions): boolean {
+  if (!options.crossCheck) return false;
+  const missing = missingTools();
+  if (missing.length > 0) {
+    const names = missing.join(' and ');
+    progress(`no cross-check with ${names}; to have it: npm run peers ${missing.join(' ')}`);
+  }
+  return missing.length < 2;
+}
 
 function describeRun(
   scenario: Scenario,
@@ -138,7 +194,6 @@ function describeRun(
     backend: stage.backend,
     arms,
     cells: presentCells(cells, arms),
-    crossChecks: [],
   };
 }
 
@@ -164,6 +219,8 @@ function progress(text: string): void {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!stopping.signal.aborted) process.stderr.write(`bench: ${(error as Error).message}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  const isMistake = error instanceof UsageError;
+  const help = isMistake ? ' (all flags: npm run bench -- --help)' : '';
+  if (!stopping.signal.aborted) process.stderr.write(`bench: ${(error as Error).message}${help}\n`);
+  process.exitCode = isMistake ? 2 : 1;
 }

@@ -43,7 +43,8 @@ export const benchHelp = `npm run bench [-- OPTIONS]   what one plain hop costs,
   --rounds N        rounds, each with every cell once
   --seconds N       measured seconds of each load
   --arms a,b        only these arms, besides direct
-  --cross-check     also measures saturation with wrk and h2load, one second each (hop only)
+  --cross-check     also measures saturation with wrk and h2load, one second each (hop only), once a
+                    run; --full and --publish do so, --no-cross-check leaves it
   --tolerate-noise  keeps rows that noise spoilt: a smoke test on a busy machine, no measurement
   --no-keep-awake   lets the cores halt when idle: latencies then hold how late they wake up
   --help            this text
@@ -77,41 +78,56 @@ export function readOptions(
     seconds: seconds === undefined ? undefined : readNumber('--seconds', seconds, 0.1, 600),
     out: values.out ?? join('bench/results/local', date.slice(0, 19).replaceAll(':', '-')),
     json: values.json,
-    crossCheck: values['cross-check'] ?? false,
+    crossCheck: !values['no-cross-check'] && (scale !== 'quick' || values['cross-check'] === true),
     tolerateNoise: values['tolerate-noise'] ?? false,
     keepAwake: !(values['no-keep-awake'] ?? false),
   };
 }
 
+const flags = {
+  full: { type: 'boolean' },
+  publish: { type: 'boolean' },
+  only: { type: 'string' },
+  list: { type: 'boolean' },
+  out: { type: 'string' },
+  json: { type: 'string' },
+  rounds: { type: 'string' },
+  seconds: { type: 'string' },
+  arms: { type: 'string' },
+  'cross-check': { type: 'boolean' },
+  'no-cross-check': { type: 'boolean' },
+  'tolerate-noise': { type: 'boolean' },
+  'no-keep-awake': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
 function parse(args: readonly string[]) {
   try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        full: { type: 'boolean' },
-        publish: { type: 'boolean' },
-        only: { type: 'string' },
-        list: { type: 'boolean' },
-        out: { type: 'string' },
-        json: { type: 'string' },
-        rounds: { type: 'string' },
-        seconds: { type: 'string' },
-        arms: { type: 'string' },
-        'cross-check': { type: 'boolean' },
-        'tolerate-noise': { type: 'boolean' },
-        'no-keep-awake': { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
+    return parseArgs({ args: joinValues(args), options: flags }).values;
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    // The first line says what is wrong; the others are about quoting in general.
+    throw new UsageError((error as Error).message.split('\n', 1)[0]!);
   }
+}
+
+/** `--seconds -1` as `--seconds=-1`: parseArgs would take a number below 0 for a flag. */
+function joinValues(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const [index, arg] of args.entries()) {
+    const before = args[index - 1] ?? '';
+    const wantsValue = Object.entries(flags).some(
+      ([name, { type }]) => type === 'string' && before === `--${name}`,
+    );
+    if (wantsValue && /^-[\d.]/.test(arg)) joined[joined.length - 1] = `${before}=${arg}`;
+    else joined.push(arg);
+  }
+  return joined;
 }
 
 /** A quick run without names is the plain hop; the others are all of them. */
 function readScenarios(only: string | undefined, scale: Scale): readonly Scenario[] {
   if (only === undefined) return scale === 'quick' ? scenarios.slice(0, 1) : scenarios;
-  const names = only.split(',').filter((name) => name !== '');
+  const names = readNames('--only', only);
   const chosen = names.map((name) => {
     const found = findScenario(name);
     if (found !== undefined) return found;
@@ -127,11 +143,17 @@ function readArms(
 ): readonly string[] | undefined {
   if (text === undefined) return undefined;
   const known = new Set(chosen.flatMap((scenario) => scenario.arms.map((arm) => arm.name)));
-  const names = text.split(',').filter((name) => name !== '');
+  const names = readNames('--arms', text);
   for (const name of names) {
     if (known.has(name)) continue;
     throw new UsageError(`--arms: unknown arm "${name}"; known are: ${[...known].join(', ')}`);
   }
+  return names;
+}
+
+function readNames(flag: string, text: string): readonly string[] {
+  const names = text.split(',').filter((name) => name !== '');
+  if (names.length === 0) throw new UsageError(`${flag} names nothing`);
   return names;
 }
 

@@ -9,7 +9,7 @@
  * It draws from result files and from nothing else; a file with missing rows is named, not drawn.
  */
 
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { drawBenchPart, drawHeadline, drawPlots, replaceSection } from './draw/readme.ts';
@@ -77,6 +77,7 @@ function writePublished(): void {
   for (const path of publishedPictures()) if (!files.has(path)) rmSync(path);
   for (const [path, text] of files) writeFileSync(path, text);
   process.stdout.write(reports.gaps.map((gap) => `${gap}\n`).join(''));
+  if (reports.gaps.some(isProblem)) process.exitCode = 2;
   const names = [...files.keys()].map((path) => relative(root, path));
   process.stdout.write(`written: ${names.join(' ')}\n`);
 }
@@ -112,30 +113,66 @@ function folderOf(path: string): string {
   return path.endsWith('.json') ? dirname(path) : path;
 }
 
+/** What was typed is wrong, or is no result; the message is the whole explanation. */
+class Mistake extends Error {}
+
+const nextCommand = 'npm run bench makes results; node bench/report.ts --help';
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        plots: { type: 'boolean' },
+        readme: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new Mistake((error as Error).message.split('. ', 1)[0]!);
+  }
+}
+
+/** A file that could not be drawn, and not a scenario that was not measured. */
+function isProblem(gap: string): boolean {
+  return gap.includes(' is not drawn: ');
+}
+
+/** What can be drawn of the paths, or of the newest run where none is named. */
+function readNamed(named: readonly string[]): { reports: Reports; folder: string } {
+  const newest = named.length === 0 ? newestRun() : undefined;
+  const paths = newest === undefined ? named.map((path) => resolve(path)) : [newest];
+  const [first] = paths;
+  if (first === undefined) throw new Mistake('there is no result yet');
+  const gone = paths.find((path) => !existsSync(path));
+  if (gone !== undefined) throw new Mistake(`${gone}: there is no such file or folder`);
+  const reports = readReports(paths, root);
+  if (reports.list.length > 0) return { reports, folder: folderOf(first) };
+  // Of a folder, what is wrong with its files; that every scenario is missing says nothing then.
+  const [problem] = reports.gaps;
+  const isFile = !statSync(first).isDirectory();
+  throw new Mistake(
+    isFile || (problem !== undefined && isProblem(problem))
+      ? problem!.replace(/\.$/, '')
+      : `${nameOf(first, root)}: there is no result in it`,
+  );
+}
+
 function main(): void {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      plots: { type: 'boolean' },
-      readme: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
+  const { values, positionals } = readArguments();
   if (values.help) {
     process.stdout.write(help);
     return;
   }
   if (values.readme) {
-    if (positionals.length > 0) throw new Error(`--readme draws ${relative(root, published)} only`);
+    const only = `--readme draws ${relative(root, published)} only`;
+    if (positionals.length > 0) throw new Mistake(only);
     writePublished();
     return;
   }
-  const newest = positionals.length === 0 ? newestRun() : undefined;
-  const paths = newest === undefined ? positionals.map((path) => resolve(path)) : [newest];
-  if (paths.length === 0) throw new Error('there is no result yet: npm run bench');
-  const reports = readReports(paths, root);
-  process.stdout.write(printRun(reports, values.plots ? folderOf(paths[0]!) : undefined));
-  if (reports.list.length === 0) process.exitCode = 1;
+  const { reports, folder } = readNamed(positionals);
+  process.stdout.write(printRun(reports, values.plots ? folder : undefined));
+  if (reports.gaps.some(isProblem)) process.exitCode = 2;
 }
 
 if (import.meta.main) {
@@ -144,7 +181,9 @@ if (import.meta.main) {
   try {
     main();
   } catch (error) {
-    process.stderr.write(`report: ${(error as Error).message}\n`);
-    process.exitCode = 1;
+    const isMistake = error instanceof Mistake;
+    const next = isMistake ? ` (${nextCommand})` : '';
+    process.stderr.write(`report: ${(error as Error).message}${next}\n`);
+    process.exitCode = isMistake ? 2 : 1;
   }
 }

@@ -7,9 +7,8 @@
  */
 
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -22,6 +21,7 @@ import { type Child, Children } from './stage/children.ts';
 import { freePorts } from './stage/free-ports.ts';
 import { chooseCores, describeCommit, describeMachine, pinBench } from './stage/machine.ts';
 import { readCoreTimes, readCpuMicros } from './stage/procfs.ts';
+import { openRunFolder } from './stage/run-folder.ts';
 import { ReviewLoad } from './webhook-load.ts';
 import { printWebhookReport } from './webhook-report.ts';
 import {
@@ -75,9 +75,8 @@ async function main(args: readonly string[]): Promise<void> {
   if (!(Number.isInteger(rounds) && rounds >= 1 && seconds > 0 && seconds <= 60)) {
     throw new Error('--rounds is a whole number from 1, --seconds more than 0 and at most 60');
   }
-  const directory = mkdtempSync(join(tmpdir(), 'tracecar-bench-webhook-'));
+  const directory = openRunFolder((text) => process.stderr.write(`${text}\n`));
   const children = new Children();
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => void children.stopAll().then(() => process.exit(130)));
   }

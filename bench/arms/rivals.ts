@@ -1,27 +1,31 @@
 /**
- * The rivals that are not on Node.js: Envoy in two forms, HAProxy, nginx and Pingora.
+ * The rivals that are not on Node.js: Envoy in three forms, HAProxy, nginx and Pingora.
  *
  * Their configurations are in bench/rivals/, with what was set in their favour and why.
  */
 
-import type { Arm, ArmCommand, ArmPlace } from './arm.ts';
-import { fillTemplate, findRival, nginxArguments, pathOf } from './find.ts';
+import type { Arm, ArmPlace } from './arm.ts';
+import { fillTemplate, fillText, findRival, nginxArguments, pathOf, readTemplate } from './find.ts';
 
 export const rivalArms: readonly Arm[] = [
-  {
-    name: 'envoy',
-    label: 'Envoy',
-    setting: 'router only, --concurrency 1, no request ids, no dynamic stats, no circuit breaking',
-    find: () => findRival('envoy'),
-    prepare: (place) => envoyCommand('rivals/envoy.yaml', place),
-  },
-  {
-    name: 'envoy-otel',
-    label: 'Envoy, 100 % exported',
-    setting: 'the same with its OpenTelemetry tracer at 100 %, OTLP/HTTP, 512 spans an export',
-    find: () => findRival('envoy'),
-    prepare: (place) => envoyCommand('rivals/envoy-otel.yaml', place),
-  },
+  envoyArm(
+    'envoy',
+    'Envoy',
+    'router only, --concurrency 1, no request ids, no dynamic stats, no circuit breaking',
+    (place) => fillTemplate('rivals/envoy.yaml', place),
+  ),
+  envoyArm(
+    'envoy-no-stats',
+    'Envoy, no statistics',
+    'the same with every statistic rejected: beyond what a sidecar in use can do without',
+    fillWithoutStatistics,
+  ),
+  envoyArm(
+    'envoy-otel',
+    'Envoy, 100 % exported',
+    'as the first with its OpenTelemetry tracer at 100 %, OTLP/HTTP, 512 spans an export',
+    (place) => fillTemplate('rivals/envoy-otel.yaml', place),
+  ),
   {
     name: 'haproxy',
     label: 'HAProxy',
@@ -54,12 +58,25 @@ export const rivalArms: readonly Arm[] = [
   },
 ];
 
-function envoyCommand(file: string, place: ArmPlace): ArmCommand {
-  return {
+/** Envoy's own configuration and four lines more, so that the two cannot differ in anything else. */
+function fillWithoutStatistics(place: ArmPlace): string {
+  const text = readTemplate('rivals/envoy.yaml') + readTemplate('rivals/envoy-no-stats.yaml');
+  return fillText(text, 'envoy-no-stats.yaml', place);
+}
+
+/** `fill` writes the configuration of one copy and returns its path. */
+function envoyArm(
+  name: string,
+  label: string,
+  setting: string,
+  fill: (place: ArmPlace) => string,
+): Arm {
+  const prepare = (place: ArmPlace) => ({
     command: pathOf('envoy'),
     args: [
-      ...['-c', fillTemplate(file, place)],
-      ...['--concurrency', '1', '--disable-hot-restart', '-l', 'error'],
+      ...['-c', fill(place), '--concurrency', '1'],
+      ...['--disable-hot-restart', '-l', 'error'],
     ],
-  };
+  });
+  return { name, label, setting, find: () => findRival('envoy'), prepare };
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Result } from '../result/row.ts';
+import { intervalOf } from '../result/statistics.ts';
 import type { Summary } from '../result/summary.ts';
 
 /** Of the whole machine; the same for all scenarios of a run. */
@@ -32,10 +33,32 @@ export function describeRunOf(result: Result, path: string): readonly string[] {
   return lines;
 }
 
-/** How to read every table. */
-export const howToRead =
-  'Medians over rounds [95 % bootstrap interval over rounds]; (2d) = two rounds dropped; UNPROVEN (4/7) = ' +
-  'too many, four of seven; - = not measured.';
+/** How to read every table of these results. */
+export function howToRead(results: readonly Result[]): string {
+  return (
+    `Medians over rounds [bootstrap interval over rounds, meant for 95 %; ${intervalsOf(results)}]; ` +
+    '(2d) = two rounds dropped, the interval is that of the rest; UNPROVEN (4/7) = too many, four of ' +
+    'seven; - = not measured.'
+  );
+}
+
+/** What the intervals are worth, by the numbers of rounds that the results have. */
+export function intervalsOf(results: readonly Result[]): string {
+  const counts = new Set(
+    results.flatMap(({ rounds, cells }) =>
+      cells.map((cell) => Math.min(cell.rounds ?? rounds, rounds)),
+    ),
+  );
+  const numbers = [...counts].sort((left, right) => right - left);
+  return numbers.map(describeInterval).join('; ');
+}
+
+function describeInterval(rounds: number): string {
+  if (rounds === 1) return 'of one round there is none';
+  const { isRange, coverage } = intervalOf(rounds);
+  const what = isRange ? 'it is their range and covers' : 'it covers';
+  return `of ${rounds} rounds ${what} about ${Math.round(coverage * 100)} % at best`;
+}
 
 /** What a reader must know of one scenario beside its tables. */
 export function notesOf(summary: Summary): readonly string[] {
@@ -44,7 +67,7 @@ export function notesOf(summary: Summary): readonly string[] {
     ...missingLines(result),
     ...tracecarLines(result),
     ...faultLines(summary),
-    ...crossCheckLines(result),
+    ...stealLines(result),
   ];
 }
 
@@ -81,11 +104,12 @@ function faultLines(summary: Summary): readonly string[] {
   return [`${rows} of ${summary.result.rows.length} rows have a fault: ${each}.`];
 }
 
-function crossCheckLines(result: Result): readonly string[] {
-  return result.crossChecks.map(
-    (check) =>
-      `Cross-check ${check.tool} ${check.version}, ${check.arm}: ` +
-      `${Math.round(check.requestsPerSecond)} requests/s, ` +
-      `${check.cpuUsPerRequest.toFixed(1)} us CPU a request.`,
-  );
+/** Results of an older bench: a figure of one core could hide behind the other. */
+function stealLines({ rows, pinning }: Result): readonly string[] {
+  const isOld = rows.some(({ values }) => 'stolen' in values && !('loadStolen' in values));
+  if (!isOld || pinning === 'none') return [];
+  return [
+    'This result is of an older bench: stolen time was judged as the mean of both cores, and others on ' +
+      "the load's core were not looked for.",
+  ];
 }

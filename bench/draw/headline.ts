@@ -8,13 +8,14 @@ import { read, type Summary } from '../result/summary.ts';
 import { isLoadLimited } from '../scenarios/hop-report.ts';
 import { priceSteps } from '../scenarios/price-steps.ts';
 import { PricePoint, workRead } from '../scenarios/prices-report.ts';
-import { showFigure } from './section.ts';
+import { showCount, showFigure } from './section.ts';
 import type { Cells } from './table.ts';
 
 const names = [
   'tracecar',
   'tracecar-100',
   'envoy',
+  'envoy-no-stats',
   'envoy-otel',
   'haproxy',
   'nginx',
@@ -68,8 +69,7 @@ export function priceHeadlineRows(summary: Summary): readonly Cells[] {
         : summary.difference(arm.name, before, PricePoint.Saturation, read.cpuUsPerRequest);
     const whole = summary.figure(arm.name, PricePoint.Saturation, read.cpuUsPerRequest);
     const count = (reader: (typeof workRead)[keyof typeof workRead], digits: number) => {
-      const figure = summary.figure(arm.name, PricePoint.Work, reader);
-      return figure.state === 'measured' ? figure.spread.median.toFixed(digits) : '-';
+      return showCount(summary.count(arm.name, PricePoint.Work, reader), digits);
     };
     return [
       adds,

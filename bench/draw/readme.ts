@@ -5,13 +5,20 @@
  * pictures; the project's README the arms that people know, the price list and the targets.
  */
 
-import { describeMachineOf, describeRunOf, howToRead, notesOf, settingsOf } from './about.ts';
+import {
+  describeMachineOf,
+  describeRunOf,
+  howToRead,
+  intervalsOf,
+  notesOf,
+  settingsOf,
+} from './about.ts';
 import { hopHeadlineRows, priceHeadlineRows } from './headline.ts';
 import { outcomesOf, type Report, type Reports } from './reports.ts';
 import type { Plot, Table } from './section.ts';
 import { drawPlot } from './svg.ts';
 import { type Cells, escapeMarkdown, markdownTable } from './table.ts';
-import { countVerdicts, targetRows, verdictNote } from './targets-table.ts';
+import { countVerdicts, reasonLines, targetRows, verdictNote } from './targets-table.ts';
 
 const begin = '<!-- drawn by node bench/report.ts --readme: begin -->';
 const end = '<!-- drawn by node bench/report.ts --readme: end -->';
@@ -35,7 +42,7 @@ export function drawBenchPart(reports: Reports, pictures: string): string {
   const outcomes = outcomesOf(reports);
   return [
     ...(machines.size === 1 ? [...machines, ''] : []),
-    howToRead,
+    howToRead(list.map(({ result }) => result)),
     ...bullets(gaps),
     '',
     '### Targets',
@@ -44,6 +51,9 @@ export function drawBenchPart(reports: Reports, pictures: string): string {
     ...markdownTable(targetRows(outcomes)),
     '',
     verdictNote,
+    '',
+    '### What is missed or open: what was tried, what limits it',
+    ...bullets(reasonLines(outcomes)).slice(1),
     ...list.flatMap((report) => drawSection(report, pictures, machines.size > 1)),
     '',
     '### What ran',
@@ -76,7 +86,8 @@ export function drawHeadline(reports: Reports, pictures: string): string {
   const dates = [...new Set(reports.list.map(({ result }) => result.date.slice(0, 10)))].join(', ');
   lines.push(
     `${countVerdicts(outcomes)} ${dates}, ${describeMachineOf(reports.list[0]!.result)} Medians over rounds ` +
-      '[95 % interval]; (2d) = two rounds dropped; \\* = the load was the limit; what each column is, and all other figures: [bench/README.md](bench/README.md).',
+      `[bootstrap interval; ${intervalsOf(reports.list.map(({ result }) => result))}]; ` +
+      '(2d) = two rounds dropped; \\* = the load was the limit; what each column is, and all other figures: [bench/README.md](bench/README.md).',
   );
   return lines.join('\n');
 }

@@ -12,6 +12,7 @@ import type { Result } from '../result/row.ts';
 import { Summary } from '../result/summary.ts';
 import { judgeTargets, type TargetOutcome } from '../result/targets.ts';
 import { findScenario, scenarios } from '../scenarios/scenarios.ts';
+import { crossCheckTables } from './cross-check-table.ts';
 import type { Section } from './section.ts';
 
 export interface Report {
@@ -38,7 +39,9 @@ export function reportOf(result: Result, path: string): Report {
   const scenario = findScenario(result.scenario);
   if (scenario === undefined) throw new Error(`no scenario "${result.scenario}"`);
   const summary = new Summary(result);
-  return { path, result, summary, section: scenario.report(summary) };
+  const section = scenario.report(summary);
+  const tables = [...section.tables, ...crossCheckTables(summary)];
+  return { path, result, summary, section: { ...section, tables } };
 }
 
 /**

@@ -55,7 +55,15 @@ export interface PlotPoint {
   readonly label?: string;
 }
 
-/** '20.0 [18.8..27.0]' is the median and its 95 % interval; ' (2d)' says how many rounds were dropped. */
+/** A counted figure of `Summary.count`: its range only where its rounds differ at these digits. */
+export function showCount(figure: Figure, digits: number): string {
+  const text = showFigure(figure, digits);
+  if (figure.state !== 'measured') return text;
+  const { low, high } = figure.spread;
+  return low.toFixed(digits) === high.toFixed(digits) ? text.replace(/ \[[^\]]*\]/, '') : text;
+}
+
+/** '20.0 [18.8..27.0]' is the median and its bootstrap interval; ' (2d)' says how many rounds were dropped. */
 export function showFigure(figure: Figure, digits: number): string {
   if (figure.state === 'absent') return '-';
   if (figure.state === 'unproven') return `UNPROVEN (${figure.dropped}/${figure.rounds})`;

@@ -4,17 +4,18 @@
  * Pure. A missed target stays in it with its measured value.
  */
 
+import { reasons } from '../result/reasons.ts';
 import type { TargetOutcome } from '../result/targets.ts';
 import { showFigure } from './section.ts';
 import type { Cells } from './table.ts';
 
 /** The head first. */
 export function targetRows(outcomes: readonly TargetOutcome[]): readonly Cells[] {
-  const rows = outcomes.map(({ target, measured, verdict }) => [
-    target.what,
-    limitOf(target),
-    showFigure(measured, target.digits),
-    verdict,
+  const rows = outcomes.map((outcome) => [
+    outcome.target.what,
+    limitOf(outcome),
+    showFigure(outcome.measured, outcome.target.digits),
+    outcome.verdict,
   ]);
   return [['target', 'limit', 'measured', 'verdict'], ...rows];
 }
@@ -25,14 +26,44 @@ export function countVerdicts(outcomes: readonly TargetOutcome[]): string {
   const others = (['missed', 'open', 'not measured'] as const)
     .filter((verdict) => count(verdict) > 0)
     .map((verdict) => `, ${count(verdict)} ${verdict}`);
-  return `${count('met')} of ${outcomes.length} targets met${others.join('')}.`;
+  const asked = outcomes.length - count('no target');
+  return `${count('met')} of ${asked} targets met${others.join('')}.`;
 }
 
 /** What the words mean. */
 export const verdictNote =
-  'met, missed: the whole interval says so; open: the limit is inside it, or too many rounds were dropped.';
+  'met, missed: the whole interval of three rounds or more says so (of a count: all its rounds); open: ' +
+  "neither is proven; no target: nothing was asked. Envoy's benchmarking FAQ says to consider switching its " +
+  "statistics off; Tracecar's metrics stay on in either row.";
 
-function limitOf({ limit, unit, stretch }: TargetOutcome['target']): string {
+/**
+ * Of each target that is missed or open: why an open one is, and what reasons.ts knows about it. A
+ * missed one that nobody has written about is said to be so.
+ */
+export function reasonLines(outcomes: readonly TargetOutcome[]): readonly string[] {
+  const judged = outcomes.filter(({ verdict }) => verdict === 'missed' || verdict === 'open');
+  // Several targets may have one reason: then it is told once, behind all of them.
+  const lines = new Map<string, string[]>();
+  for (const outcome of judged) {
+    const { target, verdict, openBecause } = outcome;
+    const known = reasons[target.id];
+    const missing =
+      verdict === 'missed' ? 'No reason is written down yet (bench/result/reasons.ts).' : '';
+    const why = openBecause === undefined ? verdict : `${verdict}: ${openBecause}`;
+    const reason = known ?? missing;
+    const names = lines.get(reason) ?? [];
+    names.push(`${target.what}, ${limitOf(outcome)} (${why})`);
+    lines.set(reason, names);
+  }
+  return [...lines].map(([reason, names]) => `${names.join('; ')}. ${reason}`.trimEnd());
+}
+
+function limitOf({ target, bandMost }: TargetOutcome): string {
+  const { limit, unit, stretch, digits } = target;
+  if (target.isInformation === true) return `- (${unit})`;
+  if (target.band !== undefined) {
+    return bandMost === undefined ? '<= the A/A band' : `<= ${bandMost.toFixed(digits)} ${unit}`;
+  }
   const text = `<= ${limit} ${unit}`;
   return stretch === undefined ? text : `${text} (stretch ${stretch})`;
 }

@@ -8,18 +8,18 @@ import { hopHeadlines } from '../scenarios/hop-report.ts';
 import { describeMachineOf, describeRunOf, howToRead, notesOf } from './about.ts';
 import { outcomesOf, type Report, type Reports } from './reports.ts';
 import { alignTable } from './table.ts';
-import { countVerdicts, targetRows, verdictNote } from './targets-table.ts';
+import { countVerdicts, reasonLines, targetRows, verdictNote } from './targets-table.ts';
 
 /** The two numbers are its last lines where it is of the plain hop alone. */
 export function printReports(reports: Reports): string {
   const { list, gaps } = reports;
-  const lines = ['', howToRead, ''];
+  const lines = list.length === 0 ? [''] : ['', howToRead(list.map(({ result }) => result)), ''];
   for (const report of list) lines.push(...printSection(report));
   lines.push(...gaps);
   const outcomes = outcomesOf(reports);
   if (outcomes.length > 0) {
     lines.push('', 'Targets', ...alignTable(targetRows(outcomes)), '');
-    lines.push(countVerdicts(outcomes), verdictNote);
+    lines.push(countVerdicts(outcomes), verdictNote, ...reasonLines(outcomes));
   }
   const [only] = list;
   if (list.length === 1 && only!.result.scenario === 'hop') {

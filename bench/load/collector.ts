@@ -4,15 +4,19 @@
  * It stands where a real collector would, so that exporting costs the arm what it costs; its own work
  * falls on the load's core and is kept small: bodies are put aside and counted when it is asked for
  * (or when 64 MiB have come together). Orders come over the process channel, answered one by one:
- * a CollectorMode, or 'count'. Argument: PORT.
+ * a CollectorMode, or 'count'. It stands back: when generator or backend want the core they have it.
+ * Argument: PORT.
  */
 
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { setPriority } from 'node:os';
 import type { CollectorMode, CollectorOrder } from '../stage/collector-control.ts';
 import { type Export, SpanCount } from './span-count.ts';
 
 const slowMs = 2000;
+const priority = 10;
 const port = Number(process.argv[2]);
 const spans = new SpanCount();
 let mode: CollectorMode = 'up';
@@ -62,5 +66,7 @@ process.on('disconnect', () => process.exit(0));
 process.on('message', (order: CollectorOrder) => {
   carryOut(order).then((reply) => process.send!(reply));
 });
+// Linux keeps a priority for each thread; those that come later take over that of their maker.
+for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), priority);
 await listen();
 process.send!('ready');

@@ -15,6 +15,9 @@ import { benchBody, benchHost, benchPath } from './load-order.ts';
 
 const patienceMs = 10_000;
 
+/** Beside direct: enough to see whether our generator sees what others see, in a quarter of a minute. */
+const checkedArms: readonly string[] = ['tracecar', 'envoy', 'haproxy', 'nginx', 'floor'];
+
 interface Tool {
   readonly name: 'wrk' | 'h2load';
   /** One second, sixteen connections, against the proxy on `port`. */
@@ -43,35 +46,56 @@ const tools: readonly Tool[] = [
   },
 ];
 
-/** One second of each installed tool against each running arm. */
+/** Names of the tools that are not installed. */
+export function missingTools(): readonly string[] {
+  return tools.map(({ name }) => name).filter((name) => findPeer(name) === undefined);
+}
+
+/**
+ * One second of each installed tool against direct and those of `checkedArms` that run. What fails with
+ * one arm is said in its place and does not end the run, which has measured for hours by then.
+ */
 export async function crossCheck(
   children: Children,
   directory: string,
   stage: Stage,
   running: readonly RunningArm[],
+  signal: AbortSignal,
 ): Promise<readonly CrossCheck[]> {
   const checks: CrossCheck[] = [];
+  const checked = running.filter(({ name }) => checkedArms.includes(name));
   for (const tool of tools) {
     const found = findPeer(tool.name);
     if (found === undefined) continue;
-    for (const arm of [stage.direct('direct'), ...running]) {
-      const pid = arm.child?.pid;
-      const before = pid === undefined ? 0 : readCpuMicros(pid);
-      // No core of its own: it inherits the bench's, the load's core.
-      const args = tool.args(arm.port);
-      const child = children.start({ command: found.path, args, core: undefined, directory });
-      const { requests, seconds } = tool.read(await child.finish(patienceMs));
-      const cpuUs = pid === undefined ? 0 : readCpuMicros(pid) - before;
-      checks.push({
-        arm: arm.name,
-        tool: tool.name,
-        version: found.version,
-        requestsPerSecond: requests / seconds,
-        cpuUsPerRequest: cpuUs / requests,
-      });
+    for (const arm of [stage.direct('direct'), ...checked]) {
+      const about = { arm: arm.name, tool: tool.name, version: found.version };
+      try {
+        checks.push({ ...about, ...(await checkArm(children, directory, tool, found.path, arm)) });
+      } catch (error) {
+        signal.throwIfAborted();
+        const failed = (error as Error).message;
+        checks.push({ ...about, requestsPerSecond: 0, cpuUsPerRequest: 0, failed });
+      }
     }
   }
   return checks;
+}
+
+async function checkArm(
+  children: Children,
+  directory: string,
+  tool: Tool,
+  command: string,
+  arm: RunningArm,
+): Promise<Pick<CrossCheck, 'requestsPerSecond' | 'cpuUsPerRequest'>> {
+  const pid = arm.child?.pid;
+  const before = pid === undefined ? 0 : readCpuMicros(pid);
+  // No core of its own: it inherits the bench's, the load's core.
+  const child = children.start({ command, args: tool.args(arm.port), core: undefined, directory });
+  const { requests, seconds } = tool.read(await child.finish(patienceMs));
+  if (requests === 0) throw new Error(`${tool.name}: no request was answered`);
+  const cpuUs = pid === undefined ? 0 : readCpuMicros(pid) - before;
+  return { requestsPerSecond: requests / seconds, cpuUsPerRequest: cpuUs / requests };
 }
 
 /** wrk prints `60123 requests in 1.10s` and names other statuses and socket errors if there were any. */

@@ -43,6 +43,11 @@ export class RequestText {
     this.expectedBody = this.#texts[0]!.expectedBody;
   }
 
+  /** Bytes of its longest request. */
+  get longest(): number {
+    return Math.max(...this.#texts.map(({ bytes }) => bytes.length));
+  }
+
   /** The bytes of one more request; valid until the next one. */
   stamp(): Buffer {
     const text = this.#texts[this.#next]!;

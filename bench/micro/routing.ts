@@ -8,7 +8,7 @@
 
 import { trafficLimits } from '../../src/model/limits.ts';
 import { type Listener, noHeaderEdits, type Rule } from '../../src/model/routing-table.ts';
-import { RouteIndex } from '../../src/routing/route-index.ts';
+import { HostIndex, RouteIndex } from '../../src/routing/route-index.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
 import { measureAll } from './measure.ts';
@@ -40,7 +40,7 @@ function ruleOf(host: number, index: number): Rule {
   };
 }
 
-function indexOf(hosts: number, rules: number, wildcards = false): RouteIndex {
+function indexOf(hosts: number, rules: number, wildcards = false): RouteIndex<Rule> {
   const virtualHosts = Array.from({ length: hosts }, (_, host) => ({
     name: `host-${host}`,
     domains: [`${wildcards ? '*.' : ''}host-${host}.example.com`],
@@ -55,7 +55,10 @@ function indexOf(hosts: number, rules: number, wildcards = false): RouteIndex {
     virtualHosts,
     defaultHost: -1,
   };
-  return new RouteIndex(listener);
+  return new RouteIndex(
+    listener,
+    virtualHosts.map((host) => new HostIndex(host, host.rules)),
+  );
 }
 
 function headOf(host: string, path: string): MessageHead {
@@ -68,7 +71,11 @@ function headOf(host: string, path: string): MessageHead {
 
 let found = 0;
 
-function matching(index: RouteIndex, heads: readonly MessageHead[], isFound = true): () => void {
+function matching(
+  index: RouteIndex<Rule>,
+  heads: readonly MessageHead[],
+  isFound = true,
+): () => void {
   let next = 0;
   for (const head of heads) {
     if ((index.match(head.view) !== undefined) !== isFound) throw new Error(head.text);

@@ -3,7 +3,8 @@
  *
  * `node bench/micro/telemetry.ts`. The ring is emptied by skipping, so that it is never
  * full and the worker's work is not in the figure. Goal: read + begin + print + finish at most 2 us on
- * the project's 2-core machine, and 1 us as the ambition. In the worker: 6 us a span, with the sending.
+ * the project's 2-core machine, and 1 us as the ambition. In the worker: 3 us a span with the sending
+ * (bench/micro/export.ts).
  */
 
 import { emptyResource } from '@opentelemetry/resources';
@@ -11,6 +12,7 @@ import { seededRandom, systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
 import { MetricRegistry } from '../../src/telemetry/metrics.ts';
 import { createRingMemory } from '../../src/telemetry/record-layout.ts';
 import { RingReader } from '../../src/telemetry/ring-reader.ts';
@@ -22,7 +24,7 @@ import {
   TraceContext,
 } from '../../src/telemetry/trace-context.ts';
 import { TraceIds } from '../../src/telemetry/trace-ids.ts';
-import { type EncodedSpan, TraceJson } from '../../src/telemetry/trace-json.ts';
+import { TraceJson } from '../../src/telemetry/trace-json.ts';
 import { type Case, measureAll } from './measure.ts';
 
 const head =
@@ -124,20 +126,23 @@ const around = {
   attributesMax: 128,
   attributeLengthMax: Number.POSITIVE_INFINITY,
 };
-const json = new TraceJson(around);
+const out = new JsonBytes();
+const json = new TraceJson(around, out);
 const BATCH = 512;
-const batch: EncodedSpan[] = [];
+let spans = 0;
 const copy = new ExchangeRecord();
+json.begin(out);
 
 /** What the worker does with one record, and with a batch once in BATCH times. */
 function work(): void {
   fill();
   writer.write(record);
-  reader.read(copy);
+  reader.readNumbers(copy);
+  json.add(out, copy, reader.text);
   reader.release();
-  if (batch.push(json.encode(copy)) < BATCH) return;
-  checksum += json.serialize(batch).length;
-  batch.length = 0;
+  if (++spans % BATCH !== 0) return;
+  checksum += json.finish(out).length;
+  json.begin(out);
 }
 
 const workerCases: readonly Case[] = [['write, read, encode; a document of every 512', work]];

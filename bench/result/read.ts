@@ -8,14 +8,14 @@ import { Histogram } from '../load/histogram.ts';
 import type { Row } from './row.ts';
 
 export type Reader = ((row: Row) => number | undefined) & {
-  /** It reads times of requests, which a generator that is late itself spoils. */
+  /** It reads times of requests or how many there were, which a disturbed load spoils. */
   readonly readsLatency?: true;
 };
 
 /** Histograms of requests' times; those of edits come from the sidecar. */
 const requestTimes: readonly string[] = ['latency', 'service', 'steady'];
 
-/** Marks a reader of requests' times. */
+/** Marks a reader of what the load saw: requests' times, or their rate. */
 export function latencyReader(read: (row: Row) => number | undefined): Reader {
   return Object.assign(read, { readsLatency: true } as const);
 }
@@ -48,7 +48,7 @@ export const read = {
   cpuUsPerRequest: perRequest('cpuUs'),
   /** The main thread. */
   hotCpuUsPerRequest: perRequest('hotCpuUs'),
-  requestsPerSecond: value('requestsPerSecond'),
+  requestsPerSecond: latencyReader(value('requestsPerSecond')),
   p50Us: percentile(0.5),
   p90Us: percentile(0.9),
   p99Us: percentile(0.99),

@@ -35,16 +35,47 @@ export function readResult(path: string): Result {
 
 /** Like readResult, but rounds may be missing that a run was stopped before. */
 export function readAny(path: string): Result {
-  let result: Result;
+  let value: unknown;
   try {
-    result = JSON.parse(readFileSync(path, 'utf8')) as Result;
+    value = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new Error(`${path}: ${(error as Error).message}`);
+    throw new Error(`${path}: ${reasonOf(error as NodeJS.ErrnoException)}`);
   }
-  if (result.schema !== resultSchema) {
+  const result = value as Result | null;
+  if (result?.schema !== resultSchema) {
     throw new Error(`${path}: not a result of this bench (schema ${resultSchema})`);
   }
+  const lacking = findLacking(result);
+  if (lacking !== undefined) throw new Error(`${path}: not a whole result: ${lacking}`);
   return result;
+}
+
+/** In words of whoever typed the path. */
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error instanceof SyntaxError) return `not whole, or no JSON (${error.message})`;
+  const known: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such file',
+    EISDIR: 'a folder, not a file',
+    EACCES: 'may not be read',
+  };
+  return known[error.code ?? ''] ?? error.message;
+}
+
+/** The first part that a result must have and this one has not; everything else may rely on them. */
+function findLacking(result: Partial<Result>): string | undefined {
+  for (const name of ['arms', 'cells', 'rows', 'crossChecks'] as const) {
+    if (!Array.isArray(result[name])) return `no ${name}`;
+  }
+  for (const name of ['scenario', 'title', 'date', 'commit', 'backend'] as const) {
+    if (typeof result[name] !== 'string') return `no ${name}`;
+  }
+  for (const name of ['rounds', 'seconds', 'durationSeconds'] as const) {
+    if (typeof result[name] !== 'number') return `no ${name}`;
+  }
+  if (typeof result.machine?.idleBusy !== 'number') return 'no machine';
+  const isRow = (row: Row | null) =>
+    typeof row?.values === 'object' && Array.isArray(row.faults) && typeof row.round === 'number';
+  return result.rows!.every(isRow) ? undefined : 'a row is broken';
 }
 
 /** What decides whether a file holds rounds of the same run. */
@@ -53,26 +84,34 @@ export type RunIdentity = Pick<
   'scenario' | 'scale' | 'commit' | 'rounds' | 'seconds' | 'tolerateNoise' | 'keptAwake' | 'cells'
 >;
 
+/** What is at a path where a run is to be written. */
+export type Found =
+  | { readonly kind: 'nothing' }
+  /** Whole rounds of the same run; the rows of a round that was broken off are left out. */
+  | { readonly kind: 'same run'; readonly result: Result }
+  /** It will be replaced; `differing` names in what it is another run. */
+  | { readonly kind: 'other run'; readonly differing: readonly string[] };
+
 /**
- * The rounds that a file already holds of the same run at the same commit, whole ones only; undefined
- * when there is no such file, or it is another run's or no result: then it will be replaced.
+ * Looks what a file already holds of a run: rounds of the same run at the same commit are kept. Throws
+ * like readAny when there is a file that is no result, which nobody may want replaced.
  */
-export function takeUp(path: string, run: RunIdentity): Result | undefined {
-  if (!existsSync(path)) return undefined;
-  let found: Result;
-  try {
-    found = readAny(path);
-  } catch {
-    return undefined;
-  }
-  if (JSON.stringify(identityOf(found)) !== JSON.stringify(identityOf(run))) return undefined;
+export function takeUp(path: string, run: RunIdentity): Found {
+  if (!existsSync(path)) return { kind: 'nothing' };
+  const found = readAny(path);
+  const [before, now] = [identityOf(found), identityOf(run)];
+  const names = Object.keys(now) as (keyof RunIdentity)[];
+  const differing = names.filter(
+    (name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]),
+  );
+  if (differing.length > 0) return { kind: 'other run', differing };
   const whole: Row[] = [];
   for (let round = 0; round < found.rounds; round++) {
     const rows = found.rows.filter((row) => row.round === round);
     if (rows.length !== orderCells(found.cells, round).length) break;
     whole.push(...rows);
   }
-  return { ...found, rows: whole };
+  return { kind: 'same run', result: { ...found, rows: whole } };
 }
 
 /** Every round and cell that should have exactly one row and has not. */

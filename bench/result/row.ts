@@ -20,8 +20,10 @@ export interface Row {
   /**
    * requests, errors, elapsedSeconds, requestsPerSecond, cpuUs (all threads), hotCpuUs (main thread),
    * rssKb, anonymousKb, privateKb, pssKb, firstAnswerMs, latenessP99Us, and what a scenario adds.
-   * Shares of one core, 0 to 1: proxyCoreBusy, loadCoreBusy, foreign (of the proxy's core, what
-   * another process used), stolen. Direct has no CPU time and no memory of a proxy.
+   * Shares of one core, 0 to 1: proxyCoreBusy, loadCoreBusy, foreign and loadForeign (of the proxy's and
+   * of the load's core, what another process used), stolen and loadStolen (by the hypervisor; in
+   * results without loadStolen, stolen is the mean of both cores). Direct has no CPU time and no
+   * memory of a proxy.
    */
   readonly values: Readonly<Record<string, number>>;
   /** In ns: 'latency' from the time a request was due, 'service' from its sending. */
@@ -50,12 +52,16 @@ export interface Machine {
   readonly idleBusy: number;
 }
 
+/** What another load generator measured of an arm at saturation; enters no other number. */
 export interface CrossCheck {
   readonly arm: string;
   readonly tool: string;
   readonly version: string;
   readonly requestsPerSecond: number;
+  /** 0 for direct, which has no process of a proxy. */
   readonly cpuUsPerRequest: number;
+  /** Why there is no figure; both are 0 then. */
+  readonly failed?: string;
 }
 
 /** One scenario's result file; drawn from and from nothing else. */

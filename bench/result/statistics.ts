@@ -11,7 +11,7 @@ import { randomBelow, seededRandom } from '../../src/base/random.ts';
 /** A figure over rounds, in the unit of its values. */
 export interface Spread {
   readonly median: number;
-  /** 95 % bootstrap interval of the median. */
+  /** Ends of the bootstrap interval of the median, meant for 95 %; see intervalOf for what it covers. */
   readonly low: number;
   readonly high: number;
   /** The extremes of the rounds. */
@@ -32,8 +32,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The 95 % percentile-bootstrap interval of the median of `values` (at least one). Three rounds give
- * little more than their range; that is what three rounds are worth.
+ * The percentile-bootstrap interval of the median of `values` (at least one), meant for 95 %. Of few
+ * rounds it is their range and covers less: intervalOf says how much.
  */
 export function medianInterval(values: readonly number[], seed = 1): readonly [number, number] {
   const random = seededRandom(seed);
@@ -43,6 +43,41 @@ export function medianInterval(values: readonly number[], seed = 1): readonly [n
   }
   medians.sort((left, right) => left - right);
   return [medians[Math.floor(resamples * 0.025)]!, medians[Math.ceil(resamples * 0.975) - 1]!];
+}
+
+/** What medianInterval gives for so many rounds. */
+export interface IntervalQuality {
+  /** It runs from the least to the most of the rounds. */
+  readonly isRange: boolean;
+  /**
+   * How often it holds the true median, 0 to 1, whatever the distribution: between the i-th and the j-th
+   * of n independent rounds the median lies unless fewer than i, or more than j - 1, of them are below
+   * it, and each is with probability 1/2. At best: rounds that drift together cover less.
+   */
+  readonly coverage: number;
+}
+
+/** Of `rounds` (at least 1) rounds that were kept. */
+export function intervalOf(rounds: number): IntervalQuality {
+  // The interval of the numbers 1 to n tells which of the sorted rounds its ends are.
+  const [low, high] = medianInterval(Array.from({ length: rounds }, (_, index) => index + 1));
+  const outside =
+    fewerBelow(rounds, Math.floor(low)) + fewerBelow(rounds, rounds + 1 - Math.ceil(high));
+  return {
+    isRange: low === 1 && high === rounds,
+    coverage: Math.max(0, 1 - outside),
+  };
+}
+
+/** The chance that fewer than `limit` of `rounds` fall below their true median. */
+function fewerBelow(rounds: number, limit: number): number {
+  let sum = 0;
+  let term = 0.5 ** rounds;
+  for (let below = 0; below < limit; below++) {
+    sum += term;
+    term *= (rounds - below) / (below + 1);
+  }
+  return sum;
 }
 
 /** All of it at once; throws RangeError when `values` is empty. */

@@ -26,9 +26,18 @@ export type Figure =
   /** The arm is missing or was not measured there, or has no such value. */
   | { readonly state: 'absent' };
 
-export type Verdict = 'lower' | 'higher' | 'no difference' | 'unproven' | 'absent';
+/** 'open': the interval is neither wholly inside the band nor wholly outside it. */
+export type Verdict = 'lower' | 'higher' | 'no difference' | 'open' | 'unproven' | 'absent';
 
 const droppedMax = 0.3;
+
+/** How faults begin that are of the load and its core alone (rounds/measure.ts, rounds/conditions.ts). */
+const loadFaults: readonly string[] = [
+  'generator late',
+  'load core busy',
+  "time stolen from the load's core",
+  "others on the load's core",
+];
 
 /** One value for each round, undefined where a row was dropped; empty when there is none at all. */
 type RoundValues = readonly (number | undefined)[];
@@ -55,6 +64,11 @@ export class Summary {
   /** The median over rounds of what `read` finds in the arm's rows. */
   figure(arm: string, point: string, read: Reader): Figure {
     return summarize(this.#values(arm, point, read));
+  }
+
+  /** The same of what is counted and not timed: in place of the interval the range of the rounds. */
+  count(arm: string, point: string, read: Reader): Figure {
+    return rangeOf(this.figure(arm, point, read));
   }
 
   /** `arm`'s value divided by `rival`'s, round by round. */
@@ -105,7 +119,8 @@ export class Summary {
 
   /**
    * Whether `arm` is lower or higher than `rival`: only when the whole interval of the ratio is outside
-   * the band of the two identical arms around 1. Where no band was measured, it is 1 itself.
+   * the band of the two identical arms around 1; 'no difference' only when it is wholly inside. Where no
+   * band was measured, it is 1 itself.
    */
   verdict(arm: string, rival: string, point: string, read: Reader): Verdict {
     return judgeRatio(this.ratio(arm, rival, point, read), this.band(point, read));
@@ -187,23 +202,39 @@ export class Summary {
   }
 }
 
+/** Of a count, or a difference of counts: the range of the rounds in place of the interval. */
+export function rangeOf(figure: Figure): Figure {
+  if (figure.state !== 'measured') return figure;
+  const { least: low, most: high } = figure.spread;
+  return { ...figure, spread: { ...figure.spread, low, high } };
+}
+
+/** From what to what a ratio may lie and still be no difference: around 1. */
+export interface Band {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What two identical arms show, whichever of them is above; undefined where they were not measured. */
+export function bandAround(identical: Figure): Band | undefined {
+  if (identical.state !== 'measured') return undefined;
+  const { low, high } = identical.spread;
+  return { least: Math.min(1, low, 1 / high), most: Math.max(1, high, 1 / low) };
+}
+
 /** See Summary.verdict; for ratios that a report takes some other way. */
 export function judgeRatio(ratio: Figure, band: Figure): Verdict {
   if (ratio.state !== 'measured') return ratio.state;
-  let least = 1;
-  let most = 1;
-  if (band.state === 'measured') {
-    const { low, high } = band.spread;
-    least = Math.min(1, low, 1 / high);
-    most = Math.max(1, high, 1 / low);
-  }
-  if (ratio.spread.high < least) return 'lower';
-  return ratio.spread.low > most ? 'higher' : 'no difference';
+  const { least, most } = bandAround(band) ?? { least: 1, most: 1 };
+  const { low, high } = ratio.spread;
+  if (high < least) return 'lower';
+  if (low > most) return 'higher';
+  return low >= least && high <= most ? 'no difference' : 'open';
 }
 
-/** What spoils the generator's own times leaves the proxy's CPU, memory and counters as they are. */
+/** What spoils the load leaves the proxy's CPU for a request, memory and counters as they are. */
 function isOfProxy(fault: string): boolean {
-  return !fault.startsWith('generator late') && !fault.startsWith('load core busy');
+  return !loadFaults.some((kind) => fault.startsWith(kind));
 }
 
 function keyOf(arm: string, point: string, round: number): string {

@@ -16,7 +16,10 @@ import {
 } from '../stage/procfs.ts';
 import type { RunningArm, Stage } from '../stage/stage.ts';
 
-/** Above these a row is dropped; shares of one core, from reference/performance.md 8.3. */
+/**
+ * Above these a row is dropped; shares of one core, each of the two by itself, from
+ * reference/performance.md 8.3.
+ */
 const stolenMax = 0.02;
 const foreignMax = 0.05;
 
@@ -25,8 +28,8 @@ const resolutionUs = 2 * microsPerTick;
 
 export interface Seen {
   /**
-   * proxyCoreBusy, loadCoreBusy, foreign, stolen; and, of an arm with a process, cpuUs, hotCpuUs,
-   * rssKb, anonymousKb, privateKb, pssKb.
+   * proxyCoreBusy, loadCoreBusy, foreign, loadForeign, stolen, loadStolen; and, of an arm with a process,
+   * cpuUs, hotCpuUs, rssKb, anonymousKb, privateKb, pssKb.
    */
   readonly values: Readonly<Record<string, number>>;
   readonly faults: readonly string[];
@@ -52,21 +55,28 @@ export class Watch {
     const pid = started?.child?.pid ?? this.#pid;
     const after = readConditions(this.#stage, pid);
     const before = this.#before;
-    const cores = compareCores(this.#stage, before, after);
-    const faults = findCoreFaults(cores.stolen, cores.foreign);
+    const shares = compareCores(this.#stage, before, after);
+    // What starts runs on the load's core until taskset has moved it, and is no stranger there.
+    const cores = started === undefined ? shares : { ...shares, loadForeign: 0 };
+    const faults = findCoreFaults(cores);
     if (pid === undefined) return { values: cores, faults };
     const { allUs, mainUs } = threadsUsed(before.threads, after.threads);
     return { values: { cpuUs: allUs, hotCpuUs: mainUs, ...readMemory(pid), ...cores }, faults };
   }
 }
 
-interface Conditions {
+export interface Conditions {
   readonly atUs: number;
   /** Of the arm; none without one. */
   readonly threads: ThreadTimes;
+  /** Of all that we run on the load's core, the bench itself too. */
+  readonly loadThreads: readonly ThreadTimes[];
   readonly proxyCore: CoreTimes;
   readonly loadCore: CoreTimes;
 }
+
+/** What the two cores did, each a share of that core, 0 to 1. */
+export type CoreShares = ReturnType<typeof compareCores>;
 
 const unknownCore: CoreTimes = { idleUs: 0, stolenUs: 0 };
 
@@ -74,25 +84,48 @@ function readConditions(stage: Stage, pid: number | undefined): Conditions {
   const { cores } = stage;
   return {
     threads: pid === undefined ? noThreads : readThreadTimes(pid),
+    loadThreads: cores === undefined ? [] : stage.loadProcesses().flatMap(readIfThere),
     proxyCore: cores === undefined ? unknownCore : readCoreTimes(cores.proxy),
     loadCore: cores === undefined ? unknownCore : readCoreTimes(cores.load),
     atUs: performance.now() * 1000,
   };
 }
 
+/** A process of the load that is gone is seen by the stage, not here. */
+function readIfThere(pid: number): readonly ThreadTimes[] {
+  try {
+    return [readThreadTimes(pid)];
+  } catch {
+    return [];
+  }
+}
+
 /** Without cores of our own nothing is known about others. */
 function compareCores(stage: Stage, before: Conditions, after: Conditions) {
   const unknown = { proxyCoreBusy: 0, loadCoreBusy: 0, foreign: 0, stolen: 0 };
-  if (stage.cores === undefined) return unknown;
+  if (stage.cores === undefined) return { ...unknown, loadForeign: 0, loadStolen: 0 };
+  return compareConditions(before, after);
+}
+
+/** Exported for tests. What our own processes used of a core is not foreign. */
+export function compareConditions(before: Conditions, after: Conditions) {
   const wallUs = after.atUs - before.atUs;
   const proxy = usedOf(before.proxyCore, after.proxyCore, wallUs);
   const load = usedOf(before.loadCore, after.loadCore, wallUs);
   const armUs = threadsUsed(before.threads, after.threads).allUs;
+  const loadUs = after.loadThreads.reduce((sum, each) => {
+    const earlier = before.loadThreads.find(({ pid }) => pid === each.pid);
+    return sum + threadsUsed(earlier ?? { ...noThreads, pid: each.pid }, each).allUs;
+  }, 0);
+  const foreign = (usedUs: number, ownUs: number) =>
+    Math.max(0, usedUs - ownUs - resolutionUs) / wallUs;
   return {
     proxyCoreBusy: proxy.usedUs / wallUs,
     loadCoreBusy: load.usedUs / wallUs,
-    foreign: Math.max(0, proxy.usedUs - armUs - resolutionUs) / wallUs,
-    stolen: (proxy.stolenUs + load.stolenUs) / wallUs / 2,
+    foreign: foreign(proxy.usedUs, armUs),
+    loadForeign: foreign(load.usedUs, loadUs),
+    stolen: proxy.stolenUs / wallUs,
+    loadStolen: load.stolenUs / wallUs,
   };
 }
 
@@ -101,10 +134,16 @@ function usedOf(before: CoreTimes, after: CoreTimes, wallUs: number) {
   return { stolenUs, usedUs: Math.max(0, wallUs - (after.idleUs - before.idleUs) - stolenUs) };
 }
 
-function findCoreFaults(stolen: number, foreign: number): string[] {
+/** Exported for tests. Each core is judged by itself: one that is calm does not excuse the other. */
+export function findCoreFaults(shares: CoreShares): string[] {
   const faults: string[] = [];
-  if (stolen > stolenMax) faults.push(`time stolen by the hypervisor: ${percent(stolen)}`);
+  const { stolen, loadStolen, foreign, loadForeign } = shares;
+  if (stolen > stolenMax) faults.push(`time stolen from the proxy's core: ${percent(stolen)}`);
+  if (loadStolen > stolenMax) {
+    faults.push(`time stolen from the load's core: ${percent(loadStolen)}`);
+  }
   if (foreign > foreignMax) faults.push(`others on the proxy's core: ${percent(foreign)}`);
+  if (loadForeign > foreignMax) faults.push(`others on the load's core: ${percent(loadForeign)}`);
   return faults;
 }
 

@@ -84,11 +84,12 @@ function p99Us(counts: LoadReport['lateness']): number {
   return histogram.percentile(0.99) / 1000;
 }
 
-function sumErrors(errors: LoadErrors): number {
+export function sumErrors(errors: LoadErrors): number {
   return Object.values(errors).reduce((sum, count) => sum + count, 0);
 }
 
-function findAnswerFaults({ errors, sent }: LoadReport): readonly string[] {
+/** What was wrong with the answers of a load: nothing, or one fault. */
+export function findAnswerFaults({ errors, sent }: LoadReport): readonly string[] {
   const kinds = Object.entries(errors).filter(([, count]) => count > 0);
   if (kinds.length > 0) {
     return [`wrong answers: ${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')}`];

@@ -9,57 +9,64 @@
 
 import { type Arm, directNames } from '../arms/arm.ts';
 import { writeResult } from '../result/result.ts';
-import type { Result, ResultArm, Row } from '../result/row.ts';
+import type { CrossCheck, Result, ResultArm, Row } from '../result/row.ts';
 import type { Cell, Scenario } from '../scenarios/scenario.ts';
 import type { Stage } from '../stage/stage.ts';
 import { rowOf } from './measure.ts';
 import { RunningBench } from './running.ts';
 import { orderCells } from './schedule.ts';
 
+/** What a run adds to while it goes on. */
+type Gathered = 'rows' | 'durationSeconds' | 'spansCollected' | 'crossChecks';
+
 /** All of a result that is known before the first round. */
-export type ResultHead = Omit<Result, 'rows' | 'durationSeconds' | 'spansCollected'>;
+export type ResultHead = Omit<Result, Gathered>;
 
 export interface ScenarioRun {
   readonly scenario: Scenario;
   readonly head: ResultHead;
-  /** Rows of an interrupted run of the same scenario: whole rounds, from the first. */
-  readonly earlier: Pick<Result, 'rows' | 'durationSeconds' | 'spansCollected'>;
+  /** Of an interrupted run of the same scenario: whole rounds, from the first, and what else it has. */
+  readonly earlier: Pick<Result, Gathered>;
   readonly path: string;
   readonly stage: Stage;
   /** Aborted when the whole run is to stop. */
   readonly signal: AbortSignal;
   progress(text: string): void;
+  /** Asked once a run, after the last round, with all arms up; not when `earlier` has some already. */
+  crossCheck?(bench: RunningBench): Promise<readonly CrossCheck[]>;
 }
 
-/** Runs what is missing; the bench is still up in `beforeEnd`, whose answer is laid over the result. */
-export async function runScenario(
-  run: ScenarioRun,
-  beforeEnd: (bench: RunningBench) => Promise<Partial<Result>>,
-): Promise<Result> {
+/** Runs what is missing: rounds, and then the cross-checks. */
+export async function runScenario(run: ScenarioRun): Promise<Result> {
   const { scenario, head, earlier, stage, path, progress } = run;
   const startedAt = performance.now();
   const rows = [...earlier.rows];
   const bench = new RunningBench(stage, scenario.arms, progress);
   await stage.collector.mode('up');
   const spansBefore = await stage.collector.spans();
+  let { crossChecks } = earlier;
   const resultNow = async (): Promise<Result> => ({
     ...head,
     durationSeconds: earlier.durationSeconds + (performance.now() - startedAt) / 1000,
     spansCollected: earlier.spansCollected + (await stage.collector.spans()) - spansBefore,
+    crossChecks,
     rows,
   });
+  const wantsCheck = run.crossCheck !== undefined && crossChecks.length === 0;
   try {
     const isWhole = countRounds(rows) === head.rounds;
-    if (isWhole) return await resultNow();
+    if (isWhole && !wantsCheck) return { ...head, ...earlier };
     if (!scenario.startsItsArms) await startAll(bench, head.cells);
     for (let round = countRounds(rows); round < head.rounds; round++) {
       progress(`${scenario.name}: round ${round + 1} of ${head.rounds}`);
       rows.push(...(await runRound(run, bench, round)));
       writeResult(path, await resultNow());
     }
-    const result = { ...(await resultNow()), ...(await beforeEnd(bench)) };
-    writeResult(path, result);
-    return result;
+    if (wantsCheck) {
+      crossChecks = await run.crossCheck!(bench);
+      writeResult(path, await resultNow());
+    }
+    return await resultNow();
   } finally {
     await bench.stopAll();
   }

@@ -2,20 +2,18 @@
  * Work counted, not timed: bytes allocated and system calls per request of a copy started for it.
  *
  * Bytes are those of V8's heap in the main thread (load/work-probe.ts inside the arm); system calls are
- * the main thread's, by `strace -c`. Both slow an arm down, so no time is taken of it; the counts hardly
- * depend on who else is busy, which is why one round of them is enough.
+ * the main thread's, by strace (system-calls.ts). Both slow an arm down, so no time is taken of it; the
+ * counts hardly depend on who else is busy. V8 counts bytes in steps of up to some 100 KiB, and code that
+ * is not compiled yet allocates more: one long count after a long warm-up, in a new copy each round.
  */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { findPeer } from '../../tools/peers.ts';
 import type { Arm } from '../arms/arm.ts';
 import type { LoadReport } from '../load/load-order.ts';
 import type { RunningArm, Stage } from '../stage/stage.ts';
+import { callsPerRequest, traceRequests } from './system-calls.ts';
 
 /** Per request; a value is absent where it cannot be counted. */
 export interface WorkCount {
@@ -23,14 +21,12 @@ export interface WorkCount {
   readonly systemCallsPerRequest?: number;
 }
 
-const warmRequests = 12_000;
+const warmRequests = 40_000;
 const warmConnections = 16;
-/** A batch opens its own connections, whose bytes must be few beside those of its requests. */
-const batchRequests = 10_000;
-const batchConnections = 4;
-const batches = 3;
-/** On one connection: then no two requests share a wait. */
-const tracedRequests = 2000;
+const countedRequests = 60_000;
+const countedConnections = 4;
+/** On one connection: then no two requests share a wait. As many before, for the compilers' sake. */
+const tracedRequests = 4000;
 const patienceSeconds = 20;
 
 /** The arm with a probe in it; programs that are not on Node.js take no notice. */
@@ -69,51 +65,23 @@ export async function countWork(stage: Stage, arm: Arm): Promise<WorkCount> {
   }
 }
 
-/** `% time  seconds  usecs/call  calls  [errors]  syscall`: the calls of all names but the total. */
-export function parseCallCount(summary: string): number {
-  let calls = 0;
-  for (const line of summary.split('\n')) {
-    const fields = line.trim().split(/\s+/);
-    const isName = /^[a-z]/.test(fields.at(-1) ?? '') && fields.at(-1) !== 'total';
-    if (fields.length >= 5 && isName) calls += Number(fields[3]) || 0;
-  }
-  return calls;
-}
-
-/** Of the batch that needed least: code that is not compiled yet allocates more. */
 async function countBytes(stage: Stage, running: RunningArm): Promise<number | undefined> {
-  let least: number | undefined;
-  for (let batch = 0; batch < batches; batch++) {
-    const before = await askProbe(running);
-    const { completed } = await send(stage, running, batchRequests, batchConnections);
-    const after = await askProbe(running);
-    if (before === undefined || after === undefined) return undefined;
-    least = Math.min(least ?? Number.POSITIVE_INFINITY, (after - before) / completed);
-  }
-  return least;
+  const before = await askProbe(running);
+  const { completed } = await send(stage, running, countedRequests, countedConnections);
+  const after = await askProbe(running);
+  return before === undefined || after === undefined ? undefined : (after - before) / completed;
 }
 
 async function countCalls(stage: Stage, running: RunningArm): Promise<number | undefined> {
-  const strace = findPeer('strace');
-  if (strace === undefined || running.child === undefined || running.place === undefined) {
-    return undefined;
-  }
-  const file = join(running.place.directory, 'calls.txt');
-  const tracer = spawn(strace.path, ['-c', '-o', file, '-p', String(running.child.pid)], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+  const strace = findPeer('strace')?.path;
+  const { child } = running;
+  if (strace === undefined || child === undefined) return undefined;
+  const traced = { strace, pid: child.pid };
+  await send(stage, running, tracedRequests, 1);
+  const counted = await traceRequests(traced, tracedRequests, async (requests) => {
+    await send(stage, running, requests, 1);
   });
-  const ended = once(tracer, 'close');
-  const attached = new Promise<boolean>((settle) => {
-    ended.then(() => settle(false));
-    createInterface({ input: tracer.stderr }).on('line', (line) => {
-      if (line.includes('attached')) settle(true);
-    });
-  });
-  if (!(await attached)) return undefined;
-  const { completed } = await send(stage, running, tracedRequests, 1);
-  tracer.kill('SIGINT');
-  await ended;
-  return parseCallCount(readFileSync(file, 'utf8')) / completed;
+  return typeof counted === 'string' ? undefined : callsPerRequest(counted);
 }
 
 async function send(

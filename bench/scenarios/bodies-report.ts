@@ -5,6 +5,7 @@
  */
 
 import { type Plot, type Section, showFigure, type Table } from '../draw/section.ts';
+import { latencyReader } from '../result/read.ts';
 import { type Figure, type Reader, read, type Summary } from '../result/summary.ts';
 import { armsAt, ladderPlot, ladderSeries, type Step, stepsOf } from './ladder.ts';
 
@@ -80,10 +81,10 @@ function bodyTable(summary: Summary, step: Step, title: string): Table {
 
 /** Of bodies alone, 10^9 bytes. */
 function gigabytesPerSecond(bytes: number): Reader {
-  return (row) => {
+  return latencyReader((row) => {
     const requests = read.requestsPerSecond(row);
     return requests === undefined ? undefined : (requests * bytes) / 1e9;
-  };
+  });
 }
 
 /** A ratio without its interval: the table has enough of them. */

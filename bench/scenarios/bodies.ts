@@ -12,6 +12,7 @@ import { answerPath, type Exchange } from '../load/load-order.ts';
 import type { Row } from '../result/row.ts';
 import type { Bench } from '../rounds/bench-run.ts';
 import { answerPoint, PostPoint, reportBodies } from './bodies-report.ts';
+import { paceOf } from './loads.ts';
 import type { Cell, RowPlace, Scale, Scenario } from './scenario.ts';
 
 const connections = 16;
@@ -36,12 +37,7 @@ export const bodies: Scenario = {
   title: 'One full core, by what is in requests and answers',
   arms: allArms.map(armOf),
   cells: cellsOf,
-  pace: (scale) =>
-    ({
-      quick: { rounds: 3, seconds: 0.6 },
-      full: { rounds: 5, seconds: 2 },
-      publish: { rounds: 21, seconds: 5 },
-    })[scale],
+  pace: paceOf(0.6),
   measure,
   report: reportBodies,
 };

@@ -117,7 +117,8 @@ function noiseNote(summary: Summary, steps: readonly Step[]): string {
   });
   return (
     `The p99 of two identical copies differs by a factor of ${bands.join(', ')} connections. A ` +
-    'verdict is "no difference" where the interval of the ratio meets that of the copies.'
+    'verdict is "no difference" where the whole interval of the ratio lies inside that of the copies, ' +
+    '"open" where it is only partly inside.'
   );
 }
 

@@ -11,10 +11,11 @@ import { answerPath } from '../load/load-order.ts';
 import type { Row } from '../result/row.ts';
 import type { Bench } from '../rounds/bench-run.ts';
 import { connectionArms, connectionsPoint, reportConnections } from './connections-report.ts';
+import { type Ladders, openLoop, paceOf, stepAt } from './loads.ts';
 import type { Cell, RowPlace, Scale, Scenario } from './scenario.ts';
 
 const ratePerSecond = 1000;
-const ladders: Readonly<Record<Scale, readonly number[]>> = {
+const ladders: Ladders = {
   quick: [2, 64],
   full: [2, 16, 64],
   publish: [2, 4, 8, 16, 32, 64],
@@ -26,12 +27,7 @@ export const connections: Scenario = {
   title: "Istio's ladder: 1000 requests a second on 2 to 64 connections, telemetry on and off",
   arms: connectionArms.map(armOf),
   cells: cellsOf,
-  pace: (scale) =>
-    ({
-      quick: { rounds: 3, seconds: 1 },
-      full: { rounds: 5, seconds: 2 },
-      publish: { rounds: 21, seconds: 5 },
-    })[scale],
+  pace: paceOf(1),
   measure,
   report: reportConnections,
 };
@@ -47,20 +43,11 @@ function cellsOf(scale: Scale): readonly Cell[] {
 
 async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> {
   const running = await bench.running(cell.arm);
-  const count = Object.values(ladders)
-    .flat()
-    .find((each) => connectionsPoint(each) === cell.point);
-  if (count === undefined) throw new Error(`the ladder has no step "${cell.point}"`);
-  const { round, seconds } = place;
-  return bench.load(running, cell, place, {
-    kind: 'open',
-    port: running.port,
-    connections: count,
+  const order = openLoop(running.port, place, {
+    connections: stepAt(cell.point, ladders, connectionsPoint),
     ratePerSecond,
     arrivals: 'poisson',
     path: answerPath(1024),
-    warmSeconds: Math.min(1, seconds / 4),
-    seconds,
-    seed: round + 1,
   });
+  return bench.load(running, cell, place, order);
 }

@@ -10,6 +10,8 @@ const besideSeconds = 0.1;
 /** And a part of them, for connections to warm up. */
 const warmShare = 0.2;
 const startSeconds = 2;
+/** Once a run: two load generators, a second each, against six arms (load/cross-check.ts). */
+const crossCheckSeconds = 14;
 
 export function describeScenarios(list: readonly Scenario[], scale: Scale): string {
   const lines = [`scale: ${scale}`];
@@ -36,6 +38,7 @@ export function minutesOf(scenario: Scenario, scale: Scale): number {
   const { rounds, seconds } = scenario.pace(scale);
   const arms = new Set(cells.map((cell) => cell.arm)).size;
   let all = arms * startSeconds;
+  if (scenario.name === 'hop' && scale !== 'quick') all += crossCheckSeconds;
   for (let round = 0; round < rounds; round++) {
     const cellSeconds = seconds * (1 + warmShare) + besideSeconds;
     all += scenario.roundSeconds?.(scale) ?? orderCells(cells, round).length * cellSeconds;

@@ -12,6 +12,7 @@ import type { Row } from '../result/row.ts';
 import type { Bench } from '../rounds/bench-run.ts';
 import { measureStart } from '../rounds/measure.ts';
 import { reportHop } from './hop-report.ts';
+import { openLoop, paceOf } from './loads.ts';
 import type { Cell, RowPlace, Scale, Scenario } from './scenario.ts';
 
 export const HopPoint = {
@@ -23,7 +24,10 @@ export const HopPoint = {
 } as const;
 
 const quickArms = ['tracecar', 'envoy', 'haproxy', 'nginx', 'http-proxy', 'floor'];
-const fastArms = ['tracecar', 'tracecar-aa', 'envoy', 'haproxy', 'nginx', 'floor'];
+const fastArms = [
+  ...['tracecar', 'tracecar-aa', 'envoy', 'envoy-no-stats'],
+  ...['haproxy', 'nginx', 'floor'],
+];
 
 /** Starting is measured in so many rounds of a quick run. */
 const quickStartRounds = 3;
@@ -34,12 +38,7 @@ export const hop: Scenario = {
   title: 'One plain hop, HTTP/1.1, 100 bytes',
   arms,
   cells: cellsOf,
-  pace: (scale) =>
-    ({
-      quick: { rounds: 5, seconds: 0.6 },
-      full: { rounds: 5, seconds: 2 },
-      publish: { rounds: 21, seconds: 5 },
-    })[scale],
+  pace: paceOf(0.6, 2, 5),
   measure,
   report: reportHop,
 };
@@ -84,19 +83,13 @@ async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> 
   return bench.load(running, cell, place, orderFor(cell.point, running.port, place));
 }
 
-/** The seed makes the same arrivals for all arms of a round. */
-function orderFor(point: string, port: number, { round, seconds }: RowPlace): LoadOrder {
-  if (point === HopPoint.Saturation) return { kind: 'closed', port, connections: 16, seconds };
-  const common = {
-    kind: 'open',
-    port,
-    seconds,
-    warmSeconds: Math.min(1, seconds / 4),
-    seed: round + 1,
-  } as const;
+function orderFor(point: string, port: number, place: RowPlace): LoadOrder {
+  if (point === HopPoint.Saturation) {
+    return { kind: 'closed', port, connections: 16, seconds: place.seconds };
+  }
   if (point === HopPoint.Single) {
-    return { ...common, connections: 1, ratePerSecond: 1000, arrivals: 'even' };
+    return openLoop(port, place, { connections: 1, ratePerSecond: 1000, arrivals: 'even' });
   }
   const ratePerSecond = point === HopPoint.Many ? 2000 : 3000;
-  return { ...common, connections: 16, ratePerSecond, arrivals: 'poisson' };
+  return openLoop(port, place, { connections: 16, ratePerSecond, arrivals: 'poisson' });
 }

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { arms as allArms } from '../arms/arms.ts';
 import type { Row } from '../result/row.ts';
 import type { Bench } from '../rounds/bench-run.ts';
-import { rowOf } from '../rounds/measure.ts';
+import { findAnswerFaults, rowOf, sumErrors } from '../rounds/measure.ts';
 import { readMemory } from '../stage/procfs.ts';
 import type { RunningArm } from '../stage/stage.ts';
 import { reportMemory } from './memory-report.ts';
@@ -78,19 +78,28 @@ async function measureIdle(
 ): Promise<Row> {
   const { generator } = bench.stage;
   const { port, child } = running;
+  const watch = bench.watch(running);
   // First the requests without the connections: what they leave in the heap is no connection's.
   const requests = 2 * idleConnections;
-  await generator.run({ kind: 'closed', port, connections: 16, seconds: 10, requests });
+  const load = { kind: 'closed', port, connections: 16, seconds: 10, requests } as const;
+  const report = await generator.run(load);
   await sleep(settleMs);
   const before = readMemory(child!.pid);
   await generator.hold(port, idleConnections);
   await sleep(settleMs);
   const held = readMemory(child!.pid);
+  const seen = watch.end();
   await generator.release();
   const perConnection = ((held.privateKb - before.privateKb) * 1024) / idleConnections;
   return {
     ...rowOf(cell, place),
-    faults: [],
-    values: { ...held, restPrivateKb: before.privateKb, idlePrivateBytes: perConnection },
+    faults: [...findAnswerFaults(report), ...seen.faults],
+    values: {
+      errors: sumErrors(report.errors),
+      ...seen.values,
+      ...held,
+      restPrivateKb: before.privateKb,
+      idlePrivateBytes: perConnection,
+    },
   };
 }

@@ -4,9 +4,16 @@
  * Pure: a summary in, a section out.
  */
 
-import { type Plot, type Section, type Series, showFigure, type Table } from '../draw/section.ts';
+import {
+  type Plot,
+  type Section,
+  type Series,
+  showCount,
+  showFigure,
+  type Table,
+} from '../draw/section.ts';
 import { value } from '../result/read.ts';
-import { type Figure, type Reader, read, type Summary } from '../result/summary.ts';
+import { type Figure, type Reader, rangeOf, read, type Summary } from '../result/summary.ts';
 import { besideSteps, type PriceStep, priceSteps } from './price-steps.ts';
 
 export const PricePoint = { Saturation: 'saturation', Work: 'work' } as const;
@@ -63,10 +70,11 @@ function pricesTable(summary: Summary): Table {
     notes: [
       'CPU: all threads of the proxy, 16 keep-alive connections, closed loop; hot thread: the one that ' +
         'proxies. Differences are taken inside a round.',
-      `Two identical copies of the default differ by a factor of ${showFigure(band, 3)}: a step inside ` +
-        'that is "no difference".',
-      'Bytes and system calls: of the hot thread, counted once in a copy of their own (V8 allocation ' +
-        'counter; strace on one connection, so that no two requests share a wait).',
+      `Two identical copies of the default differ by a factor of ${showFigure(band, 3)}: a step wholly ` +
+        'inside that is "no difference", one partly inside is "open".',
+      `Bytes and system calls: of the hot thread, counted in ${countedRounds(summary)} in copies of ` +
+        'their own (V8 allocation counter; strace on one connection, so that no two requests share a ' +
+        'wait); [the least..the most] where the rounds differ.',
       'The relay is no lower bound: it copies every chunk for a stream of Node.js, where HTTP is written ' +
         'from one slab.',
     ],
@@ -90,8 +98,14 @@ function figuresOf(
       ? '-'
       : summary.verdict(arm, before.arm.name, saturation, read.cpuUsPerRequest);
   const hot = pair(saturation, read.hotCpuUsPerRequest, 1);
-  const bytes = pair(PricePoint.Work, workRead.allocatedBytes, 0).map(shorten);
-  const calls = pair(PricePoint.Work, workRead.systemCalls, 2).map(shorten);
+  const counts = (reader: Reader, digits: number) => [
+    showCount(summary.count(arm, PricePoint.Work, reader), digits),
+    before === undefined
+      ? '-'
+      : showCountAdded(summary.difference(arm, before.arm.name, PricePoint.Work, reader), digits),
+  ];
+  const bytes = counts(workRead.allocatedBytes, 0);
+  const calls = counts(workRead.systemCalls, 2);
   return [...cpu, verdict, ...hot, ...bytes, ...calls];
 }
 
@@ -101,9 +115,16 @@ function showAdded(figure: Figure, digits: number): string {
   return figure.state === 'measured' && figure.spread.median > 0 ? `+${text}` : text;
 }
 
-/** A count of one round has no interval worth printing. */
-function shorten(text: string): string {
-  return text.replace(/ \[.*$/, '');
+function showCountAdded(figure: Figure, digits: number): string {
+  const text = showCount(rangeOf(figure), digits);
+  return figure.state === 'measured' && figure.spread.median > 0 ? `+${text}` : text;
+}
+
+/** 'one round', '3 rounds'. */
+function countedRounds({ result }: Summary): string {
+  const cell = result.cells.find(({ point }) => point === PricePoint.Work);
+  const rounds = Math.min(cell?.rounds ?? result.rounds, result.rounds);
+  return rounds === 1 ? 'one round' : `${rounds} rounds`;
 }
 
 function stepsPlot(summary: Summary): Plot {

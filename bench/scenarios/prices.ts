@@ -2,13 +2,15 @@
  * B4, prices: what each thing that the proxy does for a request costs, by leaving things out.
  *
  * Two points. Saturation: 16 connections, closed loop, CPU of both threads. Work: bytes allocated and
- * system calls, counted once in a copy of its own, because counting slows it down (rounds/work-count.ts).
+ * system calls, counted in a new copy each time, because counting slows it down (rounds/work-count.ts);
+ * in as many rounds as a verdict needs.
  */
 
 import type { Row } from '../result/row.ts';
 import type { Bench } from '../rounds/bench-run.ts';
 import { rowOf } from '../rounds/measure.ts';
 import { countWork } from '../rounds/work-count.ts';
+import { paceOf } from './loads.ts';
 import { besideSteps, priceSteps } from './price-steps.ts';
 import { PricePoint, reportPrices } from './prices-report.ts';
 import type { Cell, RowPlace, Scale, Scenario } from './scenario.ts';
@@ -22,18 +24,13 @@ export const prices: Scenario = {
   title: 'The price list: what each thing costs a request',
   arms: [...besideSteps, ...stepArms],
   cells: cellsOf,
-  pace: (scale) =>
-    ({
-      quick: { rounds: 3, seconds: 0.6 },
-      full: { rounds: 5, seconds: 2 },
-      publish: { rounds: 21, seconds: 5 },
-    })[scale],
+  pace: paceOf(0.6),
   measure,
   report: reportPrices,
 };
 
 function cellsOf(scale: Scale): readonly Cell[] {
-  const workRounds = scale === 'publish' ? 3 : 1;
+  const workRounds = scale === 'publish' ? 5 : 3;
   const counted = [...besideSteps.filter((arm) => arm.name === 'floor'), ...stepArms];
   return [
     ...prices.arms.map(({ name }) => ({ arm: name, point: PricePoint.Saturation })),

@@ -9,11 +9,12 @@ import { armOf } from '../arms/arms.ts';
 import { answerPath } from '../load/load-order.ts';
 import type { Row } from '../result/row.ts';
 import type { Bench } from '../rounds/bench-run.ts';
+import { type Ladders, openLoop, paceOf, stepAt } from './loads.ts';
 import { ratePoint, reportRates } from './rates-report.ts';
 import type { Cell, RowPlace, Scale, Scenario } from './scenario.ts';
 
 const connections = 16;
-const ladders: Readonly<Record<Scale, readonly number[]>> = {
+const ladders: Ladders = {
   quick: [100, 3000],
   full: [100, 1000, 3000],
   publish: [10, 100, 500, 1000, 2000, 3000],
@@ -30,12 +31,7 @@ export const rates: Scenario = {
   title: 'CPU and memory by requests a second',
   arms: allArms.map(armOf),
   cells: cellsOf,
-  pace: (scale) =>
-    ({
-      quick: { rounds: 3, seconds: 1 },
-      full: { rounds: 5, seconds: 2 },
-      publish: { rounds: 21, seconds: 5 },
-    })[scale],
+  pace: paceOf(1),
   measure,
   report: reportRates,
 };
@@ -47,20 +43,11 @@ function cellsOf(scale: Scale): readonly Cell[] {
 
 async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> {
   const running = await bench.running(cell.arm);
-  const ratePerSecond = Object.values(ladders)
-    .flat()
-    .find((each) => ratePoint(each) === cell.point);
-  if (ratePerSecond === undefined) throw new Error(`the ladder has no step "${cell.point}"`);
-  const { round, seconds } = place;
-  return bench.load(running, cell, place, {
-    kind: 'open',
-    port: running.port,
+  const order = openLoop(running.port, place, {
     connections,
-    ratePerSecond,
+    ratePerSecond: stepAt(cell.point, ladders, ratePoint),
     arrivals: 'even',
     path: answerPath(1024),
-    warmSeconds: Math.min(1, seconds / 4),
-    seconds,
-    seed: round + 1,
   });
+  return bench.load(running, cell, place, order);
 }

@@ -11,6 +11,7 @@ import type { Row } from '../result/row.ts';
 import type { Bench } from '../rounds/bench-run.ts';
 import { measureStart } from '../rounds/measure.ts';
 import type { RunningArm } from '../stage/stage.ts';
+import { openLoop, paceOf } from './loads.ts';
 import { routesArm } from './route-arms.ts';
 import { type RouteCount, routeTargets } from './route-documents.ts';
 import { reportRoutes } from './routes-report.ts';
@@ -41,12 +42,7 @@ export const routes: Scenario = {
   title: 'Ten thousand routes against one',
   arms: Object.entries(sizes).map(([name, size]) => routesArm(name, labelOf(name, size), size)),
   cells: cellsOf,
-  pace: (scale) =>
-    ({
-      quick: { rounds: 3, seconds: 1 },
-      full: { rounds: 5, seconds: 3 },
-      publish: { rounds: 21, seconds: 5 },
-    })[scale],
+  pace: paceOf(1, 3),
   measure,
   report: reportRoutes,
 };
@@ -89,11 +85,8 @@ async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> 
       targets,
     });
   }
-  return bench.load(running, cell, place, {
-    ...{ kind: 'open', port, connections, ratePerSecond, seconds, targets, arrivals: 'poisson' },
-    warmSeconds: Math.min(1, seconds / 4),
-    seed: round + 1,
-  });
+  const load = { connections, ratePerSecond, targets, arrivals: 'poisson' } as const;
+  return bench.load(running, cell, place, openLoop(port, place, load));
 }
 
 function targetsOf({ arm, point }: Cell): readonly Target[] {

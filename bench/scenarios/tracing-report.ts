@@ -120,8 +120,8 @@ function bandNotes(summary: Summary): readonly string[] {
   const p99 = showFigure(summary.band(up, read.p99Us), 3);
   const cpu = showFigure(summary.band(up, read.cpuUsPerRequest), 3);
   return [
-    `Two identical copies at 1 % differ by a factor of ${p99} in p99 and ${cpu} in CPU: what is inside ` +
-      'that is "no difference".',
+    `Two identical copies at 1 % differ by a factor of ${p99} in p99 and ${cpu} in CPU: what is wholly ` +
+      'inside that is "no difference", what is partly inside is "open".',
   ];
 }
 

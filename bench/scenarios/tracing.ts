@@ -15,6 +15,7 @@ import type { Bench } from '../rounds/bench-run.ts';
 import type { CollectorMode } from '../stage/collector-control.ts';
 import { readSpanCounts, type SpanCounts } from '../stage/span-counts.ts';
 import type { RunningArm } from '../stage/stage.ts';
+import { openLoop, paceOf } from './loads.ts';
 import type { Cell, RowPlace, Scenario } from './scenario.ts';
 import { collectorModes, pointOf, reportTracing, tracingArms } from './tracing-report.ts';
 
@@ -32,12 +33,7 @@ export const tracing: Scenario = {
   title: 'Tracing: off, 0, 1 and 100 %, and a collector that is slow, dead or busy',
   arms: tracingArms.map(armOf),
   cells: cellsOf,
-  pace: (scale) =>
-    ({
-      quick: { rounds: 3, seconds: 1 },
-      full: { rounds: 5, seconds: 2 },
-      publish: { rounds: 21, seconds: 5 },
-    })[scale],
+  pace: paceOf(1),
   measure,
   report: reportTracing,
 };
@@ -55,17 +51,8 @@ async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> 
   const before = hasSpans ? await readSpanCounts(running) : undefined;
   try {
     await bench.collector.mode(mode);
-    const { round, seconds } = place;
-    const row = await bench.load(running, cell, place, {
-      kind: 'open',
-      port: running.port,
-      connections,
-      ratePerSecond,
-      arrivals: 'poisson',
-      warmSeconds: Math.min(1, seconds / 4),
-      seconds,
-      seed: round + 1,
-    });
+    const load = { connections, ratePerSecond, arrivals: 'poisson' } as const;
+    const row = await bench.load(running, cell, place, openLoop(running.port, place, load));
     if (before === undefined) return row;
     const after = await readSpanCounts(running);
     return { ...row, values: { ...row.values, ...countedBetween(before, after) } };

@@ -28,11 +28,14 @@ const outputTailBytes = 8000;
 
 export class Child {
   readonly process: ChildProcess;
+  /** The core it was pinned to. */
+  readonly core: number | undefined;
   readonly #command: string;
   #output = '';
 
   constructor(launch: Launch) {
     this.#command = launch.command;
+    this.core = launch.core;
     const [command, ...args] = wrap(launch) as [string, ...string[]];
     const stdio: StdioOptions = [
       'ignore',
@@ -94,6 +97,12 @@ export class Children {
     this.#running.add(child);
     child.process.once('exit', () => this.#running.delete(child));
     return child;
+  }
+
+  /** The ids of those that run on `core`. */
+  pidsOn(core: number): readonly number[] {
+    const there = [...this.#running].filter((child) => child.core === core && !child.hasEnded);
+    return there.flatMap((child) => child.process.pid ?? []);
   }
 
   /** SIGTERM, and SIGKILL for what is still there after two seconds. */

@@ -6,6 +6,7 @@
  */
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -44,14 +45,27 @@ export async function describeMachine(cores: Cores | undefined): Promise<Machine
   };
 }
 
-/** The commit, with `+` when files differ from it; 'unknown' outside a checkout. */
+/** What a run writes itself, or only people read: no part of what is measured. */
+const notMeasured = [':(exclude)bench/results', ':(exclude,glob)**/*.md'];
+
+/**
+ * The commit; when files differ from it, with `+` and a hash of the difference, so that rounds of two
+ * states of one checkout are never taken for the same. Results and texts do not count: a run that
+ * writes its own results into the checkout stays the same run. 'unknown' outside a checkout.
+ */
 export function describeCommit(directory: string): string {
   const git = (...args: string[]) =>
-    spawnSync('git', args, { cwd: directory, encoding: 'utf8', timeout: 5000 }).stdout?.trim() ??
-    '';
+    spawnSync('git', args, {
+      cwd: directory,
+      encoding: 'utf8',
+      timeout: 5000,
+      maxBuffer: 2 ** 26,
+    }).stdout?.trim() ?? '';
   const commit = git('rev-parse', '--short', 'HEAD');
   if (commit === '') return 'unknown';
-  return git('status', '--porcelain', '--untracked-files=no') === '' ? commit : `${commit}+`;
+  const difference = git('diff', 'HEAD', '--', '.', ...notMeasured);
+  if (difference === '') return commit;
+  return `${commit}+${createHash('sha256').update(difference).digest('hex').slice(0, 6)}`;
 }
 
 /** Share of both cores that is used by others during one second. */

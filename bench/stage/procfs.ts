@@ -44,11 +44,20 @@ export interface CoreTimes {
 
 /** utime + stime of /proc/PID/stat in microseconds. The command's name may hold spaces and ')'. */
 export function parseCpuMicros(stat: string): number {
+  return (statField(stat, 14) + statField(stat, 15)) * microsPerTick;
+}
+
+/** When the process of a /proc/PID/stat began, in ticks since boot: with its id it is one process. */
+export function parseStartTicks(stat: string): number {
+  return statField(stat, 22);
+}
+
+/** By its number in proc(5). */
+function statField(stat: string, number: number): number {
   const afterName = stat.lastIndexOf(')');
-  const fields = stat.slice(afterName + 2).split(' ');
-  const ticks = Number(fields[11]) + Number(fields[12]);
-  if (afterName < 0 || !Number.isFinite(ticks)) throw new Error('not a /proc/PID/stat line');
-  return ticks * microsPerTick;
+  const value = Number(stat.slice(afterName + 2).split(' ')[number - 3]);
+  if (afterName < 0 || !Number.isFinite(value)) throw new Error('not a /proc/PID/stat line');
+  return value;
 }
 
 /** Resident memory from /proc/PID/status and /proc/PID/smaps_rollup. */

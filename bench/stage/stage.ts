@@ -101,6 +101,12 @@ export class Stage {
     if (this.#backend.hasEnded) throw new Error(`the backend: ${this.#backend.describeEnd()}`);
   }
 
+  /** All that we run on the load's core, this process too; empty where nothing is pinned. */
+  loadProcesses(): readonly number[] {
+    if (this.cores === undefined) return [];
+    return [process.pid, ...this.#children.pidsOn(this.cores.load)];
+  }
+
   /** Both direct arms: the backend itself. */
   direct(name: string): RunningArm {
     return { name, port: this.#ports[0]!, place: undefined, child: undefined, firstAnswerMs: 0 };

@@ -14,12 +14,15 @@ import { measure } from './driver/measure.ts';
 import { DemoProblem, type Mesh, startMesh } from './driver/mesh.ts';
 import { type DemoPlan, readPlan } from './driver/plan.ts';
 import { printFigures, printNext, printPlaces } from './driver/report.ts';
+import { startTransparentMesh } from './driver/transparent-mesh.ts';
+import { readTransparentPlan } from './driver/transparent-plan.ts';
 
 const usage = `usage: npm run demo -- [FLAGS]
   --once              stop after the requests instead of staying up
   --requests N        how many requests to send first [1000]
   --concurrency C     how many of them at a time [16]
   --json              with --once: one JSON object on stdout
+  --transparent       every program in a network of its own, by \`tracecar run\`; needs root
   --config DIR        another folder of YAML than examples/ab-rollout, for other ports or weights
 `;
 
@@ -29,6 +32,7 @@ interface DemoSettings {
   readonly requests: number;
   readonly concurrency: number;
   readonly folder: string;
+  readonly isTransparent: boolean;
 }
 
 function readSettings(args: string[]): DemoSettings | undefined {
@@ -40,6 +44,7 @@ function readSettings(args: string[]): DemoSettings | undefined {
       requests: { type: 'string', default: '1000' },
       concurrency: { type: 'string', default: '16' },
       config: { type: 'string', default: relative('', import.meta.dirname) || '.' },
+      transparent: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -51,6 +56,7 @@ function readSettings(args: string[]): DemoSettings | undefined {
     requests: readCount('requests', values.requests, 1_000_000),
     concurrency: readCount('concurrency', values.concurrency, 1_000),
     folder: values.config,
+    isTransparent: values.transparent,
   };
 }
 
@@ -90,7 +96,8 @@ async function present(settings: DemoSettings, plan: DemoPlan, mesh: Mesh, load:
 }
 
 async function runDemo(settings: DemoSettings): Promise<number> {
-  const plan = readPlan(settings.folder);
+  const { folder, isTransparent } = settings;
+  const plan = isTransparent ? readTransparentPlan(folder) : readPlan(folder);
   const ended = new Promise<void>((settle) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.once(signal, () => settle());
@@ -99,7 +106,8 @@ async function runDemo(settings: DemoSettings): Promise<number> {
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   say('starting the viewer, four applications and four sidecars');
-  const mesh = await startMesh(plan, settings.folder, say, (lastWords) =>
+  const start = isTransparent ? startTransparentMesh : startMesh;
+  const mesh = await start(plan, folder, say, (lastWords) =>
     lost.reject(new DemoProblem(lastWords)),
   );
   const load = new Load(plan.workloads[0]!.inbound, settings.concurrency);

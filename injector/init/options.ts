@@ -6,6 +6,7 @@
  */
 
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
+import { type BackendName, backendNames } from './backend.ts';
 import { readPortList } from './port-list.ts';
 import { readPrefixList } from './prefix-list.ts';
 import type { RuleOptions } from './rules.ts';
@@ -52,13 +53,36 @@ export const initFlags: readonly Flag[] = [
     help: 'also waits until the sidecar of this pod takes traffic, at most so long',
   },
   {
+    name: 'backend',
+    value: 'NAME',
+    choices: backendNames,
+    otherwise: 'nft',
+    help: 'what loads the rules; rules that the other one loaded are taken out',
+  },
+  {
     name: 'print',
     value: '',
     otherwise: '',
     typedOnly: true,
-    help: 'prints the rules for nft and changes nothing',
+    help: 'prints the rules and changes nothing',
+  },
+  {
+    name: 'check',
+    value: '',
+    otherwise: '',
+    typedOnly: true,
+    help: 'compares the loaded rules with these flags, a line for each difference; status 1',
+  },
+  {
+    name: 'remove',
+    value: '',
+    otherwise: '',
+    typedOnly: true,
+    help: 'takes out the rules that any backend has loaded',
   },
 ];
+
+export type InitAction = 'apply' | 'print' | 'check' | 'remove';
 
 export interface InitOptions {
   readonly rules: RuleOptions;
@@ -66,7 +90,8 @@ export interface InitOptions {
   readonly preloadFolder: string | undefined;
   /** How long to wait for the sidecar; 0: not at all. */
   readonly awaitProxyMs: number;
-  readonly isPrintOnly: boolean;
+  readonly backend: BackendName;
+  readonly action: InitAction;
 }
 
 /** Throws UsageError with one line about the first mistake. */
@@ -82,8 +107,17 @@ export function parseInitOptions(args: readonly string[], environment: Environme
     },
     preloadFolder: values.get('install-preload')?.[0],
     awaitProxyMs: readSeconds(text('await-proxy')) * 1_000,
-    isPrintOnly: values.has('print'),
+    backend: (values.get('backend')?.[0] ?? 'nft') as BackendName,
+    action: readAction(values),
   };
+}
+
+function readAction(values: ReadonlyMap<string, unknown>): InitAction {
+  const [action = 'apply', other] = (['print', 'check', 'remove'] as const).filter((each) =>
+    values.has(each),
+  );
+  if (other === undefined) return action;
+  throw new UsageError(`--${action} and --${other} exclude each other`);
 }
 
 function portsOf(flag: string, text: string) {

@@ -1,12 +1,13 @@
 /**
- * The redirection rules of one pod as the text of one nft transaction: pure, options in, text out.
+ * The redirection rules of one pod as an nft table: pure, options in, a table or its text out.
  *
  *   to the pod   -> prerouting -> skipped port? stays : 15006
  *   from the pod -> output     -> sentinel | proxy's user | lo | skipped? stays : 15001
  *
  * One `inet` table for IPv4 and IPv6, replaced as a whole, so running it again changes nothing. Only
  * numbers and parsed prefixes of port-list.ts and prefix-list.ts are printed: no text of a user's.
- * (reference/interception-and-injection.md 4.3; UDP and DNS stay untouched.)
+ * The same rules for iptables: iptables-rules.ts. (reference/interception-and-injection.md 4.3; UDP and
+ * DNS stay untouched.)
  */
 
 import type { PortRange } from './port-list.ts';
@@ -24,8 +25,7 @@ export const ownPorts: readonly PortRange[] = [15_020, 15_021, 15_090].map((port
 }));
 
 /** Addresses that nobody has (RFC 5737, RFC 3849): the proxy dials them to prove the table. */
-const sentinelV4 = '192.0.2.1';
-const sentinelV6 = '2001:db8::1';
+export const sentinels = Object.freeze({ v4: '192.0.2.1', v6: '2001:db8::1' });
 
 export interface RuleOptions {
   /** The user that the proxy runs as; its own connections are never captured. */
@@ -35,45 +35,96 @@ export interface RuleOptions {
   readonly skipPrefixes: readonly Prefix[];
 }
 
+export interface NftSet {
+  readonly name: string;
+  readonly type: 'inet_service' | 'ipv4_addr' | 'ipv6_addr';
+  /** `22`, `9000-9010`, `10.0.0.0/8`. */
+  readonly members: readonly string[];
+}
+
+export interface NftChain {
+  readonly name: string;
+  readonly hook: 'prerouting' | 'output';
+  readonly priority: number;
+  /** In nft's own words, as it lists them. */
+  readonly rules: readonly string[];
+}
+
+export interface NftTable {
+  readonly sets: readonly NftSet[];
+  readonly chains: readonly NftChain[];
+}
+
+export function nftTable(options: RuleOptions): NftTable {
+  const { outbound, inbound } = capturePorts;
+  const prefixes = (family: 4 | 6) =>
+    options.skipPrefixes.filter((prefix) => prefix.family === family).map(printPrefix);
+  return {
+    sets: [
+      {
+        name: 'skip_in',
+        type: 'inet_service',
+        members: [...ownPorts, ...options.skipInbound].map(printRange),
+      },
+      { name: 'skip_out', type: 'inet_service', members: options.skipOutbound.map(printRange) },
+      { name: 'skip_out4', type: 'ipv4_addr', members: prefixes(4) },
+      { name: 'skip_out6', type: 'ipv6_addr', members: prefixes(6) },
+    ],
+    chains: [
+      {
+        name: 'inbound',
+        hook: 'prerouting',
+        priority: -100,
+        rules: [
+          'meta l4proto != tcp return',
+          'tcp dport @skip_in return',
+          `meta l4proto tcp redirect to :${inbound}`,
+        ],
+      },
+      {
+        name: 'outbound',
+        hook: 'output',
+        priority: -100,
+        rules: [
+          `ip daddr ${sentinels.v4} tcp dport ${outbound} redirect to :${outbound}`,
+          `ip6 daddr ${sentinels.v6} tcp dport ${outbound} redirect to :${outbound}`,
+          `meta skuid ${options.proxyUid} return`,
+          'oifname "lo" return',
+          'meta l4proto != tcp return',
+          'tcp dport @skip_out return',
+          'ip daddr @skip_out4 return',
+          'ip6 daddr @skip_out6 return',
+          `meta l4proto tcp redirect to :${outbound}`,
+        ],
+      },
+    ],
+  };
+}
+
 /** The input of `nft -f -`. Naming the table before deleting it makes the first run like any other. */
 export function printRules(options: RuleOptions): string {
-  const { outbound, inbound } = capturePorts;
-  const v4 = options.skipPrefixes.filter(({ family }) => family === 4);
-  const v6 = options.skipPrefixes.filter(({ family }) => family === 6);
-  return `table inet ${tableName}
-delete table inet ${tableName}
-table inet ${tableName} {
-  set skip_in {
-    type inet_service; flags interval; auto-merge
-${elements([...ownPorts, ...options.skipInbound].map(printRange))}  }
-  set skip_out {
-    type inet_service; flags interval; auto-merge
-${elements(options.skipOutbound.map(printRange))}  }
-  set skip_out4 {
-    type ipv4_addr; flags interval; auto-merge
-${elements(v4.map(printPrefix))}  }
-  set skip_out6 {
-    type ipv6_addr; flags interval; auto-merge
-${elements(v6.map(printPrefix))}  }
-  chain inbound {
-    type nat hook prerouting priority -100; policy accept;
-    meta l4proto != tcp return
-    tcp dport @skip_in return
-    meta l4proto tcp redirect to :${inbound}
-  }
-  chain outbound {
-    type nat hook output priority -100; policy accept;
-    ip daddr ${sentinelV4} tcp dport ${outbound} redirect to :${outbound}
-    ip6 daddr ${sentinelV6} tcp dport ${outbound} redirect to :${outbound}
-    meta skuid ${options.proxyUid} return
-    oifname "lo" return
-    meta l4proto != tcp return
-    tcp dport @skip_out return
-    ip daddr @skip_out4 return
-    ip6 daddr @skip_out6 return
-    meta l4proto tcp redirect to :${outbound}
-  }
+  const { sets, chains } = nftTable(options);
+  return `${nftRemoval}table inet ${tableName} {
+${sets.map(printSet).join('')}${chains.map(printChain).join('')}}
+`;
 }
+
+/** The input that takes the table away, be it there or not. */
+export const nftRemoval = `table inet ${tableName}
+delete table inet ${tableName}
+`;
+
+function printSet({ name, type, members }: NftSet): string {
+  return `  set ${name} {
+    type ${type}; flags interval; auto-merge
+${elements(members)}  }
+`;
+}
+
+function printChain({ name, hook, priority, rules }: NftChain): string {
+  return `  chain ${name} {
+    type nat hook ${hook} priority ${priority}; policy accept;
+${rules.map((rule) => `    ${rule}\n`).join('')}  }
 `;
 }
 

@@ -110,13 +110,19 @@ prints the Deployment that runs it. Its own spans go where OTEL_EXPORTER_OTLP_EN
 const init: Command = {
   name: 'init',
   summary: "write a pod's redirection rules (in a pod)",
-  usage: '[--print] [FLAGS]',
+  usage: '[--print|--check|--remove] [FLAGS]',
   about: `Writes one nft table that leads the pod's TCP connections through \`tracecar proxy --capture
 redirect\`, for IPv4 and IPv6 at once, and ends. It needs NET_ADMIN and nothing else. Run again, it
-replaces its own table and touches no other.`,
+replaces its own table and touches no other. --backend iptables writes the same rules with
+iptables-restore and ip6tables-restore, into two chains of the table nat (its legacy programs need
+NET_RAW too).`,
   flags: initFlags,
   examples: [
     { says: 'look, change nothing', line: 'tracecar init --print --skip-outbound-ports 5432' },
+    {
+      says: 'are the rules loaded that these flags ask for?',
+      line: 'ip netns exec POD tracecar init --check --skip-outbound-ports 5432',
+    },
   ],
   operands: [],
   run: async (args) => (await import('../../injector/init/main.ts')).runInit(args),

@@ -7,6 +7,7 @@
 
 import type { Flag } from '../main/flags.ts';
 import { proxyFlags } from '../main/proxy-settings.ts';
+import { runFlags } from '../main/run-settings.ts';
 import { validateFlags } from '../main/validate-settings.ts';
 import { tracecarVersion } from '../main/version.ts';
 import { viewFlags } from '../main/view-settings.ts';
@@ -66,6 +67,33 @@ Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points (default http://localhost:4318
   run: async (args) => (await import('../main/proxy.ts')).runProxy(args),
 };
 
+const run: Command = {
+  name: 'run',
+  summary: 'run a command with a sidecar, without Kubernetes',
+  usage: '[--config PATH] [FLAGS] -- COMMAND...',
+  about: `Starts COMMAND in a network namespace of its own, in which \`tracecar init\` has redirected its TCP
+connections to a sidecar, and behaves like it: terminal, signals, exit status. Nothing needs to be
+configured in COMMAND; with Node.js it gets the propagation preload. Without --config everything
+goes where it was meant, and is recorded.
+
+It needs Linux and root, ip, nft and setpriv. COMMAND runs as the user who called; as another one:
+tracecar run -- setpriv --reuid 1000 --clear-groups node app.js. Its localhost is its own; what
+listens on this machine is reached at 169.254.N.1, which is said when it starts. IPv4 only.
+
+Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points, to this machine's loopback too (default
+http://localhost:4318, where \`tracecar view\` listens).`,
+  flags: runFlags,
+  examples: [
+    { says: 'a Node.js service, unchanged', line: 'sudo tracecar run -- node server.js' },
+    {
+      says: 'every request traced, weights of a rollout applied',
+      line: 'sudo OTEL_TRACES_SAMPLER=always_on tracecar run --config mesh.yaml --labels app=web -- ./web',
+    },
+  ],
+  operands: [],
+  run: async (args) => (await import('../main/run.ts')).runCommand(args),
+};
+
 const validate: Command = {
   name: 'validate',
   summary: 'check configuration and name every mistake at once',
@@ -123,6 +151,7 @@ const help: Command = {
   examples: [],
   operands: [
     'proxy',
+    'run',
     'validate',
     'view',
     ...clusterCommands.map(({ name }) => name),
@@ -152,6 +181,7 @@ const completion: Command = {
 
 export const commands: readonly Command[] = [
   proxy,
+  run,
   validate,
   view,
   ...clusterCommands,

@@ -6,6 +6,7 @@
  */
 
 import { selectEndpoints } from './compile-clusters.ts';
+import type { CompileMemory } from './compile-memory.ts';
 import type { Complaints } from './complaints.ts';
 import { covers, fullName, isWildcard } from './host-names.ts';
 import { complainOf, isProblem, nearestHost, resolveDestination } from './resolve.ts';
@@ -18,17 +19,23 @@ import { isBoundToMesh, type World } from './world.ts';
 
 const nobody = { namespace: undefined, port: undefined };
 
-export function checkReferences(world: World, complaints: Complaints): void {
-  for (const each of world.virtualServices) checkVirtualService(world, each, complaints);
+/** @param namespace of the workload in whose `memory` clean VirtualServices are found again */
+export function checkReferences(
+  world: World,
+  complaints: Complaints,
+  memory: CompileMemory,
+  namespace: string,
+): void {
+  for (const each of world.virtualServices) {
+    checkGateways(each, complaints);
+    const memo = memory.routesOf(each, world, namespace);
+    if (!memo.isChecked) memo.isChecked = checkDestinations(world, each, complaints);
+  }
   for (const each of world.destinationRules) checkDestinationRule(world, each, complaints);
   for (const each of world.sidecars) checkSidecar(world, each, complaints);
 }
 
-function checkVirtualService(
-  world: World,
-  resource: VirtualServiceResource,
-  complaints: Complaints,
-): void {
+function checkGateways(resource: VirtualServiceResource, complaints: Complaints): void {
   for (const { value, at } of resource.spec.gateways ?? []) {
     if (value === 'mesh') continue;
     const message = `The gateway \`${value}\` is left alone: gateways are not implemented yet`;
@@ -37,12 +44,24 @@ function checkVirtualService(
       : 'Add `mesh` to use this VirtualService in sidecars.';
     complaints.add('gateway-ignored', at, message, fix);
   }
+}
+
+/** True when there is nothing to complain of. */
+export function checkDestinations(
+  world: World,
+  resource: VirtualServiceResource,
+  complaints: Complaints,
+): boolean {
+  let isClean = true;
   for (const rule of resource.spec.http) {
     for (const { destination } of rule.route) {
       const found = resolveDestination(world, destination, resource.namespace, nobody);
-      if (isProblem(found)) complainOf(found, complaints);
+      if (!isProblem(found)) continue;
+      complainOf(found, complaints);
+      isClean = false;
     }
   }
+  return isClean;
 }
 
 function checkDestinationRule(

@@ -16,19 +16,26 @@ import type { Service } from './world.ts';
 const noLabels: Labels = Object.freeze(Object.create(null));
 
 export class ClusterList {
-  readonly clusters: Cluster[] = [];
-  readonly #indexes = new Map<string, number>();
+  readonly #clusters = new Map<string, Cluster>();
 
-  /** Index of the cluster that a destination leads to. */
-  outbound(resolved: Resolved, port: ServicePort): number {
+  /** In the order in which they were first led to. */
+  get clusters(): readonly Cluster[] {
+    return [...this.#clusters.values()];
+  }
+
+  /** The cluster that a destination leads to. */
+  outbound(resolved: Resolved, port: ServicePort): Cluster {
     const { service, subset, rule } = resolved;
+    const name = `outbound|${port.number}|${subset?.name ?? ''}|${service.host}`;
+    const known = this.#clusters.get(name);
+    if (known !== undefined) return known;
     const policy = rule?.spec.trafficPolicy;
     const balancing =
       subset?.trafficPolicy?.loadBalancer?.simple ??
       policy?.loadBalancer?.simple ??
       'least-request';
-    return this.#add({
-      name: `outbound|${port.number}|${subset?.name ?? ''}|${service.host}`,
+    return this.add({
+      name,
       service: service.host,
       namespace: kubernetesName(service.host)?.namespace ?? service.entry.namespace,
       subset: subset?.name ?? '',
@@ -39,13 +46,13 @@ export class ClusterList {
     });
   }
 
-  /** Index of the cluster of the own application behind an inbound listener. */
+  /** The cluster of the own application behind an inbound listener. */
   inbound(
     listenerPort: number,
     endpoint: LocalEndpoint,
     own: { readonly service: string; readonly namespace: string; readonly version: string },
-  ): number {
-    return this.#add({
+  ): Cluster {
+    return this.add({
       name: `inbound|${listenerPort}|${own.version}|${own.service}`,
       service: own.service,
       namespace: own.namespace,
@@ -56,11 +63,12 @@ export class ClusterList {
     });
   }
 
-  #add(cluster: Cluster): number {
-    const known = this.#indexes.get(cluster.name);
+  /** The one that has its name already, else `cluster`. */
+  add(cluster: Cluster): Cluster {
+    const known = this.#clusters.get(cluster.name);
     if (known !== undefined) return known;
-    this.#indexes.set(cluster.name, this.clusters.length);
-    return this.clusters.push(cluster) - 1;
+    this.#clusters.set(cluster.name, cluster);
+    return cluster;
   }
 }
 

@@ -49,7 +49,7 @@ export function compileInbound(
     route: resourceName(sidecar),
     index,
     at: listener.at,
-    cluster,
+    cluster: cluster.name,
     broken: undefined,
   });
   return {

@@ -6,10 +6,10 @@
  * A sidecar does it once at start, and then in the compiler's thread (compile-worker.ts).
  */
 
-import { createHash } from 'node:crypto';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import { digestOf } from './compile-session.ts';
 import type { ConfigFiles } from './config-folder.ts';
 import { type CompileContext, compileTable } from './load.ts';
 import { type GoodTexts, readFiles } from './read-files.ts';
@@ -51,11 +51,4 @@ export function runCompileJob(job: CompileJob, clock: Clock): CompileOutcome {
     resources: reading.resources.length,
     parsedAtMs,
   };
-}
-
-function digestOf(table: RoutingTable): string {
-  const text = JSON.stringify({ ...table, generation: 0 }, (_key, value) =>
-    value instanceof RegExp ? String(value) : value,
-  );
-  return createHash('sha256').update(text).digest('base64');
 }

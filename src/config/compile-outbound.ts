@@ -126,7 +126,7 @@ function missingHost(
     route: resourceName(sidecar),
     index: 0,
     at,
-    cluster: -1,
+    cluster: '',
     broken: 'no-backend',
   });
   return { name, domains: [name], rules: [rule] };

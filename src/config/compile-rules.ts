@@ -7,8 +7,9 @@
 
 import type { Milliseconds } from '../base/clock.ts';
 import type { Cause } from '../model/failure.ts';
-import { type Backend, noHeaderEdits, type Rule } from '../model/routing-table.ts';
+import { type Backend, type Cluster, noHeaderEdits, type Rule } from '../model/routing-table.ts';
 import type { ClusterList } from './compile-clusters.ts';
+import type { CompileMemory } from './compile-memory.ts';
 import { type Complaints, type Place, placeText } from './complaints.ts';
 import { noEdits } from './header-rules.ts';
 import { toNamed } from './http-rule-checks.ts';
@@ -21,7 +22,11 @@ import {
   resolveDestination,
   type View,
 } from './resolve.ts';
-import { resourceName, type VirtualServiceResource } from './resource.ts';
+import {
+  type DestinationRuleResource,
+  resourceName,
+  type VirtualServiceResource,
+} from './resource.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
 import type { Service, World } from './world.ts';
 
@@ -37,13 +42,22 @@ export class RuleCompiler {
   readonly #clusters: ClusterList;
   readonly #complaints: Complaints;
   readonly #namespace: string;
+  readonly #memory: CompileMemory;
+  /** Of this compilation, those with problems too. */
   readonly #compiled = new Map<VirtualServiceResource, Map<number, readonly Rule[]>>();
 
-  constructor(world: World, clusters: ClusterList, complaints: Complaints, namespace: string) {
+  constructor(
+    world: World,
+    clusters: ClusterList,
+    complaints: Complaints,
+    namespace: string,
+    memory: CompileMemory,
+  ) {
     this.#world = world;
     this.#clusters = clusters;
     this.#complaints = complaints;
     this.#namespace = namespace;
+    this.#memory = memory;
   }
 
   /** The rules of a VirtualService on a listener with this port; made once for each port. */
@@ -52,17 +66,51 @@ export class RuleCompiler {
     this.#compiled.set(resource, byPort);
     const known = byPort.get(listenerPort);
     if (known !== undefined) return known;
-    const view = { namespace: this.#namespace, port: listenerPort };
-    const rules = resource.spec.http.map((rule, index) => this.#rule(resource, rule, index, view));
+    const rules = this.#remembered(resource, listenerPort) ?? this.#compile(resource, listenerPort);
     byPort.set(listenerPort, rules);
+    return rules;
+  }
+
+  #remembered(resource: VirtualServiceResource, listenerPort: number): readonly Rule[] | undefined {
+    const memo = this.#memory.routesOf(resource, this.#world, this.#namespace);
+    const known = memo.byPort.get(listenerPort);
+    for (const cluster of known?.clusters ?? []) this.#clusters.add(cluster);
+    return known?.rules;
+  }
+
+  #compile(resource: VirtualServiceResource, listenerPort: number): readonly Rule[] {
+    const work: RuleWork = {
+      resource,
+      view: { namespace: this.#namespace, port: listenerPort },
+      clusters: new Map(),
+      isClean: true,
+    };
+    const rules = resource.spec.http.map((rule, index) => this.#rule(rule, index, work));
+    const memo = this.#memory.routesOf(resource, this.#world, this.#namespace);
+    if (work.isClean) {
+      memo.byPort.set(listenerPort, { rules, clusters: [...work.clusters.values()] });
+    } else memo.hasProblem = true;
     return rules;
   }
 
   /** The only rule of a service that no VirtualService binds: everything goes to all of it. */
   defaultRule(service: Service, listenerPort: number): Rule {
+    const rule = this.#world.findRule(service, this.#namespace);
+    const known = this.#memory.defaultOf(service, listenerPort, rule);
+    if (known !== undefined) {
+      for (const cluster of known.clusters) this.#clusters.add(cluster);
+      return known.rules[0]!;
+    }
+    return this.#makeDefault(service, listenerPort, rule);
+  }
+
+  #makeDefault(
+    service: Service,
+    listenerPort: number,
+    rule: DestinationRuleResource | undefined,
+  ): Rule {
     const { entry } = service;
     const port = portFor(service, listenerPort);
-    const rule = this.#world.findRule(service, this.#namespace);
     const resolved: Resolved = { service, port, rule, subset: undefined };
     if (port === undefined) {
       const numbers = entry.spec.ports.map((each) => each.number).join(', ');
@@ -70,24 +118,33 @@ export class RuleCompiler {
       const fix = `Give the listener the number of one, or add a VirtualService that names it.`;
       this.#complaints.add('unknown-port', service.at, `${message} (${listenerPort})`, fix);
     }
-    const cluster = port === undefined ? -1 : this.#clusters.outbound(resolved, port);
-    return makePlainRule({
+    const cluster = port && this.#clusters.outbound(resolved, port);
+    const made = makePlainRule({
       identity: `${resourceName(entry)}/${service.host}:${port?.number ?? listenerPort}`,
       resource: `ServiceEntry ${resourceName(entry)}`,
       route: resourceName(entry),
       index: 0,
       at: service.at,
-      cluster,
+      cluster: cluster?.name ?? '',
       broken: port === undefined || !entry.isSound ? 'no-backend' : undefined,
     });
+    if (cluster !== undefined) {
+      this.#memory.noteDefault(service, listenerPort, rule, { rules: [made], clusters: [cluster] });
+    }
+    return made;
   }
 
-  #rule(resource: VirtualServiceResource, rule: HttpRule, index: number, view: View): Rule {
+  #rule(rule: HttpRule, index: number, work: RuleWork): Rule {
+    const { resource, view } = work;
     const routes = rule.route.map((route) => ({
       route,
       found: resolveDestination(this.#world, route.destination, resource.namespace, view),
     }));
-    for (const { found } of routes) if (isProblem(found)) complainOf(found, this.#complaints);
+    for (const { found } of routes) {
+      if (!isProblem(found)) continue;
+      complainOf(found, this.#complaints);
+      work.isClean = false;
+    }
     const isSingle = routes.length === 1;
     const backends: Backend[] = [];
     let broken: Cause | undefined = resource.isSound ? undefined : 'no-backend';
@@ -96,9 +153,9 @@ export class RuleCompiler {
       if (isProblem(found) && weight > 0) broken ??= found.cause;
       // A destination with weight 0 may be missing: it is often written before it exists.
       if (isProblem(found) && weight === 0) continue;
-      backends.push(this.#backend(route, found, weight));
+      backends.push(this.#backend(route, found, weight, work));
     }
-    if (broken === undefined && !backends.some((each) => this.#canAnswer(each))) {
+    if (broken === undefined && !backends.some((each) => canAnswer(each, work))) {
       broken = 'subset-empty';
     }
     return {
@@ -122,19 +179,39 @@ export class RuleCompiler {
     };
   }
 
-  #backend(route: Route, found: Resolved | Problem, weight: number): Backend {
+  #backend(
+    route: Route,
+    found: Resolved | Problem,
+    weight: number,
+    { clusters }: RuleWork,
+  ): Backend {
     const edits = route.headers ?? noEdits;
     const cluster =
       isProblem(found) || found.port === undefined
-        ? -1
+        ? undefined
         : this.#clusters.outbound(found, found.port);
-    return { cluster, weight, requestHeaders: edits.request, responseHeaders: edits.response };
+    if (cluster !== undefined) clusters.set(cluster.name, cluster);
+    return {
+      cluster: cluster?.name ?? '',
+      weight,
+      requestHeaders: edits.request,
+      responseHeaders: edits.response,
+    };
   }
+}
 
-  #canAnswer(backend: Backend): boolean {
-    if (backend.weight === 0 || backend.cluster === -1) return false;
-    return this.#clusters.clusters[backend.cluster]!.endpoints.length > 0;
-  }
+/** One VirtualService on one port. */
+interface RuleWork {
+  readonly resource: VirtualServiceResource;
+  readonly view: View;
+  /** What its rules lead to, in the order in which they do. */
+  readonly clusters: Map<string, Cluster>;
+  /** Nothing was complained of. */
+  isClean: boolean;
+}
+
+function canAnswer({ weight, cluster }: Backend, { clusters }: RuleWork): boolean {
+  return weight > 0 && (clusters.get(cluster)?.endpoints.length ?? 0) > 0;
 }
 
 /** Where a rule that takes everything comes from, and the one cluster that it leads to. */
@@ -144,8 +221,8 @@ interface PlainRule {
   readonly route: string;
   readonly index: number;
   readonly at: Place;
-  /** -1 when there is none; then `broken` says why. */
-  readonly cluster: number;
+  /** Its name; empty when there is none, and then `broken` says why. */
+  readonly cluster: string;
   readonly broken: Cause | undefined;
 }
 
@@ -166,7 +243,7 @@ export function makePlainRule(plain: PlainRule): Rule {
   };
 }
 
-function wholeBackend(cluster: number): Backend {
+function wholeBackend(cluster: string): Backend {
   return {
     cluster,
     weight: WHOLE_WEIGHT,

@@ -53,7 +53,7 @@ export class Imports {
     const byPort = new Map<number, Set<string>>();
     for (const host of this.#hosts()) {
       const ports = this.#services.get(host)?.entry.spec.ports.map(({ number }) => number);
-      for (const port of ports ?? this.#portsOf(this.#bound.get(host)!.resource)) {
+      for (const port of ports ?? portsLedTo(this.#world, this.#bound.get(host)!.resource)) {
         byPort.set(port, (byPort.get(port) ?? new Set()).add(host));
       }
     }
@@ -68,10 +68,11 @@ export class Imports {
   ): VirtualHost[] {
     const taken = new Set(hosts);
     const claims = countClaims(hosts, this.#namespace);
+    const wildcards = [...this.#bound.values()].filter(({ host }) => isWildcard(host));
     const result: VirtualHost[] = [];
     for (const host of hosts) {
       const service = this.#services.get(host);
-      const bound = this.#boundTo(host);
+      const bound = this.#boundTo(host, wildcards);
       const domains = [host];
       for (const form of shortForms(host, this.#namespace)) {
         if (!taken.has(form) && claims.get(form) === 1) domains.push(form);
@@ -94,18 +95,6 @@ export class Imports {
     return new Set([...this.#services.keys(), ...this.#bound.keys()]);
   }
 
-  /** A host that is no service may be called on the ports of the services that it leads to. */
-  #portsOf({ spec, namespace }: VirtualServiceResource): ReadonlySet<number> {
-    const ports = new Set<number>();
-    for (const { destination } of spec.http.flatMap(({ route }) => route)) {
-      const service = this.#world.findService(destination.host, namespace);
-      if (destination.port !== undefined || service === undefined) {
-        ports.add(destination.port?.number ?? HTTP_PORT).add(HTTP_PORT);
-      } else for (const { number } of service.entry.spec.ports) ports.add(number);
-    }
-    return ports;
-  }
-
   #candidates(pattern: string): Iterable<Service> {
     if (!isWildcard(pattern)) {
       const service = this.#world.services.get(pattern);
@@ -115,16 +104,31 @@ export class Imports {
   }
 
   /** The VirtualService of a host: by its name, else by the longest wildcard. */
-  #boundTo(host: string): BoundHost | undefined {
+  #boundTo(host: string, wildcards: readonly BoundHost[]): BoundHost | undefined {
     const exact = this.#bound.get(host);
     if (exact !== undefined) return exact;
     let longest: BoundHost | undefined;
-    for (const bound of this.#bound.values()) {
-      if (!isWildcard(bound.host) || !covers(bound.host, host)) continue;
+    for (const bound of wildcards) {
+      if (!covers(bound.host, host)) continue;
       if (longest === undefined || bound.host.length > longest.host.length) longest = bound;
     }
     return longest;
   }
+}
+
+/** A host that is no service may be called on the ports of the services that it leads to. */
+export function portsLedTo(
+  world: World,
+  { spec, namespace }: VirtualServiceResource,
+): ReadonlySet<number> {
+  const ports = new Set<number>();
+  for (const { destination } of spec.http.flatMap(({ route }) => route)) {
+    const service = world.findService(destination.host, namespace);
+    if (destination.port !== undefined || service === undefined) {
+      ports.add(destination.port?.number ?? HTTP_PORT).add(HTTP_PORT);
+    } else for (const { number } of service.entry.spec.ports) ports.add(number);
+  }
+  return ports;
 }
 
 /** How many of the hosts could be meant by each short form. */

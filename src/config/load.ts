@@ -14,6 +14,7 @@ import { type Capture, checkCapture } from './check-capture.ts';
 import { checkReferences } from './check-references.ts';
 import { ClusterList } from './compile-clusters.ts';
 import { compileListeners } from './compile-listeners.ts';
+import { CompileMemory } from './compile-memory.ts';
 import { RuleCompiler } from './compile-rules.ts';
 import { Complaints, filePlace, placeText } from './complaints.ts';
 import { deepFreeze } from './deep-freeze.ts';
@@ -95,18 +96,22 @@ export function dropDuplicates(
 /**
  * The table of one workload: a pure function of the resources and the context, deeply frozen. A rule
  * that refers to something missing answers with a named failure and is complained of; the others work.
+ *
+ * @param memory of earlier compilations in the same context: makes the same table sooner
  */
 export function compileTable(
   resources: readonly Resource[],
   context: CompileContext,
-): CompileResult {
+  memory = new CompileMemory(),
+): CompileResult & { readonly world: World } {
+  memory.begin();
   const complaints = new Complaints();
   const world = new World(resources, complaints);
-  checkReferences(world, complaints);
+  checkReferences(world, complaints, memory, context.namespace);
   checkCapture(world, context.capture, complaints);
   const clusters = new ClusterList();
   const sidecar = selectSidecar(world.sidecars, context, complaints);
-  const rules = new RuleCompiler(world, clusters, complaints, context.namespace);
+  const rules = new RuleCompiler(world, clusters, complaints, context.namespace, memory);
   const { listeners, plan } = compileListeners(
     { world, clusters, rules, complaints, sidecar },
     context,
@@ -125,5 +130,5 @@ export function compileTable(
     clusters: clusters.clusters,
     capture: context.capture === 'none' ? undefined : plan,
   });
-  return { table, diagnostics: complaints.list() };
+  return { table, diagnostics: complaints.list(), world };
 }

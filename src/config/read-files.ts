@@ -11,7 +11,7 @@ import { Complaints, filePlace } from './complaints.ts';
 import type { ConfigFiles, FileContent } from './config-folder.ts';
 import { type ConfigSource, dropDuplicates, readResources } from './load.ts';
 import type { FileProblem } from './read-config-file.ts';
-import type { Resource } from './resource.ts';
+import { type Resource, resourceName } from './resource.ts';
 
 /** File to the newest text of it that had no error. */
 export type GoodTexts = ReadonlyMap<string, string>;
@@ -32,12 +32,15 @@ export interface ConfigReading {
 /**
  * @param goodTexts of the reading before this one; empty at first
  * @param namespace of documents that name none
+ * @param memory of earlier readings in the same namespace: gives their very resources again
  */
 export function readFiles(
   { files, problems }: ConfigFiles,
   goodTexts: GoodTexts,
   namespace: string,
+  memory = new ReadMemory(),
 ): ConfigReading {
+  memory.begin();
   const complaints = new Complaints();
   for (const { path, problem } of problems) complaints.addAll(diagnose(path, problem));
   const resources: Resource[] = [];
@@ -47,7 +50,7 @@ export function readFiles(
   for (const content of files) {
     const { file, text } = content;
     const good = goodTexts.get(file);
-    const reading = readOne(content, good, namespace);
+    const reading = memory.read(content, good, namespace);
     complaints.addAll(reading.diagnostics);
     resources.push(...reading.counting);
     readable.push(...reading.readable);
@@ -55,15 +58,84 @@ export function readFiles(
     const counts = reading.isRefused ? good : text;
     if (counts !== undefined) nextGood.set(file, counts);
   }
-  // A file with a mistake elsewhere must not hide a double name from whoever mends all at once.
-  dropDuplicates(readable, complaints, refusedFiles);
+  let kept: readonly Resource[] = resources;
+  if (!memory.areUnique()) {
+    // A file with a mistake elsewhere must not hide a double name from whoever mends all at once.
+    const others = dropDuplicates(readable, complaints, refusedFiles);
+    kept = dropDuplicates(resources, new Complaints());
+    memory.noteUnique(kept.length === resources.length && others.length === readable.length);
+  }
   return {
-    resources: dropDuplicates(resources, new Complaints()),
+    resources: kept,
     diagnostics: complaints.list(),
     sources: files.map(({ file, text }) => ({ file, text })),
     refusedFiles,
     goodTexts: nextGood,
   };
+}
+
+/** What was read of each file the last time: a file that has not changed is not read again. */
+export class ReadMemory {
+  #before = new Map<string, Remembered>();
+  #now = new Map<string, Remembered>();
+  /** No name stood twice the last time. */
+  #wasUnique = false;
+
+  /** A reading begins; files that it does not ask for are forgotten after it. */
+  begin(): void {
+    this.#before = this.#now;
+    this.#now = new Map();
+  }
+
+  read(content: FileContent, good: string | undefined, namespace: string): FileReading {
+    const { file, text, problem } = content;
+    const before = this.#before.get(file);
+    const isSame =
+      before !== undefined &&
+      before.content.text === text &&
+      before.content.problem === problem &&
+      // What was good before counts only where the present text does not.
+      (before.good === good || (!before.reading.isRefused && good === text));
+    const remembered = isSame ? before : remember(content, good, readOne(content, good, namespace));
+    this.#now.set(file, remembered);
+    return remembered.reading;
+  }
+
+  /** It is read anew the next time. */
+  forget(file: string): void {
+    this.#now.delete(file);
+  }
+
+  /** Whether the files read since `begin` have the names that the ones before had, each once. */
+  areUnique(): boolean {
+    if (!this.#wasUnique || this.#now.size !== this.#before.size) return false;
+    for (const [file, { names }] of this.#now) {
+      if (this.#before.get(file)?.names !== names) return false;
+    }
+    return true;
+  }
+
+  noteUnique(isSo: boolean): void {
+    this.#wasUnique = isSo;
+  }
+}
+
+interface Remembered {
+  readonly content: FileContent;
+  readonly good: string | undefined;
+  readonly reading: FileReading;
+  /** Of its resources, those that count and those that stand there now. */
+  readonly names: string;
+}
+
+function remember(
+  content: FileContent,
+  good: string | undefined,
+  reading: FileReading,
+): Remembered {
+  const show = (resource: Resource) => `${resource.kind} ${resourceName(resource)}`;
+  const names = [reading.counting, reading.readable].map((each) => each.map(show).join());
+  return { content, good, reading, names: names.join('\n') };
 }
 
 interface FileReading {

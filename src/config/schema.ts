@@ -51,6 +51,12 @@ export function optional<T>(read: Reader<T>): Optional<T> {
   return { isNeeded: false, read };
 }
 
+/**
+ * Records inherit nothing. An object whose prototype is null itself is a hash table to V8: those of ten
+ * thousand rules took 43 MB instead of 28 (2026-11-25).
+ */
+const nothingInherited = Object.freeze(Object.create(null));
+
 /** A mapping with known fields. `refused` names the ones that Istio has and Tracecar does not yet. */
 export function record<F extends Fields>(
   fields: F,
@@ -59,8 +65,8 @@ export function record<F extends Fields>(
   return (cursor) => {
     const entries = cursor.entries();
     if (entries === undefined) return complainOfType(cursor, 'a mapping of fields');
-    const values: Record<string, unknown> = Object.create(null);
-    const offsets: Record<string, number> = Object.create(null);
+    const values: Record<string, unknown> = Object.create(nothingInherited);
+    const offsets: Record<string, number> = Object.create(nothingInherited);
     for (const { key, keyAt, value } of entries) {
       if (Object.hasOwn(fields, key)) {
         if (value.isNull) continue;

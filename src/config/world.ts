@@ -44,6 +44,8 @@ export class World {
   /** Service to the rules that cover it, made when first asked for. */
   readonly #rulesOfService = new Map<string, readonly DestinationRuleResource[]>();
   readonly #hints = new Map<string, string>();
+  /** Hosts of wildcard rules, longest first; made when first asked for. */
+  #wildcards: readonly string[] | undefined;
 
   constructor(resources: readonly Resource[], complaints: Complaints) {
     this.sidecars = resources.filter((each) => each.kind === 'Sidecar');
@@ -86,10 +88,12 @@ export class World {
     const known = this.#rulesOfService.get(host);
     if (known !== undefined) return known;
     const found = [...(this.#rulesByHost.get(host) ?? [])];
-    const wildcards = [...this.#rulesByHost.keys()]
-      .filter((each) => isWildcard(each) && covers(each, host))
+    this.#wildcards ??= [...this.#rulesByHost.keys()]
+      .filter(isWildcard)
       .toSorted((first, second) => second.length - first.length);
-    for (const each of wildcards) found.push(...this.#rulesByHost.get(each)!);
+    for (const each of this.#wildcards) {
+      if (covers(each, host)) found.push(...this.#rulesByHost.get(each)!);
+    }
     this.#rulesOfService.set(host, found);
     return found;
   }

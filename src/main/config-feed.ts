@@ -14,6 +14,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import { type CompileJob, type CompileOutcome, runCompileJob } from '../config/compile-job.ts';
+import { isLarge } from '../config/compiler-thread.ts';
 import { type ConfigFiles, ConfigFolder } from '../config/config-folder.ts';
 import type { GoodTexts } from '../config/read-files.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
@@ -31,15 +32,18 @@ export interface ConfigFeedOptions {
   readonly clock: Clock;
   readonly wakeUps: WakeUps;
   readonly log: (level: LogLevel, message: string, fields?: LogFields) => void;
-  /** For reloads: does what runCompileJob does, beside this thread. */
+  /** Does what runCompileJob does, beside this thread: for reloads, and for whatever is large. */
   readonly compiler: TableCompiler;
   /** Makes the table hold; rejects at start only. Opening its listeners may go on after that. */
   readonly apply: (table: RoutingTable) => Promise<void>;
 }
 
 export interface TableCompiler {
-  /** One job at a time. May reject: then what ran before runs on. */
-  run(job: CompileJob): Promise<CompileOutcome>;
+  /**
+   * One job at a time; `inForce` is the table that the job's digest is of. May reject: then what ran
+   * before runs on.
+   */
+  run(job: CompileJob, inForce: RoutingTable | undefined): Promise<CompileOutcome>;
   close(): void;
 }
 
@@ -78,12 +82,12 @@ export class ConfigFeed {
 
   /**
    * The first table. Throws StartError when a path is not there or, without capture, when a file has
-   * an error or the files give this workload nothing to listen on.
+   * an error or the files give this workload nothing to listen on. Ends early when `close` is called.
    */
   async start(): Promise<void> {
     const files = this.#folder.read();
-    // Here and now: nothing waits yet, and a thread would cost 60 ms and 8 MiB (2026-11-25).
-    const outcome = runCompileJob(this.#jobFor(files), this.#options.clock);
+    const outcome = await this.#compileFirst(files);
+    if (outcome === undefined) return;
     this.#goodTexts = outcome.goodTexts;
     const { table, diagnostics } = outcome;
     const isNothing = this.#isNothing(table);
@@ -203,9 +207,17 @@ export class ConfigFeed {
   }
 
   /** Undefined when all is over. */
+  async #compileFirst(files: ConfigFiles): Promise<CompileOutcome | undefined> {
+    // A large one in the thread that remembers it for the edits to come.
+    if (isLarge(files)) return this.#compile(files);
+    // Here and now: nothing waits yet, and a thread would cost 60 ms and 8 MiB (2026-11-25).
+    return runCompileJob(this.#jobFor(files), this.#options.clock);
+  }
+
+  /** Undefined when all is over. */
   async #compile(files: ConfigFiles): Promise<CompileOutcome | undefined> {
     try {
-      const outcome = await this.#options.compiler.run(this.#jobFor(files));
+      const outcome = await this.#options.compiler.run(this.#jobFor(files), this.table);
       if (this.#isClosed) return undefined;
       this.#goodTexts = outcome.goodTexts;
       return outcome;

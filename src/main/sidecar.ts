@@ -92,7 +92,9 @@ export class Sidecar {
       clock: this.clock,
       wakeUps: systemWakeUps,
       log: log.write,
-      compiler: new CompilerThread(bundledWorker('compile-worker')),
+      compiler: new CompilerThread(bundledWorker('compile-worker'), (text) =>
+        log.write('warn', text),
+      ),
       apply: (table) => this.#apply(table),
     });
   }
@@ -125,6 +127,7 @@ export class Sidecar {
   async start(): Promise<void> {
     if (this.#capture === undefined) {
       await this.feed.start();
+      if (this.#isEnding) return;
       await new Promise<void>((resolve) => systemWakeUps.after(trafficFirstMs, resolve));
     }
     const ports = await this.#openPorts();
@@ -133,6 +136,7 @@ export class Sidecar {
       if (this.#isEnding) return;
       await this.feed.start();
     }
+    if (this.#isEnding) return;
     this.feed.watch();
     this.#isStarted = true;
     this.telemetry.startWorker();

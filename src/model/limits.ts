@@ -162,6 +162,8 @@ export interface ConfigLimits {
   /** How often the folder is looked at beside the kernel's notices, which can be lost. */
   readonly reloadPollMs: number;
   readonly diagnosticsMax: number;
+  /** Characters of all files from which a compiler's thread lasts: about a hundred rules. */
+  readonly largeTextMin: number;
 }
 
 export const configLimits: ConfigLimits = Object.freeze({
@@ -172,6 +174,7 @@ export const configLimits: ConfigLimits = Object.freeze({
   reloadDebounceMs: 50,
   reloadPollMs: 1_000,
   diagnosticsMax: 1_000,
+  largeTextMin: 24 * 1024,
 });
 
 /** Records, spans and metrics. */

@@ -3,7 +3,7 @@
  *
  *   RoutingTable ── listeners ── virtual hosts ── rules ── matches (when)
  *        │                                          └───── backends (where, by weight) ──┐
- *        └── clusters ── endpoints                                      cluster index ◄──┘
+ *        └── clusters ── endpoints                                       cluster name ◄──┘
  *
  * `config` compiles it, nobody changes it afterwards, and an exchange keeps the table it began with.
  * It is a function of the resources present, never of their history; only `generation` counts up.
@@ -17,7 +17,7 @@ export interface RoutingTable {
   /** Counts up with each swap of one process, from 1. */
   readonly generation: number;
   readonly listeners: readonly Listener[];
-  /** A backend names its cluster by index into this list. */
+  /** Of different names, by which backends refer to them. */
   readonly clusters: readonly Cluster[];
   /** What happens to captured connections; undefined when nothing is captured. */
   readonly capture: CapturePlan | undefined;
@@ -126,8 +126,8 @@ export type StringMatch =
 
 /** A weighted choice of a rule. */
 export interface Backend {
-  /** Index into `RoutingTable.clusters`; -1 when the rule is broken. */
-  readonly cluster: number;
+  /** Name of one of `RoutingTable.clusters`; empty when the rule is broken. */
+  readonly cluster: string;
   /** As written in YAML; a share is weight / sum. 0 gets nothing. */
   readonly weight: number;
   readonly requestHeaders: HeaderEdits;

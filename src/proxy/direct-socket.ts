@@ -47,13 +47,16 @@ export class DirectSocket extends Socket {
    */
   send(bytes: Buffer): boolean {
     const handle = (this as unknown as { readonly _handle: StreamHandle | null })._handle;
-    if (spare === undefined || handle === null || this.writableLength !== 0 || this.connecting) {
+    if (spare === undefined || handle === null || this.connecting || this.#holdsBytes()) {
       this.write(Buffer.from(bytes));
       return true;
     }
     const error = handle.writeBuffer(spare, bytes);
     if (error === 0 && binding!.streamBaseState[binding!.kLastWriteWasAsync] === 0) return true;
     if (error === 0) {
+      // Whole before the stream sees it: the kernel's answer may not find a request half filled in.
+      spare.buffer = bytes;
+      spare.oncomplete = ignoreStatus;
       this.#underWay = spare;
       spare = new binding!.WriteWrap();
     } else this.#failed = error;
@@ -61,17 +64,27 @@ export class DirectSocket extends Socket {
     return false;
   }
 
+  /**
+   * Whether bytes before ours are still in the stream (those of a write under way count), or whether it
+   * is corked: it would keep ours from `_write`, and hand them on later together with others.
+   */
+  #holdsBytes(): boolean {
+    return this.writableLength !== 0 || this.writableCorked !== 0;
+  }
+
   /** The stream's way to the kernel; bytes that `send` has given away are only waited for. */
   override _write(chunk: unknown, encoding: BufferEncoding, done: Written): void {
     const request = this.#underWay;
     if (request !== undefined) {
       this.#underWay = undefined;
-      request.buffer = chunk as Uint8Array;
       request.oncomplete = (status) => done(status < 0 ? writeError(status) : null);
     } else if (this.#failed !== 0) done(writeError(this.#failed));
     else super._write(chunk, encoding, done);
   }
 }
+
+/** Of a request until the stream waits for it. */
+function ignoreStatus(): void {}
 
 function writeError(status: number): Error {
   const code = getSystemErrorName(status);

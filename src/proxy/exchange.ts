@@ -293,9 +293,9 @@ export class Exchange implements UpstreamUser, HeadSource {
 
   #route(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
     if (this.#trace.hops >= this.#scope.limits.hopsMax) return failure.loop;
-    const rule = plan.index.match(this.downstream.head.view);
-    if (rule === undefined) return this.#passOn(plan);
-    const rulePlan = plan.rules.get(rule)!;
+    const rulePlan = plan.index.match(this.downstream.head.view);
+    if (rulePlan === undefined) return this.#passOn(plan);
+    const { rule } = rulePlan;
     this.#report.setRule(rulePlan);
     if (rule.broken !== undefined) return failure[rule.broken];
     const backend = rulePlan.backends[nextWeighted(rulePlan.weights)];

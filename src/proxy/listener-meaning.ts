@@ -50,12 +50,12 @@ export function findHeldBack(
 }
 
 /** Outbound: the services that it leads to; inbound: the application's addresses. */
-function meaningOf({ listener, rules }: ListenerPlan): ReadonlySet<string> {
+function meaningOf({ listener, hosts }: ListenerPlan): ReadonlySet<string> {
   if (listener.direction === 'outbound') {
     return new Set(listener.virtualHosts.map(({ name }) => `outbound ${name}`));
   }
-  const endpoints = [...rules.values()]
-    .flatMap(({ backends }) => backends)
-    .flatMap((backend) => backend?.cluster.cluster.endpoints ?? []);
+  const endpoints = [...hosts.values()]
+    .flatMap(({ clusters }) => clusters)
+    .flatMap(({ cluster }) => cluster.endpoints);
   return new Set(endpoints.map(({ address, port }) => `inbound ${address} ${port}`));
 }

@@ -11,7 +11,8 @@ import type { RoutingTable } from '../model/routing-table.ts';
 import type { ListenError } from './accept-socket.ts';
 import { Drain } from './drain.ts';
 import { ListenerSet } from './listener-set.ts';
-import { PlanKeeper, type Plans } from './plan.ts';
+import type { Plans } from './plan.ts';
+import { PlanKeeper } from './plan-keeper.ts';
 import { type ProxyOptions, ProxyScope, type ScopeCounts } from './proxy-scope.ts';
 import {
   type ConnectionSnapshot,

@@ -45,10 +45,13 @@ export function clustersMessage(table: RoutingTable): ClustersMessage {
 
 /** The facts of the newest tables. */
 export class ClusterBook {
+  /** Changes with every `add`: what was found before may not be found, or differ. */
+  edition = 0;
   readonly #tables = new Map<number, ReadonlyMap<string, ClusterFacts>>();
 
   /** A table with a generation that is known already replaces it. */
   add({ generation, clusters }: ClustersMessage): void {
+    this.edition++;
     this.#tables.delete(generation);
     this.#tables.set(generation, new Map(clusters.map((each) => [each.name, each])));
     for (const oldest of this.#tables.keys()) {

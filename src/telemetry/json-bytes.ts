@@ -1,18 +1,17 @@
 /**
  * Memory that pieces of JSON are written into as bytes of UTF-8, one after the other, without strings.
  *
- * It knows no grammar: callers put the parts of a piece in order. A piece stays where it was written
- * and is never moved or overwritten; memory goes when nobody has a piece in it.
+ * It knows no grammar: callers put the parts in order. What was written stays in one piece, which is
+ * moved when it outgrows the memory; the memory itself is kept and written over after `reset`.
  *
- *   memory  [ piece | piece | piece under way ... | room ]     then new memory
+ *   memory  [ written ............ | room ........ ]
+ *                                  end
  */
 
-/** What one call of `putWhole`, `putHex` or `#putDigits` needs at most. */
+/** What one call of `putWhole`, `putHex` or `putDigits` needs at most. */
 const SMALL_BYTES = 32;
-/** Some hundred spans. */
-const MEMORY_BYTES = 256 * 1024;
-/** A piece that begins with less room has to be moved, mostly. */
-const PIECE_BYTES = 4 * 1024;
+/** Some thirty spans: what a sidecar sends at 1 %. */
+const FIRST_BYTES = 64 * 1024;
 const ZERO = 0x30;
 const QUOTE = 0x22;
 
@@ -22,40 +21,36 @@ const hexDigits = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeA
 const escaped = /["\\\u0000-\u001f\ud800-\udfff]/;
 
 export class JsonBytes {
-  /** Where the piece under way, or the last one, is: `memory[start..end)`. */
-  memory: Buffer = Buffer.allocUnsafeSlow(MEMORY_BYTES);
-  start = 0;
-  #at = 0;
+  memory: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  /** Where the next byte goes. */
+  end = 0;
 
-  get end(): number {
-    return this.#at;
+  /** Forgets everything that was written. */
+  reset(): void {
+    this.end = 0;
   }
 
-  /** Starts a piece. */
-  begin(): void {
-    if (this.memory.length - this.#at < PIECE_BYTES) {
-      this.memory = Buffer.allocUnsafeSlow(MEMORY_BYTES);
-      this.#at = 0;
-    }
-    this.start = this.#at;
+  /** What was written so far, in place. */
+  written(): Buffer {
+    return this.memory.subarray(0, this.end);
   }
 
   /** Bytes that were made before. */
   putBytes(bytes: Uint8Array): void {
-    const at = this.#room(bytes.length);
+    const at = this.room(bytes.length);
     this.memory.set(bytes, at);
-    this.#at = at + bytes.length;
+    this.end = at + bytes.length;
   }
 
   /** A string with its quotes. */
   putQuoted(text: string): void {
     const safe = escaped.test(text) ? JSON.stringify(text).slice(1, -1) : text;
-    const at = this.#room(safe.length * 3 + 2);
+    const at = this.room(safe.length * 3 + 2);
     const memory = this.memory;
     memory[at] = QUOTE;
     const end = at + 1 + memory.utf8Write(safe, at + 1, safe.length * 3);
     memory[end] = QUOTE;
-    this.#at = end + 1;
+    this.end = end + 1;
   }
 
   /** A whole number; one that is not small is left to the platform. */
@@ -67,12 +62,9 @@ export class JsonBytes {
 
   /** A 32-bit pattern as eight digits. */
   putHex(word: number): void {
-    const at = this.#room(SMALL_BYTES);
-    const memory = this.memory;
-    for (let index = 0; index < 8; index++) {
-      memory[at + index] = hexDigits[(word >>> (28 - index * 4)) & 15]!;
-    }
-    this.#at = at + 8;
+    const at = this.room(SMALL_BYTES);
+    writeHex(this.memory, at, word);
+    this.end = at + 8;
   }
 
   /** Microseconds since the epoch (whole, below 2^53) as nanoseconds. */
@@ -85,33 +77,52 @@ export class JsonBytes {
 
   /** Takes the last byte back: a comma that nothing follows. */
   unput(): void {
-    this.#at--;
+    this.end--;
+  }
+
+  /** Makes room for `bytes` more; returns where they go. */
+  room(bytes: number): number {
+    if (this.end + bytes > this.memory.length) {
+      const bigger = Buffer.allocUnsafeSlow(Math.max(this.memory.length, bytes) * 2);
+      this.memory.copy(bigger, 0, 0, this.end);
+      this.memory = bigger;
+    }
+    return this.end;
   }
 
   #putDigits(value: number, digits: number): void {
-    const at = this.#room(SMALL_BYTES);
-    const memory = this.memory;
-    let rest = value;
-    for (let index = at + digits - 1; index >= at; index--) {
-      const tenth = (rest / 10) | 0;
-      memory[index] = ZERO + rest - tenth * 10;
-      rest = tenth;
-    }
-    this.#at = at + digits;
+    const at = this.room(SMALL_BYTES);
+    writeDigits(this.memory, at, value, digits);
+    this.end = at + digits;
   }
+}
 
-  /** Where to write the next bytes, of which there are `bytes` at most. */
-  #room(bytes: number): number {
-    if (this.#at + bytes > this.memory.length) {
-      const written = this.#at - this.start;
-      const bigger = Buffer.allocUnsafeSlow(Math.max(MEMORY_BYTES, (written + bytes) * 2));
-      this.memory.copy(bigger, 0, this.start, this.#at);
-      this.memory = bigger;
-      this.start = 0;
-      this.#at = written;
-    }
-    return this.#at;
+/** A 32-bit pattern as eight digits at `at`. */
+export function writeHex(memory: Uint8Array, at: number, word: number): void {
+  for (let index = 0; index < 8; index++) {
+    memory[at + index] = hexDigits[(word >>> (28 - index * 4)) & 15]!;
   }
+}
+
+/** The last `digits` digits of a whole number from 0 to 2^31 - 1, zeros before them. */
+export function writeDigits(memory: Uint8Array, at: number, value: number, digits: number): void {
+  let rest = value;
+  for (let index = at + digits - 1; index >= at; index--) {
+    const tenth = (rest / 10) | 0;
+    memory[index] = ZERO + rest - tenth * 10;
+    rest = tenth;
+  }
+}
+
+/** A whole number from 0 to 2^31 - 1 without zeros before it, so that it ends before `end`. */
+export function writeWholeBefore(memory: Uint8Array, end: number, value: number): void {
+  let rest = value;
+  let index = end;
+  do {
+    const tenth = (rest / 10) | 0;
+    memory[--index] = ZERO + rest - tenth * 10;
+    rest = tenth;
+  } while (rest !== 0);
 }
 
 function digitsOf(value: number): number {

@@ -5,7 +5,7 @@
  * what comes later is counted in one series whose labels are `other` (Linkerd's CVE-2025-43915 is
  * what happens otherwise). Counting is the holders' own: this file only hands the objects out.
  *
- *   beginTable ─► requestSeries, for all that the next table needs ─► endTable
+ *   beginTable ─► keepSeries, requestSeries, for all that the next table needs ─► endTable
  *
  * Series that the last table did not ask for stay while at most half of `seriesMax` are there, else
  * they go: names that come and go with configuration never use the limit up. Prometheus takes a
@@ -45,7 +45,7 @@ const LASTING = Number.POSITIVE_INFINITY;
 interface KnownSeries {
   readonly series: RequestSeries;
   /** The last table that asked for it. */
-  readonly table: number;
+  table: number;
 }
 
 export class MetricRegistry {
@@ -53,6 +53,7 @@ export class MetricRegistry {
   readonly spanCounts: (() => SpanCounts) | undefined;
   readonly #seriesMax: number;
   readonly #series = new Map<string, KnownSeries>();
+  readonly #known = new Map<RequestSeries, KnownSeries>();
   /** The table that series are asked for now, and how many it (or no table at all) needs. */
   #table = 0;
   #needed = 0;
@@ -85,7 +86,9 @@ export class MetricRegistry {
   endTable(inUse: ReadonlySet<RequestSeries> = new Set()): void {
     if (this.#series.size <= this.#seriesMax / 2) return;
     for (const [key, { series, table }] of this.#series) {
-      if (table < this.#table && !inUse.has(series)) this.#series.delete(key);
+      if (table >= this.#table || inUse.has(series)) continue;
+      this.#series.delete(key);
+      this.#known.delete(series);
     }
   }
 
@@ -97,7 +100,18 @@ export class MetricRegistry {
     return this.#seriesOf(labels, this.#table);
   }
 
-  /** The same for what no table asks for and the process needs until its end. */
+  /**
+   * The new table needs `series`, which the table before it did; before it asks for others. One of the
+   * `other` series stays what it is, even when there would be room now.
+   */
+  keepSeries(series: RequestSeries): void {
+    const known = this.#known.get(series);
+    if (known === undefined || known.table >= this.#table) return;
+    known.table = this.#table;
+    this.#needed++;
+  }
+
+  /** As `requestSeries`, for what no table asks for and the process needs until its end. */
   lastingSeries(labels: RequestLabels): RequestSeries {
     return this.#seriesOf(labels, LASTING);
   }
@@ -123,7 +137,9 @@ export class MetricRegistry {
     const series =
       known?.series ?? new RequestSeries({ direction, listener, route, rule, cluster, subset });
     this.#needed++;
-    this.#series.set(key, { series, table });
+    const next = { series, table };
+    this.#series.set(key, next);
+    this.#known.set(series, next);
     return series;
   }
 

@@ -39,6 +39,11 @@ export interface PipelineParts {
 const RECORDS_A_STEP = 2_048;
 const LINES_A_STEP = 256;
 
+/** While the queue of spans is full, records wait in the ring, up to this share of it. */
+const HELD_SHARE = 0.5;
+/** Until the next look at a queue that has taken some: a batch is sent in less. */
+const HELD_POLL_MS = 10;
+
 /** Part of the time to flush that the collector may have; the rest is for ending the thread. */
 const FLUSH_SHARE = 0.8;
 /** The least of it that is used, whatever the two threads' clocks say. */
@@ -54,11 +59,17 @@ export class RecordPipeline {
   /** The one under way; nobody keeps it. */
   readonly #record = new ExchangeRecord();
   #taken = 0;
+  readonly #heldMax: number;
+  /** Records were left in the ring, for a queue that has no room for them. */
+  #isHeld = false;
+  #hadRoom = true;
   #callOff: (() => void) | undefined;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
     this.#reader = new RingReader(parts.memory);
+    // A line of the access log does not wait for a collector.
+    this.#heldMax = parts.lines === undefined ? parts.memory.recordsMax * HELD_SHARE : 0;
     this.#counters = new WorkerCounters(parts.memory);
     this.#before = this.#counters.takeOver();
     this.#before.dropped += this.#before.queued;
@@ -75,19 +86,30 @@ export class RecordPipeline {
   /** Polls until `close`. */
   start(): void {
     const isMore = this.poll();
-    const delayMs = isMore ? 0 : this.#parts.limits.ringPollMs;
+    const { ringPollMs } = this.#parts.limits;
+    // A queue that had no room at the last look and has none now does not move.
+    const pauseMs = this.#isHeld && this.#hadRoom ? Math.min(HELD_POLL_MS, ringPollMs) : ringPollMs;
+    const delayMs = isMore ? 0 : pauseMs;
     this.#callOff = this.#parts.wakeUps.after(delayMs, () => this.start());
   }
 
-  /** Takes what is in the ring, up to one step's worth; tells whether there is more. */
+  /** Takes what is in the ring, up to one step's worth; tells whether there is more to take now. */
   poll(): boolean {
+    return this.#poll(this.#heldMax);
+  }
+
+  #poll(heldMax: number): boolean {
+    const { lines, spans } = this.#parts;
     const available = this.#reader.available();
-    const step = this.#parts.lines === undefined ? RECORDS_A_STEP : LINES_A_STEP;
-    const count = Math.min(available, step);
+    const room = spans?.room ?? Number.POSITIVE_INFINITY;
+    const wanted = Math.min(available, Math.max(room, available - heldMax));
+    const count = Math.min(wanted, lines === undefined ? RECORDS_A_STEP : LINES_A_STEP);
     if (count > 0) this.#take(count);
+    this.#isHeld = wanted < available;
+    this.#hadRoom = room > 0;
     this.#publish();
     this.#warn(0);
-    return available > count;
+    return wanted > count;
   }
 
   /** Empties the ring and sends everything, in less than `withinMs`; gives the rest up. */
@@ -106,16 +128,22 @@ export class RecordPipeline {
     await Promise.race([tooLate, this.#flush(() => isLate)]);
     callOff?.();
     spans?.close();
+    // What has waited in the ring is counted as given up with the rest.
+    while (lines === undefined && this.#poll(0));
     lines?.giveUp();
     this.#publish();
     this.#warn(lines === undefined ? 0 : this.#reader.available());
   }
 
   async #flush(isLate: () => boolean): Promise<void> {
-    const { spans, lines, wakeUps } = this.#parts;
-    while (!isLate() && this.poll()) {
+    const { memory, spans, lines, wakeUps } = this.#parts;
+    // Nothing more comes, so that all may wait for its turn until it is late.
+    const heldMax = lines === undefined ? memory.recordsMax : 0;
+    for (;;) {
+      const isMore = this.#poll(heldMax);
+      if (isLate() || !(isMore || this.#isHeld)) break;
       await new Promise<void>((resolve) => {
-        wakeUps.after(0, resolve);
+        wakeUps.after(isMore ? 0 : HELD_POLL_MS, resolve);
       });
       // There is time to wait for a slow reader, and nobody else waits.
       await lines?.taken();
@@ -139,9 +167,13 @@ export class RecordPipeline {
         continue;
       }
       const record = this.#record;
-      this.#reader.read(record);
-      lines?.add(accessLogLine(record, surroundings.names, surroundings.epochMs));
-      if (isSampled) spans.push(record);
+      const { text } = this.#reader;
+      this.#reader.readNumbers(record);
+      if (lines !== undefined) {
+        text.decode(record);
+        lines.add(accessLogLine(record, surroundings.names, surroundings.epochMs));
+      }
+      if (isSampled) spans.push(record, text);
     }
     lines?.flush();
     this.#reader.release();

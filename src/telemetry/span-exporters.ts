@@ -7,21 +7,20 @@
 
 import { type DiagLogger, diag } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import {
-  ConsoleSpanExporter,
-  type ReadableSpan,
-  type SpanExporter,
-} from '@opentelemetry/sdk-trace';
-import { ExchangeRecord } from './exchange-record.ts';
-import { RecordSpan, type SpanSurroundings } from './record-span.ts';
+import { ConsoleSpanExporter, type SpanExporter } from '@opentelemetry/sdk-trace';
+import { JsonBytes } from './json-bytes.ts';
+import type { SpanSurroundings } from './record-span.ts';
+import { RequestWatch } from './request-watch.ts';
 import type { TelemetrySettings } from './settings.ts';
-import { type EncodedSpan, TraceJson } from './trace-json.ts';
+import { type JsonBatch, JsonBatches, ObjectBatch, type SpanBatch } from './span-batches.ts';
+import { TraceJson } from './trace-json.ts';
 
-/** An exporter, and how it wants the spans that it exports. */
+/** Where spans go. */
 export interface SpanOutput {
-  readonly exporter: SpanExporter;
-  /** The span of a record, which the caller may use again. */
-  spanOf(record: ExchangeRecord): ReadableSpan;
+  /** An empty batch, to be filled and exported. */
+  newBatch(): SpanBatch;
+  /** Resolves when all exports have their answers. */
+  shutdown(): Promise<void>;
 }
 
 /** The output that the settings name; undefined for `none`. */
@@ -34,7 +33,7 @@ export function createOutput(
     case 'none':
       return undefined;
     case 'console':
-      return { exporter: new ConsoleSpanExporter(), spanOf: (record) => spanOf(record, around) };
+      return objectsTo(new ConsoleSpanExporter(), around);
     case 'otlp':
       return createOtlpOutput(settings, version, around);
   }
@@ -55,19 +54,22 @@ function createOtlpOutput(
     // A flush at shutdown sends the whole queue at once, beside a batch that is under way.
     concurrencyLimit: Math.ceil(batch.queueMax / batch.batchMax) + 2,
   });
-  const json = new TraceJson(around);
-  if (!writeWith(json, exporter)) return { exporter, spanOf: (record) => spanOf(record, around) };
-  return { exporter, spanOf: (record) => json.encode(record) as unknown as ReadableSpan };
+  const json = new TraceJson(around, new JsonBytes());
+  if (!sendsOwnBytes(exporter)) return objectsTo(exporter, around);
+  const batches = new JsonBatches(exporter, json, new RequestWatch());
+  return { newBatch: () => batches.newBatch(), shutdown: () => exporter.shutdown() };
 }
 
-/** A span with a copy of the record. */
-function spanOf(record: ExchangeRecord, around: SpanSurroundings): ReadableSpan {
-  return new RecordSpan(Object.assign(new ExchangeRecord(), record), around);
+function objectsTo(exporter: SpanExporter, around: SpanSurroundings): SpanOutput {
+  return {
+    newBatch: () => new ObjectBatch(exporter, around),
+    shutdown: () => exporter.shutdown(),
+  };
 }
 
 /** What makes the bytes of a batch, in the exporter. */
 export interface TraceSerializer {
-  serializeRequest(spans: readonly unknown[]): Uint8Array | undefined;
+  serializeRequest(spans: unknown): Uint8Array | undefined;
 }
 
 /** The part of the exporter that is its own business; a version without it goes on as it is. */
@@ -80,14 +82,14 @@ export function serializerOf(exporter: OTLPTraceExporter): TraceSerializer | und
   return (exporter as unknown as WithDelegate)._delegate?._serializer;
 }
 
-/** From now on `json` writes the batches, the exporter does the rest; false when that cannot be. */
-function writeWith(json: TraceJson, exporter: OTLPTraceExporter): boolean {
+/** From now on the exporter sends the bytes of JsonBatches; false when that cannot be. */
+function sendsOwnBytes(exporter: OTLPTraceExporter): boolean {
   const own = serializerOf(exporter);
   if (typeof own?.serializeRequest !== 'function') return false;
   const { _delegate: delegate } = exporter as unknown as Required<WithDelegate>;
   // It also reads the collector's answers.
   delegate._serializer = Object.assign(Object.create(own) as TraceSerializer, {
-    serializeRequest: (spans: readonly EncodedSpan[]) => json.serialize(spans),
+    serializeRequest: (batch: unknown) => (batch as JsonBatch).bytes(),
   });
   return true;
 }

@@ -1,16 +1,16 @@
 /**
- * OTLP/JSON of spans, written from fixed pieces as soon as a record is read: what the exporter's own
- * serializer makes, the same document, at a third of its cost and without objects that live as long
- * as a span waits (issue 5; test/telemetry/trace-json.test.ts compares the two).
+ * OTLP/JSON of spans, written as bytes as soon as a record is read: what the exporter's own serializer
+ * makes, the same document, without objects or strings that live as long as a span waits (issue 5;
+ * test/telemetry/trace-json.test.ts compares the two).
  *
- * The exporter keeps everything else: transport, retries, answers. The spans of a worker share resource
- * and scope; events, links and trace state are empty, because no span of ours has any.
+ * A span is written attribute by attribute, or as one copy of a shape that came before (span-shape.ts):
+ * 5 us and 0.6 us, 2026-11-25. The spans of a worker share resource and scope; events, links and trace
+ * state are empty, because no span of ours has any.
  * Mapping: opentelemetry-proto trace/v1 in its JSON encoding (ids in hex, times as strings).
  */
 
-import type { SpanContext } from '@opentelemetry/api';
 import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
-import { JsonBytes } from './json-bytes.ts';
+import type { JsonBytes } from './json-bytes.ts';
 import {
   durationUsOf,
   type SpanSurroundings,
@@ -19,23 +19,35 @@ import {
   startUsOf,
   traceFlagsOf,
 } from './record-span.ts';
+import type { RecordText } from './record-text.ts';
+import { ShapeTable } from './shape-table.ts';
 import { type AttributeSink, putSpanAttributes } from './span-attributes.ts';
 import { spanOutcome } from './span-outcome.ts';
+import { SpanShape } from './span-shape.ts';
+import {
+  isTextSlot,
+  SLOT_COUNT_MAX,
+  SLOT_TIME_US_MAX,
+  Slot,
+  SlotMarks,
+  slotOfAttribute,
+} from './span-slots.ts';
+import { plainTargetMark } from './url-parts.ts';
 
 /** Bits of a span's flags beside the W3C ones: it is known whether the parent is remote, and it is. */
 const HAS_IS_REMOTE = 0x100;
 const IS_REMOTE = 0x200;
 
-/** Values of one attribute that are kept as bytes: names mostly, so they are few and short. */
-const VALUES_KEPT_MAX = 256;
-const KEPT_LENGTH_MAX = 256;
+/** Times since the epoch that have ten digits of seconds: 2001 to 2286. */
+const TEN_DIGITS_FROM_US = 1e15;
+const TEN_DIGITS_UNTIL_US = 1e16;
 
-/** How the pairs of one key begin, and whole pairs of it with a string that came before. */
+/** How the pairs of one key begin, and the slot that its value is. */
 interface KeyPieces {
+  readonly slot: number;
   readonly text: Uint8Array;
   readonly whole: Uint8Array;
   readonly others: Uint8Array;
-  readonly pairs: Map<string, Uint8Array>;
 }
 
 const piece = {
@@ -54,45 +66,28 @@ const piece = {
   pairEnd: bytesOf('}},'),
 };
 
-/** One span of a batch: JSON with a comma behind it, in memory that it shares with others. */
-export class EncodedSpan {
-  readonly memory: Buffer;
-  readonly start: number;
-  readonly end: number;
-
-  constructor(memory: Buffer, start: number, end: number) {
-    this.memory = memory;
-    this.start = start;
-    this.end = end;
-  }
-
-  get length(): number {
-    return this.end - this.start;
-  }
-
-  /** The SDK's processor asks whether it is sampled, and whether its resource is known yet. */
-  spanContext(): SpanContext {
-    return sampledContext;
-  }
-
-  get resource(): object {
-    return knownResource;
-  }
-}
-
-const knownResource = {};
-const sampledContext: SpanContext = { traceId: '', spanId: '', traceFlags: 1 };
-
 export class TraceJson implements AttributeSink {
   readonly #around: SpanSurroundings;
-  readonly #out = new JsonBytes();
   readonly #keys = new Map<string, KeyPieces>();
   readonly #before: Uint8Array;
   readonly #after: Uint8Array;
+  readonly #shapes = new ShapeTable();
+  readonly #marks = new SlotMarks();
+  /** A cut text is not the one of the wire. */
+  readonly #hasShapes: boolean;
+  /** That of the facts which the shapes were made with. */
+  #edition = 0;
+  /** Of the span under way. */
+  readonly #places = { startUs: 0, endUs: 0, mark: 0 };
+  #out: JsonBytes;
+  #targetBytes = 0;
   #attributes = 0;
 
-  constructor(around: SpanSurroundings) {
+  /** `out`: where to write to until `begin` names another one. */
+  constructor(around: SpanSurroundings, out: JsonBytes) {
     this.#around = around;
+    this.#out = out;
+    this.#hasShapes = around.attributeLengthMax === Number.POSITIVE_INFINITY;
     const { resource, scope } = around;
     const schema = (url: string | undefined) => (url ? `,"schemaUrl":${JSON.stringify(url)}` : '');
     const { name, version } = scope;
@@ -108,33 +103,42 @@ export class TraceJson implements AttributeSink {
     this.#after = bytesOf(`]${schema(scope.schemaUrl)}}]${schema(resource.schemaUrl)}}]}`);
   }
 
-  /** The span of `record`, which the caller may use again. */
-  encode(record: ExchangeRecord): EncodedSpan {
-    const out = this.#out;
-    out.begin();
-    this.#putSpan(record);
-    return new EncodedSpan(out.memory, out.start, out.end);
+  /** Starts an ExportTraceServiceRequest in `out`, which is written over. */
+  begin(out: JsonBytes): void {
+    out.reset();
+    out.putBytes(this.#before);
   }
 
-  /** An ExportTraceServiceRequest with these spans (at least one). */
-  serialize(spans: readonly EncodedSpan[]): Uint8Array {
-    let bytes = this.#before.length + this.#after.length;
-    for (let index = 0; index < spans.length; index++) bytes += spans[index]!.length;
-    const document = Buffer.allocUnsafeSlow(bytes);
-    document.set(this.#before, 0);
-    let at = this.#before.length;
-    for (let index = 0; index < spans.length; ) {
-      const { memory, start } = spans[index]!;
-      let { end } = spans[index]!;
-      // Spans that were read together lie together: one copy for all of them.
-      for (index++; spans[index]?.memory === memory && spans[index]!.start === end; index++) {
-        end = spans[index]!.end;
-      }
-      at += memory.copy(document, at, start, end);
+  /** Adds the span of `record` with `text` as its strings; its own may be set, and are not read. */
+  add(out: JsonBytes, record: ExchangeRecord, text: RecordText): void {
+    this.#out = out;
+    const { bytes, target, authority } = text;
+    const places = this.#places;
+    places.startUs = startUsOf(record, this.#around);
+    places.endUs = places.startUs + durationUsOf(record);
+    places.mark = plainTargetMark(bytes, target, authority);
+    this.#targetBytes = authority - target;
+    if (!this.#hasShapes || places.mark === -1 || !fitsSlots(record, places)) {
+      text.decode(record);
+      this.#putSpan(record);
+      return;
     }
+    const { edition } = this.#around.clusters;
+    if (edition !== this.#edition) {
+      this.#shapes.clear();
+      this.#edition = edition;
+    }
+    const shape = this.#shapes.find(record, text, places.mark + 1 < authority);
+    if (shape === undefined) this.#addUnlike(record, text);
+    else shape.put(out, record, text, places);
+  }
+
+  /** The whole request in `out`, which holds at least one span, in place. */
+  finish(out: JsonBytes): Uint8Array {
     // The last comma goes.
-    document.set(this.#after, at - 1);
-    return document.subarray(0, bytes - 1);
+    out.unput();
+    out.putBytes(this.#after);
+    return out.written();
   }
 
   /** One attribute of the span under way. */
@@ -143,12 +147,15 @@ export class TraceJson implements AttributeSink {
     const out = this.#out;
     const pieces = this.#keys.get(key) ?? this.#addKey(key);
     if (typeof value === 'string') {
-      this.#putText(pieces, value);
-      return;
-    }
-    if (typeof value === 'number') {
+      const { attributeLengthMax } = this.#around;
+      out.putBytes(pieces.text);
+      out.putQuoted(value.length > attributeLengthMax ? value.slice(0, attributeLengthMax) : value);
+      if (isTextSlot(pieces.slot)) this.#markText(pieces.slot, value.length);
+    } else if (typeof value === 'number' && Number.isInteger(value)) {
       out.putBytes(pieces.whole);
+      const start = out.end;
       out.putWhole(value);
+      if (pieces.slot !== Slot.None) this.#marks.add(pieces.slot, start, out.end);
     } else {
       out.putBytes(pieces.others);
       out.putBytes(bytesOf(JSON.stringify(anyValue(value)).slice(1, -1)));
@@ -156,31 +163,42 @@ export class TraceJson implements AttributeSink {
     out.putBytes(piece.pairEnd);
   }
 
+  /** A span whose shape is not kept; when it has come before, it is from now on. */
+  #addUnlike(record: ExchangeRecord, text: RecordText): void {
+    const out = this.#out;
+    const start = out.end;
+    text.decode(record);
+    this.#putSpan(record);
+    if (!this.#shapes.isRepeated()) return;
+    this.#shapes.add(text, new SpanShape(out.memory, this.#marks, start, out.end));
+  }
+
   #putSpan(record: ExchangeRecord): void {
     const out = this.#out;
+    const marks = this.#marks;
+    marks.reset();
     out.putBytes(piece.traceId);
+    const traceId = out.end;
     out.putHex(record.traceId0);
     out.putHex(record.traceId1);
     out.putHex(record.traceId2);
     out.putHex(record.traceId3);
+    marks.add(Slot.TraceId, traceId, out.end);
     out.putBytes(piece.spanId);
-    out.putHex(record.spanId0);
-    out.putHex(record.spanId1);
+    this.#putSpanId(Slot.SpanId, record.spanId0, record.spanId1);
     const hasParent = (record.flags & RecordFlag.HasParent) !== 0;
     if (hasParent) {
       out.putBytes(piece.parentSpanId);
-      out.putHex(record.parentId0);
-      out.putHex(record.parentId1);
+      this.#putSpanId(Slot.ParentId, record.parentId0, record.parentId1);
     }
     out.putBytes(piece.name);
     out.putQuoted(spanNameOf(record, this.#around));
     out.putBytes(piece.kind);
     out.putWhole(spanKindOf(record) + 1);
     out.putBytes(piece.start);
-    const startUs = startUsOf(record, this.#around);
-    out.putNanosecondsOf(startUs);
+    this.#putTime(Slot.Start, this.#places.startUs);
     out.putBytes(piece.end);
-    out.putNanosecondsOf(startUs + durationUsOf(record));
+    this.#putTime(Slot.End, this.#places.endUs);
     out.putBytes(piece.attributes);
     this.#putAttributes(record);
     out.putBytes(piece.flags);
@@ -200,37 +218,57 @@ export class TraceJson implements AttributeSink {
     out.putWhole(outcome.isError ? 2 : 0);
   }
 
-  #putText(pieces: KeyPieces, value: string): void {
+  #putSpanId(slot: number, high: number, low: number): void {
     const out = this.#out;
-    const known = pieces.pairs.get(value);
-    if (known !== undefined) {
-      out.putBytes(known);
-      return;
-    }
-    const { attributeLengthMax } = this.#around;
-    const text = value.length > attributeLengthMax ? value.slice(0, attributeLengthMax) : value;
-    if (pieces.pairs.size < VALUES_KEPT_MAX && value.length <= KEPT_LENGTH_MAX) {
-      const pair = Buffer.concat([pieces.text, bytesOf(JSON.stringify(text)), piece.pairEnd]);
-      pieces.pairs.set(value, pair);
-      out.putBytes(pair);
-      return;
-    }
-    out.putBytes(pieces.text);
-    out.putQuoted(text);
-    out.putBytes(piece.pairEnd);
+    const start = out.end;
+    out.putHex(high);
+    out.putHex(low);
+    this.#marks.add(slot, start, out.end);
+  }
+
+  #putTime(slot: number, us: number): void {
+    const start = this.#out.end;
+    this.#out.putNanosecondsOf(us);
+    this.#marks.add(slot, start, this.#out.end);
+  }
+
+  /** The text that was put last, in its quotes: all of it, or of a URL the part that is the target. */
+  #markText(slot: number, length: number): void {
+    const end = this.#out.end - 1;
+    this.#marks.add(slot, end - (slot === Slot.Target ? this.#targetBytes : length), end);
   }
 
   #addKey(key: string): KeyPieces {
     const start = `{"key":${JSON.stringify(key)},"value":{`;
     const pieces: KeyPieces = {
+      slot: slotOfAttribute.get(key) ?? Slot.None,
       text: bytesOf(`${start}"stringValue":`),
       whole: bytesOf(`${start}"intValue":`),
       others: bytesOf(start),
-      pairs: new Map(),
     };
     this.#keys.set(key, pieces);
     return pieces;
   }
+}
+
+/** Whether all numbers are as wide as the slots of a shape at most. */
+function fitsSlots(
+  record: ExchangeRecord,
+  { startUs, endUs }: { readonly startUs: number; readonly endUs: number },
+): boolean {
+  return (
+    startUs >= TEN_DIGITS_FROM_US &&
+    endUs < TEN_DIGITS_UNTIL_US &&
+    record.connectUs <= SLOT_TIME_US_MAX &&
+    record.requestUs <= SLOT_TIME_US_MAX &&
+    record.firstByteUs <= SLOT_TIME_US_MAX &&
+    record.responseUs <= SLOT_TIME_US_MAX &&
+    record.proxyUs <= SLOT_TIME_US_MAX &&
+    record.connectionId >= 0 &&
+    record.connectionId <= SLOT_COUNT_MAX &&
+    record.connectionRequests >= 0 &&
+    record.connectionRequests <= SLOT_COUNT_MAX
+  );
 }
 
 /** An AnyValue of the protocol. */

@@ -29,6 +29,44 @@ const secretParameters: ReadonlySet<string> = new Set([
   'X-Goog-Signature',
 ]);
 
+/** Bytes of a target that `plainTargetMark` looks at twice, and those that it refuses. */
+const SPECIAL = 1;
+const REFUSED = 2;
+const QUESTION = 0x3f;
+const AMPERSAND = 0x26;
+const SLASH = 0x2f;
+
+const targetBytes = Uint8Array.from({ length: 256 }, (_, byte) => {
+  if (byte === QUESTION || byte === AMPERSAND) return SPECIAL;
+  return byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c ? REFUSED : 0;
+});
+
+/** The first two bytes of secret parameters, as one number each. */
+const secretStarts: ReadonlySet<number> = new Set(
+  [...secretParameters].map((name) => name.charCodeAt(0) | (name.charCodeAt(1) << 8)),
+);
+
+/**
+ * Where the query's `?` is in the target `bytes[start..end)`, or `end` without a query; -1 when the
+ * target cannot stand in JSON and in an attribute as it is: it has bytes that are escaped or not
+ * ASCII, does not begin with a slash, or may hold a secret.
+ */
+export function plainTargetMark(bytes: Uint8Array, start: number, end: number): number {
+  if (start === end || bytes[start] !== SLASH) return -1;
+  let mark = end;
+  for (let index = start; index < end; index++) {
+    const byte = bytes[index]!;
+    const kind = targetBytes[byte]!;
+    if (kind === 0) continue;
+    if (kind === REFUSED) return -1;
+    if (byte === QUESTION && mark === end) mark = index;
+    const isParameter = mark !== end && (byte === AMPERSAND || mark === index);
+    if (!isParameter || index + 2 >= end) continue;
+    if (secretStarts.has(bytes[index + 1]! | (bytes[index + 2]! << 8))) return -1;
+  }
+  return mark;
+}
+
 /** The query with `REDACTED` for every value of a secret parameter; keys and order stay. */
 function redactQuery(query: string): string {
   return query

@@ -42,7 +42,8 @@ function startWorker(start: WorkerStart): RecordPipeline {
     attributeLengthMax: settings.attributeLengthMax,
   };
   const output = createOutput(settings, version, surroundings);
-  const spans = output === undefined ? undefined : new SpanQueue(output, settings.batch);
+  const spans =
+    output === undefined ? undefined : new SpanQueue(output, settings.batch, systemWakeUps);
   if (spans !== undefined) watchPartialSuccess((count) => spans.reject(count));
   return new RecordPipeline({
     memory: start.memory,

@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,8 +43,8 @@ test('the arms have the names that scenarios and targets use, each once', () => 
     arms.map((arm) => arm.name),
     [
       ...['tracecar', 'tracecar-aa', 'tracecar-100', 'tracecar-0', 'tracecar-off'],
-      ...['tracecar-relay', 'envoy', 'envoy-otel', 'haproxy', 'nginx', 'pingora'],
-      ...['http-proxy', 'undici', 'floor'],
+      ...['tracecar-relay', 'envoy', 'envoy-no-stats', 'envoy-otel'],
+      ...['haproxy', 'nginx', 'pingora', 'http-proxy', 'undici', 'floor'],
     ],
   );
   assert.throws(() => armOf('caddy'), /there is no arm "caddy"/);
@@ -74,7 +75,7 @@ for (const file of [
   });
 }
 
-test('both Envoys are the same but for the tracer', () => {
+test('an Envoy with the tracer has all that Envoy has', () => {
   const linesOf = (file: string) =>
     readTemplate(file)
       .replaceAll(/^\s*#.*\n/gm, '')
@@ -82,6 +83,22 @@ test('both Envoys are the same but for the tracer', () => {
   const traced = linesOf('rivals/envoy-otel.yaml');
   const missing = linesOf('rivals/envoy.yaml').filter((line) => !traced.includes(line));
   assert.deepEqual(missing, []);
+});
+
+test('Envoy without statistics is Envoy and a matcher that rejects all of them', (t) => {
+  const arm = armOf('envoy-no-stats');
+  if ('missing' in arm.find()) {
+    t.skip('ENVOY IS NOT INSTALLED: npm run peers envoy');
+    return;
+  }
+  const [plain, silent] = [armOf('envoy').prepare(place), arm.prepare(place)];
+  const { command, args } = silent;
+  assert.deepEqual([command, ...args.slice(2)], [plain.command, ...plain.args.slice(2)]);
+  const [before, after] = [plain, silent].map((each) => readFileSync(each.args[1]!, 'utf8'));
+  assert.ok(after!.startsWith(before!));
+  const more = after!.slice(before!.length).replaceAll(/^#.*\n/gm, '');
+  assert.equal(more, 'stats_config:\n  stats_matcher: {reject_all: true}\n');
+  execFileSync(command, [...args, '--mode', 'validate'], { stdio: 'pipe' });
 });
 
 test('a variant of Tracecar has its own resources, variables and flags beside the common ones', () => {

@@ -7,11 +7,20 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { readResult } from '../../bench/result/result.ts';
+import { sweepRunFolders } from '../../bench/stage/run-folder.ts';
 
 const bench = join(import.meta.dirname, '../../bench');
 const folder = mkdtempSync(join(tmpdir(), 'bench-test-'));
@@ -107,12 +116,42 @@ test('a bench that is killed outright takes its processes along', {
     await new Promise((next) => setImmediate(next));
   }
   assert.deepEqual(processesOf(temporary), []);
+  const [left] = readdirSync(temporary);
+  assert.match(left!, /^tracecar-bench-/);
+  // What it had no time to clear away the next one does.
+  assert.deepEqual(sweepRunFolders(temporary), [join(temporary, left!)]);
+  assert.deepEqual(readdirSync(temporary), []);
 });
 
 test('a mistake in the flags is one line and status 2', async () => {
   const { child, output } = start('mistaken', '--arms', 'envoi');
   assert.equal(await endOf(child), 2);
-  assert.match(output(), /^bench: --arms: unknown arm "envoi"; known are: [\w, -]+\n$/);
+  const line =
+    /^bench: --arms: unknown arm "envoi"; known are: [\w, -]+ \(all flags: .*--help\)\n$/;
+  assert.match(output(), line);
+});
+
+test('a file that is no result, or half of one, is not overwritten: one line and status 2', async () => {
+  const json = join(folder, 'precious.json');
+  writeFileSync(json, '{"schema": "tracecar-ben');
+  const { child, output } = start('precious', '--arms', 'floor', '--json', json);
+  assert.equal(await endOf(child), 2);
+  assert.match(
+    output(),
+    /^bench: .*precious\.json: not whole, or no JSON \(.*\); it is not overwritten: .*--help\)\n$/,
+  );
+  assert.equal(readFileSync(json, 'utf8'), '{"schema": "tracecar-ben');
+});
+
+test('results that cannot be written are one line and status 2', async () => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  const { child, output } = start('unwritable', '--arms', 'floor', '--out', join(file, 'below'));
+  assert.equal(await endOf(child), 2);
+  assert.match(
+    output(),
+    /^bench: .* cannot be written \(ENOTDIR\): choose another --out DIR .*\n$/,
+  );
 });
 
 test('help names every flag', async () => {

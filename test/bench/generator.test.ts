@@ -3,7 +3,9 @@
  */
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -127,6 +129,104 @@ test('a stall is paid by every request that became due during it', async () => {
   assert.ok(fromDue.percentile(0.7) > 20e6, `${fromDue.percentile(0.7)} ns from the due time`);
   assert.ok(fromSent.percentile(0.7) < 20e6, `${fromSent.percentile(0.7)} ns from the sending`);
 });
+
+test('a request that waits for a connection does not make the generator late', async () => {
+  const port = await listen((socket, count, id) => {
+    if (count > 0) socket.write(right(id));
+    else setTimeout(() => socket.write(right(id)), 300);
+  });
+  const { latency, lateness } = await generator.run(openLoop(port, { seconds: 0.4 }));
+  const fromDue = new Histogram();
+  fromDue.add(latency);
+  const late = new Histogram();
+  late.add(lateness);
+  assert.ok(fromDue.percentile(0.5) > 50e6, `${fromDue.percentile(0.5)} ns from the due time`);
+  assert.ok(late.percentile(0.5) < 20e6, `${late.percentile(0.5)} ns late`);
+});
+
+test('requests without an answer are given up, and the next load is as good as any', async () => {
+  const silent = await listen(() => {});
+  const given = await generator.run(openLoop(silent, { connections: 2, ratePerSecond: 100 }));
+  assert.deepEqual(given.errors, { ...noErrors, late: 20 });
+  assert.equal(given.sent, 2);
+  const port = await listen((socket, _, id) => socket.write(right(id)));
+  const { completed, errors } = await generator.run(openLoop(port));
+  assert.deepEqual(errors, noErrors);
+  assert.equal(completed, 100);
+});
+
+test('connections that end between two requests are opened again, without an error', async () => {
+  let opened = 0;
+  const port = await listen((socket, count, id) => {
+    // Half of them announce it, half go silently, as at the end of a keep-alive timeout.
+    if (count % 2 === 0) socket.end(right(id));
+    else socket.end(right(id).replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+  });
+  servers.at(-1)!.on('connection', () => opened++);
+  const order = openLoop(port, { connections: 4, ratePerSecond: 100 });
+  const { completed, errors } = await generator.run(order);
+  assert.deepEqual(errors, noErrors);
+  assert.equal(completed, 20);
+  assert.ok(opened >= 20, `${opened} connections for 20 requests`);
+});
+
+test('a request that the kernel takes in pieces arrives whole, in an open loop too', async () => {
+  const bodyBytes = 8_000_000;
+  const lengths: number[] = [];
+  const server = createServer((socket) => {
+    let head = '';
+    let received = 0;
+    // Nothing is read at first: the socket's buffers are full after some hundred KiB.
+    setTimeout(() => {
+      socket.on('data', (chunk) => {
+        if (head === '') head = chunk.toString('latin1');
+        received += chunk.length;
+        const whole = head.indexOf('\r\n\r\n') + 4 + bodyBytes;
+        if (received < whole) return;
+        lengths.push(received - whole);
+        socket.write(right(/x-request-id: ([0-9a-f]{16})\r\n/.exec(head)![1]!));
+      });
+    }, 50);
+    socket.on('error', () => socket.destroy());
+  });
+  servers.push(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { completed, errors } = await generator.run(
+    openLoop(port, { connections: 2, ratePerSecond: 100, seconds: 0.02, bodyBytes }),
+  );
+  assert.deepEqual(errors, noErrors);
+  assert.equal(completed, 2);
+  assert.deepEqual(lengths, [0, 0]);
+});
+
+test('the thread that sends has a real-time priority, and the one that reads has not', (t) => {
+  if (spawnSync('chrt', ['--fifo', '1', 'true']).status !== 0) {
+    t.skip('this user may not have a real-time priority');
+    return;
+  }
+  const policies = threadsOfGenerator().map((stat) => stat.split(') ')[1]!.split(' ')[38]);
+  assert.equal(policies[0], '0');
+  assert.equal(policies.filter((policy) => policy === '1').length, 1);
+});
+
+/** /proc/PID/task/TID/stat of all threads, the main one first. */
+function threadsOfGenerator(): string[] {
+  const pid = readdirSync('/proc').find((entry) => {
+    if (!/^\d+$/.test(entry)) return false;
+    try {
+      const isOurs = / (\d+) /.exec(readFileSync(`/proc/${entry}/stat`, 'latin1').split(') ')[1]!);
+      const command = readFileSync(`/proc/${entry}/cmdline`, 'latin1');
+      return Number(isOurs?.[1]) === process.pid && command.includes('load/generator.ts');
+    } catch {
+      return false;
+    }
+  });
+  return readdirSync(`/proc/${pid}/task`)
+    .sort((left, right) => Number(left) - Number(right))
+    .map((thread) => readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1'));
+}
 
 test('a closed loop sends again as soon as it has its answer', async () => {
   const port = await listen((socket, _, id) => socket.write(right(id)));

@@ -6,8 +6,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Table } from '../../bench/draw/section.ts';
+import type { LoadOrder } from '../../bench/load/load-order.ts';
 import type { Row } from '../../bench/result/row.ts';
 import { Summary } from '../../bench/result/summary.ts';
+import type { Bench } from '../../bench/rounds/bench-run.ts';
 import { bodies } from '../../bench/scenarios/bodies.ts';
 import { answerPoint, PostPoint, reportBodies } from '../../bench/scenarios/bodies-report.ts';
 import { connections } from '../../bench/scenarios/connections.ts';
@@ -54,6 +56,28 @@ test('a published run has every step, and a full one fewer of the same', () => {
       for (const point of pointsOf(scenario, scale)) assert.ok(all.has(point), point);
     }
   }
+});
+
+/** The loads that a scenario asks for at one point of round 2, with loads of two seconds. */
+async function ordersAt(scenario: Scenario, point: string): Promise<readonly LoadOrder[]> {
+  const orders: LoadOrder[] = [];
+  const bench = {
+    running: async () => ({ port: 1001 }),
+    load: async (...given: Parameters<Bench['load']>) => orders.push(given[3]),
+  } as unknown as Bench;
+  await scenario.measure(bench, { arm: 'envoy', point }, { round: 2, place: 0, seconds: 2 });
+  return orders;
+}
+
+test('a step of a ladder is what its point says, with the arrivals of its round', async () => {
+  const common = { kind: 'open', port: 1001, path: '/reviews/1024', seconds: 2, seed: 3 } as const;
+  assert.deepEqual(await ordersAt(connections, connectionsPoint(64)), [
+    { ...common, connections: 64, ratePerSecond: 1000, arrivals: 'poisson', warmSeconds: 0.5 },
+  ]);
+  assert.deepEqual(await ordersAt(rates, ratePoint(3000)), [
+    { ...common, connections: 16, ratePerSecond: 3000, arrivals: 'even', warmSeconds: 0.5 },
+  ]);
+  await assert.rejects(ordersAt(rates, ratePoint(7)), /the ladder has no step/);
 });
 
 test('each step of the connections is measured without a proxy too', () => {

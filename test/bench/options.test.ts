@@ -39,6 +39,14 @@ test('a full run is all scenarios, or those that are named by id or name', () =>
   assert.deepEqual([scale, chosen.map((each) => each.id), out], ['publish', ['B0'], 'x']);
 });
 
+test('a full run has cross-checks, a quick one only when asked, and none when told so', () => {
+  assert.equal(optionsOf().crossCheck, false);
+  assert.equal(optionsOf('--cross-check').crossCheck, true);
+  assert.equal(optionsOf('--full').crossCheck, true);
+  assert.equal(optionsOf('--publish').crossCheck, true);
+  assert.equal(optionsOf('--publish', '--no-cross-check').crossCheck, false);
+});
+
 test('the list says of every scenario what it takes', () => {
   assert.deepEqual(readOptions(['--list', '--full'], date), { list: 'full' });
   for (const scale of ['quick', 'full', 'publish'] as const) {
@@ -74,6 +82,15 @@ test('mistakes are refused with what is wrong', () => {
     [['--rounds', '2.5'], /--rounds must be a whole number/],
     [['--rounds', 'many'], /--rounds must be a number from 1 to 1000, not "many"/],
     [['--seconds', '0'], /--seconds must be a number from 0\.1/],
+    [['--seconds', '-1'], /^--seconds must be a number from 0\.1 to 600, not "-1"$/],
+    [['--seconds=-1'], /^--seconds must be a number from 0\.1 to 600, not "-1"$/],
+    [['--seconds', ''], /--seconds must be a number from 0\.1/],
+    [['--rounds', '0'], /^--rounds must be a number from 1 to 1000, not "0"$/],
+    [['--rounds', '-3'], /^--rounds must be a number from 1 to 1000, not "-3"$/],
+    [['--rounds'], /^Option '--rounds <value>' argument missing$/],
+    [['--rounds', '--full'], /^Option '--rounds' argument is ambiguous\.$/],
+    [['--only', ','], /^--only names nothing$/],
+    [['--arms', ''], /^--arms names nothing$/],
     [['--fast'], /--fast/],
     [['stray'], /stray/],
   ];

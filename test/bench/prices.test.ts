@@ -8,7 +8,7 @@ import { directNames } from '../../bench/arms/arm.ts';
 import { Histogram } from '../../bench/load/histogram.ts';
 import type { Result, Row } from '../../bench/result/row.ts';
 import { Summary } from '../../bench/result/summary.ts';
-import { parseCallCount } from '../../bench/rounds/work-count.ts';
+import { callsPerRequest, parseTrace } from '../../bench/rounds/system-calls.ts';
 import { priceSteps } from '../../bench/scenarios/price-steps.ts';
 import { prices } from '../../bench/scenarios/prices.ts';
 import type { Cell, Scenario } from '../../bench/scenarios/scenario.ts';
@@ -126,17 +126,40 @@ test('a report of arms that are missing has their rows, and no figure', () => {
   }
 });
 
-test('system calls are added up without the line of the total', () => {
-  const summary = `% time     seconds  usecs/call     calls    errors syscall
------- ----------- ----------- --------- --------- ----------------
- 50.00    0.020000           5      4000           epoll_wait
- 30.00    0.012000           3      4000         7 read
- 20.00    0.008000           2      4000           write
------- ----------- ----------- --------- --------- ----------------
-100.00    0.040000           3     12000         7 total
-`;
-  assert.equal(parseCallCount(summary), 12_000);
-  assert.equal(parseCallCount(''), 0);
+test('of a trace every call counts but waits that bring nothing, and what strace says itself', () => {
+  const calls = parseTrace(`epoll_pwait(13, [{events=EPOLLIN, data=0x15}], 1024, 0, NULL, 8) = 1
+epoll_pwait(13, [], 1024, 0, NULL, 8)   = 0
+read(21, "GET / HTTP/1.1\\r\\n", 65536) = 16
+read(21, 0x7f, 65536)                   = -1 EAGAIN (Resource temporarily unavailable)
+--- SIGPROF {si_signo=SIGPROF} ---
+epoll_pwait(13,  <detached ...>
+`);
+  assert.deepEqual(
+    [...calls],
+    [
+      ['epoll_pwait', 1],
+      ['read', 2],
+    ],
+  );
+});
+
+test('calls that are made without requests too, and those of opening a connection, are not theirs', () => {
+  const busy = new Map([
+    ['read', 2000],
+    ['write', 2000],
+    ['epoll_pwait', 2003],
+    ['statx', 27],
+    ['accept4', 1],
+  ]);
+  // One request, the same connection opened, the same poll of the configuration.
+  const idle = new Map([
+    ['read', 2],
+    ['write', 2],
+    ['epoll_pwait', 5],
+    ['statx', 27],
+    ['accept4', 1],
+  ]);
+  assert.equal(callsPerRequest({ requests: 1000, busy, idle }), 6);
 });
 
 test('spans are read from the metrics page; every reason of loss counts', () => {

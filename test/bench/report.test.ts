@@ -3,19 +3,24 @@
  */
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { intervalsOf } from '../../bench/draw/about.ts';
 import { drawBenchPart } from '../../bench/draw/readme.ts';
 import { joinReports, readReports, reportOf } from '../../bench/draw/reports.ts';
+import { showCount } from '../../bench/draw/section.ts';
 import { printReports } from '../../bench/draw/terminal.ts';
 import { drawFiles, publishedPictures, readPublished, reportRun } from '../../bench/report.ts';
 import { findHoles, writeResult } from '../../bench/result/result.ts';
 import type { Result } from '../../bench/result/row.ts';
+import type { Figure } from '../../bench/result/summary.ts';
 import { targets } from '../../bench/result/targets.ts';
 import { changeRow, makeResult } from './result-case.ts';
 
+const reportFile = join(import.meta.dirname, '../../bench/report.ts');
 const folder = mkdtempSync(join(tmpdir(), 'tracecar-report-'));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -115,6 +120,92 @@ test('the report of a run leaves its plots beside the results', () => {
   writeResult(path, makeResult());
   assert.match(reportRun([path], true), /^Plots in .*: hop-cpu\.svg/m);
   assert.match(readFileSync(join(folder, 'hop-cpu.svg'), 'utf8'), /^<svg [\s\S]*<\/svg>\n$/);
+});
+
+test('what the intervals are worth is computed from the rounds of the results', () => {
+  assert.match(print(makeResult()), /of 3 rounds it is their range and covers about 75 % at best/);
+  assert.match(
+    print(makeResult()),
+    /; of 2 rounds it is their range and covers about 50 % at best\]/,
+  );
+  const of = (rounds: number) => intervalsOf([makeResult({ rounds, cells: [] })]);
+  assert.equal(of(3), '');
+  const cells = [{ arm: 'a', point: 'b' }];
+  const texts = [1, 5, 21].map((rounds) => intervalsOf([makeResult({ rounds, cells })]));
+  assert.equal(texts[0], 'of one round there is none');
+  assert.equal(texts[1], 'of 5 rounds it is their range and covers about 94 % at best');
+  assert.match(texts[2]!, /^of 21 rounds it covers about 9\d % at best$/);
+});
+
+test('cross-checks stand in a table of their scenario beside our own figures', () => {
+  const check = {
+    tool: 'wrk',
+    version: '4.1.0',
+    requestsPerSecond: 51_234.4,
+    cpuUsPerRequest: 19.26,
+  };
+  const crossChecks = [
+    { ...check, arm: 'direct', cpuUsPerRequest: 0 },
+    { ...check, arm: 'tracecar' },
+    { ...check, arm: 'tracecar', tool: 'h2load', version: 'h2load 1.52' },
+    { ...check, arm: 'envoy', requestsPerSecond: 0, cpuUsPerRequest: 0, failed: 'it ended' },
+  ];
+  const text = print(makeResult({ crossChecks }));
+  assert.match(
+    text,
+    /^arm +requests\/s, ours +requests\/s, wrk 4\.1\.0 +requests\/s, h2load 1\.52 +CPU/m,
+  );
+  assert.match(text, /^direct +- +51234 +- +- +- +-$/m);
+  assert.match(text, /^tracecar +50000 \[[^\]]+\] +51234 +51234 +20\.0 \[[^\]]+\] +19\.3 +19\.3$/m);
+  assert.match(text, /^envoy +20000 \[[^\]]+\] +- +- +50\.0 \[[^\]]+\] +- +-$/m);
+  assert.match(text, /^wrk, envoy: no figure, it ended$/m);
+  assert.doesNotMatch(print(makeResult()), /Cross-check/);
+});
+
+test('a result of an older bench says how its noise was judged', () => {
+  const isOld = /older bench: stolen time was judged as the mean of both cores/;
+  const old = changeRow(makeResult(), () => true, { values: { stolen: 0 } });
+  assert.match(print(old), isOld);
+  const now = changeRow(makeResult(), () => true, { values: { stolen: 0, loadStolen: 0 } });
+  assert.doesNotMatch(print(now), isOld);
+});
+
+test('a count is shown with its range only where its rounds differ', () => {
+  const of = (low: number, high: number): Figure => ({
+    ...{ state: 'measured', dropped: 0, rounds: 3 },
+    spread: { median: 6, low, high, least: low, most: high, rounds: 3 },
+  });
+  assert.equal(showCount(of(6, 6.001), 2), '6.00');
+  assert.equal(showCount(of(6, 6.02), 2), '6.00 [6.00..6.02]');
+  assert.equal(showCount({ state: 'absent' }, 2), '-');
+});
+
+test('a path that is no result is one line with the next command, and status 2', () => {
+  const half = join(folder, 'half.json');
+  writeResult(half, makeResult());
+  writeFileSync(half, readFileSync(half, 'utf8').slice(0, 900));
+  const none = mkdtempSync(join(folder, 'none-'));
+  const said: readonly (readonly [readonly string[], RegExp])[] = [
+    [['/nonexist'], /^report: \/nonexist: there is no such file or folder \(/],
+    [[half], /^report: .*half\.json is not drawn: not whole, or no JSON \(/],
+    [[none], /^report: .*: there is no result in it \(/],
+    [['--fast'], /^report: Unknown option '--fast' \(/],
+    [['--readme', none], /^report: --readme draws bench\/results\/published only \(/],
+  ];
+  for (const [args, line] of said) {
+    const run = spawnSync(process.execPath, [reportFile, ...args], { encoding: 'utf8' });
+    assert.match(run.stderr, line);
+    assert.match(run.stderr, / \(npm run bench makes results; node bench\/report\.ts --help\)\n$/);
+    assert.equal(run.stderr.split('\n').length, 2, run.stderr);
+    assert.deepEqual([run.status, run.stdout], [2, ''], args.join(' '));
+  }
+  // What can be drawn beside it is drawn, and the status says that it is not all.
+  const whole = join(folder, 'whole.json');
+  writeResult(whole, makeResult());
+  const run = spawnSync(process.execPath, [reportFile, whole, half], { encoding: 'utf8' });
+  assert.match(run.stdout, /half\.json is not drawn: not whole/);
+  assert.match(run.stdout, /^One plain hop$/m);
+  assert.equal(run.status, 2);
 });
 
 test("the READMEs and pictures are what the published run draws, and nobody's typing", () => {

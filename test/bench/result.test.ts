@@ -24,9 +24,29 @@ test('a stranger is refused by name', () => {
   const stranger = join(folder, 'stranger.json');
   writeFileSync(stranger, '{"schema": "something else"}');
   assert.throws(() => readResult(stranger), /stranger\.json: not a result of this bench/);
+  writeFileSync(stranger, 'null');
+  assert.throws(() => readResult(stranger), /stranger\.json: not a result of this bench/);
   writeFileSync(stranger, '{');
-  assert.throws(() => readResult(stranger), /stranger\.json: /);
-  assert.equal(takeUp(stranger, makeResult()), undefined);
+  assert.throws(() => readResult(stranger), /stranger\.json: not whole, or no JSON/);
+  assert.throws(() => takeUp(stranger, makeResult()), /stranger\.json: not whole, or no JSON/);
+  assert.throws(() => readResult(folder), /: a folder, not a file$/);
+  assert.throws(() => readResult(join(folder, 'gone.json')), /: there is no such file$/);
+});
+
+test('a result that lacks a part is refused, and the part is named', () => {
+  const path = join(folder, 'lacking.json');
+  const whole = makeResult();
+  const lacking = [
+    [{ ...whole, rows: undefined }, /no rows/],
+    [{ ...whole, commit: 7 }, /no commit/],
+    [{ ...whole, machine: {} }, /no machine/],
+    [{ ...whole, rows: [{ round: 0, values: {} }] }, /a row is broken/],
+    [{ ...whole, rows: [null] }, /a row is broken/],
+  ] as const;
+  for (const [result, reason] of lacking) {
+    writeFileSync(path, JSON.stringify(result));
+    assert.throws(() => readAny(path), reason);
+  }
 });
 
 test('an interrupted run is taken up after its last whole round', () => {
@@ -37,8 +57,9 @@ test('an interrupted run is taken up after its last whole round', () => {
   assert.throws(() => readResult(path), /rows are missing: round 3, http-proxy, many/);
   assert.equal(readAny(path).rows.length, last);
   const found = takeUp(path, whole);
+  assert.ok(found.kind === 'same run');
   assert.deepEqual(
-    found?.rows,
+    found.result.rows,
     whole.rows.filter((row) => row.round < 2),
   );
 });
@@ -47,7 +68,8 @@ test('rounds of another commit, pace or set of cells are not taken up', () => {
   const path = join(folder, 'other.json');
   const whole = makeResult();
   writeResult(path, whole);
-  assert.equal(takeUp(path, whole)?.rows.length, whole.rows.length);
+  const same = takeUp(path, whole);
+  assert.ok(same.kind === 'same run' && same.result.rows.length === whole.rows.length);
   const others = [
     { commit: 'def5678' },
     { seconds: 2 },
@@ -57,7 +79,8 @@ test('rounds of another commit, pace or set of cells are not taken up', () => {
     { cells: whole.cells.slice(1) },
   ] as const;
   for (const other of others) {
-    assert.equal(takeUp(path, { ...whole, ...other }), undefined, JSON.stringify(other));
+    const found = takeUp(path, { ...whole, ...other });
+    assert.deepEqual(found, { kind: 'other run', differing: Object.keys(other) });
   }
-  assert.equal(takeUp(join(folder, 'none.json'), whole), undefined);
+  assert.deepEqual(takeUp(join(folder, 'none.json'), whole), { kind: 'nothing' });
 });

@@ -53,14 +53,14 @@ function scenarioOf(measure: Measure): Scenario {
 }
 
 function runOf(name: string, measure: Measure, progress: (text: string) => void): ScenarioRun {
-  const { durationSeconds, spansCollected, rows, ...head } = makeResult();
+  const { durationSeconds, spansCollected, crossChecks, rows, ...head } = makeResult();
   const scenario = scenarioOf(measure);
   const about = { schema: resultSchema, scenario: scenario.name, rounds: 3, seconds: 0.1 } as const;
   const arms = describeArms(scenario.arms, stage.backend);
   return {
     scenario,
     head: { ...head, ...about, arms, cells },
-    earlier: { rows: [], durationSeconds: 0, spansCollected: 0 },
+    earlier: { rows: [], durationSeconds: 0, spansCollected: 0, crossChecks: [] },
     path: join(folder, name),
     stage,
     signal: new AbortController().signal,
@@ -68,7 +68,11 @@ function runOf(name: string, measure: Measure, progress: (text: string) => void)
   };
 }
 
-const nothing = async () => ({});
+function takenUp(run: ScenarioRun): ScenarioRun['earlier'] {
+  const found = takeUp(run.path, run.head);
+  assert.ok(found.kind === 'same run');
+  return found.result;
+}
 
 test('a load leg tells what it cost and is right on every arm', { skip }, async () => {
   const run = runOf(
@@ -80,7 +84,7 @@ test('a load leg tells what it cost and is right on every arm', { skip }, async 
     },
     () => {},
   );
-  await runScenario({ ...run, head: { ...run.head, rounds: 1 } }, nothing);
+  await runScenario({ ...run, head: { ...run.head, rounds: 1 } });
   const { rows } = readResult(run.path);
   const [direct, floor] = ['direct', 'floor'].map((arm) => rows.find((row) => row.arm === arm)!);
   assert.deepEqual([...direct!.faults, ...floor!.faults], []);
@@ -98,7 +102,7 @@ test('a start is measured on a copy that ends afterwards', { skip }, async () =>
     },
     () => {},
   );
-  await runScenario({ ...run, head: { ...run.head, rounds: 1 } }, nothing);
+  await runScenario({ ...run, head: { ...run.head, rounds: 1 } });
   const row = readResult(run.path).rows.find(({ arm }) => arm === 'floor')!;
   assert.ok(row.values.firstAnswerMs! > 5 && row.values.privateKb! > 1000, JSON.stringify(row));
 });
@@ -113,7 +117,7 @@ test('what fails is a fault of its row, and the run goes on', { skip }, async ()
     },
     (text) => said.push(text),
   );
-  await runScenario(run, nothing);
+  await runScenario(run);
   const { rows } = readResult(run.path);
   assert.equal(rows.length, 6);
   for (const row of rows) {
@@ -136,20 +140,17 @@ test('a run that is stopped has saved its whole rounds, and goes on after them',
     return { ...rowOf(cell, place), faults: [], values: { requests: 1 } };
   };
   const run = runOf('stopped.json', measure, () => {});
-  await assert.rejects(
-    runScenario({ ...run, signal: stopping.signal }, nothing),
-    /^Error: stopped/,
-  );
+  await assert.rejects(runScenario({ ...run, signal: stopping.signal }), /^Error: stopped/);
   assert.equal(readAny(run.path).rows.length, 2);
   measured.length = 0;
-  const earlier = takeUp(run.path, run.head);
-  assert.ok(earlier !== undefined && existsSync(run.path));
+  const earlier = takenUp(run);
+  assert.ok(existsSync(run.path));
   measured.push('a row before');
-  await runScenario({ ...run, earlier }, nothing);
+  await runScenario({ ...run, earlier });
   assert.deepEqual(measured.slice(1), ['1 floor', '1 direct', '2 direct', '2 floor']);
   assert.equal(readResult(run.path).rows.length, 6);
   measured.length = 0;
-  await runScenario({ ...run, earlier: takeUp(run.path, run.head)! }, nothing);
+  await runScenario({ ...run, earlier: takenUp(run) });
   assert.deepEqual(measured, [], 'nothing is left to measure');
 });
 
@@ -168,9 +169,50 @@ test('an arm that cannot start says so at every use and is not tried again', { s
   );
   const said: string[] = [];
   const scenario = { ...run.scenario, arms: [broken] };
-  await runScenario({ ...run, scenario, progress: (text) => said.push(text) }, nothing);
+  await runScenario({ ...run, scenario, progress: (text) => said.push(text) });
   const faults = readResult(run.path).rows.flatMap((row) => row.faults);
   assert.equal(faults.length, 3);
   for (const fault of faults) assert.match(fault, /^failed: floor: .*status 3/);
   assert.equal(said.filter((text) => text === 'starting and warming floor').length, 1);
+});
+
+test('cross-checks are made once a run, after its rounds, and kept by whoever goes on', {
+  skip,
+}, async () => {
+  const asked: string[] = [];
+  const run = runOf(
+    'checked.json',
+    async (_, cell, place) => {
+      asked.push('row');
+      return { ...rowOf(cell, place), faults: [], values: { requests: 1 } };
+    },
+    () => {},
+  );
+  const check = {
+    arm: 'floor',
+    tool: 'wrk',
+    version: '4',
+    requestsPerSecond: 7,
+    cpuUsPerRequest: 1,
+  };
+  const crossCheck = async () => {
+    asked.push('check');
+    return [check];
+  };
+  // A run whose rounds are whole lacks only the checks.
+  await runScenario(run);
+  assert.deepEqual(asked.splice(0), Array(6).fill('row'));
+  await runScenario({ ...run, earlier: takenUp(run), crossCheck });
+  assert.deepEqual(asked.splice(0), ['check']);
+  assert.deepEqual(readResult(run.path).crossChecks, [check]);
+  assert.equal(readResult(run.path).rows.length, 6);
+  // With them it lacks nothing.
+  const again = await runScenario({ ...run, earlier: takenUp(run), crossCheck });
+  assert.deepEqual(asked.splice(0), []);
+  assert.deepEqual(again.crossChecks, [check]);
+  // Rounds that are measured anew leave them as they are.
+  const cut = { ...takenUp(run), rows: takenUp(run).rows.slice(0, 2) };
+  await runScenario({ ...run, earlier: cut, crossCheck });
+  assert.deepEqual(asked.splice(0), Array(4).fill('row'));
+  assert.deepEqual(readResult(run.path).crossChecks, [check]);
 });

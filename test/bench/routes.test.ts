@@ -14,7 +14,7 @@ import {
 import { reportRoutes, routesP99Ratio } from '../../bench/scenarios/routes-report.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
-import { RouteIndex } from '../../src/routing/route-index.ts';
+import { ruleIndex } from '../support/rule-index.ts';
 import { latencyRow, resultOf } from './scenario-case.ts';
 
 const services = serviceDocuments
@@ -38,7 +38,7 @@ for (const count of [
   const { hosts, rulesPerHost } = count;
   test(`${hosts} x ${rulesPerHost} routes: each target is taken by a rule of its own`, () => {
     const table = compile(services + routeDocuments(count));
-    const index = new RouteIndex(table.listeners[0]!);
+    const index = ruleIndex(table.listeners[0]!);
     const taken = routeTargets(count).map(({ host, path }) => {
       const request = { method: 'GET', hostname: host, path, query: '', field: () => undefined };
       return index.match(request as never)?.identity;

@@ -4,9 +4,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { countVerdicts, reasonLines, targetRows } from '../../bench/draw/targets-table.ts';
 import type { Result } from '../../bench/result/row.ts';
 import { type Figure, judgeRatio, read, Summary } from '../../bench/result/summary.ts';
-import { judgeTargets, type Target } from '../../bench/result/targets.ts';
+import { judgeTargets, type Target, targets } from '../../bench/result/targets.ts';
 import { changeRow, makeResult } from './result-case.ts';
 
 const cpu = read.cpuUsPerRequest;
@@ -83,12 +84,19 @@ test('a row with a fault is dropped and counted', () => {
   assert.deepEqual([...kinds], [["others on the proxy's core", 1]]);
 });
 
-test('a late generator spoils latencies and leaves what the proxy used', () => {
+test('a disturbed load spoils latencies and rates, and leaves what the proxy used', () => {
   const late = changeRow(makeResult(), (row) => row.arm === 'tracecar', {
-    faults: ['generator late, p99: 300 us', 'load core busy: 90.0 %'],
+    faults: [
+      'generator late, p99: 300 us',
+      'load core busy: 90.0 %',
+      "time stolen from the load's core: 5.0 %",
+      "others on the load's core: 8.0 %",
+    ],
   });
   const summary = new Summary(late);
   isClose(medianOf(summary.figure('tracecar', 'saturation', cpu)), 20);
+  const requests = summary.figure('tracecar', 'saturation', read.requestsPerSecond);
+  assert.equal(requests.state, 'unproven', 'how many there were is what the load made of it');
   assert.equal(summary.figure('tracecar', 'many', read.p99Us).state, 'unproven');
   assert.ok(Number.isNaN(summary.merged('tracecar', 'single', 0.99)));
 });
@@ -136,13 +144,16 @@ test('the band is what two identical arms differ by', () => {
   isClose(medianOf(new Summary(makeResult()).band('saturation', cpu)), 1.02);
 });
 
-test('what overlaps the band around 1 is no difference', () => {
+test('no difference is said only of an interval wholly inside the band around 1', () => {
   const band = measured(0.97, 1.02);
   assert.equal(judgeRatio(measured(0.5, 0.9), band), 'lower');
-  assert.equal(judgeRatio(measured(0.5, 0.98), band), 'no difference');
-  assert.equal(judgeRatio(measured(1.02, 1.2), band), 'no difference', 'within 1 / 0.97');
+  assert.equal(judgeRatio(measured(0.98, 1.03), band), 'no difference', 'up to 1 / 0.97');
+  assert.equal(judgeRatio(measured(0.5, 0.98), band), 'open');
+  assert.equal(judgeRatio(measured(1.02, 1.2), band), 'open');
+  assert.equal(judgeRatio(measured(0.2, 5), band), 'open', 'a wide one proves nothing');
   assert.equal(judgeRatio(measured(1.04, 1.2), band), 'higher');
   assert.equal(judgeRatio(measured(0.97, 0.99), { state: 'absent' }), 'lower');
+  assert.equal(judgeRatio(measured(0.97, 1.01), { state: 'absent' }), 'open');
   assert.equal(judgeRatio({ state: 'absent' }, band), 'absent');
   assert.equal(judgeRatio({ state: 'unproven', dropped: 2, rounds: 3 }, band), 'unproven');
   const summary = new Summary(makeResult());
@@ -156,8 +167,9 @@ test('a target is met, missed, or open where nothing was proven', () => {
       `${target.what} ${target.unit}`,
       verdict,
     ]);
-  assert.deepEqual(verdicts(makeResult()).slice(0, 5), [
+  assert.deepEqual(verdicts(makeResult()).slice(0, 6), [
     ['CPU per request, one plain hop x Envoy', 'met'],
+    ['for comparison: the same, Envoy with every statistic rejected x that Envoy', 'no target'],
     ['CPU per request, one plain hop x HAProxy', 'not measured'],
     ['CPU per request, 100 % of spans exported x Envoy with its tracer', 'not measured'],
     ['added p50, 1000/s on 1 connection x Envoy', 'met'],
@@ -172,15 +184,61 @@ test('a target is met, missed, or open where nothing was proven', () => {
   assert.equal(verdicts(slow)[0]![1], 'missed');
 });
 
-test('a target with a band is met inside it, and missed above it', () => {
-  const target = (band: Figure): Target => ({
-    ...{ scenario: 'hop', what: 'dead', limit: 1, unit: 'x', digits: 2, band: () => band },
-    measure: () => measured(1.02, 1.04),
-  });
+/** The verdict on a made-up target, and why it is open. */
+function judged(figure: Figure, more: Partial<Target> = {}): readonly (string | undefined)[] {
+  const about = { id: 'x', scenario: 'hop', what: 'dead', limit: 1, unit: 'x', digits: 2 };
+  const target: Target = { ...about, ...more, measure: () => figure };
   const summaries = new Map([['hop', new Summary(makeResult())]]);
-  const verdict = (band: Figure) => judgeTargets(summaries, [target(band)])[0]!.verdict;
-  assert.equal(verdict(measured(0.97, 1.03)), 'met');
-  assert.equal(verdict(measured(0.999, 1.001)), 'missed');
+  const { verdict, openBecause } = judgeTargets(summaries, [target])[0]!;
+  return [verdict, openBecause];
+}
+
+test('a target with a band is met up to its end, missed above it, open in between', () => {
+  const inBand = (figure: Figure, band: Figure) => judged(figure, { band: () => band });
+  const inside = 'the limit is inside the interval';
+  assert.deepEqual(inBand(measured(1.02, 1.03), measured(0.97, 1.03)), ['met', undefined]);
+  assert.deepEqual(inBand(measured(1.02, 1.04), measured(0.97, 1.03)), ['open', inside]);
+  assert.deepEqual(inBand(measured(0.4, 2.5), measured(0.97, 1.03)), ['open', inside]);
+  assert.deepEqual(inBand(measured(1.02, 1.04), measured(0.999, 1.001)), ['missed', undefined]);
+  const unknown = 'what two identical arms show was not proven';
+  assert.deepEqual(inBand(measured(0.5, 0.6), { state: 'absent' }), ['open', unknown]);
+});
+
+test('fewer than three rounds give no verdict, but a sum over the run does', () => {
+  const figure = measured(0.5, 0.6);
+  assert.ok(figure.state === 'measured');
+  const of = (rounds: number): Figure => ({ ...figure, spread: { ...figure.spread, rounds } });
+  assert.deepEqual(judged(of(3)), ['met', undefined]);
+  assert.deepEqual(judged(of(2)), ['open', '2 of the 3 rounds that a verdict needs']);
+  assert.deepEqual(judged(of(1), { isTotal: true }), ['met', undefined]);
+});
+
+test('a count has the range of its rounds, and too many dropped rounds are said', () => {
+  const figure = new Summary(makeResult()).count('envoy', 'saturation', cpu);
+  assert.ok(figure.state === 'measured');
+  const { low, high, least, most } = figure.spread;
+  assert.deepEqual([low, high], [least, most]);
+  assert.equal(new Summary(makeResult()).count('haproxy', 'saturation', cpu).state, 'absent');
+  const dropped: Figure = { state: 'unproven', dropped: 2, rounds: 5 };
+  assert.deepEqual(judged(dropped), ['open', '2 of 5 rounds had to be dropped']);
+});
+
+test('a row for comparison has its figure, no limit and no verdict, and is not counted', () => {
+  const about = { id: 'x', scenario: 'hop', what: 'beside', limit: 1, unit: 'x', digits: 2 };
+  const beside: Target = { ...about, isInformation: true, measure: () => measured(2, 3) };
+  const met: Target = { ...about, what: 'asked', measure: () => measured(0.5, 0.6) };
+  const summaries = new Map([['hop', new Summary(makeResult())]]);
+  const outcomes = judgeTargets(summaries, [met, beside]);
+  assert.deepEqual(targetRows(outcomes)[2], ['beside', '- (x)', '2.50 [2.00..3.00]', 'no target']);
+  assert.equal(countVerdicts(outcomes), '1 of 1 targets met.');
+  assert.deepEqual(reasonLines(outcomes), []);
+  assert.equal(judgeTargets(new Map(), [beside])[0]!.verdict, 'no target');
+});
+
+test('every target has an id of its own', () => {
+  const ids = targets.map(({ id }) => id);
+  assert.equal(new Set(ids).size, ids.length);
+  for (const id of ids) assert.match(id, /^[a-z0-9]+(-[a-z0-9]+)*$/);
 });
 
 test('a scenario without a result is not measured', () => {

@@ -47,6 +47,7 @@ test('help goes to stdout with status 0 and shows lines to copy', async () => {
   const cases: readonly (readonly [string, string[]])[] = [
     ['help.txt', ['--help']],
     ['help-proxy.txt', ['proxy', '--help']],
+    ['help-run.txt', ['run', '--help']],
     ['help-validate.txt', ['help', 'validate']],
     ['help-view.txt', ['view', '-h']],
     ['help-completion.txt', ['completion', '--help']],

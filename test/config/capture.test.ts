@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { compileTable, readResources } from '../../src/config/load.ts';
 import type { Listener, RoutingTable } from '../../src/model/routing-table.ts';
-import { RouteIndex } from '../../src/routing/route-index.ts';
+import { ruleIndex } from '../support/rule-index.ts';
 
 const folder = join(import.meta.dirname, '../golden/config');
 
@@ -30,7 +30,7 @@ function listenerOn(port: number, listeners: readonly Listener[] = []): Listener
 
 /** Subsets and endpoints that a request for `hostname` may reach; undefined: it is passed on. */
 function ask(table: RoutingTable, port: number, hostname: string): readonly string[] | undefined {
-  const rule = new RouteIndex(listenerOn(port, table.capture?.outbound)).match({
+  const rule = ruleIndex(listenerOn(port, table.capture?.outbound)).match({
     method: 'GET',
     hostname,
     path: '/',
@@ -38,7 +38,7 @@ function ask(table: RoutingTable, port: number, hostname: string): readonly stri
     field: () => undefined,
   });
   return rule?.backends.map(({ cluster, weight }) => {
-    const { subset, endpoints } = table.clusters[cluster]!;
+    const { subset, endpoints } = table.clusters.find(({ name }) => name === cluster)!;
     const where = endpoints.map((each) => `${each.address}:${each.port}`).join(' ');
     return `${weight} ${subset} ${where}`;
   });
@@ -89,7 +89,7 @@ test('an ingress entry leads from its captured port to the application, through 
   const table = compile('view-capture-sidecar');
   const { tls, virtualHosts, address } = listenerOn(443, table.capture?.inbound);
   const { cluster } = virtualHosts[0]!.rules[0]!.backends[0]!;
-  assert.deepEqual(table.clusters[cluster]?.endpoints, [
+  assert.deepEqual(table.clusters.find(({ name }) => name === cluster)?.endpoints, [
     { address: '127.0.0.1', port: 8080, labels: Object.create(null) },
   ]);
   assert.deepEqual([address, tls?.mode, tls?.minVersion], ['', 'simple', 'TLSv1.2']);

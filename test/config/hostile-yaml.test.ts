@@ -69,7 +69,10 @@ spec:
     ],
   );
   assert.equal(({} as { polluted?: unknown }).polluted, undefined);
-  assert.equal(Object.getPrototypeOf(resources[0]!.spec), null);
+  // It inherits nothing: from an object that is empty, frozen and the last one.
+  const inherited = Object.getPrototypeOf(resources[0]!.spec);
+  assert.deepEqual(Reflect.ownKeys(inherited), []);
+  assert.ok(Object.isFrozen(inherited) && Object.getPrototypeOf(inherited) === null);
 });
 
 test('nesting beyond any stack is a complaint', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { diagnosticCodes } from '../../src/config/diagnostic-codes.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
-import { RouteIndex } from '../../src/routing/route-index.ts';
+import { ruleIndex } from '../support/rule-index.ts';
 
 const example = join(import.meta.dirname, '../../examples/ab-rollout');
 
@@ -43,7 +43,7 @@ test('the example validates clean and gives each workload its listeners', () => 
 test("web's requests to its reviews listener split 60 to 40 between the two versions", () => {
   const { table } = compileFor({ app: 'web' });
   const listener = table.listeners.find(({ direction }) => direction === 'outbound')!;
-  const rule = new RouteIndex(listener).match({
+  const rule = ruleIndex(listener).match({
     method: 'GET',
     hostname: '127.0.0.1',
     path: '/reviews/7',
@@ -52,7 +52,7 @@ test("web's requests to its reviews listener split 60 to 40 between the two vers
   });
   assert.deepEqual(
     rule?.backends.map(({ cluster, weight }) => {
-      const { subset, endpoints } = table.clusters[cluster]!;
+      const { subset, endpoints } = table.clusters.find(({ name }) => name === cluster)!;
       return [subset, weight, endpoints.map(({ address, port }) => `${address}:${port}`)];
     }),
     [

@@ -148,7 +148,8 @@ function weights(table: RoutingTable | undefined): string {
     .map(({ port, virtualHosts }) => {
       const backends = virtualHosts.flatMap(({ rules }) => rules.flatMap((rule) => rule.backends));
       const shown = backends.map(
-        ({ cluster, weight }) => `${table!.clusters[cluster]!.subset} ${weight}`,
+        ({ cluster, weight }) =>
+          `${table!.clusters.find(({ name }) => name === cluster)!.subset} ${weight}`,
       );
       return `${port}: ${shown.join(', ')}`;
     })

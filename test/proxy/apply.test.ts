@@ -73,7 +73,10 @@ test('an exchange under way ends with the table that it began with', async (t) =
 test('fault 13: swaps under load fail nothing and keep the split exact', async (t) => {
   const origins = [await startOrigin(t, 'v1'), await startOrigin(t, 'v2')];
   const clusters = origins.map((origin, index) => clusterOf([origin.port], { name: `v${index}` }));
-  const backends = [backendOf({ cluster: 0, weight: 60 }), backendOf({ cluster: 1, weight: 40 })];
+  const backends = [
+    backendOf({ cluster: 'v0', weight: 60 }),
+    backendOf({ cluster: 'v1', weight: 40 }),
+  ];
   const tableAt = (generation: number): RoutingTable => {
     const rule: Rule = ruleOf({
       backends,
@@ -102,8 +105,8 @@ test('new weights begin a new window', async (t) => {
   const clusters = origins.map((origin, index) => clusterOf([origin.port], { name: `v${index}` }));
   const tableOfWeights = (one: number, two: number): RoutingTable => {
     const backends = [
-      backendOf({ cluster: 0, weight: one }),
-      backendOf({ cluster: 1, weight: two }),
+      backendOf({ cluster: 'v0', weight: one }),
+      backendOf({ cluster: 'v1', weight: two }),
     ];
     return tableOf([listenerOf([ruleOf({ backends })])], clusters);
   };
@@ -293,7 +296,7 @@ test('a broken rule answers with its cause and leaves the others alone', async (
           query: [],
         },
       ],
-      backends: [backendOf({ cluster: -1 })],
+      backends: [backendOf({ cluster: '' })],
       broken: 'no-backend',
     }),
     ruleOf({ identity: 'default/route/http[1]', index: 1 }),

@@ -62,6 +62,51 @@ test('a peer that reads late gets every byte in order, and drain and finish are 
   assert.equal(await arriving, sent.join(''));
 });
 
+test('what is sent to a corked socket waits and arrives once, in order', async (t) => {
+  const { socket, peer } = await pair(t);
+  const out = new WriteSlab(SLAB_BYTES);
+  socket.cork();
+  out.putText('first ');
+  out.send(socket);
+  assert.equal(socket.writableLength, 'first '.length, 'nothing passes a corked stream');
+  socket.write('second ');
+  // So much that the kernel, were it asked, would not take it at once.
+  const big = Buffer.alloc(2 ** 23, 'abcdefghijklmnopqrstuvwxyz');
+  socket.send(big);
+  out.putText(' last');
+  out.send(socket);
+  const arriving = received(peer);
+  socket.uncork();
+  socket.end();
+  assert.equal(await arriving, `first second ${big.toString('latin1')} last`);
+});
+
+test('what is sent behind a write that is under way arrives behind it', async (t) => {
+  const { socket, peer } = await pair(t);
+  const big = Buffer.alloc(2 ** 23, 'abcdefghijklmnopqrstuvwxyz');
+  socket.write(big);
+  assert.equal(socket.writableLength, big.length, 'the kernel has not taken all of it');
+  const out = new WriteSlab(SLAB_BYTES);
+  out.putText('tail');
+  out.send(socket);
+  const arriving = received(peer);
+  socket.end();
+  assert.equal(await arriving, `${big.toString('latin1')}tail`);
+});
+
+test('of a message of which the kernel takes a part the rest follows before the next one', async (t) => {
+  const { socket, peer } = await pair(t);
+  const big = Buffer.alloc(2 ** 23, 'abcdefghijklmnopqrstuvwxyz');
+  assert.equal(socket.send(big), false, 'its memory is the socket’s until it is gone');
+  assert.equal(socket.send(Buffer.from('tail')), true);
+  assert.ok(socket.writableNeedDrain);
+  const arriving = received(peer);
+  await once(socket, 'drain');
+  assert.equal(socket.send(Buffer.from('!')), true);
+  socket.end();
+  assert.equal(await arriving, `${big.toString('latin1')}tail!`);
+});
+
 test('what was given away is unsent until the peer reads', async (t) => {
   const { socket, peer } = await pair(t);
   const sent = fill(socket, new WriteSlab(SLAB_BYTES), 1);

@@ -143,7 +143,7 @@ test('the application reaches others until its last caller has its answer', asyn
   t.after(() => application.close());
   const listeners = [
     listenerOf([ruleOf()], { name: 'out' }),
-    listenerOf([ruleOf({ backends: [backendOf({ cluster: 1 })] })], {
+    listenerOf([ruleOf({ backends: [backendOf({ cluster: 'app' })] })], {
       name: 'in',
       direction: 'inbound',
     }),

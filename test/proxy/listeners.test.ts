@@ -95,8 +95,7 @@ async function startServices(t: TestContext) {
 /** A listener for one service, named as configuration names it. */
 function leadTo(service: string, port: number, over: Partial<Listener> = {}): Listener {
   const { address = '127.0.0.1', direction = 'outbound' } = over;
-  const cluster = services.indexOf(service);
-  const rule = ruleOf({ identity: service, backends: [backendOf({ cluster })] });
+  const rule = ruleOf({ identity: service, backends: [backendOf({ cluster: service })] });
   return listenerOf([rule], {
     name: `${direction}|${address}|${port}`,
     port,

@@ -17,7 +17,10 @@ const traceparent = 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169
 test('an outbound exchange is one CLIENT record with what was chosen and sent', async (t) => {
   const origin = await RawOrigin.start(answering(() => okWith('four')));
   t.after(() => origin.close());
-  const backends = [backendOf({ weight: 60 }), backendOf({ weight: 40, cluster: 1 })];
+  const backends = [
+    backendOf({ weight: 60, cluster: 'outbound|80|v1|s' }),
+    backendOf({ weight: 40, cluster: 'outbound|80|v2|s' }),
+  ];
   const rule = ruleOf({ backends, index: 3 });
   const clusters = ['v1', 'v2'].map((subset) =>
     clusterOf([origin.port], { name: `outbound|80|${subset}|s`, subset }),

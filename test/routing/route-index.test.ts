@@ -15,7 +15,7 @@ import type {
   StringMatch,
   VirtualHost,
 } from '../../src/model/routing-table.ts';
-import { RouteIndex } from '../../src/routing/route-index.ts';
+import { ruleIndex } from '../support/rule-index.ts';
 
 interface PlainRequest {
   readonly method?: string;
@@ -65,7 +65,7 @@ function host(domains: readonly string[], ...rules: Rule[]): VirtualHost {
 }
 
 function routed(virtualHosts: readonly VirtualHost[], request: PlainRequest, defaultHost = -1) {
-  return new RouteIndex(listener(virtualHosts, defaultHost)).match(view(request))?.route;
+  return ruleIndex(listener(virtualHosts, defaultHost)).match(view(request))?.route;
 }
 
 const exact = (value: string): StringMatch => ({ kind: 'exact', value });
@@ -267,7 +267,7 @@ test('the index answers as a naive reading of the table does', () => {
           list.map((each) => ({ name: '', ...each })),
           defaultHost,
         );
-        const index = new RouteIndex(table);
+        const index = ruleIndex(table);
         for (const request of asked) {
           const seen = view(request);
           assert.equal(index.match(seen), naiveRoute(table, seen));

@@ -88,7 +88,7 @@ test('huge coprime weights start at once and keep their shares', () => {
 
 test('the key of a counter is the identity and the weights of its rule, nothing else', () => {
   const edits = { remove: [], set: [], add: [] };
-  const backend = (cluster: number, weight: number) => ({
+  const backend = (cluster: string, weight: number) => ({
     cluster,
     weight,
     requestHeaders: edits,
@@ -101,17 +101,21 @@ test('the key of a counter is the identity and the weights of its rule, nothing 
     index: 0,
     origin: '',
     matches: [],
-    backends: [backend(0, 60), backend(1, 40)],
+    backends: [backend('v1', 60), backend('v2', 40)],
     timeoutMs: 1,
     requestHeaders: edits,
     responseHeaders: edits,
     broken: undefined,
   };
-  const moved = { ...rule, origin: 'other.yaml:1:1', backends: [backend(5, 60), backend(6, 40)] };
+  const moved = {
+    ...rule,
+    origin: 'other.yaml:1:1',
+    backends: [backend('v5', 60), backend('v6', 40)],
+  };
   assert.equal(weightsKey(rule), weightsKey(moved));
   assert.notEqual(
     weightsKey(rule),
-    weightsKey({ ...rule, backends: [backend(0, 40), backend(1, 60)] }),
+    weightsKey({ ...rule, backends: [backend('v1', 40), backend('v2', 60)] }),
   );
   assert.notEqual(
     weightsKey(rule),

@@ -11,7 +11,9 @@ import type {
 } from '../../src/model/routing-table.ts';
 import { noHeaderEdits } from '../../src/model/routing-table.ts';
 
-/** A rule that takes everything and sends it to cluster 0, but for what `over` says. */
+const clusterName = 'outbound|80||service.default.svc.cluster.local';
+
+/** A rule that takes everything and sends it to the cluster of `clusterOf`, but for `over`. */
 export function ruleOf(over: Partial<Rule> = {}): Rule {
   return {
     identity: 'default/route/http[0]',
@@ -31,7 +33,7 @@ export function ruleOf(over: Partial<Rule> = {}): Rule {
 
 export function backendOf(over: Partial<Backend> = {}): Backend {
   return {
-    cluster: 0,
+    cluster: clusterName,
     weight: 100,
     requestHeaders: noHeaderEdits,
     responseHeaders: noHeaderEdits,
@@ -42,7 +44,7 @@ export function backendOf(over: Partial<Backend> = {}): Backend {
 /** A cluster of local ports. */
 export function clusterOf(ports: readonly number[], over: Partial<Cluster> = {}): Cluster {
   return {
-    name: 'outbound|80||service.default.svc.cluster.local',
+    name: clusterName,
     service: 'service.default.svc.cluster.local',
     namespace: 'default',
     subset: '',

@@ -15,8 +15,9 @@ import { systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { createRingMemory } from '../../src/telemetry/record-layout.ts';
+import { createRingMemory, type RingMemory } from '../../src/telemetry/record-layout.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
+import { RingReader } from '../../src/telemetry/ring-reader.ts';
 import { RingWriter } from '../../src/telemetry/ring-writer.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { createOutput, watchPartialSuccess } from '../../src/telemetry/span-exporters.ts';
@@ -43,6 +44,7 @@ class Bench {
   readonly pipeline: RecordPipeline;
   readonly #writer: RingWriter;
   readonly #counters: WorkerCounters;
+  readonly #memory: RingMemory;
   written = 0;
 
   constructor(url: string, env: Record<string, string> = {}) {
@@ -55,6 +57,7 @@ class Bench {
     const memory = createRingMemory(limits.recordRingBytes, limits.textRingBytes);
     this.#writer = new RingWriter(memory, limits.recordTextBytesMax);
     this.#counters = new WorkerCounters(memory);
+    this.#memory = memory;
     const surroundings = {
       resource: emptyResource(),
       scope: { name: 'tracecar' },
@@ -66,7 +69,7 @@ class Bench {
       attributeLengthMax: Number.POSITIVE_INFINITY,
     };
     const output = createOutput(settings, '1.2.3', surroundings)!;
-    this.queue = new SpanQueue(output, settings.batch);
+    this.queue = new SpanQueue(output, settings.batch, systemWakeUps);
     watchPartialSuccess((spans) => this.queue.reject(spans));
     this.pipeline = new RecordPipeline({
       memory,
@@ -91,12 +94,17 @@ class Bench {
     this.check();
   }
 
+  /** Records that wait in the ring. */
+  get held(): number {
+    return new RingReader(this.#memory).available();
+  }
+
   /** The accounts hold, whatever has happened. */
   check(): { sent: number; dropped: number; queued: number } {
     for (let isMore = true; isMore; ) isMore = this.pipeline.poll();
     const { taken, sent, dropped, queued } = this.#counters.read();
-    assert.equal(taken, this.written);
-    assert.equal(sent + dropped + queued, this.written, 'started = sent + dropped + queued');
+    assert.equal(taken + this.held, this.written);
+    assert.equal(sent + dropped + queued, taken, 'taken = sent + dropped + queued');
     return { sent, dropped, queued };
   }
 
@@ -256,17 +264,48 @@ test('an answer that is not JSON still counts as sent', async () => {
   });
 });
 
-test('with a stuck collector the queue fills, the rest is dropped, the sum is exact', async () => {
+test('with a stuck collector queue and half the ring fill, the rest is dropped, the sum is exact', async () => {
   await withSink(
     stall,
     async (bench) => {
-      bench.write(5_000);
+      bench.write(10_000);
       const first = bench.check();
-      // One batch is on its way, a queue's worth waits.
-      assert.deepEqual(first, { sent: 0, dropped: 4_890, queued: 110 });
-      assert.equal(bench.queue.queueFull, 4_890);
+      // One batch is on its way, a queue's worth waits, and 8192 of the ring's 16384.
+      assert.deepEqual(first, { sent: 0, dropped: 1_698, queued: 110 });
+      assert.equal(bench.held, 8_192);
+      assert.equal(bench.queue.queueFull, 1_698);
+      bench.write(5);
+      assert.equal(bench.check().dropped, 1_703);
+      await bench.pipeline.close();
+      assert.deepEqual(bench.check(), { sent: 0, dropped: 10_005, queued: 0 });
+      assert.equal(bench.held, 0);
     },
     { OTEL_EXPORTER_OTLP_TIMEOUT: '2000' },
+  );
+});
+
+test('spans that come faster than they are sent wait in the ring, and none is lost', async () => {
+  await withSink(accept, async (bench, sink) => {
+    bench.write(4_000);
+    assert.ok(bench.held > 3_000);
+    await bench.until(() => bench.queue.sent === 4_000);
+    assert.equal(bench.queue.dropped, 0);
+    assert.equal(sink.spans.length, 4_000);
+  });
+});
+
+test('the end waits for those in the ring, as long as it may', async () => {
+  const env = { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '500', OTEL_BSP_MAX_QUEUE_SIZE: '500' };
+  await withSink(
+    accept,
+    async (bench, sink) => {
+      bench.write(2_000);
+      assert.ok(bench.held > 0);
+      await bench.pipeline.close();
+      assert.deepEqual(bench.check(), { sent: 2_000, dropped: 0, queued: 0 });
+      assert.equal(sink.spans.length, 2_000);
+    },
+    { ...env, OTEL_EXPORTER_OTLP_TIMEOUT: '2000' },
   );
 });
 

@@ -6,14 +6,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import { seededRandom } from '../../src/base/random.ts';
+import { type Random, seededRandom } from '../../src/base/random.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
-import {
-  type ExchangeRecord,
-  RecordFlag,
-  RecordKind,
-} from '../../src/telemetry/exchange-record.ts';
+import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
 import { RecordSpan, type SpanSurroundings } from '../../src/telemetry/record-span.ts';
+import { RecordText } from '../../src/telemetry/record-text.ts';
 import { serializerOf } from '../../src/telemetry/span-exporters.ts';
 import { TraceJson } from '../../src/telemetry/trace-json.ts';
 import { inbound, outbound, randomRecord } from './records.ts';
@@ -51,20 +49,47 @@ function textOf(bytes: Uint8Array | undefined): string {
   return new TextDecoder('utf8', { fatal: true }).decode(bytes);
 }
 
+/** The strings of a record as the ring has them, but of any length. */
+function textFor({ target, authority, userAgent, peerAddress }: ExchangeRecord): RecordText {
+  const parts = [target, authority, userAgent, peerAddress].map((part) => Buffer.from(part));
+  const text = new RecordText(Buffer.concat([Buffer.from('before'), ...parts]));
+  text.target = 'before'.length;
+  text.authority = text.target + parts[0]!.length;
+  text.userAgent = text.authority + parts[1]!.length;
+  text.peerAddress = text.userAgent + parts[2]!.length;
+  text.end = text.peerAddress + parts[3]!.length;
+  return text;
+}
+
+/** One document of the records; their strings come from bytes, not from the records. */
+function documentOf(json: TraceJson, records: readonly ExchangeRecord[], out = new JsonBytes()) {
+  json.begin(out);
+  for (const record of records) {
+    const numbers = Object.assign(new ExchangeRecord(), record, noStrings);
+    json.add(out, numbers, textFor(record));
+  }
+  return JSON.parse(textOf(json.finish(out)));
+}
+
+const noStrings = { target: '!', authority: '!', userAgent: '!', peerAddress: '!' };
+
+/**
+ * Written three times: the second time shapes are made, and the third time spans are copies of them.
+ */
 function assertSame(
   records: readonly ExchangeRecord[],
   other: Partial<SpanSurroundings> = {},
 ): void {
   const all = { ...around, ...other };
-  const spans = records.map((record) => new RecordSpan(record, all));
-  const json = new TraceJson(all);
+  const spans = records.map((record) => {
+    const copy = Object.assign(new ExchangeRecord(), record);
+    textFor(record).decode(copy);
+    return new RecordSpan(copy, all);
+  });
+  const json = new TraceJson(all, new JsonBytes());
   const wanted = JSON.parse(textOf(official.serializeRequest(spans)));
-  const encoded = records.map((record) => json.encode(record));
-  assert.deepEqual(JSON.parse(textOf(json.serialize(encoded))), wanted);
-  // What was kept of the first batch does not change the second, nor does it the first.
-  const again = records.map((record) => json.encode(record));
-  assert.deepEqual(JSON.parse(textOf(json.serialize(again))), wanted);
-  assert.deepEqual(JSON.parse(textOf(json.serialize(encoded))), wanted);
+  const out = new JsonBytes();
+  for (let time = 0; time < 3; time++) assert.deepEqual(documentOf(json, records, out), wanted);
 }
 
 test('random records become the same document', () => {
@@ -74,14 +99,6 @@ test('random records become the same document', () => {
 });
 
 test('a root, a child, both kinds and every routing name become the same document', () => {
-  const routing = {
-    routeId: 1,
-    clusterId: 2,
-    subsetId: 3,
-    endpointId: 4,
-    generation: 3,
-    weight: 60,
-  };
   const child = RecordFlag.HasParent | RecordFlag.Sampled | RecordFlag.RandomId;
   assertSame([
     outbound({ ...routing, flags: RecordFlag.Sampled }),
@@ -90,21 +107,129 @@ test('a root, a child, both kinds and every routing name become the same documen
 });
 
 test('text that JSON escapes, that is not ASCII or not Unicode becomes the same document', () => {
-  for (const text of [
-    '"',
-    '\\',
-    '\u0000\n\u007f',
-    'caf\u00e9 \u4e16\u{1f600}',
-    '\ud800 alone',
-    '\u2028',
-  ]) {
+  for (const text of ['"', '\\', '\u0000\n\u007f', 'caf\u00e9 \u4e16\u{1f600}', '\u2028']) {
     assertSame([inbound({ target: `/${text}?${text}`, userAgent: text, authority: text })]);
   }
 });
 
-test('more values of one attribute than are kept become the same document', () => {
-  const paths = Array.from({ length: 700 }, (_, index) => `/items/${index}"caf\u00e9`);
-  assertSame(paths.map((target) => inbound({ target })));
+test('a name that is not Unicode becomes the same document', () => {
+  assertSame([outbound({ routeId: 1 })], { names: ['', '\ud800 alone'] });
+});
+
+test('more callers than shapes are kept become the same document', () => {
+  const callers = Array.from({ length: 1_500 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);
+  assertSame(callers.map((peerAddress) => inbound({ peerAddress })));
+});
+
+/** A record of one shape with `other`, all of whose slots are drawn from `random`. */
+function similar(
+  random: Random,
+  make: typeof inbound,
+  other: Partial<ExchangeRecord>,
+): ExchangeRecord {
+  const drawn = randomRecord(random);
+  const text = drawn.target.replaceAll('?', '/');
+  const hasQuery = random.u32() % 2 === 0;
+  return make({
+    ...other,
+    traceId0: drawn.traceId0,
+    traceId3: drawn.traceId3,
+    spanId0: drawn.spanId0,
+    spanId1: drawn.spanId1,
+    parentId0: drawn.parentId0,
+    parentId1: drawn.parentId1,
+    startMs: drawn.startMs,
+    totalUs: drawn.totalUs,
+    connectUs: drawn.attempt * 0.3,
+    requestUs: drawn.status,
+    firstByteUs: drawn.weight,
+    responseUs: drawn.join,
+    proxyUs: drawn.routeId,
+    connectionId: drawn.connectionId + 1,
+    connectionRequests: drawn.connectionRequests,
+    peerPort: drawn.peerPort + 1,
+    target: hasQuery ? `/${text}?${text}=1&${text}` : `/${text}`,
+  });
+}
+
+const routing = { routeId: 1, clusterId: 2, subsetId: 3, endpointId: 4, generation: 3, weight: 60 };
+
+for (const make of [inbound, outbound]) {
+  test(`spans of one shape that differ in every slot become the same document: ${make.name}`, () => {
+    const random = seededRandom(5);
+    const flags = RecordFlag.Sampled | RecordFlag.HasParent | RecordFlag.ConnectionReused;
+    const records = Array.from({ length: 200 }, () => similar(random, make, { ...routing, flags }));
+    assertSame(records);
+  });
+
+  test(`what fits no slot is between spans that do, in the same document: ${make.name}`, () => {
+    const { names } = around;
+    const odd: Partial<ExchangeRecord>[] = [
+      ...[9_999_999, 10_000_000, 3.7e12].map((us) => ({ firstByteUs: us, proxyUs: us })),
+      ...[0, 2 ** 31 - 1].map((count) => ({ connectionId: 1, connectionRequests: count })),
+      { connectionId: -5 },
+      { connectionId: 1, connectionRequests: -1 },
+      { connectUs: -1, requestUs: -1, firstByteUs: -1, responseUs: -1, proxyUs: -1 },
+      { firstByteUs: 0.49, proxyUs: 0.5 },
+      { peerPort: 0 },
+      { peerPort: 65_535 },
+      { peerAddress: '' },
+      { authority: '' },
+      { target: '' },
+      { target: '*' },
+      { target: 'http://other/x' },
+      { target: '/?' },
+      { target: '/?a' },
+      { target: '/a?b?c' },
+      { target: '/a&sig=1' },
+      { startMs: -1.6e12 },
+      { startMs: 9e12 },
+      { userAgent: 'other', authority: 'revi', peerAddress: 'ews:9080' },
+      { routeId: names.length },
+    ];
+    assertSame(odd.flatMap((each) => [make(routing), make({ ...routing, ...each })]));
+  });
+
+  test(`no secret of a query is in a copy: ${make.name}`, () => {
+    const secrets = ['AWSAccessKeyId', 'Signature', 'sig', 'X-Amz-Credential'];
+    secrets.push('X-Amz-Security-Token', 'X-Amz-Signature', 'X-Goog-Signature');
+    const out = new JsonBytes();
+    const json = new TraceJson(around, out);
+    for (const name of secrets) {
+      for (const target of [`/p?${name}=s3cret`, `/p?a=1&${name}=s3cret`, `/p?&?&${name}=s3cret`]) {
+        const records = [make({ target: '/p?harmless=1' }), make({ target })];
+        assertSame(records);
+        for (let time = 0; time < 3; time++) documentOf(json, records, out);
+        assert.ok(!textOf(out.written()).includes('s3cret'), target);
+      }
+    }
+  });
+}
+
+test('the third span that is like others is a copy of a shape, with blanks before its numbers', () => {
+  const out = new JsonBytes();
+  const json = new TraceJson(around, out);
+  const blanks = [1, 2, 3].map(() => {
+    documentOf(json, [outbound({ firstByteUs: 321 })], out);
+    return textOf(out.written()).includes('"intValue":    321}');
+  });
+  assert.deepEqual(blanks, [false, false, true]);
+});
+
+test('new facts of a cluster are in the next span', () => {
+  const book = new ClusterBook();
+  const json = new TraceJson({ ...around, clusters: book }, new JsonBytes());
+  const candidatesOf = () => {
+    const { attributes } = documentOf(json, [outbound(routing)]).resourceSpans[0].scopeSpans[0]
+      .spans[0];
+    return attributes.find(({ key }: { key: string }) => key === 'tracecar.lb.candidates')?.value;
+  };
+  for (const candidates of [2, 3]) {
+    const facts = { name: 'c2', serviceName: 'x', serviceNamespace: '', candidates };
+    book.add({ generation: 3, clusters: [{ ...facts, balancing: 'round-robin' }] });
+    const found = [candidatesOf(), candidatesOf(), candidatesOf()];
+    assert.deepEqual(found, new Array(3).fill({ intValue: candidates }));
+  }
 });
 
 test('times from zero to hours, and numbers beyond 32 bits, become the same document', () => {
@@ -123,4 +248,13 @@ test('limits on attributes become the same document', () => {
       attributeLengthMax: 3,
     });
   }
+});
+
+test('a number that is not whole is a double', () => {
+  const record = outbound({ weight: 0.5 });
+  assertSame([record]);
+  const { attributes } = documentOf(new TraceJson(around, new JsonBytes()), [record])
+    .resourceSpans[0].scopeSpans[0].spans[0];
+  const weight = attributes.find(({ key }: { key: string }) => key === 'tracecar.weight');
+  assert.deepEqual(weight.value, { doubleValue: 0.5 });
 });

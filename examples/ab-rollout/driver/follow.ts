@@ -4,8 +4,8 @@
  * The sidecar of web says what it runs with (its admin port), the responses say where requests go.
  */
 
-import { getJson, type Load } from './load.ts';
-import type { Mesh } from './mesh.ts';
+import type { Load } from './load.ts';
+import type { AdminConfig, Mesh } from './mesh.ts';
 import { type DemoPlan, readShares } from './plan.ts';
 import { printSplit } from './report.ts';
 
@@ -13,18 +13,6 @@ const requestEveryMs = 25;
 const lookEveryMs = 200;
 /** How many responses after a change make the split that is shown. */
 const windowRequests = 100;
-
-interface AdminConfig {
-  readonly generation: number;
-  readonly table: Parameters<typeof readShares>[0];
-  readonly diagnostics: readonly {
-    readonly severity: string;
-    readonly file: string;
-    readonly line: number;
-    readonly message: string;
-    readonly fix: string;
-  }[];
-}
 
 /** Begins; `stop` ends it. */
 export function followRollout(
@@ -87,7 +75,7 @@ export function followRollout(
 
 async function readConfig(mesh: Mesh): Promise<AdminConfig | undefined> {
   try {
-    return await getJson<AdminConfig>(`http://${mesh.sidecars[0]!.admin}/config`);
+    return await mesh.readConfig();
   } catch {
     // The demo is ending, or it will hear of the lost sidecar in another way.
     return undefined;

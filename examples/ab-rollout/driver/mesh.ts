@@ -10,7 +10,8 @@
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { Children } from './children.ts';
-import type { DemoPlan, Place, Workload } from './plan.ts';
+import { getJson } from './load.ts';
+import type { DemoPlan, Place, readShares, Workload } from './plan.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const command = resolve(root, 'src/cli/tracecar.ts');
@@ -22,8 +23,21 @@ export interface SidecarPorts {
   /** Of the configuration that it began with. */
   readonly generation: number;
   readonly admin: string;
-  readonly health: string;
-  readonly metrics: string;
+  /** What a person types to see what it runs with. */
+  readonly configCommand: string;
+}
+
+/** What a sidecar runs with, as its admin port tells it. */
+export interface AdminConfig {
+  readonly generation: number;
+  readonly table: Parameters<typeof readShares>[0];
+  readonly diagnostics: readonly {
+    readonly severity: string;
+    readonly file: string;
+    readonly line: number;
+    readonly message: string;
+    readonly fix: string;
+  }[];
 }
 
 export interface Mesh {
@@ -33,6 +47,8 @@ export interface Mesh {
   readonly receiver: string;
   /** In the order of the plan's workloads. */
   readonly sidecars: readonly SidecarPorts[];
+  /** Of web. Rejects when its sidecar is gone. */
+  readConfig(): Promise<AdminConfig>;
   end(): Promise<void>;
 }
 
@@ -41,7 +57,7 @@ export class DemoProblem extends Error {
   override readonly name = 'DemoProblem';
 }
 
-const endPatienceMs = 8_000;
+export const endPatienceMs = 8_000;
 
 /** Starts everything, or throws and leaves nothing behind. */
 export async function startMesh(
@@ -61,14 +77,16 @@ export async function startMesh(
       return sidecar;
     });
     const sidecars = await Promise.all(started);
-    return { viewer, receiver, sidecars, end: () => children.endAll(endPatienceMs) };
+    const readConfig = () => getJson<AdminConfig>(`http://${sidecars[0]!.admin}/config`);
+    const end = () => children.endAll(endPatienceMs);
+    return { viewer, receiver, sidecars, readConfig, end };
   } catch (error) {
     await children.endAll(endPatienceMs);
     throw error instanceof Error ? new DemoProblem(error.message) : error;
   }
 }
 
-async function startViewer(children: Children, say: (line: string) => void) {
+export async function startViewer(children: Children, say: (line: string) => void) {
   const otlp = await portOrAny(4318);
   const query = await portOrAny(16_686);
   for (const [wanted, got] of [
@@ -92,24 +110,30 @@ async function startViewer(children: Children, say: (line: string) => void) {
 }
 
 function startApplication(children: Children, workload: Workload, plan: DemoPlan) {
-  const { app, version, application, outbound } = workload;
   const given = process.env.NODE_OPTIONS ?? '';
-  const next = outbound === undefined ? {} : { [upstreamVariable(app)]: urlOf(outbound) };
   return children.start({
     name: nameOf(workload),
-    args: [resolve(applications, `${app}.cjs`)],
+    args: [applicationOf(workload.app)],
     environment: {
       NODE_OPTIONS: `--require "${preload}" ${given}`.trim(),
-      PORT: String(application.port),
-      ...(version === '' ? {} : { VERSION: version }),
-      ...next,
+      ...portVariables(workload),
     },
     isReady: (line) => (line.includes(' listens on ') ? plan : undefined),
   });
 }
 
-function upstreamVariable(app: Workload['app']): string {
-  return app === 'web' ? 'REVIEWS_URL' : 'RATINGS_URL';
+export function applicationOf(app: Workload['app']): string {
+  return resolve(applications, `${app}.cjs`);
+}
+
+/** What every application is told: its port, its version, whom it calls. */
+export function portVariables({ app, version, application, outbound }: Workload) {
+  const upstreamVariable = app === 'web' ? 'REVIEWS_URL' : 'RATINGS_URL';
+  return {
+    PORT: String(application.port),
+    ...(version === '' ? {} : { VERSION: version }),
+    ...(outbound === undefined ? {} : { [upstreamVariable]: urlOf(outbound) }),
+  };
 }
 
 function startSidecar(children: Children, workload: Workload, folder: string, receiver: string) {
@@ -124,20 +148,27 @@ function startSidecar(children: Children, workload: Workload, folder: string, re
     ),
     environment: {
       OTEL_SERVICE_NAME: workload.app,
-      OTEL_TRACES_SAMPLER: 'always_on',
-      OTEL_EXPORTER_OTLP_ENDPOINT: receiver,
-      // Spans are looked for right after the requests, and all of them.
-      OTEL_BSP_SCHEDULE_DELAY: '200',
-      OTEL_BSP_MAX_QUEUE_SIZE: '50000',
+      ...spanVariables(receiver),
     },
     isReady: (line) => {
       if (!line.includes('"message":"ready"')) return undefined;
-      return JSON.parse(line) as SidecarPorts;
+      const { generation, admin } = JSON.parse(line) as SidecarPorts;
+      return { generation, admin, configCommand: `curl http://${admin}/config` };
     },
   });
 }
 
-function tracecar(...args: readonly string[]): string[] {
+/** Every request is traced, and spans are looked for right after the requests, all of them. */
+export function spanVariables(receiver: string) {
+  return {
+    OTEL_TRACES_SAMPLER: 'always_on',
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver,
+    OTEL_BSP_SCHEDULE_DELAY: '200',
+    OTEL_BSP_MAX_QUEUE_SIZE: '50000',
+  };
+}
+
+export function tracecar(...args: readonly string[]): string[] {
   return ['--disable-warning=ExperimentalWarning', command, ...args];
 }
 

@@ -35,7 +35,7 @@ export interface DemoPlan {
   readonly weightsFile: string;
 }
 
-const members = [
+export const members = [
   ['web', ''],
   ['reviews', 'v1'],
   ['reviews', 'v2'],
@@ -82,21 +82,25 @@ function readWorkload(app: Workload['app'], version: string, table: RoutingTable
 
 function applicationBehind(inbound: Listener, table: RoutingTable): Place | undefined {
   const backend = inbound.virtualHosts[0]?.rules[0]?.backends[0];
-  return backend === undefined ? undefined : table.clusters[backend.cluster]?.endpoints[0];
+  return table.clusters.find(({ name }) => name === backend?.cluster)?.endpoints[0];
 }
 
 /** Shares by subset of the first rule that chooses between subsets. */
-export function readShares(table: Pick<RoutingTable, 'listeners' | 'clusters'>) {
-  const rules = table.listeners
+export function readShares(
+  table: Pick<RoutingTable, 'listeners' | 'clusters'> & Partial<Pick<RoutingTable, 'capture'>>,
+) {
+  const rules = [...table.listeners, ...(table.capture?.outbound ?? [])]
     .filter(({ direction }) => direction === 'outbound')
     .flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.rules));
+  const subsetOf = (cluster: string) =>
+    table.clusters.find(({ name }) => name === cluster)?.subset ?? '';
   const rule = rules.find(({ backends }) =>
-    backends.some(({ cluster }) => (table.clusters[cluster]?.subset ?? '') !== ''),
+    backends.some(({ cluster }) => subsetOf(cluster) !== ''),
   );
   const sum = rule?.backends.reduce((total, { weight }) => total + weight, 0) ?? 0;
   const shares = new Map<string, number>();
   for (const { cluster, weight } of rule?.backends ?? []) {
-    const subset = table.clusters[cluster]?.subset ?? '';
+    const subset = subsetOf(cluster);
     shares.set(subset, (shares.get(subset) ?? 0) + (sum === 0 ? 1 : weight / sum));
   }
   return shares;

@@ -26,6 +26,7 @@ export function printPlaces(plan: DemoPlan, mesh: Mesh): string {
   const rows = plan.workloads.map((workload, index) => {
     const { application, inbound } = workload;
     const admin = mesh.sidecars[index]!.admin;
+    if (application === inbound) return `  ${nameOf(workload).padEnd(11)} ${urlOf(application)}`;
     return `  ${nameOf(workload).padEnd(11)} sidecar ${urlOf(inbound)}   application ${urlOf(application)}   admin http://${admin}`;
   });
   return `${rows.join('\n')}\n  ${'viewer'.padEnd(11)} ${mesh.viewer}   spans come in at ${mesh.receiver}\n`;
@@ -66,7 +67,7 @@ export function printNext(plan: DemoPlan, mesh: Mesh, traceId: string): string {
   const query = mesh.viewer.replace('http://', '');
   const rows = [
     ['a request of your own', `curl '${urlOf(web.inbound)}/?id=hello'`],
-    ['what the sidecar of web runs with', `curl http://${mesh.sidecars[0]!.admin}/config`],
+    ['what the sidecar of web runs with', mesh.sidecars[0]!.configCommand],
     ["Jaeger's query API", `curl ${mesh.viewer}/api/v3/services`],
     ['a trace', `npm run -s tracecar -- view --trace ${traceId} --query ${query}`],
   ];

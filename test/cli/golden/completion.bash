@@ -3,11 +3,12 @@ _tracecar() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words="" files=""
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W "proxy validate view install uninstall inject uninject injector init version help completion --help --version" -- "$word"))
+    COMPREPLY=($(compgen -W "proxy run validate view install uninstall inject uninject injector init version help completion --help --version" -- "$word"))
     return
   fi
   case ${COMP_WORDS[1]} in
     proxy) words="--config --namespace --labels --capture --inbound --outbound --admin --health --metrics --drain-seconds --warm-up-ms --log-level --access-log --record-ring --help" ;;
+    run) words="--config --namespace --labels --service-name --address --propagation --skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --quiet --help" ;;
     validate) words="--namespace --labels --capture --output --help" files=1 ;;
     view) words="--otlp --query --store-bytes --trace --json --width --no-color --help" ;;
     install) words="--image --image-pull-policy --replicas --viewer --propagation --otlp-endpoint --help" ;;
@@ -15,9 +16,9 @@ _tracecar() {
     inject) words="--file --image --image-pull-policy --namespace --propagation --otlp-endpoint --help" ;;
     uninject) words="--file --help" ;;
     injector) words="--image --image-pull-policy --listen --health --otlp-endpoint --propagation --namespace --host --service-account --leave-seconds --log-level --help" ;;
-    init) words="--skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --proxy-uid --install-preload --await-proxy --print --help" ;;
+    init) words="--skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --proxy-uid --install-preload --await-proxy --backend --print --check --remove --help" ;;
     version) words="--help" ;;
-    help) words="--help proxy validate view install uninstall inject uninject injector init version completion" ;;
+    help) words="--help proxy run validate view install uninstall inject uninject injector init version completion" ;;
     completion) words="--help bash zsh fish" ;;
   esac
   case $before in
@@ -35,6 +36,12 @@ _tracecar() {
     --log-level) words="" words="debug info warn error" ;;
     --access-log) words="" words="off json" ;;
     --record-ring) words="" words="" ;;
+    --service-name) words="" words="" ;;
+    --address) words="" words="" ;;
+    --propagation) words="" words="off node" ;;
+    --skip-inbound-ports) words="" words="" ;;
+    --skip-outbound-ports) words="" words="" ;;
+    --skip-outbound-cidrs) words="" words="" ;;
     --output) words="" words="text json" ;;
     --otlp) words="" words="" ;;
     --query) words="" words="" ;;
@@ -44,19 +51,16 @@ _tracecar() {
     --image) words="" words="" ;;
     --image-pull-policy) words="" words="Always IfNotPresent Never" ;;
     --replicas) words="" words="" ;;
-    --propagation) words="" words="off node" ;;
     --otlp-endpoint) words="" words="" ;;
     --file) words="" files=1 ;;
     --listen) words="" words="" ;;
     --host) words="" words="" ;;
     --service-account) words="" files=1 ;;
     --leave-seconds) words="" words="" ;;
-    --skip-inbound-ports) words="" words="" ;;
-    --skip-outbound-ports) words="" words="" ;;
-    --skip-outbound-cidrs) words="" words="" ;;
     --proxy-uid) words="" words="" ;;
     --install-preload) words="" files=1 ;;
     --await-proxy) words="" words="" ;;
+    --backend) words="" words="nft iptables" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
   if [[ -n $files && $word != -* ]]; then COMPREPLY+=($(compgen -f -- "$word")); fi

@@ -15,6 +15,17 @@ complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l warm-up-ms -d 'at
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l log-level -d 'least level that is written to stderr' -x -a 'debug info warn error'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l access-log -d 'one JSON line a request on stdout' -x -a 'off json'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l record-ring -d 'memory for records and as much for their texts; 64k to 256m' -x
+complete -c tracecar -n __fish_use_subcommand -a run -d 'run a command with a sidecar, without Kubernetes'
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l config -d 'YAML file or folder of resources; watched. Give it again for more.' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l namespace -d 'of this workload, of short host names, and of documents that name none' -x
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l labels -d 'labels of this workload: they choose its Sidecar resource' -x
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l service-name -d 'name of its spans' -x
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l address -d 'address that COMMAND has, for others on this machine' -x
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l propagation -d 'node: NODE_OPTIONS gets the preload that joins the spans of Node.js applications' -x -a 'node off'
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l skip-inbound-ports -d 'ports of COMMAND that callers reach directly: 22,9000-9010' -x
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l skip-outbound-ports -d 'ports elsewhere that COMMAND reaches directly' -x
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l skip-outbound-cidrs -d 'addresses that COMMAND reaches directly: 10.0.0.0/8' -x
+complete -c tracecar -n '__fish_seen_subcommand_from run' -l quiet -d 'prints no line of its own while all is well'
 complete -c tracecar -n __fish_use_subcommand -a validate -d 'check configuration and name every mistake at once'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l namespace -d 'of the workload, with --labels; also of documents that name none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l labels -d 'check as the workload with these labels sees it; without, as every Sidecar does' -x
@@ -65,9 +76,12 @@ complete -c tracecar -n '__fish_seen_subcommand_from init' -l skip-outbound-cidr
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l proxy-uid -d 'user of `tracecar proxy`, whose connections are not captured' -x
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l install-preload -d 'also copies the propagation preload for Node.js into this folder' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l await-proxy -d 'also waits until the sidecar of this pod takes traffic, at most so long' -x
-complete -c tracecar -n '__fish_seen_subcommand_from init' -l print -d 'prints the rules for nft and changes nothing'
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l backend -d 'what loads the rules; rules that the other one loaded are taken out' -x -a 'nft iptables'
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l print -d 'prints the rules and changes nothing'
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l check -d 'compares the loaded rules with these flags, a line for each difference; status 1'
+complete -c tracecar -n '__fish_seen_subcommand_from init' -l remove -d 'takes out the rules that any backend has loaded'
 complete -c tracecar -n __fish_use_subcommand -a version -d 'print the version'
 complete -c tracecar -n __fish_use_subcommand -a help -d 'explain a command'
-complete -c tracecar -n '__fish_seen_subcommand_from help' -a 'proxy validate view install uninstall inject uninject injector init version completion'
+complete -c tracecar -n '__fish_seen_subcommand_from help' -a 'proxy run validate view install uninstall inject uninject injector init version completion'
 complete -c tracecar -n __fish_use_subcommand -a completion -d 'print a completion script for your shell'
 complete -c tracecar -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'

@@ -4,6 +4,7 @@ _tracecar() {
   local -a commands
   commands=(
     'proxy:run a sidecar beside a service'
+    'run:run a command with a sidecar, without Kubernetes'
     'validate:check configuration and name every mistake at once'
     'view:receive traces, keep them in memory, show them'
     'install:print the manifests that bring Tracecar into a cluster'
@@ -38,6 +39,17 @@ _tracecar() {
         '--log-level[least level that is written to stderr]:value:(debug info warn error)' \
         '--access-log[one JSON line a request on stdout]:value:(off json)' \
         '--record-ring[memory for records and as much for their texts; 64k to 256m]:value:' ;;
+      run) _arguments '--help[explain it]' \
+        '*--config[YAML file or folder of resources; watched. Give it again for more.]:value:_files' \
+        '--namespace[of this workload, of short host names, and of documents that name none]:value:' \
+        '--labels[labels of this workload\: they choose its Sidecar resource]:value:' \
+        '--service-name[name of its spans]:value:' \
+        '--address[address that COMMAND has, for others on this machine]:value:' \
+        '--propagation[node\: NODE_OPTIONS gets the preload that joins the spans of Node.js applications]:value:(node off)' \
+        '--skip-inbound-ports[ports of COMMAND that callers reach directly\: 22,9000-9010]:value:' \
+        '--skip-outbound-ports[ports elsewhere that COMMAND reaches directly]:value:' \
+        '--skip-outbound-cidrs[addresses that COMMAND reaches directly\: 10.0.0.0/8]:value:' \
+        '--quiet[prints no line of its own while all is well]' ;;
       validate) _arguments '--help[explain it]' \
         '--namespace[of the workload, with --labels; also of documents that name none]:value:' \
         '--labels[check as the workload with these labels sees it; without, as every Sidecar does]:value:' \
@@ -88,10 +100,13 @@ _tracecar() {
         '--proxy-uid[user of `tracecar proxy`, whose connections are not captured]:value:' \
         '--install-preload[also copies the propagation preload for Node.js into this folder]:value:_files' \
         '--await-proxy[also waits until the sidecar of this pod takes traffic, at most so long]:value:' \
-        '--print[prints the rules for nft and changes nothing]' ;;
+        '--backend[what loads the rules; rules that the other one loaded are taken out]:value:(nft iptables)' \
+        '--print[prints the rules and changes nothing]' \
+        '--check[compares the loaded rules with these flags, a line for each difference; status 1]' \
+        '--remove[takes out the rules that any backend has loaded]' ;;
       version) _arguments '--help[explain it]' ;;
       help) _arguments '--help[explain it]' \
-        '1:word:(proxy validate view install uninstall inject uninject injector init version completion)' ;;
+        '1:word:(proxy run validate view install uninstall inject uninject injector init version completion)' ;;
       completion) _arguments '--help[explain it]' \
         '1:word:(bash zsh fish)' ;;
     esac

@@ -1,0 +1,113 @@
+/**
+ * What `tracecar run` is told: flags before `--`, the command behind it.
+ *
+ * Plain data out. Ports and prefixes that are skipped are only passed on: `tracecar init` reads them,
+ * and complains of them.
+ */
+
+import { isIPv4 } from 'node:net';
+import { basename } from 'node:path';
+import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
+import { proxyFlags, readLabels } from './proxy-settings.ts';
+
+const ofProxy = (name: string): Flag => proxyFlags.find((flag) => flag.name === name)!;
+
+export const runFlags: readonly Flag[] = [
+  ofProxy('config'),
+  ofProxy('namespace'),
+  ofProxy('labels'),
+  {
+    name: 'service-name',
+    value: 'NAME',
+    otherwise: 'the label app, else what COMMAND is called',
+    help: 'name of its spans',
+  },
+  {
+    name: 'address',
+    value: 'IPV4',
+    otherwise: '169.254.N.2',
+    help: 'address that COMMAND has, for others on this machine',
+  },
+  {
+    name: 'propagation',
+    value: 'node|off',
+    choices: ['node', 'off'],
+    otherwise: 'node',
+    help: 'node: NODE_OPTIONS gets the preload that joins the spans of Node.js applications',
+  },
+  {
+    name: 'skip-inbound-ports',
+    variable: 'TRACECAR_SKIP_IN',
+    value: 'PORTS',
+    otherwise: '',
+    help: 'ports of COMMAND that callers reach directly: 22,9000-9010',
+  },
+  {
+    name: 'skip-outbound-ports',
+    variable: 'TRACECAR_SKIP_OUT',
+    value: 'PORTS',
+    otherwise: '',
+    help: 'ports elsewhere that COMMAND reaches directly',
+  },
+  {
+    name: 'skip-outbound-cidrs',
+    variable: 'TRACECAR_SKIP_CIDR',
+    value: 'CIDRS',
+    otherwise: '',
+    help: 'addresses that COMMAND reaches directly: 10.0.0.0/8',
+  },
+  {
+    name: 'quiet',
+    value: '',
+    otherwise: '',
+    help: 'prints no line of its own while all is well',
+  },
+];
+
+export interface RunSettings {
+  /** Program and arguments, at least one. */
+  readonly command: readonly string[];
+  readonly config: readonly string[];
+  readonly namespace: string;
+  readonly labels: string;
+  readonly serviceName: string;
+  /** Undefined: one is chosen. */
+  readonly address: string | undefined;
+  readonly hasPreload: boolean;
+  /** For `tracecar init`. */
+  readonly skipFlags: readonly string[];
+  readonly isQuiet: boolean;
+}
+
+/** Throws UsageError with one line about the first mistake. */
+export function readRunSettings(args: readonly string[], environment: Environment): RunSettings {
+  const end = args.indexOf('--');
+  const command = end === -1 ? [] : args.slice(end + 1);
+  const typed = end === -1 ? args : args.slice(0, end);
+  const { values } = readFlags(runFlags, typed, environment);
+  const text = (name: string) => values.get(name)?.[0];
+  const [program] = command;
+  if (program === undefined || program === '') {
+    throw new UsageError('needs a command behind `--`: tracecar run -- node app.js');
+  }
+  const labels = text('labels') ?? '';
+  const address = text('address');
+  if (address !== undefined && !isIPv4(address)) {
+    throw new UsageError(`--address is an IPv4 address such as 10.7.7.2, not '${address}'`);
+  }
+  const skips = ['skip-inbound-ports', 'skip-outbound-ports', 'skip-outbound-cidrs'];
+  return {
+    command,
+    config: values.get('config') ?? [],
+    namespace: text('namespace') ?? 'default',
+    labels,
+    serviceName: text('service-name') ?? readLabels(labels).app ?? basename(program),
+    address,
+    hasPreload: text('propagation') !== 'off',
+    skipFlags: skips.flatMap((name) => {
+      const value = text(name);
+      return value === undefined ? [] : [`--${name}=${value}`];
+    }),
+    isQuiet: values.has('quiet'),
+  };
+}

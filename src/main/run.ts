@@ -1,0 +1,108 @@
+/**
+ * `tracecar run`: a command with a sidecar, on a machine without Kubernetes. It behaves like the command:
+ * same terminal, signals and status.
+ *
+ *   network -> rules and sidecar -> command ... command ends -> sidecar ends -> network goes
+ *
+ * Status 2 when it could not start, 126 and 127 as a shell has them, else that of the command.
+ */
+
+import { systemClock } from '../base/clock.ts';
+import { systemWakeUps } from '../base/deadlines.ts';
+import {
+  asStatus,
+  awaitSidecar,
+  passSignals,
+  startCommand,
+  startSidecar,
+  statusOf,
+  whyNotRunnable,
+} from './run-children.ts';
+import { relayExporter } from './run-exporter.ts';
+import { openNetwork, type RunNetwork } from './run-network.ts';
+import { type RunSettings, readRunSettings } from './run-settings.ts';
+
+/** Gives the exit status. Throws UsageError and StartError. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const settings = readRunSettings(args, process.env);
+  const problem = whyNotRunnable(settings.command[0]!, process.env.PATH ?? '');
+  if (problem !== undefined) {
+    process.stderr.write(`tracecar run: ${problem.problem}\n`);
+    return problem.status;
+  }
+  const signals = new Signals();
+  const network = openNetwork(settings.address);
+  try {
+    return await runIn(network, settings, signals);
+  } finally {
+    network.close();
+  }
+}
+
+async function runIn(
+  network: RunNetwork,
+  settings: RunSettings,
+  signals: Signals,
+): Promise<number> {
+  const relay = await relayExporter(process.env, network.gateway);
+  const sidecar = startSidecar(network, settings, relay.variables);
+  try {
+    const early = await Promise.race([awaitSidecar(network, settings, sidecar), signals.early]);
+    if (early !== undefined) return asStatus(null, early);
+    if (!settings.isQuiet) tell(network, settings);
+    const command = startCommand(network, settings);
+    signals.send = (signal) => void command.kill(signal);
+    const status = await statusOf(command);
+    await finishAnswers(network);
+    return status;
+  } finally {
+    sidecar.kill('SIGTERM');
+    await statusOf(sidecar);
+    relay.close();
+  }
+}
+
+/** What we hear goes to the command once there is one; before, it ends the start. */
+class Signals {
+  readonly early: Promise<NodeJS.Signals>;
+  send: (signal: NodeJS.Signals) => void = () => {};
+
+  constructor() {
+    this.early = new Promise((settle) => {
+      this.send = settle;
+    });
+    passSignals((signal) => this.send(signal));
+  }
+}
+
+function tell({ address, gateway, remark }: RunNetwork, { command }: RunSettings): void {
+  const lines = [
+    `${command[0]} is reached at ${address}; it reaches this machine at ${gateway}`,
+    ...(remark === '' ? [] : [remark]),
+  ];
+  process.stderr.write(lines.map((line) => `tracecar run: ${line}\n`).join(''));
+}
+
+const finishMs = 2_000;
+const lookMs = 20;
+
+/** The command's last answers may still be on their way through the sidecar. */
+async function finishAnswers({ address }: RunNetwork): Promise<void> {
+  const until = systemClock.now() + finishMs;
+  while (systemClock.now() < until) {
+    const active = await requestsActive(`http://${address}:15090/metrics`);
+    if (active === 0) return;
+    await new Promise<void>((resolve) => systemWakeUps.after(lookMs, resolve));
+  }
+}
+
+/** 0 also when nobody answers: then nothing is on its way. */
+async function requestsActive(url: string): Promise<number> {
+  try {
+    const page = await (await fetch(url)).text();
+    const values = [...page.matchAll(/^tracecar_requests_active(?:\{.*\})? (\d+)$/gm)];
+    return values.reduce((sum, match) => sum + Number(match[1]), 0);
+  } catch {
+    return 0;
+  }
+}

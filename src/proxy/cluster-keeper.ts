@@ -1,0 +1,76 @@
+/**
+ * Cluster keeper: plans of clusters and their endpoints' pools, from one table to the next.
+ *
+ * A cluster that is the same object keeps its plan; one with the same name keeps its load state; an
+ * endpoint that any cluster still names keeps its pool. Endpoints that none names are retired.
+ */
+
+import { startPicking } from '../balancing/pick-endpoint.ts';
+import type { Cluster } from '../model/routing-table.ts';
+import { EndpointPool } from './endpoint-pool.ts';
+import type { ClusterPlan, HostPlan } from './plan.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+
+export class ClusterKeeper {
+  readonly #scope: ProxyScope;
+  #plans: readonly ClusterPlan[] = [];
+  #byName = new Map<string, ClusterPlan>();
+  readonly #pools = new Map<string, EndpointPool>();
+  #isSame = true;
+
+  constructor(scope: ProxyScope) {
+    this.#scope = scope;
+  }
+
+  /** In the order of the table. */
+  get plans(): readonly ClusterPlan[] {
+    return this.#plans;
+  }
+
+  find(name: string): ClusterPlan | undefined {
+    return this.#byName.get(name);
+  }
+
+  pools(): Iterable<EndpointPool> {
+    return this.#pools.values();
+  }
+
+  /** From now on these are the clusters. */
+  take(clusters: readonly Cluster[]): void {
+    this.#isSame =
+      clusters.length === this.#plans.length &&
+      clusters.every((cluster, index) => this.#plans[index]!.cluster === cluster);
+    if (this.#isSame) return;
+    this.#plans = clusters.map((cluster) => this.#plan(cluster));
+    this.#byName = new Map(this.#plans.map((plan) => [plan.cluster.name, plan]));
+    const used = new Set(this.#plans.flatMap(({ pools }) => pools));
+    for (const [key, pool] of this.#pools) {
+      if (used.has(pool)) continue;
+      this.#pools.delete(key);
+      pool.isRetired = true;
+      pool.closeIdle();
+    }
+  }
+
+  /** Whether all that the backends of `host` lead to is still so. */
+  holdsFor({ clusters, isWhole }: HostPlan): boolean {
+    if (this.#isSame) return true;
+    return isWhole && clusters.every((plan) => this.find(plan.cluster.name) === plan);
+  }
+
+  #plan(cluster: Cluster): ClusterPlan {
+    const before = this.#byName.get(cluster.name);
+    if (before?.cluster === cluster) return before;
+    const state = before?.state ?? { pick: startPicking(this.#scope.random), pending: 0 };
+    const pools = cluster.endpoints.map(({ address, port }) => this.#pool(address, port));
+    return { cluster, pools, state };
+  }
+
+  #pool(address: string, port: number): EndpointPool {
+    const key = `${address} ${port}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) pool = new EndpointPool(this.#scope, address, port);
+    this.#pools.set(key, pool);
+    return pool;
+  }
+}

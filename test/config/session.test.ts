@@ -1,0 +1,259 @@
+/**
+ * Compile sessions: after any series of edits a session that remembers and one that begins anew answer
+ * the same; and a table that is patched is, part by part, the table that was meant.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ManualClock } from '../../src/base/clock.ts';
+import { type CompileJob, runCompileJob } from '../../src/config/compile-job.ts';
+import { CompileSession } from '../../src/config/compile-session.ts';
+import type { FileContent } from '../../src/config/config-folder.ts';
+import type { GoodTexts } from '../../src/config/read-files.ts';
+import { applyPatch } from '../../src/config/table-patch.ts';
+import type { RoutingTable } from '../../src/model/routing-table.ts';
+
+const clock = new ManualClock();
+const hosts = 5;
+
+/** A folder of one service and one route for each host, and one Sidecar; edits change its parts. */
+interface State {
+  readonly services: (readonly string[])[];
+  readonly subsets: (readonly string[])[];
+  readonly routes: (readonly Route[])[];
+  readonly sidecar: string;
+  readonly broken: ReadonlySet<string>;
+  /** The files of these hosts are one. */
+  readonly joined: number;
+}
+
+interface Route {
+  readonly prefix: string;
+  /** Host by number; 99 is none. */
+  readonly to: number;
+  readonly subset: string;
+  readonly weight: number;
+}
+
+const route = (over: Partial<Route> = {}): Route => ({
+  ...{ prefix: '/', to: 0, subset: 'v1', weight: 100, ...over },
+});
+
+const nameOf = (host: number) => `s${host}`;
+
+function serviceText(
+  host: number,
+  versions: readonly string[],
+  subsets: readonly string[],
+): string {
+  const endpoints = versions.map(
+    (version, index) => `    - {address: 10.0.${host}.${index}, labels: {version: ${version}}}\n`,
+  );
+  const rule =
+    subsets.length === 0
+      ? ''
+      : `---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ${nameOf(host)}}
+spec:\n  host: ${nameOf(host)}\n  subsets:\n${subsets
+          .map((each) => `    - {name: ${each}, labels: {version: ${each}}}\n`)
+          .join('')}`;
+  if (versions.length === 0) return rule;
+  return `---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: ${nameOf(host)}}
+spec:\n  hosts: [${nameOf(host)}.default.svc.cluster.local]\n  resolution: STATIC
+  ports: [{number: ${host % 2 === 0 ? 80 : 9080}, name: http, protocol: HTTP}]\n  endpoints:\n${endpoints.join('')}${rule}`;
+}
+
+function routeText(host: number, routes: readonly Route[]): string {
+  if (routes.length === 0) return '';
+  const entries = routes.map(
+    ({
+      prefix,
+      to,
+      subset,
+      weight,
+    }) => `    - match: [{uri: {prefix: ${prefix}}}, {uri: {regex: ".*${to}"}}]
+      route:
+        - {destination: {host: ${nameOf(to)}${subset === '' ? '' : `, subset: ${subset}`}}, weight: ${weight}}
+        - {destination: {host: ${nameOf(host)}}, weight: 100}\n`,
+  );
+  return `---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: ${nameOf(host)}}
+spec:\n  hosts: [${nameOf(host)}]\n  http:\n${entries.join('')}`;
+}
+
+function filesOf(state: State): FileContent[] {
+  const texts = new Map<string, string>();
+  const add = (file: string, text: string) => {
+    if (text !== '') texts.set(file, (texts.get(file) ?? '') + text);
+  };
+  for (let host = 0; host < hosts; host++) {
+    const file = host < state.joined ? 'joined' : `host-${host}`;
+    add(`${file}.yaml`, serviceText(host, state.services[host]!, state.subsets[host]!));
+    add(`${file}-routes.yaml`, routeText(host, state.routes[host]!));
+  }
+  const sidecar = `apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: all}\nspec:\n  egress:\n`;
+  if (state.sidecar !== '') add('sidecar.yaml', sidecar + state.sidecar);
+  return [...texts]
+    .toSorted(([first], [second]) => (first < second ? -1 : 1))
+    .map(([file, text]) => ({
+      file,
+      text: state.broken.has(file) ? `${text}  oops: [` : text,
+      problem: undefined,
+    }));
+}
+
+const start: State = {
+  services: Array.from({ length: hosts }, () => ['v1', 'v2']),
+  subsets: Array.from({ length: hosts }, () => ['v1', 'v2']),
+  routes: Array.from({ length: hosts }, (_, host) => [route({ to: host })]),
+  sidecar: '',
+  broken: new Set(),
+  joined: 0,
+};
+
+type Edit = (state: State) => State;
+const at = <T>(list: readonly T[], index: number, value: T): T[] => list.with(index, value);
+
+const hostNumbers = fc.integer({ min: 0, max: hosts - 1 });
+const versionLists = fc.subarray(['v1', 'v2', 'v3']);
+const routes = fc.record({
+  prefix: fc.constantFrom('/', '/a/', '/b/'),
+  to: fc.constantFrom(0, 1, 2, 3, 4, 99),
+  subset: fc.constantFrom('', 'v1', 'v2', 'v3'),
+  weight: fc.integer({ min: 0, max: 2 }),
+});
+const sidecars = [
+  '',
+  '  - hosts: ["./*"]\n',
+  '  - hosts: ["./s1.default.svc.cluster.local"]\n',
+  '  - {port: {number: 7070, protocol: HTTP, name: x}, bind: 127.0.0.1, hosts: ["./*"]}\n',
+  '  - {port: {number: 7070, protocol: HTTP, name: x}, bind: 127.0.0.1, hosts: ["./s9.default.svc.cluster.local"]}\n',
+];
+const edits: fc.Arbitrary<Edit> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.tuple(hostNumbers, fc.array(routes, { maxLength: 3 })).map(
+      ([host, list]): Edit =>
+        (state) => ({ ...state, routes: at(state.routes, host, list) }),
+    ),
+  },
+  fc.tuple(hostNumbers, versionLists).map(
+    ([host, list]): Edit =>
+      (state) => ({ ...state, services: at(state.services, host, list) }),
+  ),
+  fc.tuple(hostNumbers, versionLists).map(
+    ([host, list]): Edit =>
+      (state) => ({ ...state, subsets: at(state.subsets, host, list) }),
+  ),
+  fc.constantFrom(...sidecars).map(
+    (sidecar): Edit =>
+      (state) => ({ ...state, sidecar }),
+  ),
+  hostNumbers.map(
+    (host): Edit =>
+      (state) => {
+        const file = `host-${host}-routes.yaml`;
+        const broken = new Set(state.broken);
+        if (!broken.delete(file)) broken.add(file);
+        return { ...state, broken };
+      },
+  ),
+  fc.integer({ min: 0, max: hosts }).map(
+    (joined): Edit =>
+      (state) => ({ ...state, joined }),
+  ),
+);
+
+/** Edits one after the other; what the hot thread would have is kept beside. */
+class Follower {
+  readonly #session = new CompileSession();
+  #files: readonly FileContent[] = [];
+  #diagnostics: unknown;
+  table: RoutingTable | undefined;
+  patches = 0;
+
+  get quick(): number {
+    return this.#session.edits;
+  }
+
+  take(files: readonly FileContent[], goodTexts: GoodTexts, capture: 'none' | 'redirect') {
+    const known = new Map(this.#files.map((each) => [each.file, each.text]));
+    this.#files = files;
+    const request = {
+      names: files.map(({ file }) => file),
+      changed: files.filter(({ file, text }) => known.get(file) !== text),
+      problems: [],
+      goodTexts: known.size === 0 ? goodTexts : undefined,
+      context: contextOf((this.table?.generation ?? 0) + 1, capture),
+      digest: '',
+      inForce: this.table?.generation ?? 0,
+    };
+    const reply = structuredClone(this.#session.run(structuredClone(request), clock));
+    const { change } = reply;
+    if (change.kind === 'whole') this.table = change.table;
+    if (change.kind === 'patch') {
+      this.table = applyPatch(this.table!, change.patch);
+      this.patches++;
+    }
+    this.#diagnostics = reply.diagnostics ?? this.#diagnostics;
+    return { ...reply, diagnostics: this.#diagnostics };
+  }
+}
+
+function contextOf(generation: number, capture: 'none' | 'redirect') {
+  return { namespace: 'default', labels: {}, generation, capture };
+}
+
+/** Without what sharing, freezing and copying between threads may change. */
+function plain(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_key, each) => {
+      if (each instanceof RegExp) return String(each);
+      return each === Number.POSITIVE_INFINITY ? 'never' : each;
+    }),
+  );
+}
+
+test('after any edits a session says what a compilation from nothing says', () => {
+  let [patches, quick] = [0, 0];
+  const property = fc.property(
+    fc.constantFrom('none' as const, 'redirect' as const),
+    fc.array(edits, { minLength: 1, maxLength: 8 }),
+    (capture, list) => {
+      const follower = new Follower();
+      let state = start;
+      let goodTexts: GoodTexts = new Map();
+      for (const edit of [(same: State) => same, ...list]) {
+        state = edit(state);
+        const files = filesOf(state);
+        const generation = (follower.table?.generation ?? 0) + 1;
+        const job: CompileJob = {
+          files: { files, problems: [], missingPaths: [] },
+          goodTexts,
+          context: contextOf(generation, capture),
+          digest: '',
+        };
+        const whole = runCompileJob(job, clock);
+        const reply = follower.take(files, goodTexts, capture);
+        goodTexts = whole.goodTexts;
+        const { table, diagnostics, refusedFiles, resources } = whole;
+        const isNew = reply.change.kind !== 'none';
+        const expected = isNew ? table : { ...table, generation: generation - 1 };
+        assert.deepEqual(plain(follower.table), plain(expected));
+        assert.deepEqual(reply.diagnostics, diagnostics);
+        assert.deepEqual([reply.refusedFiles, reply.resources], [refusedFiles, resources]);
+        assertFrozen(follower.table, reply.change.kind === 'patch');
+      }
+      patches += follower.patches;
+      quick += follower.quick;
+    },
+  );
+  fc.assert(property, { numRuns: 60 });
+  assert.ok(patches > 50 && quick > 25, `${patches} patches, ${quick} of rules only`);
+});
+
+function assertFrozen(table: RoutingTable | undefined, isPatched: boolean): void {
+  if (!isPatched) return;
+  const listeners = [...(table?.listeners ?? []), ...(table?.capture?.outbound ?? [])];
+  const all = [table, table?.clusters, ...listeners, ...listeners.map((each) => each.virtualHosts)];
+  for (const each of all) assert.ok(Object.isFrozen(each));
+}

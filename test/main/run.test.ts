@@ -1,0 +1,117 @@
+/**
+ * What `tracecar run` decides before it makes anything. That it runs: test/e2e/namespaces/run.test.ts.
+ */
+
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { UsageError } from '../../src/main/flags.ts';
+import { whyNotRunnable } from '../../src/main/run-children.ts';
+import { relayExporter } from '../../src/main/run-exporter.ts';
+import { resolverOf } from '../../src/main/run-resolver.ts';
+import { readRunSettings } from '../../src/main/run-settings.ts';
+
+test('what stands behind -- is the command, whatever it looks like', () => {
+  const settings = readRunSettings(
+    ['--config=a', '--config', 'b', '--quiet', '--', 'node', '--config', 'c', '--', '-x'],
+    {},
+  );
+  assert.deepEqual(settings.command, ['node', '--config', 'c', '--', '-x']);
+  assert.deepEqual(settings.config, ['a', 'b']);
+  assert.equal(settings.isQuiet, true);
+  for (const args of [[], ['--'], ['--', ''], ['node', 'app.js'], ['--config', '--', 'node']]) {
+    assert.throws(() => readRunSettings(args, {}), UsageError);
+  }
+});
+
+test('spans are named by the flag, else by the label app, else by the command', () => {
+  const nameOf = (...args: string[]) =>
+    readRunSettings([...args, '--', '/usr/bin/node'], {}).serviceName;
+  assert.equal(nameOf('--service-name=shop', '--labels=app=web'), 'shop');
+  assert.equal(nameOf('--labels=version=v1,app=web'), 'web');
+  assert.equal(nameOf(), 'node');
+});
+
+test('what is skipped is passed on as it came, from the environment too', () => {
+  const { skipFlags } = readRunSettings(
+    ['--skip-outbound-ports=5432,no', '--skip-inbound-ports', '22', '--', 'x'],
+    { TRACECAR_SKIP_CIDR: '10.0.0.0/8' },
+  );
+  assert.deepEqual(skipFlags, [
+    '--skip-inbound-ports=22',
+    '--skip-outbound-ports=5432,no',
+    '--skip-outbound-cidrs=10.0.0.0/8',
+  ]);
+});
+
+const resolver = (own: string, real = '') =>
+  resolverOf((path) => (path === '/etc/resolv.conf' ? own : real));
+
+test("the machine's resolver will do when one of its servers can be reached", () => {
+  assert.equal(resolver('nameserver 127.0.0.1\n  nameserver 10.0.0.2\n'), undefined);
+  assert.equal(resolver('nameserver 2001:db8::53'), undefined);
+});
+
+test('a resolver on the loopback is replaced by the servers that it asks', () => {
+  const real = '# systemd\nnameserver 10.0.0.2\nsearch lan\n';
+  for (const own of ['nameserver 127.0.0.53\n', 'nameserver ::1\n', 'search lan\n', '']) {
+    assert.equal(resolver(own, real), real);
+    assert.throws(() => resolver(own), /every name server .* loopback/);
+    assert.throws(() => resolver(own, 'nameserver 127.0.0.1'), /every name server/);
+  }
+});
+
+test('a program that a shell would not start has the status of a shell', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tracecar-run-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [good, bad] = [join(folder, 'good'), join(folder, 'bad')];
+  for (const each of [good, bad]) {
+    mkdirSync(each);
+    writeFileSync(join(each, 'program'), '#!/bin/sh\n');
+  }
+  mkdirSync(join(good, 'folder'));
+  chmodSync(join(good, 'program'), 0o755);
+  const path = `${bad}:${good}`;
+  assert.equal(whyNotRunnable('program', path), undefined);
+  assert.equal(whyNotRunnable(join(good, 'program'), ''), undefined);
+  assert.equal(whyNotRunnable('program', bad)?.status, 126);
+  assert.equal(whyNotRunnable(join(bad, 'program'), path)?.status, 126);
+  assert.equal(whyNotRunnable('folder', path)?.status, 127);
+  assert.deepEqual(whyNotRunnable('none', path), {
+    problem: 'there is no program none',
+    status: 127,
+  });
+});
+
+test('a collector on the loopback is reached through a relay, another one is left alone', async (t) => {
+  const collector = createServer((request, response) => {
+    response.end(`${request.headers.host} ${request.url}`);
+  });
+  await new Promise<void>((settle) => void collector.listen(0, '127.0.0.1', settle));
+  t.after(() => collector.close());
+  const { port } = collector.address() as AddressInfo;
+  for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
+    const environment = { [name]: `http://localhost:${port}/base` };
+    const relay = await relayExporter(environment, '127.0.0.2');
+    const url = relay.variables[name]!;
+    assert.match(url, /^http:\/\/127\.0\.0\.2:\d+\/base$/);
+    const answer = await fetch(url, { headers: { connection: 'close' } });
+    assert.match(await answer.text(), /^127\.0\.0\.2:\d+ \/base$/);
+    relay.close();
+  }
+  const far = await relayExporter({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://jaeger:4318' }, '::1');
+  assert.deepEqual(far.variables, {});
+});
+
+test('a collector that is not there breaks the relayed connection off', async () => {
+  const relay = await relayExporter(
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },
+    '127.0.0.1',
+  );
+  await assert.rejects(fetch(relay.variables.OTEL_EXPORTER_OTLP_ENDPOINT!));
+  relay.close();
+});

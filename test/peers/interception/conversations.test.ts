@@ -1,0 +1,143 @@
+/**
+ * Real clients and real daemons through two sidecars without any configuration: what a client prints
+ * is the same as before the pods had sidecars, and both sidecars have it in their records.
+ */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { mesh } from '../../support/meshed-pods.ts';
+import {
+  makePods,
+  type Pod,
+  type PodNetwork,
+  type PodProcess,
+  type ServiceAddresses,
+  users,
+  whyNoPods,
+} from '../../support/namespace-pods.ts';
+import { Daemons, missingProgram } from '../../support/real-programs.ts';
+import { type Conversation, conversations } from './conversations.ts';
+
+const missing = missingProgram();
+const install = `${missing} is missing; as root: npm run peers interception`;
+const reason = whyNoPods() ?? (missing === undefined ? undefined : install);
+const skip = reason ?? false;
+if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+
+interface Transcript {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+type Line = Record<string, unknown> & { direction: string };
+
+let network: PodNetwork | undefined;
+let daemons: Daemons | undefined;
+let client: Pod;
+let server: Pod;
+let sshKey: string;
+let address: ServiceAddresses;
+const sidecars: PodProcess[] = [];
+/** Before there were sidecars, by family and name. */
+const direct = new Map<string, Transcript>();
+const families = ['v4', 'v6'] as const;
+type Family = (typeof families)[number];
+
+async function talk({ script, input }: Conversation, family: Family): Promise<Transcript> {
+  const host = address[family];
+  const urlHost = family === 'v4' ? host : `[${host}]`;
+  const place = { host, urlHost, certificate: daemons!.certificate, sshKey };
+  const env = { HOME: daemons!.folder };
+  const options = { env, timeoutMs: 30_000, ...(input === undefined ? {} : { input }) };
+  const { status, output, errors } = await client.finish(
+    users.app,
+    ['sh', '-c', script(place)],
+    options,
+  );
+  return { status, output: `${output}${errors}` };
+}
+
+/** The access log's lines about one destination. */
+function linesAbout(sidecar: PodProcess, destination: string): Line[] {
+  return sidecar.lines
+    .filter((line) => line.includes('"direction"'))
+    .map((line) => JSON.parse(line) as Line)
+    .filter((line) => line.destination === destination || line.authority === destination);
+}
+
+before(async () => {
+  if (reason !== undefined) return;
+  network = makePods(2);
+  [client, server] = network.pods as [Pod, Pod];
+  address = network.service('server', server);
+  daemons = new Daemons(server, [address.v4, address.v6]);
+  const [key] = await Promise.all([
+    daemons.ssh(),
+    daemons.postgres(),
+    daemons.mariadb(),
+    daemons.redis(),
+    daemons.smtp(),
+    daemons.nginx(),
+    daemons.nghttpd(),
+    daemons.openssl(),
+    daemons.webSocket(),
+  ]);
+  sshKey = key;
+  for (const conversation of conversations) {
+    for (const family of families) {
+      direct.set(`${family} ${conversation.name}`, await talk(conversation, family));
+    }
+  }
+  sidecars.push(...(await Promise.all([mesh(client, 'client'), mesh(server, 'server')])));
+});
+
+after(async () => {
+  await network?.close();
+  daemons?.remove();
+});
+
+for (const conversation of conversations) {
+  for (const family of families) {
+    const { name, port, awaits } = conversation;
+    const pending = awaits === undefined ? {} : { todo: awaits };
+    const options = { skip, timeout: 40_000, ...pending };
+    test(`${family}: ${name}`, options, async () => {
+      const host = family === 'v4' ? address.v4 : `[${address.v6}]`;
+      const destination = `${host}:${port}`;
+      const seen = sidecars.map((sidecar) => linesAbout(sidecar, destination).length);
+      const expected = direct.get(`${family} ${name}`)!;
+      assert.notEqual(expected.output, '', 'something was said without sidecars');
+      assert.deepEqual(await talk(conversation, family), expected);
+      const recorded = await Promise.all(
+        sidecars.map((sidecar, index) =>
+          sidecar.until(() => {
+            const lines = linesAbout(sidecar, destination).slice(seen[index]);
+            return lines.length < conversation.records ? undefined : lines;
+          }, `${conversation.records} records about ${destination}`),
+        ),
+      );
+      checkRecords(conversation, recorded as [Line[], Line[]], client[family]);
+    });
+  }
+}
+
+function checkRecords(conversation: Conversation, recorded: [Line[], Line[]], peer: string): void {
+  const [out, into] = recorded;
+  for (const [lines, direction] of [
+    [out, 'outbound'],
+    [into, 'inbound'],
+  ] as const) {
+    assert.equal(lines.length, conversation.records);
+    for (const line of lines) {
+      assert.equal(line.direction, direction);
+      assert.equal(line.cause, undefined, JSON.stringify(line));
+      assert.equal(line.peer, peer, JSON.stringify(line));
+    }
+  }
+  if (conversation.isHttp) return;
+  for (const field of ['sent_bytes', 'received_bytes']) {
+    const sums = recorded.map((lines) => lines.reduce((sum, line) => sum + Number(line[field]), 0));
+    assert.equal(sums[0], sums[1], `${field} of both sidecars`);
+    assert.ok(sums[0]! > 0, field);
+  }
+}
