@@ -22,6 +22,7 @@ import {
   smallerQuantity,
   type ValueResult,
 } from './annotation-values.ts';
+import { type BackendName, backendNames } from './init/backend.ts';
 import { shown } from './init/port-list.ts';
 import type { TextMap } from './pod.ts';
 
@@ -91,6 +92,12 @@ export const annotations: readonly Annotation[] = [
     help: 'Addresses that the pod reaches directly, past the sidecar: `10.0.0.0/8,fd00::/8`.',
   },
   {
+    key: 'tracecar.dev/redirect-backend',
+    value: 'nft|iptables',
+    otherwise: 'nft',
+    help: 'What loads the redirection rules: iptables is for nodes whose kernel has no nf_tables; `tracecar-init` then has the capability NET_RAW too, which the legacy programs need.',
+  },
+  {
     key: 'tracecar.dev/sampler',
     value: 'SAMPLER',
     otherwise: '0.01',
@@ -145,6 +152,7 @@ export interface InjectionOptions {
   readonly skipInboundPorts: string;
   readonly skipOutboundPorts: string;
   readonly skipOutboundCidrs: string;
+  readonly redirectBackend: BackendName;
   /** Undefined: the sidecar's own default. */
   readonly sampler: Sampler | undefined;
   /** Empty: no spans are exported. */
@@ -216,6 +224,7 @@ export function readOptions(
     skipInboundPorts: read('skip-inbound-ports', readPorts, ''),
     skipOutboundPorts: read('skip-outbound-ports', readPorts, ''),
     skipOutboundCidrs: read('skip-outbound-cidrs', readPrefixes, ''),
+    redirectBackend: read('redirect-backend', readWord(backendNames), 'nft'),
     sampler: read<Sampler | undefined>('sampler', readSampler, undefined),
     otlpEndpoint: read('otlp-endpoint', readUrl, defaults.otlpEndpoint),
     cpuRequest,

@@ -3,7 +3,7 @@
  *
  * Every field that the API server would fill in is written out, so that rendering a pod that it has
  * stored changes nothing. The sidecar passes Pod Security `restricted`; the init container has one
- * capability, NET_ADMIN, in which `tracecar init` writes the redirection rules.
+ * capability, NET_ADMIN, with which `tracecar init` writes the redirection rules (by iptables: NET_RAW too).
  */
 
 import { smallerQuantity } from './annotation-values.ts';
@@ -21,10 +21,12 @@ const termination = {
 
 export function initContainer(settings: InjectionSettings, options: InjectionOptions): Container {
   const hasPreload = options.propagation === 'node';
+  const isUsual = options.redirectBackend === 'nft';
   const env: EnvVariable[] = [
     { name: 'TRACECAR_SKIP_IN', value: options.skipInboundPorts },
     { name: 'TRACECAR_SKIP_OUT', value: options.skipOutboundPorts },
     { name: 'TRACECAR_SKIP_CIDR', value: options.skipOutboundCidrs },
+    { name: 'TRACECAR_BACKEND', value: isUsual ? '' : options.redirectBackend },
   ].filter(({ value }) => value !== '');
   return {
     name: initName,
@@ -40,7 +42,7 @@ export function initContainer(settings: InjectionSettings, options: InjectionOpt
       allowPrivilegeEscalation: false,
       privileged: false,
       readOnlyRootFilesystem: true,
-      capabilities: { add: ['NET_ADMIN'], drop: ['ALL'] },
+      capabilities: { add: ['NET_ADMIN', ...(isUsual ? [] : ['NET_RAW'])], drop: ['ALL'] },
       seccompProfile: { type: 'RuntimeDefault' },
     },
     ...termination,

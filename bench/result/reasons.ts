@@ -11,19 +11,20 @@ const tracer =
   'what is left of a span is its encoding and its share of the HTTP request.';
 
 const latency =
-  'The load, the backend and the collector share one core, and where independent callers come in bursts ' +
-  'the generator itself can be late; rows where it is are dropped for latencies. Tried: real-time ' +
-  'priority (it starved the backend) and a spinner that keeps cores awake (late by a tick of the ' +
-  'scheduler; polling idle cores took its place).';
+  'The load, the backend and the collector share one core, so what disturbs that core stands in the high ' +
+  'percentiles of all arms; rows where others or the hypervisor took it are dropped for latencies. A ' +
+  'sending thread of real-time priority replaced a generator that dropped about half of the rows for its ' +
+  'own lateness (2026-11-26); in the short legs of a full run a p99 rests on few requests.';
 
 const memory =
   'More than half of what is resident are pages of the node binary, which all sidecars of a machine share. ' +
-  'The warm-up leaves some garbage behind; one collection after it would stop the process for about ' +
-  '40 ms (2026-11-25). A small young generation and one malloc arena are set already (docs/decisions/start.md).';
+  'What the warm-up leaves in malloc is given back once; the compilers take it again under a long hard ' +
+  'load. A small young generation and one malloc arena are set; a smaller one, fewer threads and other ' +
+  'thresholds of malloc saved nothing (docs/decisions/start.md).';
 
 const edit =
   'A changed configuration is checked and compiled on a thread of its own, which shares the one core of ' +
-  'the proxy here, and is then copied to the hot thread.';
+  'the proxy here; what changed in the table then goes to the hot thread (docs/decisions/edits.md).';
 
 export const reasons: Readonly<Record<string, string>> = {
   'hop-cpu-envoy':
@@ -64,6 +65,7 @@ export const reasons: Readonly<Record<string, string>> = {
     'are longer (2026-11-25: by 130 bytes) than those that test/proxy/work-counters.test.ts counts.',
   start: 'Node.js itself starts first; the code cache and its limits: docs/decisions/start.md.',
   'first-requests':
-    "The last jobs of V8's compilers, each of some milliseconds, share the one core with the hot thread. " +
-    'More exchanges in the warm-up do not fit into its 700 ms (docs/decisions/start.md).',
+    "The last jobs of V8's compilers, each of some milliseconds, share the one core with the hot thread; " +
+    'most of them do not fit into the warm-up. Lower thresholds of the compilers, a low priority for their ' +
+    'threads and a pause before ready brought nothing (docs/decisions/start.md).',
 };

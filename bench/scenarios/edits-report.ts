@@ -107,9 +107,10 @@ function effectTable(summary: Summary): Table {
     ],
     rows,
     notes: [
-      'From the parsed document: checks, compiling, the copy to the hot thread and the swap, as the ' +
-        'sidecar itself logs it. From the change of the file: 50 ms of quiet, the start of the compiler ' +
-        'thread and YAML besides.',
+      'From the parsed document: checks, compiling, the way of what changed to the hot thread and the swap, ' +
+        'as the sidecar itself logs it. From the change of the file: 50 ms of quiet and YAML besides. A small ' +
+        "configuration starts a compiler's thread for each edit; that of a large one lasts, and reads only " +
+        'the file that changed.',
     ],
   };
 }

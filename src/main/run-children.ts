@@ -15,6 +15,7 @@ import type { Environment } from './flags.ts';
 import { StartError } from './listen-problem.ts';
 import type { RunNetwork } from './run-network.ts';
 import type { RunSettings } from './run-settings.ts';
+import { bundledWorker } from './version.ts';
 
 /** The user of sidecars; `tracecar init` lets its connections pass. */
 const proxyUid = '1337';
@@ -95,13 +96,17 @@ function preloadPath(): string {
 /** Node reads a quoted path with these two escaped. */
 const quoted = (path: string) => `"${path.replace(/[\\"]/g, '\\$&')}"`;
 
+/** What dist/tracecar sets for itself (tools/build.ts) is none of the command's business. */
+const ownVariables = { MALLOC_ARENA_MAX: undefined, MALLOC_TRIM_THRESHOLD_: undefined };
+
 export function startCommand(network: RunNetwork, settings: RunSettings): ChildProcess {
   const own = process.env.NODE_OPTIONS ?? '';
+  const cleared = bundledWorker('telemetry-worker') !== undefined ? ownVariables : {};
   const nodeOptions = settings.hasPreload
     ? { NODE_OPTIONS: `--require ${quoted(preloadPath())} ${own}`.trimEnd() }
     : {};
   return start(network, [], settings.command, {
-    env: { ...process.env, ...nodeOptions },
+    env: { ...process.env, ...cleared, ...nodeOptions },
     stdio: 'inherit',
     isApart: false,
   });

@@ -37,6 +37,7 @@ import type { ProxySettings } from './proxy-settings.ts';
 import { awaitProof, podAddresses, prepareCapture } from './sidecar-capture.ts';
 import { adminState, metricsPage } from './sidecar-state.ts';
 import type { SocketAddress } from './socket-address.ts';
+import { trimMemory } from './trim-memory.ts';
 import { bundledWorker, tracecarVersion } from './version.ts';
 import { warmUpTable } from './warm-up-table.ts';
 
@@ -210,6 +211,8 @@ export class Sidecar {
     });
     const ms = Math.round(clock.now() - started);
     this.log.write('debug', 'warmed up', { exchanges, milliseconds: ms });
+    // What the compilers needed for it; of a process that was not warmed little could be had.
+    if (exchanges > 0) trimMemory();
   }
 
   #prove(capture: CaptureOptions): Promise<void> {

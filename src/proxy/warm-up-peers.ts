@@ -53,8 +53,8 @@ const wholeAnswer = lastBytes(`${answerHead}Content-Length: ${body.length}\r\n\r
 const lastAnswer = lastBytes(
   `${answerHead}Connection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
 );
-/** After as many the origin ends a connection: dialling is part of what is warmed. */
-const answersOfConnection = 20;
+/** After as many the origin ends a connection: dialling is part of what is warmed, and costs the most. */
+const answersOfConnection = 50;
 const chunkedAnswer = lastBytes(
   `${answerHead}Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
 );
@@ -132,7 +132,7 @@ export interface Pace {
 }
 
 /** Requests on one connection before another is opened: accepting and dialling are warmed too. */
-const requestsOfConnection = 40;
+const requestsOfConnection = 100;
 const lookAgainMs = 1;
 
 /** One caller: the next request when the last one has its answer. Ends at the first surprise. */

@@ -9,6 +9,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readPlan } from '../../examples/ab-rollout/driver/plan.ts';
+import { whyNoPods } from '../support/namespace-pods.ts';
 import { copyOnFreePorts } from './demo-copy.ts';
 
 const demo = resolve(import.meta.dirname, '../../examples/ab-rollout/demo.ts');
@@ -24,9 +25,11 @@ function runDemo(
   t: TestContext,
   args: readonly string[],
   onOutput: (stdout: string, interrupt: () => void) => void = () => {},
+  before: readonly string[] = [],
 ): Promise<DemoRun> {
   return new Promise((settle, reject) => {
-    const child = spawn(process.execPath, [demo, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program, ...rest] = [...before, process.execPath, demo, ...args];
+    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     t.after(() => child.kill('SIGTERM'));
     let stdout = '';
     let stderr = '';
@@ -135,4 +138,33 @@ test('a wrong flag is one line, status 2', async (t) => {
     assert.equal(status, 2);
     assert.match(stderr, /^demo: [^\n]+\n$/);
   }
+});
+
+const noPods = whyNoPods();
+const skip = noPods ?? false;
+if (noPods !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${noPods}\n`);
+
+/** A network and names of runs that are nobody else's, so that the machine's own stay as they are. */
+const ownMachine = [
+  ...['unshare', '--net', '--mount', 'sh', '-c'],
+  `mkdir -p /run/tracecar && mount -t tmpfs tmpfs /run/tracecar && mount -t tmpfs tmpfs /run/netns &&
+   ip link set lo up && "$@" && { ls /run/tracecar /run/netns; nft list ruleset; } >&2`,
+  'sh',
+];
+
+test('--transparent is whole without a port or a word of configuration in the programs', {
+  skip,
+}, async (t) => {
+  const args = ['--transparent', '--once', '--json', '--requests', '100'];
+  const { status, stdout, stderr } = await runDemo(t, args, () => {}, ownMachine);
+  assert.equal(status, 0, stderr);
+  const { latencyMs, ...figures } = JSON.parse(stdout);
+  assert.deepEqual(figures, {
+    requests: 100,
+    failed: 0,
+    split: { v1: 60, v2: 40 },
+    traces: { started: 100, complete: 100, wrongParents: 0 },
+  });
+  // Nothing of it is left: no run, no network, no rule.
+  assert.match(stderr, /waiting for traces\n\/run\/netns:\n\n\/run\/tracecar:\n$/);
 });

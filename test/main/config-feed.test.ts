@@ -293,3 +293,30 @@ test('without capture files that leave no listener never replace those that have
   assert.equal(tables.length, 1);
   assert.match(lines.at(-1)!, /^error .*; what ran before stays in force$/);
 });
+
+test(
+  'a large configuration is read beside this thread from the start',
+  bounded,
+  async (context) => {
+    const volume = new Volume(context);
+    const padding = `# ${'x'.repeat(78)}\n`.repeat(400);
+    volume.publish({ 'services.yaml': padding + services, 'route.yaml': route(60, 40) });
+    const { feed, tables, jobs, until } = makeFeed(context, 'redirect', volume.folder);
+    await feed.start();
+    assert.equal(weights(tables[0]), '9080: v1 60, v2 40');
+    assert.equal(jobs.length, 1);
+    feed.watch();
+    volume.publish({ 'services.yaml': padding + services, 'route.yaml': route(10, 90) });
+    await until('9080: v1 10, v2 90');
+  },
+);
+
+test('a start that is called off while a large configuration is read ends in peace', async (context) => {
+  const folder = makeFolder(context);
+  writeFileSync(join(folder, 'large.yaml'), `# ${'x'.repeat(78)}\n`.repeat(400) + services);
+  const { feed, tables } = makeFeed(context, 'redirect', folder);
+  const started = feed.start();
+  feed.close();
+  await started;
+  assert.deepEqual(tables, []);
+});

@@ -76,6 +76,12 @@ test('a warm-up leaves no listener behind', async () => {
   }
 });
 
+test('a warm-up waits for no callers when its listeners close', { timeout: 10_000 }, async () => {
+  let looks = 0;
+  const limits = { ...trafficLimits, acceptQuietMs: 60_000, acceptLastMs: 120_000 };
+  assert.ok((await warmUp(optionsOf({ limits, isOver: () => ++looks > 1_000 }))) > 300);
+});
+
 test('nothing is sent while real traffic is under way, and the time is kept all the same', async () => {
   const options = optionsOf({ isHeldUp: () => true, atMostMs: 60 });
   assert.equal(await warmUp(options), 0);

@@ -14,6 +14,7 @@ import { type Pod, users } from './namespace-pods.ts';
 
 const postgres = '/usr/lib/postgresql/15/bin';
 const smtpServer = resolve(import.meta.dirname, '../peers/interception/smtp-server.py');
+const halfClose = resolve(import.meta.dirname, '../peers/interception/half-close.py');
 const webSocketServer = resolve(import.meta.dirname, '../peers/interception/websocket-server.cjs');
 
 export const ports = Object.freeze({
@@ -23,6 +24,7 @@ export const ports = Object.freeze({
   tls: 4433,
   postgres: 5432,
   redis: 6379,
+  halfClose: 7000,
   http: 8080,
   http2: 8081,
   webSocket: 8082,
@@ -129,6 +131,10 @@ export class Daemons {
   async smtp(): Promise<void> {
     const args = [`${ports.smtp}`, this.certificate, this.key];
     await this.#start(['/usr/bin/python3', smtpServer, ...args], /^open/);
+  }
+
+  async halfClose(): Promise<void> {
+    await this.#start(['/usr/bin/python3', halfClose, 'serve', `${ports.halfClose}`], /^open/);
   }
 
   async nginx(): Promise<void> {

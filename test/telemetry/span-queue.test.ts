@@ -116,6 +116,9 @@ test('a full batch is exported at once, the rest when its time has come', async 
   await exports.answer(sent);
   assert.deepEqual([queue.sent, queue.queued, queue.dropped], [13, 1, 0]);
   assert.deepEqual([exports.sizes, timers.delays], [[10, 3], [delayMs]]);
+  await timers.fire(delayMs);
+  await exports.answer(sent);
+  assert.deepEqual([exports.sizes, queue.sent, queue.queued], [[10, 3, 1], 14, 0]);
 });
 
 test('one batch is exported at a time, a full one as soon as the one before has its answer', async () => {

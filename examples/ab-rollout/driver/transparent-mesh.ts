@@ -47,7 +47,7 @@ export async function startTransparentMesh(
     const { generation } = await window.read();
     const sidecars = plan.workloads.map(({ application }) => ({
       generation,
-      admin: `127.0.0.1:15000`,
+      admin: '127.0.0.1:15000',
       configCommand: `ip netns exec ${namespaceOf(application.address)} curl http://127.0.0.1:15000/config`,
     }));
     const shown = window;
@@ -96,10 +96,10 @@ class AdminWindow {
   readonly #waiting: ((text: string) => void)[] = [];
 
   constructor(namespace: string) {
-    const script = `require('node:readline').createInterface(process.stdin).on('line', async () => {
-      try { console.log(JSON.stringify(await (await fetch('http://127.0.0.1:15000/config')).json())); }
-      catch { console.log(''); }
-    });`;
+    const script = `const url = 'http://127.0.0.1:15000/config';
+    require('node:readline').createInterface(process.stdin).on('line', () =>
+      fetch(url).then((answer) => answer.json()).then(JSON.stringify)
+        .catch(() => '').then(console.log));`;
     const command = ['netns', 'exec', namespace, process.execPath, '-e', script];
     this.#child = spawn('ip', command, { stdio: ['pipe', 'pipe', 'ignore'] });
     this.#child.stdin!.on('error', () => {});

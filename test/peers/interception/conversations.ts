@@ -26,10 +26,13 @@ export interface Conversation {
   /** Records that each sidecar writes about it: connections, or exchanges where it is HTTP/1. */
   readonly records: number;
   readonly isHttp?: true;
+  /** The server does not read the end of TLS before it goes, and so resets the connection. */
+  readonly isCutAtEnd?: true;
   /** Why it does not hold yet. */
   readonly awaits?: string;
 }
 
+const halfClose = resolve(import.meta.dirname, 'half-close.py');
 const webSocketClient = resolve(import.meta.dirname, 'websocket-client.cjs');
 
 const postgresSession = `\\set VERBOSITY terse
@@ -58,10 +61,10 @@ select * from no_such_table;
 
 const redisSession = `SET name value
 GET name
-DEL list
 RPUSH list a b c
 BLPOP list 1
 LRANGE list 0 -1
+DEL list
 MULTI
 INCR counter
 DEL counter
@@ -97,6 +100,7 @@ export const conversations: readonly Conversation[] = [
     script: psql('require'),
     input: postgresSession,
     records: 1,
+    isCutAtEnd: true,
   },
   {
     name: 'MariaDB, which speaks first',
@@ -123,7 +127,7 @@ export const conversations: readonly Conversation[] = [
     name: 'ssh with its exit status',
     port: ports.ssh,
     script: ({ host, sshKey }) =>
-      `ssh -T -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i ${sshKey} -p ${ports.ssh} app@${host} 'sha256sum; seq 100000; echo told >&2; exit 7' 2>&1`,
+      `ssh -T -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i ${sshKey} -p ${ports.ssh} app@${host} 'sha256sum; seq 100000; echo told >&2; exit 7'`,
     input: 'a line of input\n'.repeat(100_000),
     records: 1,
   },
@@ -204,10 +208,25 @@ export const conversations: readonly Conversation[] = [
     records: 1,
   },
   {
+    name: 'eight megabytes each way with a half-close between',
+    port: ports.halfClose,
+    script: ({ host }) => `/usr/bin/python3 ${halfClose} call ${host} ${ports.halfClose}`,
+    records: 1,
+  },
+  {
     name: 'a WebSocket',
     port: ports.webSocket,
     script: ({ urlHost }) =>
       `${process.execPath} ${webSocketClient} ws://${urlHost}:${ports.webSocket}/chat`,
+    records: 1,
+    isHttp: true,
+    awaits: 'brief A: upgrades',
+  },
+  {
+    name: 'a WebSocket of the undici package',
+    port: ports.webSocket,
+    script: ({ urlHost }) =>
+      `${process.execPath} ${webSocketClient} ws://${urlHost}:${ports.webSocket}/chat undici`,
     records: 1,
     isHttp: true,
     awaits: 'brief A: upgrades',

@@ -1,12 +1,14 @@
 'use strict';
 /**
- * Talks with websocket-server.cjs by Node's own client: texts, a megabyte, a close with its reason.
- * Argument: URL.
+ * Talks with websocket-server.cjs by Node's own client, or by the undici package's: texts, a megabyte,
+ * a close with its reason. Arguments: URL, `undici` for the latter.
  */
 
 const { createHash } = require('node:crypto');
 
-const socket = new WebSocket(process.argv[2]);
+const [url, name] = process.argv.slice(2);
+const Client = name === 'undici' ? require('undici').WebSocket : WebSocket;
+const socket = new Client(url);
 socket.binaryType = 'arraybuffer';
 const say = (text) => process.stdout.write(`${text}\n`);
 let answers = 0;
