@@ -17,12 +17,11 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
-import type { RoutingTable } from '../../src/model/routing-table.ts';
+import type { CapturePlan, RoutingTable } from '../../src/model/routing-table.ts';
 import { AcceptSocket } from '../../src/proxy/accept-socket.ts';
-import type { CapturedConnection } from '../../src/proxy/captured-connection.ts';
+import { ByteTunnel } from '../../src/proxy/byte-tunnel.ts';
 import { ConnectionReport } from '../../src/proxy/connection-report.ts';
 import { EndpointPool } from '../../src/proxy/endpoint-pool.ts';
-import { OpaqueRelay } from '../../src/proxy/opaque-relay.ts';
 import { type ProxyOptions, ProxyScope } from '../../src/proxy/proxy-scope.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
 import { adoptSocket, type ByteTaker } from '../../src/proxy/socket-reads.ts';
@@ -71,25 +70,33 @@ const options: ProxyOptions = {
   log: (level, text) => process.stderr.write(`${level} ${text}\n`),
 };
 
+const nothingCaptured: CapturePlan = {
+  outbound: [],
+  inbound: [],
+  destinations: [],
+  outboundPolicy: 'allow-any',
+};
+
 /** A connection that is relayed from its first byte on: what follows on detection in the product. */
 class Relayed implements ByteTaker {
   readonly socket: Socket;
   readonly report: ConnectionReport;
-  readonly #relay: OpaqueRelay;
+  readonly #tunnel: ByteTunnel;
 
   constructor(scope: ProxyScope, pool: EndpointPool, accepted: Socket) {
     this.report = new ConnectionReport(scope, 'outbound', destination, accepted);
     this.socket = adoptSocket(accepted, this, scope.sockets);
     const timeoutMs = scope.limits.connectPassthroughMs;
     const upstream = new UpstreamConnection(scope, pool, scope.outbound, nobody, timeoutMs);
-    this.#relay = new OpaqueRelay(scope, this as unknown as CapturedConnection, upstream);
+    const ends = { downstream: this.socket, upstream };
+    this.#tunnel = new ByteTunnel(scope, ends, this.report, this, scope.limits.opaqueIdleMs);
   }
 
   onBytes(chunk: Buffer): void {
-    this.#relay.onBytes(chunk);
+    this.#tunnel.onBytes(chunk);
   }
 
-  onClosed(): void {}
+  onTunnelClosed(): void {}
 }
 
 /** Until the relay takes the connection over, which is before anything can happen on it. */
@@ -122,7 +129,7 @@ async function parse(): Promise<void> {
       ports: { outbound: port, inbound: 0 },
     },
   });
-  await proxy.apply({ ...tableOf(''), capture: { outbound: [], inbound: [] } });
+  await proxy.apply({ ...tableOf(''), capture: nothingCaptured });
 }
 
 async function route(): Promise<void> {

@@ -18,6 +18,8 @@ import { measureAll } from './measure.ts';
 
 const parent = 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n';
 const states = 'tracestate: rojo=00f067aa0ba902b7,congo=t61rcWkgMzE\r\n';
+const hops = 'tracestate: tracecar=02beef0\r\n';
+const tag = 0xcafe;
 
 function headOf(lines: string): MessageHead {
   const head = new MessageHead();
@@ -39,7 +41,7 @@ let bytes = 0;
 function passing(lines: string): () => void {
   const head = headOf(lines);
   const marks = head.dropped.slice();
-  const headers = new TraceHeaders();
+  const headers = new TraceHeaders(tag);
   return () => {
     head.dropped.set(marks);
     headers.read(head);
@@ -53,7 +55,7 @@ function passing(lines: string): () => void {
 function reading(lines: string): () => void {
   const head = headOf(lines);
   const marks = head.dropped.slice();
-  const headers = new TraceHeaders();
+  const headers = new TraceHeaders(tag);
   return () => {
     head.dropped.set(marks);
     headers.read(head);
@@ -69,7 +71,7 @@ measureAll('context headers', [
   ['read, begin, put: traceparent', passing(parent)],
   [
     'read, begin, put: traceparent, join, hops',
-    passing(`${parent}x-tracecar-join: preload\r\nx-tracecar-hops: 2\r\n`),
+    passing(`${parent}x-tracecar-join: preload\r\n${hops}`),
   ],
   ['read, begin, put: traceparent, tracestate', passing(parent + states)],
 ]);

@@ -9,7 +9,13 @@ import { trafficLimits } from '../../src/model/limits.ts';
 import { FieldId } from '../../src/wire/http1/field-id.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
-import { putHeadEnd, putRequestHead, putResponseHead } from '../../src/wire/http1/print.ts';
+import {
+  putHeadEnd,
+  putRequestHead,
+  putRequestHeadAsSent,
+  putResponseHead,
+  putResponseHeadAsSent,
+} from '../../src/wire/http1/print.ts';
 import { measureAll } from './measure.ts';
 
 const small = 'GET /reviews/7 HTTP/1.1\r\nHost: reviews:9080\r\nConnection: keep-alive\r\n\r\n';
@@ -90,6 +96,20 @@ function printer(text: string, role: 'request' | 'response'): () => void {
   };
 }
 
+function asSentPrinter(text: string, role: 'request' | 'response'): () => void {
+  const head = new MessageHead();
+  const reader = new HeadReader(head, role, trafficLimits);
+  reader.isLenient = true;
+  reader.read(Buffer.from(text, 'latin1'), 0);
+  return role === 'request'
+    ? () => {
+        checksum += putHeadEnd(output, putRequestHeadAsSent(head, output, 0));
+      }
+    : () => {
+        checksum += putResponseHeadAsSent(head, false, output, 0);
+      };
+}
+
 const sized = (name: string, text: string) => `${name}, ${text.length} B`;
 
 measureAll('message heads', [
@@ -102,5 +122,7 @@ measureAll('message heads', [
   [sized('put service request', service), printer(service, 'request')],
   [sized('put browser request', browser), printer(browser, 'request')],
   [sized('put response', response), printer(response, 'response')],
+  [sized('put service request as sent', service), asSentPrinter(service, 'request')],
+  [sized('put response as sent', response), asSentPrinter(response, 'response')],
 ]);
 if (checksum === 0) throw new Error('nothing was measured');

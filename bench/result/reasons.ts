@@ -54,8 +54,8 @@ export const reasons: Readonly<Record<string, string>> = {
   'memory-rss': memory,
   'memory-private': memory,
   'memory-idle-connection':
-    'The growth of private memory by 2000 connections is a small difference of two large numbers, and ' +
-    'the heap grows in steps.',
+    'An idle downstream connection holds a socket of Node.js with its stream state and handle, the head ' +
+    'readers and the header list of its next request; not yet tried: making those only when bytes come.',
   'system-calls':
     'A request needs six: the waits, reads and writes on both sides. What is above them are a refill of ' +
     "the buffer of random words every few hundred requests and jobs for V8's compilers, which come now " +
