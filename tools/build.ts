@@ -71,6 +71,7 @@ const result = await build({
     join(root, 'src/cli/keep-code.ts'),
     join(root, 'src/main/view-trace.ts'),
     join(root, 'src/config/compile-worker.ts'),
+    join(root, 'src/admin/health-worker.ts'),
     { in: join(root, 'src/telemetry/worker.ts'), out: 'telemetry-worker' },
   ].map((entry) => (typeof entry === 'string' ? { in: entry, out: bundleName(entry) } : entry)),
   outdir: out,

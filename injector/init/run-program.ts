@@ -69,6 +69,14 @@ export function isUnsupported({ errors }: ProgramRun): boolean {
   );
 }
 
+/** A capability is missing. */
+export function isRefused({ status, errors }: ProgramRun): boolean {
+  return (
+    status !== 0 &&
+    /Operation not permitted|Permission denied|must be root|EPERM|EACCES/.test(errors)
+  );
+}
+
 /** The likely cause of a failed run, for the person who reads the init container's log. */
 export function explain(program: string, run: ProgramRun): string {
   const said = run.errors.trim().split('\n', 3).join(' | ');
@@ -77,7 +85,7 @@ export function explain(program: string, run: ProgramRun): string {
     const install = isNft ? 'nftables (or try --backend iptables)' : 'iptables';
     return `the program ${program} is missing here; the image of tracecar has it, elsewhere install ${install}`;
   }
-  if (/Operation not permitted|Permission denied|must be root|EPERM|EACCES/.test(said)) {
+  if (isRefused(run)) {
     const capability = /legacy/.test(`${program} ${said}`) ? 'NET_ADMIN and NET_RAW' : 'NET_ADMIN';
     return `the rules need the capability ${capability} as user 0 (a namespace that enforces Pod Security baseline or restricted refuses it); ${program} said: ${said}`;
   }

@@ -1,9 +1,10 @@
 /**
  * The health port, for kubelets and supervisors: ready, live, the application's own probes, drain.
  *
- * Ready means that the listeners are open, the hot path is warm and no drain has begun; it never
- * depends on an upstream, a collector or a control plane. Live means that the event loop turns. The port is reachable from the
- * network, so the one page that changes anything asks for this pod's secret.
+ * Ready means that the listeners are open, the hot path is warm, the redirection rules are in force and
+ * no drain has begun; it never depends on an upstream, a collector or a control plane. Live means that
+ * the event loop of traffic turns. The port is reachable from the network, so the one page that changes
+ * anything asks for this pod's secret. With probes it runs in a thread of its own (health-link.ts).
  */
 
 import { timingSafeEqual } from 'node:crypto';
@@ -17,13 +18,18 @@ import { runProbe } from './run-probe.ts';
 /** The header that carries the drain secret, lower-case. */
 export const drainSecretHeader = 'x-tracecar-drain-secret';
 
+/** Why a proxy is neither live nor ready whose event loop does not turn. */
+export const stuck = 'its event loop has stood still for ten seconds';
+
 export interface HealthOptions {
   /** Empty when ready. */
   whyNotReady(): string;
   /** Empty when connections are taken: also by a proxy that is not warm yet. */
   whyNotOpen(): string;
-  /** Begins the end of the pod; called again it does nothing more. */
-  leave(): void;
+  /** Whether the event loop of traffic turns; absent where it is the one that answers. */
+  isLive?(): boolean;
+  /** Begins the end of the pod and resolves when that is so; called again it does nothing more. */
+  leave(): void | Promise<void>;
   /** Empty: nobody may drain through this port. */
   readonly drainSecret: string;
   readonly probes: readonly Probe[];
@@ -49,8 +55,8 @@ export function createHealthServer(options: HealthOptions): PageServer {
       },
       {
         path: '/healthz/live',
-        summary: '200 as long as this process answers',
-        get: (wantsText) => showState({ live: true }, wantsText),
+        summary: '200 as long as this proxy works',
+        get: (wantsText) => liveReply(options.isLive?.() ?? true, wantsText),
       },
       drainPage(options),
       ...options.probes.map((probe) => probePage(probe, options)),
@@ -69,16 +75,24 @@ function openReply(reason: string, wantsText: boolean) {
   );
 }
 
+function liveReply(isLive: boolean, wantsText: boolean) {
+  return showState(
+    isLive ? { live: true } : { live: false, reason: stuck },
+    wantsText,
+    isLive ? 200 : 503,
+  );
+}
+
 function drainPage({ drainSecret, leave }: HealthOptions): Page {
   return {
     path: '/drain',
     summary: `the pod is ending: not ready, inbound connections move away (${drainSecretHeader})`,
     takesPost: true,
-    get: (wantsText, headers) => {
+    get: async (wantsText, headers) => {
       if (!isSecret(headers[drainSecretHeader], drainSecret)) {
         return refusal(403, `${drainSecretHeader} is not this pod's secret`);
       }
-      leave();
+      await leave();
       return showState({ draining: true }, wantsText);
     },
   };

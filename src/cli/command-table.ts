@@ -77,8 +77,8 @@ configured in COMMAND; with Node.js it gets the propagation preload. Without --c
 goes where it was meant, and is recorded.
 
 It needs Linux and root, ip, nft and setpriv. COMMAND runs as the user who called; as another one:
-tracecar run -- setpriv --reuid 1000 --clear-groups node app.js. Its localhost is its own; what
-listens on this machine is reached at 169.254.N.1, which is said when it starts. IPv4 only.
+tracecar run -- setpriv --reuid 1000 --clear-groups node app.js. Its localhost is its own: to be
+reached it listens on all addresses, and what listens on this machine is at 169.254.N.1. IPv4 only.
 
 Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points, to this machine's loopback too (default
 http://localhost:4318, where \`tracecar view\` listens).`,

@@ -83,10 +83,6 @@ function checkPolicy(sidecar: SidecarResource, capture: Capture, complaints: Com
   if (capture === 'none' && policy.mode === 'allow-any') {
     const message = '`ALLOW_ANY` needs capture; unknown hosts are answered with 404';
     complaints.add('needs-capture', at, message, 'Write `REGISTRY_ONLY`.');
-  } else if (capture === 'redirect' && policy.mode === 'registry-only') {
-    const message =
-      '`REGISTRY_ONLY` is not implemented yet under capture: unknown hosts are passed on';
-    complaints.add('value-not-implemented', at, message, 'Write `ALLOW_ANY`.');
   }
 }
 

@@ -15,6 +15,7 @@ import type {
   SidecarResource,
   VirtualServiceResource,
 } from './resource.ts';
+import { destinationsOf } from './virtual-service.ts';
 import { isBoundToMesh, type World } from './world.ts';
 
 const nobody = { namespace: undefined, port: undefined };
@@ -53,13 +54,11 @@ export function checkDestinations(
   complaints: Complaints,
 ): boolean {
   let isClean = true;
-  for (const rule of resource.spec.http) {
-    for (const { destination } of rule.route) {
-      const found = resolveDestination(world, destination, resource.namespace, nobody);
-      if (!isProblem(found)) continue;
-      complainOf(found, complaints);
-      isClean = false;
-    }
+  for (const destination of destinationsOf(resource.spec)) {
+    const found = resolveDestination(world, destination, resource.namespace, nobody);
+    if (!isProblem(found)) continue;
+    complainOf(found, complaints);
+    isClean = false;
   }
   return isClean;
 }
@@ -87,8 +86,8 @@ function checkDestinationRule(
   }
   for (const subset of spec.subsets ?? []) {
     const isFound = services.some((service) => {
-      const port = service.entry.spec.ports[0];
-      return port !== undefined && selectEndpoints(service, port, subset.labels).length > 0;
+      const { ports } = service;
+      return ports.some((port) => selectEndpoints(service, port, subset.labels).length > 0);
     });
     if (isFound) continue;
     const wanted = Object.entries(subset.labels ?? {}).map(([key, value]) => `${key}: ${value}`);
@@ -107,7 +106,7 @@ function checkSidecar(world: World, resource: SidecarResource, complaints: Compl
       const namespace = value.namespace === '.' ? resource.namespace : value.namespace;
       const service = world.services.get(value.host);
       const isService =
-        service !== undefined && (namespace === '*' || service.entry.namespace === namespace);
+        service !== undefined && (namespace === '*' || service.resource.namespace === namespace);
       const isRouted = world.boundHosts.some(
         (each) =>
           covers(each.host, value.host) &&
@@ -121,7 +120,7 @@ function checkSidecar(world: World, resource: SidecarResource, complaints: Compl
       const fix =
         service === undefined
           ? nearestHost(world, value.host, namespace)
-          : `Write \`${service.entry.namespace}/${value.host}\`.`;
+          : `Write \`${service.resource.namespace}/${value.host}\`.`;
       complaints.add('egress-unknown-host', at, message, fix);
     }
   }

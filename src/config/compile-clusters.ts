@@ -8,12 +8,10 @@
 import { trafficLimits } from '../model/limits.ts';
 import type { Cluster, Endpoint } from '../model/routing-table.ts';
 import { kubernetesName } from './host-names.ts';
-import type { Resolved, ServicePort } from './resolve.ts';
+import type { Resolved } from './resolve.ts';
+import { noLabels, type Service, type ServicePort } from './service-facts.ts';
 import type { LocalEndpoint } from './sidecar.ts';
 import type { Labels } from './values.ts';
-import type { Service } from './world.ts';
-
-const noLabels: Labels = Object.freeze(Object.create(null));
 
 export class ClusterList {
   readonly #clusters = new Map<string, Cluster>();
@@ -37,7 +35,7 @@ export class ClusterList {
     return this.add({
       name,
       service: service.host,
-      namespace: kubernetesName(service.host)?.namespace ?? service.entry.namespace,
+      namespace: kubernetesName(service.host)?.namespace ?? service.resource.namespace,
       subset: subset?.name ?? '',
       balancing,
       connectTimeoutMs:
@@ -78,21 +76,19 @@ export function selectEndpoints(
   port: ServicePort,
   labels: Labels | undefined,
 ): Endpoint[] {
-  const { spec } = service.entry;
   const found: Endpoint[] = [];
-  for (const each of spec.endpoints ?? []) {
-    const own = each.labels ?? noLabels;
-    if (each.address === undefined || !carries(own, labels ?? noLabels)) continue;
-    const named = each.ports?.find((entry) => entry.key === port.name)?.value;
-    found.push({
-      address: each.address.value,
-      port: named ?? port.targetPort ?? port.number,
-      labels: own,
-    });
+  for (const each of service.endpoints) {
+    if (!carries(each.labels, labels ?? noLabels)) continue;
+    const own = each.ports.get(port.name);
+    if (own === undefined && each.isClosed) continue;
+    const number = own ?? port.targetPort ?? port.number;
+    // Several slices may tell the same of one pod.
+    const isTold = (one: Endpoint) => one.address === each.address && one.port === number;
+    if (each.isClosed && found.some(isTold)) continue;
+    found.push({ address: each.address, port: number, labels: each.labels });
   }
-  // A DNS service without endpoints is its own endpoint; it has no labels, so subsets are empty.
-  const isItself = spec.resolution === 'dns' && spec.endpoints === undefined;
-  if (isItself && Object.keys(labels ?? noLabels).length === 0) {
+  // A service that is its own endpoint has no labels, so its subsets are empty.
+  if (service.isOwnEndpoint && Object.keys(labels ?? noLabels).length === 0) {
     found.push({ address: service.host, port: port.targetPort ?? port.number, labels: noLabels });
   }
   return found;

@@ -80,7 +80,10 @@ function isBoundAlike(
 ): boolean {
   const [one, other] = [first.spec, second.spec];
   const ports = (resource: VirtualServiceResource) => [...portsLedTo(world, resource)].join();
+  // What rules for connections lead to is in the plan's destinations.
+  const isForRequests = [one, other].every(({ tls, tcp }) => (tls ?? tcp) === undefined);
   return (
+    isForRequests &&
     first.namespace === second.namespace &&
     first.name === second.name &&
     placeText(first.at) === placeText(second.at) &&
@@ -124,10 +127,10 @@ function replaceRules(
 }
 
 function replaceInPlan(
-  { outbound, inbound }: CapturePlan,
+  plan: CapturePlan,
   replaced: ReadonlyMap<readonly Rule[], readonly Rule[]>,
 ): CapturePlan {
-  return { outbound: replaceIn(outbound, replaced), inbound };
+  return { ...plan, outbound: replaceIn(plan.outbound, replaced) };
 }
 
 /** The same objects where nothing of them is replaced. */

@@ -73,9 +73,9 @@ function ownService(world: World, port: number, workload: Workload): string {
   const app = labels.app ?? labels['app.kubernetes.io/name'];
   for (const service of world.services.values()) {
     const parts = kubernetesName(service.host);
-    if ((parts?.namespace ?? service.entry.namespace) !== namespace) continue;
+    if ((parts?.namespace ?? service.resource.namespace) !== namespace) continue;
     const isNamed = app !== undefined && parts?.name === app;
-    for (const servicePort of service.entry.spec.ports) {
+    for (const servicePort of service.ports) {
       const isOwn = selectEndpoints(service, servicePort, undefined).some(
         (each) =>
           each.port === port &&

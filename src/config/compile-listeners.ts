@@ -5,11 +5,13 @@
  * is empty and nobody reads it.
  */
 
-import type { CapturePlan, Listener } from '../model/routing-table.ts';
+import type { CapturePlan, Destination, Listener } from '../model/routing-table.ts';
 import { type Capture, isBound, isLoop } from './check-capture.ts';
+import { compileCapture } from './compile-capture.ts';
 import type { ClusterList } from './compile-clusters.ts';
+import type { ConnectionCompiler } from './compile-connections.ts';
 import { compileInbound, type Workload } from './compile-inbound.ts';
-import { captureOutbound, compileOutbound } from './compile-outbound.ts';
+import { compileOutbound } from './compile-outbound.ts';
 import type { RuleCompiler } from './compile-rules.ts';
 import type { Complaints, Place } from './complaints.ts';
 import type { SidecarResource } from './resource.ts';
@@ -20,6 +22,7 @@ interface CompileParts {
   readonly world: World;
   readonly clusters: ClusterList;
   readonly rules: RuleCompiler;
+  readonly connections: ConnectionCompiler;
   readonly complaints: Complaints;
   /** The workload's; undefined when there is none. */
   readonly sidecar: SidecarResource | undefined;
@@ -34,6 +37,7 @@ export function compileListeners(
   const listeners: Listener[] = [];
   const inbound: Listener[] = [];
   const outbound: Listener[] = [];
+  let destinations: readonly Destination[] = [];
   (sidecar?.spec.ingress ?? []).forEach((each, index) => {
     if (sidecar === undefined || isLoop(each, capture)) return;
     const made = compileInbound(each, index, sidecar, world, clusters, workload, capture);
@@ -46,13 +50,16 @@ export function compileListeners(
     if (made !== undefined) keep(listeners, made, each.port?.at ?? each.at, complaints);
   }
   if (capture === 'redirect') {
-    for (const { listener, from } of captureOutbound(sidecar, world, rules, namespace)) {
+    const captured = compileCapture(parts, namespace);
+    destinations = captured.destinations;
+    for (const { listener, from } of captured.listeners) {
       const at = from?.port?.at ?? from?.at;
       if (at === undefined) outbound.push(listener);
       else keep(outbound, listener, at, complaints);
     }
   }
-  return { listeners, plan: { outbound, inbound } };
+  const outboundPolicy = sidecar?.spec.outboundTrafficPolicy?.mode ?? 'allow-any';
+  return { listeners, plan: { outbound, inbound, destinations, outboundPolicy } };
 }
 
 /** Adds a listener unless another has its address and port. */

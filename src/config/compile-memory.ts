@@ -2,18 +2,16 @@
  * Compile memory: what one compilation found out that the next one need not find out again.
  *
  * Rules of a VirtualService are kept while it is the same object and stands on the same ground: each
- * host that its rules name is the same ServiceEntry under the same DestinationRules. Only what had no
+ * host that its rules name is made of the same resources under the same DestinationRules. Only what had no
  * problem is kept, because the words of a complaint depend on everything else. So a compilation with a
  * memory and one without give the same table and the same complaints (test/config/session.test.ts).
  */
 
 import type { Cluster, Rule } from '../model/routing-table.ts';
-import type {
-  DestinationRuleResource,
-  ServiceEntryResource,
-  VirtualServiceResource,
-} from './resource.ts';
-import type { Service, World } from './world.ts';
+import type { DestinationRuleResource, Resource, VirtualServiceResource } from './resource.ts';
+import type { Service } from './service-facts.ts';
+import { destinationsOf } from './virtual-service.ts';
+import type { World } from './world.ts';
 
 /** Rules, and the clusters that they lead to, in the order in which they do. */
 export interface KnownRules {
@@ -36,13 +34,14 @@ export interface RouteMemo {
 interface Ground {
   readonly written: string;
   readonly host: string | undefined;
-  readonly entry: ServiceEntryResource | undefined;
+  readonly sources: readonly Resource[] | undefined;
   /** As nobody in particular sees it, and as the workload does. */
   readonly rule: DestinationRuleResource | undefined;
   readonly ownRule: DestinationRuleResource | undefined;
 }
 
 interface ServiceMemo {
+  readonly sources: readonly Resource[];
   readonly rule: DestinationRuleResource | undefined;
   readonly known: KnownRules;
 }
@@ -50,8 +49,8 @@ interface ServiceMemo {
 export class CompileMemory {
   #routesBefore = new Map<VirtualServiceResource, RouteMemo>();
   #routes = new Map<VirtualServiceResource, RouteMemo>();
-  #servicesBefore = new Map<ServiceEntryResource, Map<string, ServiceMemo>>();
-  #services = new Map<ServiceEntryResource, Map<string, ServiceMemo>>();
+  #servicesBefore = new Map<string, ServiceMemo>();
+  #services = new Map<string, ServiceMemo>();
 
   /** A compilation begins: what it does not ask for is forgotten after it. */
   begin(): void {
@@ -86,38 +85,31 @@ export class CompileMemory {
 
   /** The default rule of a service on a listener's port, if its DestinationRule is still `rule`. */
   defaultOf(
-    { entry, host }: Service,
+    { sources, host }: Service,
     port: number,
     rule: DestinationRuleResource | undefined,
   ): KnownRules | undefined {
     const key = `${host}:${port}`;
-    const memo = (this.#services.get(entry) ?? this.#servicesBefore.get(entry))?.get(key);
+    const memo = this.#services.get(key) ?? this.#servicesBefore.get(key);
     if (memo === undefined || memo.rule !== rule) return undefined;
-    this.#keepDefault(entry, key, memo);
+    if (!areSame(memo.sources, sources)) return undefined;
+    this.#services.set(key, memo);
     return memo.known;
   }
 
   noteDefault(
-    { entry, host }: Service,
+    { sources, host }: Service,
     port: number,
     rule: DestinationRuleResource | undefined,
     known: KnownRules,
   ): void {
-    this.#keepDefault(entry, `${host}:${port}`, { rule, known });
-  }
-
-  #keepDefault(entry: ServiceEntryResource, key: string, memo: ServiceMemo): void {
-    const kept = this.#services.get(entry) ?? new Map<string, ServiceMemo>();
-    kept.set(key, memo);
-    this.#services.set(entry, kept);
+    this.#services.set(`${host}:${port}`, { sources, rule, known });
   }
 }
 
 function groundOf(resource: VirtualServiceResource, world: World, namespace: string): Ground[] {
   const written = new Set<string>();
-  for (const { route } of resource.spec.http) {
-    for (const { destination } of route) written.add(destination.host);
-  }
+  for (const { host } of destinationsOf(resource.spec)) written.add(host);
   return [...written].map((host) => lookAt(host, resource, world, namespace));
 }
 
@@ -131,7 +123,7 @@ function lookAt(
   return {
     written,
     host: service?.host,
-    entry: service?.entry,
+    sources: service?.sources,
     rule: service && world.findRule(service, undefined),
     ownRule: service && world.findRule(service, namespace),
   };
@@ -146,8 +138,16 @@ function stands(
   const now = lookAt(before.written, resource, world, namespace);
   return (
     now.host === before.host &&
-    now.entry === before.entry &&
+    areSame(now.sources, before.sources) &&
     now.rule === before.rule &&
     now.ownRule === before.ownRule
   );
+}
+
+function areSame(
+  first: readonly Resource[] | undefined,
+  second: readonly Resource[] | undefined,
+): boolean {
+  if (first === undefined || second === undefined) return first === second;
+  return first.length === second.length && first.every((each, index) => each === second[index]);
 }

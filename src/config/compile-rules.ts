@@ -27,15 +27,16 @@ import {
   resourceName,
   type VirtualServiceResource,
 } from './resource.ts';
+import type { Service } from './service-facts.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
-import type { Service, World } from './world.ts';
+import type { World } from './world.ts';
 
-type HttpRule = VirtualServiceSpec['http'][number];
+type HttpRule = NonNullable<VirtualServiceSpec['http']>[number];
 type Route = HttpRule['route'][number];
 
 const NO_TIMEOUT: Milliseconds = Number.POSITIVE_INFINITY;
 /** Of a single destination without a weight: all of it. */
-const WHOLE_WEIGHT = 100;
+export const WHOLE_WEIGHT = 100;
 
 export class RuleCompiler {
   readonly #world: World;
@@ -85,7 +86,7 @@ export class RuleCompiler {
       clusters: new Map(),
       isClean: true,
     };
-    const rules = resource.spec.http.map((rule, index) => this.#rule(rule, index, work));
+    const rules = (resource.spec.http ?? []).map((rule, index) => this.#rule(rule, index, work));
     const memo = this.#memory.routesOf(resource, this.#world, this.#namespace);
     if (work.isClean) {
       memo.byPort.set(listenerPort, { rules, clusters: [...work.clusters.values()] });
@@ -109,24 +110,24 @@ export class RuleCompiler {
     listenerPort: number,
     rule: DestinationRuleResource | undefined,
   ): Rule {
-    const { entry } = service;
+    const { resource } = service;
     const port = portFor(service, listenerPort);
     const resolved: Resolved = { service, port, rule, subset: undefined };
     if (port === undefined) {
-      const numbers = entry.spec.ports.map((each) => each.number).join(', ');
+      const numbers = service.ports.map((each) => each.number).join(', ');
       const message = `\`${service.host}\` has several ports (${numbers}) and none is the listener's`;
       const fix = `Give the listener the number of one, or add a VirtualService that names it.`;
       this.#complaints.add('unknown-port', service.at, `${message} (${listenerPort})`, fix);
     }
     const cluster = port && this.#clusters.outbound(resolved, port);
     const made = makePlainRule({
-      identity: `${resourceName(entry)}/${service.host}:${port?.number ?? listenerPort}`,
-      resource: `ServiceEntry ${resourceName(entry)}`,
-      route: resourceName(entry),
+      identity: `${resourceName(resource)}/${service.host}:${port?.number ?? listenerPort}`,
+      resource: `${resource.kind} ${resourceName(resource)}`,
+      route: resourceName(resource),
       index: 0,
       at: service.at,
       cluster: cluster?.name ?? '',
-      broken: port === undefined || !entry.isSound ? 'no-backend' : undefined,
+      broken: port === undefined || !resource.isSound ? 'no-backend' : undefined,
     });
     if (cluster !== undefined) {
       this.#memory.noteDefault(service, listenerPort, rule, { rules: [made], clusters: [cluster] });

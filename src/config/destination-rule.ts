@@ -7,9 +7,10 @@
 
 import type { BalancingPolicy } from '../model/routing-table.ts';
 import { placeText } from './complaints.ts';
+import { subsetName } from './destination.ts';
 import { checked, choice, list, needed, optional, record } from './schema.ts';
 import { duration, hostPattern, labels } from './values.ts';
-import { exportTo, subsetName } from './virtual-service.ts';
+import { exportTo } from './virtual-service.ts';
 
 const loadBalancer = record(
   {

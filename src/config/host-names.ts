@@ -15,6 +15,11 @@ export function fullName(written: string, namespace: string): string {
   return `${written}.${namespace}${SUFFIX}`;
 }
 
+/** The full name of a Kubernetes service. */
+export function kubernetesHost(name: string, namespace: string): string {
+  return `${name}.${namespace}${SUFFIX}`;
+}
+
 /** Name and namespace of a Kubernetes service's full name; undefined for other names. */
 export function kubernetesName(host: string): { name: string; namespace: string } | undefined {
   if (!host.endsWith(SUFFIX)) return undefined;

@@ -1,17 +1,18 @@
 /**
  * HTTP port: a named port with its protocol, as ServiceEntries and Sidecars write it.
  *
- * Rules are for HTTP/1.1 only for now, so the protocol must be said: by `protocol:` or, as in
- * Kubernetes, by a name that begins with `http-`. HTTPS is said where TLS ends in the sidecar.
+ * Listeners are for HTTP/1.1 only for now, so theirs must be said: by `protocol:` or, as in
+ * Kubernetes, by a name that begins with `http-`. HTTPS is said where TLS ends in the sidecar. A port
+ * of a service may speak anything over TCP, and what it speaks is detected where it is not said.
  */
 
 import type { Cursor } from './cursor.ts';
-import { didYouMean } from './nearest-name.ts';
+import { didYouMean, listOfNames } from './nearest-name.ts';
 import { checked, checkedText, needed, optional, type Reader, record } from './schema.ts';
 import { isDnsLabel, portNumber } from './values.ts';
 
-const tlsReason = 'rules for TLS are not implemented yet; capture relays it without any';
-const tcpReason = 'rules for plain TCP are not implemented yet; capture relays it without any';
+const tlsReason = 'listeners for TLS are not implemented yet; capture relays it';
+const tcpReason = 'listeners for plain TCP are not implemented yet; capture relays it';
 
 const later: ReadonlyMap<string, string> = new Map([
   ['HTTP2', 'HTTP/2 is not relayed yet'],
@@ -42,6 +43,36 @@ function protocolOf(takesTls: boolean): Reader<'HTTP' | 'HTTPS'> {
   });
 }
 
+const serviceProtocols = [
+  'HTTP',
+  'HTTP2',
+  'GRPC',
+  'HTTPS',
+  'TLS',
+  'TCP',
+  'MONGO',
+  'REDIS',
+  'MYSQL',
+];
+const opaqueProtocols = new Set(['HTTP2', 'GRPC']);
+
+/** What a port of a service speaks; `declaredProtocol` says what that means. */
+const serviceProtocol = checkedText((written, cursor) => {
+  const word = written.toUpperCase();
+  if (opaqueProtocols.has(word)) {
+    const message = `\`${written}\` is balanced by connection: rules for its requests do not hold yet`;
+    cursor.complain('protocol-opaque', message, 'Write `HTTP` if it is HTTP/1.1.');
+  }
+  if (serviceProtocols.includes(word)) return word;
+  const reason = later.get(word);
+  if (reason !== undefined) {
+    const fix = `Write ${listOfNames(serviceProtocols, 20)}.`;
+    return cursor.complain('protocol-not-implemented', `\`${written}\`: ${reason}`, fix);
+  }
+  const fix = didYouMean(word, serviceProtocols, `Write ${listOfNames(serviceProtocols, 20)}.`);
+  return cursor.complain('value-unknown', `\`${written}\` is not a protocol`, fix);
+});
+
 const portName = checkedText((name, cursor) => {
   if (isDnsLabel(name)) return name;
   const fix = 'Write lower-case letters, digits and `-`, for example `http`.';
@@ -64,10 +95,12 @@ const fields = { number: needed(portNumber), protocol: optional(protocolOf(false
 const noTargetPort = { targetPort: 'it has no meaning on a listener' };
 
 /** A port of a ServiceEntry; endpoints refer to it by name. */
-export const servicePort = checked(
-  record({ ...fields, name: needed(portName), targetPort: optional(portNumber) }),
-  checkProtocol,
-);
+export const servicePort = record({
+  ...fields,
+  protocol: optional(serviceProtocol),
+  name: needed(portName),
+  targetPort: optional(portNumber),
+});
 
 /** A port of an egress listener. */
 export const egressPort = checked(

@@ -22,16 +22,19 @@ interface RouteShape extends Located {
   readonly isSound: boolean;
 }
 
-interface RuleShape extends Located {
+interface WeightedShape extends Located {
+  readonly route: readonly RouteShape[];
+}
+
+interface RuleShape extends WeightedShape {
   readonly name: string | undefined;
   readonly match:
     | readonly (RequestMatchShape & Located & { readonly isSound: boolean })[]
     | undefined;
-  readonly route: readonly RouteShape[];
 }
 
-/** Weights of one rule. A single destination without a weight takes everything, as in Istio. */
-export function checkHttpRule(rule: RuleShape, cursor: Cursor): void {
+/** Weights of one rule of any kind. A single destination without a weight takes everything, as in Istio. */
+export function checkWeights(rule: WeightedShape, cursor: Cursor): void {
   const { complaints } = cursor.reading;
   const isSingle = rule.route.length === 1;
   let sum = 0;
@@ -60,7 +63,7 @@ function isMisspelt(route: RouteShape): boolean {
 }
 
 /** False when a destination was left out for a mistake of its own: its weight is not known here. */
-function isWholeList(rule: RuleShape, cursor: Cursor): boolean {
+function isWholeList(rule: WeightedShape, cursor: Cursor): boolean {
   const written = cursor
     .entries()
     ?.find((entry) => entry.key === 'route')

@@ -8,9 +8,11 @@
 import type { VirtualHost } from '../model/routing-table.ts';
 import type { RuleCompiler } from './compile-rules.ts';
 import { covers, isWildcard, shortForms } from './host-names.ts';
+import { mayBeHttp } from './port-protocol.ts';
 import type { VirtualServiceResource } from './resource.ts';
+import type { Service, ServicePort } from './service-facts.ts';
 import type { EgressHost } from './sidecar.ts';
-import { type BoundHost, isExported, type Service, type World } from './world.ts';
+import { type BoundHost, isExported, isServiceExported, type World } from './world.ts';
 
 /** Where a host without a service is expected: the port of HTTP. */
 const HTTP_PORT = 80;
@@ -21,7 +23,10 @@ export class Imports {
   readonly #own: string;
   readonly #namespace: string;
   readonly #services = new Map<string, Service>();
+  /** With rules for requests. */
   readonly #bound = new Map<string, BoundHost>();
+  /** With rules for connections. */
+  readonly #connections = new Map<string, BoundHost>();
 
   constructor(world: World, own: string, namespace: string) {
     this.#world = world;
@@ -34,7 +39,8 @@ export class Imports {
     const wanted = pattern.namespace === '.' ? this.#own : pattern.namespace;
     const isIn = (namespace: string) => wanted === '*' || wanted === namespace;
     for (const service of this.#candidates(pattern.host)) {
-      if (!isIn(service.entry.namespace) || !isExported(service.entry, this.#namespace)) continue;
+      if (!isIn(service.resource.namespace)) continue;
+      if (!isServiceExported(service, this.#namespace)) continue;
       this.#services.set(service.host, service);
     }
     for (const bound of this.#world.boundHosts) {
@@ -42,17 +48,44 @@ export class Imports {
       if (!isIn(resource.namespace) || !isExported(resource, this.#namespace)) continue;
       // A wildcard VirtualService also reaches a single host that the pattern names.
       if (!covers(pattern.host, host) && !covers(host, pattern.host)) continue;
-      const other = this.#bound.get(host);
-      const isNearer = resource.namespace === this.#namespace;
-      if (other === undefined || isNearer) this.#bound.set(host, bound);
+      const { http, tls, tcp } = resource.spec;
+      if (http !== undefined) this.#bind(this.#bound, bound);
+      if ((tls ?? tcp) !== undefined) this.#bind(this.#connections, bound);
     }
+  }
+
+  /** The services of each port, by host. */
+  servicesByPort(): ReadonlyMap<number, readonly ImportedService[]> {
+    const byPort = new Map<number, ImportedService[]>();
+    const wildcards = [...this.#connections.values()].filter(({ host }) => isWildcard(host));
+    const services = [...this.#services.values()];
+    for (const service of services.toSorted(byHost)) {
+      const bound = boundTo(service.host, this.#connections, wildcards);
+      for (const port of service.ports) {
+        const list = byPort.get(port.number) ?? [];
+        list.push({ service, port, bound });
+        byPort.set(port.number, list);
+      }
+    }
+    return byPort;
+  }
+
+  /** Hosts with rules for connections that are no service here, by host. */
+  strangers(): readonly BoundHost[] {
+    const strangers = [...this.#connections.values()].filter(
+      ({ host }) => !this.#services.has(host),
+    );
+    return strangers.toSorted(byHost);
   }
 
   /** The hosts of each port, for captured connections. */
   hostsByPort(): ReadonlyMap<number, ReadonlySet<string>> {
     const byPort = new Map<number, Set<string>>();
     for (const host of this.#hosts()) {
-      const ports = this.#services.get(host)?.entry.spec.ports.map(({ number }) => number);
+      const ports = this.#services
+        .get(host)
+        ?.ports.filter(mayBeHttp)
+        .map(({ number }) => number);
       for (const port of ports ?? portsLedTo(this.#world, this.#bound.get(host)!.resource)) {
         byPort.set(port, (byPort.get(port) ?? new Set()).add(host));
       }
@@ -72,12 +105,12 @@ export class Imports {
     const result: VirtualHost[] = [];
     for (const host of hosts) {
       const service = this.#services.get(host);
-      const bound = this.#boundTo(host, wildcards);
+      const bound = boundTo(host, this.#bound, wildcards);
       const domains = [host];
       for (const form of shortForms(host, this.#namespace)) {
         if (!taken.has(form) && claims.get(form) === 1) domains.push(form);
       }
-      for (const address of service?.entry.spec.addresses ?? []) {
+      for (const address of service?.addresses ?? []) {
         if (address.includes('/') || taken.has(address)) continue;
         taken.add(address);
         domains.push(address);
@@ -91,8 +124,15 @@ export class Imports {
     return result;
   }
 
+  /** That may be asked for by HTTP. */
   #hosts(): ReadonlySet<string> {
-    return new Set([...this.#services.keys(), ...this.#bound.keys()]);
+    const services = [...this.#services.values()].filter(({ ports }) => ports.some(mayBeHttp));
+    return new Set([...services.map(({ host }) => host), ...this.#bound.keys()]);
+  }
+
+  #bind(hosts: Map<string, BoundHost>, bound: BoundHost): void {
+    const isNearer = bound.resource.namespace === this.#namespace;
+    if (!hosts.has(bound.host) || isNearer) hosts.set(bound.host, bound);
   }
 
   #candidates(pattern: string): Iterable<Service> {
@@ -102,18 +142,33 @@ export class Imports {
     }
     return [...this.#world.services.values()].filter((each) => covers(pattern, each.host));
   }
+}
 
-  /** The VirtualService of a host: by its name, else by the longest wildcard. */
-  #boundTo(host: string, wildcards: readonly BoundHost[]): BoundHost | undefined {
-    const exact = this.#bound.get(host);
-    if (exact !== undefined) return exact;
-    let longest: BoundHost | undefined;
-    for (const bound of wildcards) {
-      if (!covers(bound.host, host)) continue;
-      if (longest === undefined || bound.host.length > longest.host.length) longest = bound;
-    }
-    return longest;
+/** A port of an imported service, and the rules for its connections, if somebody wrote any. */
+export interface ImportedService {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly bound: BoundHost | undefined;
+}
+
+/** The VirtualService of a host: by its name, else by the longest wildcard. */
+function boundTo(
+  host: string,
+  hosts: ReadonlyMap<string, BoundHost>,
+  wildcards: readonly BoundHost[],
+): BoundHost | undefined {
+  const exact = hosts.get(host);
+  if (exact !== undefined) return exact;
+  let longest: BoundHost | undefined;
+  for (const bound of wildcards) {
+    if (!covers(bound.host, host)) continue;
+    if (longest === undefined || bound.host.length > longest.host.length) longest = bound;
   }
+  return longest;
+}
+
+function byHost(first: { readonly host: string }, second: { readonly host: string }): number {
+  return first.host < second.host ? -1 : Number(first.host > second.host);
 }
 
 /** A host that is no service may be called on the ports of the services that it leads to. */
@@ -122,11 +177,11 @@ export function portsLedTo(
   { spec, namespace }: VirtualServiceResource,
 ): ReadonlySet<number> {
   const ports = new Set<number>();
-  for (const { destination } of spec.http.flatMap(({ route }) => route)) {
+  for (const { destination } of (spec.http ?? []).flatMap(({ route }) => route)) {
     const service = world.findService(destination.host, namespace);
     if (destination.port !== undefined || service === undefined) {
       ports.add(destination.port?.number ?? HTTP_PORT).add(HTTP_PORT);
-    } else for (const { number } of service.entry.spec.ports) ports.add(number);
+    } else for (const { number } of service.ports) ports.add(number);
   }
   return ports;
 }

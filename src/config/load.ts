@@ -13,6 +13,7 @@ import type { RoutingTable } from '../model/routing-table.ts';
 import { type Capture, checkCapture } from './check-capture.ts';
 import { checkReferences } from './check-references.ts';
 import { ClusterList } from './compile-clusters.ts';
+import { ConnectionCompiler } from './compile-connections.ts';
 import { compileListeners } from './compile-listeners.ts';
 import { CompileMemory } from './compile-memory.ts';
 import { RuleCompiler } from './compile-rules.ts';
@@ -112,8 +113,9 @@ export function compileTable(
   const clusters = new ClusterList();
   const sidecar = selectSidecar(world.sidecars, context, complaints);
   const rules = new RuleCompiler(world, clusters, complaints, context.namespace, memory);
+  const connections = new ConnectionCompiler(world, clusters, complaints, context.namespace);
   const { listeners, plan } = compileListeners(
-    { world, clusters, rules, complaints, sidecar },
+    { world, clusters, rules, connections, complaints, sidecar },
     context,
   );
   if (sidecar === undefined && context.capture === 'none') {

@@ -3,13 +3,15 @@
  *
  * The head (apiVersion, kind, metadata) decides which schema reads `spec`. Mesh resources of kinds that
  * are not read yet are errors, because leaving out, say, an AuthorizationPolicy would open what it
- * closes; resources of Kubernetes that are nothing of the mesh are left alone with a warning.
+ * closes; resources of Kubernetes that are nothing of the mesh are left alone with a warning. Of those
+ * that are, only the fields that mean something here are looked at.
  */
 
 import type { ResourceName } from '../model/diagnostic.ts';
 import { type Complaints, noResource, type Place } from './complaints.ts';
 import { Cursor, type CursorEntry, DocumentReading } from './cursor.ts';
 import { destinationRuleSpec } from './destination-rule.ts';
+import { endpointSliceSpec, kubeServiceSpec, podSpec } from './kube-service.ts';
 import { didYouMean, listOfNames } from './nearest-name.ts';
 import type { Resource } from './resource.ts';
 import { complainOfType, text } from './schema.ts';
@@ -17,18 +19,29 @@ import { serviceEntrySpec } from './service-entry.ts';
 import { sidecarSpec } from './sidecar.ts';
 import { isDnsLabel, isDnsName } from './values.ts';
 import { virtualServiceSpec } from './virtual-service.ts';
+import { workloadEntrySpec } from './workload-entry.ts';
 import type { YamlDocument } from './yaml-file.ts';
 
 const GROUP = 'networking.istio.io';
 const versions = ['v1', 'v1beta1', 'v1alpha3'];
-const readKinds = ['Sidecar', 'ServiceEntry', 'VirtualService', 'DestinationRule'] as const;
-const kindsOfLater = [
-  'Gateway',
+const meshKinds = [
+  'Sidecar',
+  'ServiceEntry',
+  'VirtualService',
+  'DestinationRule',
   'WorkloadEntry',
-  'WorkloadGroup',
-  'EnvoyFilter',
-  'ProxyConfig',
 ] as const;
+/** Kinds of Kubernetes that are read, by what `apiVersion` must say. */
+const kubeKinds: ReadonlyMap<string, KubeKind> = new Map([
+  ['v1 Service', 'Service'],
+  ['v1 Pod', 'Pod'],
+  ['discovery.k8s.io/v1 EndpointSlice', 'EndpointSlice'],
+]);
+const readKinds = [...meshKinds, ...kubeKinds.values()];
+const kindsOfLater = ['Gateway', 'WorkloadGroup', 'EnvoyFilter', 'ProxyConfig'] as const;
+
+type MeshKind = (typeof meshKinds)[number];
+type KubeKind = 'Service' | 'Pod' | 'EndpointSlice';
 
 /**
  * The resource of a document; undefined when it is none that can be used.
@@ -55,10 +68,12 @@ export function readResource(
   if (kind === undefined) return undefined;
   const head = readMetadata(root, fields, namespace);
   reading.resource = { kind, ...head };
+  const isSound = () => complaints.errorCount === errorsBefore;
+  if (isKubeKind(kind)) return readKubeSpec(kind, head, root, isSound);
   checkTopFields(reading, entries);
   const spec = fields.get('spec')?.value;
   if (spec === undefined || spec.isNull) return complainOfMissing(root, 'spec');
-  return readSpec(kind, head, spec, root.at, () => complaints.errorCount === errorsBefore);
+  return readSpec(kind, head, spec, root.at, isSound);
 }
 
 /** Kind and name as far as they are text, so that complaints about the head can name them. */
@@ -81,9 +96,41 @@ function peekText(entry: CursorEntry | undefined): string {
   return typeof value === 'string' ? value : '';
 }
 
+interface Head {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+function isKubeKind(kind: MeshKind | KubeKind): kind is KubeKind {
+  return kind === 'Service' || kind === 'Pod' || kind === 'EndpointSlice';
+}
+
+function readKubeSpec(
+  kind: KubeKind,
+  head: Head,
+  root: Cursor,
+  isSound: () => boolean,
+): Resource | undefined {
+  const { at } = root;
+  switch (kind) {
+    case 'Service': {
+      const spec = kubeServiceSpec(root);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+    case 'Pod': {
+      const spec = podSpec(root);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+    case 'EndpointSlice': {
+      const spec = endpointSliceSpec(root);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+  }
+}
+
 function readSpec(
-  kind: (typeof readKinds)[number],
-  head: { readonly namespace: string; readonly name: string },
+  kind: MeshKind,
+  head: Head,
   cursor: Cursor,
   at: Place,
   isSound: () => boolean,
@@ -105,19 +152,25 @@ function readSpec(
       const spec = destinationRuleSpec(cursor);
       return spec && { kind, ...head, spec, at, isSound: isSound() };
     }
+    case 'WorkloadEntry': {
+      const spec = workloadEntrySpec(cursor);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
   }
 }
 
 type Fields = ReadonlyMap<string, CursorEntry>;
 
-function readKind(root: Cursor, fields: Fields): (typeof readKinds)[number] | undefined {
+function readKind(root: Cursor, fields: Fields): MeshKind | KubeKind | undefined {
   const version = readText(root, fields, 'apiVersion');
   const kind = readText(root, fields, 'kind');
   if (version === undefined || kind === undefined) return undefined;
   const kindCursor = fields.get('kind')!.value;
   const versionCursor = fields.get('apiVersion')!.value;
   const [group = '', number] = version.split('/', 2);
-  const known = readKinds.find((each) => each === kind);
+  const ofKubernetes = kubeKinds.get(`${version} ${kind}`);
+  if (ofKubernetes !== undefined) return ofKubernetes;
+  const known = meshKinds.find((each) => each === kind);
   if (group !== GROUP || number === undefined) {
     if (known !== undefined && !version.includes('.k8s.')) {
       const message = `\`${version}\` has no ${kind}`;
@@ -136,12 +189,16 @@ function readKind(root: Cursor, fields: Fields): (typeof readKinds)[number] | un
     const message = `${kind} is not implemented yet`;
     return kindCursor.complain('kind-not-implemented', message, kindsRead);
   }
-  const fix = didYouMean(kind, [...readKinds, ...kindsOfLater], kindsRead);
+  const fix = didYouMean(kind, [...meshKinds, ...kindsOfLater], kindsRead);
   return kindCursor.complain('kind-unknown', `There is no kind \`${kind}\` in ${GROUP}`, fix);
 }
 
 function complainOfOtherGroup(cursor: Cursor, group: string, kind: string): undefined {
   const kindsRead = `The kinds that are read now are ${readKinds.join(', ')}.`;
+  if (group === 'discovery.k8s.io' && kind === 'EndpointSlice') {
+    const message = 'Only version `v1` of EndpointSlice is read';
+    return cursor.complain('version-unknown', message, 'Write `discovery.k8s.io/v1`.');
+  }
   const isMeshGroup = group.endsWith('.istio.io') || group === 'gateway.networking.k8s.io';
   if (isMeshGroup) {
     const message = `${kind} of ${group} is not implemented yet`;
@@ -156,11 +213,7 @@ function complainOfOtherGroup(cursor: Cursor, group: string, kind: string): unde
 }
 
 /** Namespace and name; bad ones are complained of and read as far as they go. */
-function readMetadata(
-  root: Cursor,
-  fields: Fields,
-  otherwise: string,
-): { readonly namespace: string; readonly name: string } {
+function readMetadata(root: Cursor, fields: Fields, otherwise: string): Head {
   const metadata = fields.get('metadata')?.value;
   if (metadata === undefined || metadata.isNull) {
     complainOfMissing(root, 'metadata');

@@ -7,18 +7,17 @@
 
 import type { Cause } from '../model/failure.ts';
 import type { Complaints, Place } from './complaints.ts';
+import type { Destination } from './destination.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { ComplaintKind } from './diagnostic-codes.ts';
 import { fullName, isWildcard, kubernetesName } from './host-names.ts';
 import { didYouMean, listOfNames, nearestName } from './nearest-name.ts';
+import { mayBeHttp } from './port-protocol.ts';
 import { type DestinationRuleResource, resourceName } from './resource.ts';
-import type { ServiceEntrySpec } from './service-entry.ts';
-import type { VirtualServiceSpec } from './virtual-service.ts';
-import { isExported, type Service, type World } from './world.ts';
+import type { Service, ServicePort } from './service-facts.ts';
+import { isServiceExported, type World } from './world.ts';
 
-export type ServicePort = ServiceEntrySpec['ports'][number];
 export type Subset = NonNullable<DestinationRuleSpec['subsets']>[number];
-export type Destination = VirtualServiceSpec['http'][number]['route'][number]['destination'];
 
 export interface Resolved {
   readonly service: Service;
@@ -63,7 +62,7 @@ export function resolveDestination(
   const service = world.findService(host, namespace);
   const isVisible =
     service !== undefined &&
-    (view.namespace === undefined || isExported(service.entry, view.namespace));
+    (view.namespace === undefined || isServiceExported(service, view.namespace));
   if (!isVisible) return unknownHost(world, destination, namespace);
   const rule = world.findRule(service, view.namespace);
   const port = resolvePort(service, destination, view);
@@ -74,11 +73,14 @@ export function resolveDestination(
   return { service, port, rule, subset };
 }
 
-/** The port of a service for a listener's port: the same number, else the only one. */
-export function portFor(service: Service, port: number | undefined): ServicePort | undefined {
-  const { ports } = service.entry.spec;
+/** The port of a service for a listener's port: the same number, else the only one, else of HTTP. */
+export function portFor({ ports }: Service, port: number | undefined): ServicePort | undefined {
   const same = ports.find((each) => each.number === port);
-  return same ?? (ports.length === 1 ? ports[0] : undefined);
+  return same ?? onlyOne(ports) ?? onlyOne(ports.filter(mayBeHttp));
+}
+
+function onlyOne<T>(list: readonly T[]): T | undefined {
+  return list.length === 1 ? list[0] : undefined;
 }
 
 function resolvePort(
@@ -86,7 +88,7 @@ function resolvePort(
   destination: Destination,
   view: View,
 ): ServicePort | Problem | undefined {
-  const { ports } = service.entry.spec;
+  const { ports } = service;
   const numbers = ports.map((each) => String(each.number));
   const wanted = destination.port;
   if (wanted !== undefined) {

@@ -7,9 +7,11 @@
 
 import type { Place } from './complaints.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
+import type { EndpointSliceSpec, KubeServiceSpec, PodSpec } from './kube-service.ts';
 import type { ServiceEntrySpec } from './service-entry.ts';
 import type { SidecarSpec } from './sidecar.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
+import type { WorkloadEntrySpec } from './workload-entry.ts';
 
 interface ResourceOf<Kind extends string, Spec> {
   readonly kind: Kind;
@@ -26,12 +28,20 @@ export type SidecarResource = ResourceOf<'Sidecar', SidecarSpec>;
 export type ServiceEntryResource = ResourceOf<'ServiceEntry', ServiceEntrySpec>;
 export type VirtualServiceResource = ResourceOf<'VirtualService', VirtualServiceSpec>;
 export type DestinationRuleResource = ResourceOf<'DestinationRule', DestinationRuleSpec>;
+export type WorkloadEntryResource = ResourceOf<'WorkloadEntry', WorkloadEntrySpec>;
+export type KubeServiceResource = ResourceOf<'Service', KubeServiceSpec>;
+export type EndpointSliceResource = ResourceOf<'EndpointSlice', EndpointSliceSpec>;
+export type PodResource = ResourceOf<'Pod', PodSpec>;
 
 export type Resource =
   | SidecarResource
   | ServiceEntryResource
   | VirtualServiceResource
-  | DestinationRuleResource;
+  | DestinationRuleResource
+  | WorkloadEntryResource
+  | KubeServiceResource
+  | EndpointSliceResource
+  | PodResource;
 
 /** `default/reviews`. */
 export function resourceName(resource: Resource): string {

@@ -62,6 +62,19 @@ export function record<F extends Fields>(
   fields: F,
   refused: RefusedFields = {},
 ): Reader<RecordOf<F>> {
+  return readerOf(fields, refused);
+}
+
+/** A mapping of Kubernetes, which has many more fields than the ones that mean something here. */
+export function openRecord<F extends Fields>(fields: F): Reader<RecordOf<F>> {
+  return readerOf(fields, undefined);
+}
+
+/** @param refused undefined: whatever is not in `fields` is left alone */
+function readerOf<F extends Fields>(
+  fields: F,
+  refused: RefusedFields | undefined,
+): Reader<RecordOf<F>> {
   return (cursor) => {
     const entries = cursor.entries();
     if (entries === undefined) return complainOfType(cursor, 'a mapping of fields');
@@ -72,7 +85,7 @@ export function record<F extends Fields>(
         if (value.isNull) continue;
         values[key] = fields[key]!.read(value);
         offsets[key] = value.offset;
-      } else {
+      } else if (refused !== undefined) {
         offsets[key] = keyAt.offset;
         complainOfField(cursor, key, keyAt, fields, refused);
       }
@@ -129,10 +142,19 @@ function complainOfField(
 
 /** A list with at least one item; items that were complained of are left out. */
 export function list<T>(read: Reader<T>): Reader<readonly T[]> {
+  return listReader(read, false);
+}
+
+/** A list that may be empty, as Kubernetes writes them. */
+export function anyList<T>(read: Reader<T>): Reader<readonly T[]> {
+  return listReader(read, true);
+}
+
+function listReader<T>(read: Reader<T>, isEmptyGood: boolean): Reader<readonly T[]> {
   return (cursor) => {
     const items = cursor.items();
     if (items === undefined) return complainOfType(cursor, 'a list (lines that begin with `- `)');
-    if (items.length === 0) {
+    if (items.length === 0 && !isEmptyGood) {
       return cursor.complain('list-empty', 'The list is empty', 'Add an item or remove the field.');
     }
     const values: T[] = [];
@@ -187,6 +209,13 @@ export const text: Reader<string> = (cursor) => {
   const value = cursor.scalar();
   if (typeof value === 'string') return value;
   return complainOfType(cursor, 'text');
+};
+
+/** `true` or `false`. */
+export const flag: Reader<boolean> = (cursor) => {
+  const value = cursor.scalar();
+  if (typeof value === 'boolean') return value;
+  return complainOfType(cursor, '`true` or `false`');
 };
 
 /** Text that a check accepts or complains of. */

@@ -1,8 +1,8 @@
 /**
  * ServiceEntry: the fields of networking.istio.io that define services and their endpoints.
  *
- * Implemented: HTTP ports, endpoints with labels and own ports, STATIC and DNS resolution. Everything
- * else of Istio's type is refused by name. Names of DNS endpoints are kept as names: the proxy asks
+ * Implemented: ports of any TCP protocol, endpoints with labels and own ports or selected by labels,
+ * STATIC and DNS resolution. Everything else of Istio's type is refused by name. Names of DNS endpoints are kept as names: the proxy asks
  * the system's resolver for each connection that it opens, so it holds no answer beyond its TTL, but
  * a connection that is open stays with its address until it is idle for the pool's idle time.
  */
@@ -76,10 +76,10 @@ const serviceEntryRecord = record(
       ),
     ),
     endpoints: optional(list(endpoint)),
+    workloadSelector: optional(record({ labels: needed(labels) })),
     exportTo: optional(exportTo),
   },
   {
-    workloadSelector: 'endpoints from WorkloadEntry or pods',
     subjectAltNames: 'verification of TLS names',
   },
 );
@@ -114,7 +114,15 @@ function checkResolution(spec: ServiceEntrySpec, cursor: Cursor): void {
     const fix = 'Add `resolution: STATIC` (addresses in `endpoints`) or `resolution: DNS`.';
     cursor.reading.complaints.add('field-missing', place, message, fix);
   }
-  if (spec.resolution !== 'static' || 'endpoints' in spec.offsets) return;
+  if ('endpoints' in spec.offsets && 'workloadSelector' in spec.offsets) {
+    const { complaints } = cursor.reading;
+    const offset = spec.offsets.workloadSelector!;
+    const place = { ...cursor.at, path: `${cursor.path}.workloadSelector`, offset };
+    const message = '`workloadSelector` and `endpoints` exclude each other';
+    complaints.add('one-of', place, message, 'Remove one of the two.');
+  }
+  const hasEndpoints = 'endpoints' in spec.offsets || 'workloadSelector' in spec.offsets;
+  if (spec.resolution !== 'static' || hasEndpoints) return;
   const place = { ...cursor.at, path: `${cursor.path}.endpoints` };
   const message = '`endpoints` is missing: STATIC resolution takes its addresses from there';
   cursor.reading.complaints.add('field-missing', place, message, 'Add `endpoints:` here.');

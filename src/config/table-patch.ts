@@ -12,7 +12,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type {
   CapturePlan,
   Cluster,
+  Destination,
   Listener,
+  OutboundPolicy,
   RoutingTable,
   VirtualHost,
 } from '../model/routing-table.ts';
@@ -41,6 +43,8 @@ interface ListenerPatch {
 interface CapturePatch {
   readonly outbound: ListPatch<ListenerPatch>;
   readonly inbound: ListPatch<ListenerPatch>;
+  readonly destinations: ListPatch<Destination>;
+  readonly outboundPolicy: OutboundPolicy;
 }
 
 /** Plain data. */
@@ -66,24 +70,35 @@ export function settle(before: RoutingTable, after: RoutingTable): Settlement {
   const clusters = settleList(before.clusters, after.clusters, nameOf, sameCluster, whole);
   const outbound = settleListeners(before.capture?.outbound, after.capture?.outbound);
   const inbound = settleListeners(before.capture?.inbound, after.capture?.inbound);
-  const captures = [before.capture !== undefined, after.capture !== undefined];
+  const destinations = settleDestinations(before.capture, after.capture);
+  const policies = [before.capture?.outboundPolicy, after.capture?.outboundPolicy];
   const isSame =
-    [listeners, clusters, outbound, inbound].every(({ isSame: same }) => same) &&
-    captures[0] === captures[1];
+    [listeners, clusters, outbound, inbound, destinations].every(({ isSame: same }) => same) &&
+    policies[0] === policies[1];
   if (isSame) return { table: before, patch: undefined };
   const table = deepFreeze<RoutingTable>({
     kind: 'routing-table',
     generation: after.generation,
     listeners: listeners.list,
     clusters: clusters.list,
-    capture: after.capture && { outbound: outbound.list, inbound: inbound.list },
+    capture: after.capture && {
+      outbound: outbound.list,
+      inbound: inbound.list,
+      destinations: destinations.list,
+      outboundPolicy: after.capture.outboundPolicy,
+    },
   });
   const patch: TablePatch = {
     base: before.generation,
     generation: after.generation,
     listeners: listeners.patch,
     clusters: clusters.patch,
-    capture: after.capture && { outbound: outbound.patch, inbound: inbound.patch },
+    capture: after.capture && {
+      outbound: outbound.patch,
+      inbound: inbound.patch,
+      destinations: destinations.patch,
+      outboundPolicy: after.capture.outboundPolicy,
+    },
   };
   return { table, patch };
 }
@@ -203,6 +218,33 @@ function sameRules({ rules: first }: VirtualHost, { rules: second }: VirtualHost
   return first.every((rule, at) => rule === second[at] || isDeepStrictEqual(rule, second[at]));
 }
 
+function settleDestinations(
+  before: CapturePlan | undefined,
+  after: CapturePlan | undefined,
+): SettledList<Destination, Destination> {
+  const lists = [before?.destinations ?? [], after?.destinations ?? []] as const;
+  return settleList(...lists, destinationKey, sameDestination, whole);
+}
+
+/** Mostly new objects of the same texts, thousands of them: compared field by field. */
+function sameDestination(first: Destination, second: Destination): boolean {
+  if (first === second) return true;
+  const isAlike =
+    first.address === second.address &&
+    first.prefix === second.prefix &&
+    first.port === second.port &&
+    first.kind === second.kind &&
+    first.protocol === second.protocol &&
+    first.service === second.service &&
+    first.listener === second.listener;
+  const [rules, others] = [first.connectionRules, second.connectionRules];
+  return isAlike && (rules === others || isDeepStrictEqual(rules, others));
+}
+
+function destinationKey({ address, prefix, port }: Destination): string {
+  return `${address}/${prefix}|${port}`;
+}
+
 function sameCluster(first: Cluster, second: Cluster): boolean {
   return first === second || isDeepStrictEqual(first, second);
 }
@@ -219,6 +261,8 @@ function applyToCapture(before: CapturePlan | undefined, patch: CapturePatch): C
   return {
     outbound: applyToListeners(before?.outbound ?? [], patch.outbound),
     inbound: applyToListeners(before?.inbound ?? [], patch.inbound),
+    destinations: applyToList(before?.destinations ?? [], patch.destinations, whole),
+    outboundPolicy: patch.outboundPolicy,
   };
 }
 

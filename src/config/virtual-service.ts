@@ -1,14 +1,18 @@
 /**
- * VirtualService: the fields of networking.istio.io that say how a host's HTTP requests are routed.
+ * VirtualService: the fields of networking.istio.io that say how a host's requests and connections are
+ * routed.
  *
- * Implemented: matches on uri, method, authority, headers and query parameters; weighted routes with
- * subsets; header edits; timeout. Everything else of Istio's type is refused by name.
+ * Implemented for HTTP: matches on uri, method, authority, headers and query parameters; weighted routes
+ * with subsets; header edits; timeout. For connections: connection-route.ts. Everything else of Istio's
+ * type is refused by name.
  */
 
 import { isIP } from 'node:net';
 import type { StringMatch } from '../model/routing-table.ts';
+import { checkSniHosts, tcpRoutes, tlsRoutes } from './connection-route.ts';
+import { type Destination, destination } from './destination.ts';
 import { checkHeaderName, headers } from './header-rules.ts';
-import { checkHttpRule, checkHttpRules } from './http-rule-checks.ts';
+import { checkHttpRules, checkWeights } from './http-rule-checks.ts';
 import {
   checked,
   checkedText,
@@ -23,28 +27,7 @@ import {
   text,
 } from './schema.ts';
 import { headerMatch, parameterMatch, stringMatch } from './string-match.ts';
-import {
-  duration,
-  hostname,
-  hostOrAddress,
-  isDnsLabel,
-  isDnsName,
-  portNumber,
-  weight,
-} from './values.ts';
-
-/** A name that refers to a subset; whether it exists is found out when rules are compiled. */
-export const subsetName: Reader<string> = checkedText((name, cursor) => {
-  if (isDnsLabel(name)) return name;
-  const fix = 'Write lower-case letters, digits and `-`, for example `v1`.';
-  return cursor.complain('bad-name', `\`${name}\` is not the name of a subset`, fix);
-});
-
-const destination = record({
-  host: needed(hostname),
-  subset: optional(subsetName),
-  port: optional(record({ number: needed(portNumber) })),
-});
+import { duration, hostOrAddress, isDnsLabel, isDnsName, weight } from './values.ts';
 
 /** Istio ignores these keys of `headers`, which misleads; Tracecar refuses them. */
 const pseudoHeaders = new Set(['uri', 'scheme', 'method', 'authority']);
@@ -166,7 +149,7 @@ const httpRule = checked(
     },
     notInRules,
   ),
-  checkHttpRule,
+  checkWeights,
 );
 
 /** `.` and `*` are implemented; namespaces by name are not. */
@@ -189,15 +172,34 @@ const gatewayName = checkedText((name, cursor) => {
   return cursor.complain('bad-name', `\`${name}\` is not the name of a gateway`, fix);
 });
 
-export const virtualServiceSpec = record(
-  {
-    hosts: needed(list(placed(hostOrAddress))),
-    gateways: optional(list(placed(gatewayName))),
-    exportTo: optional(exportTo),
-    http: needed(checked(list(httpRule), checkHttpRules)),
-  },
-  { tls: 'routes of TLS connections', tcp: 'routes of TCP connections' },
-);
+const virtualServiceRecord = record({
+  hosts: needed(list(placed(hostOrAddress))),
+  gateways: optional(list(placed(gatewayName))),
+  exportTo: optional(exportTo),
+  http: optional(checked(list(httpRule), checkHttpRules)),
+  tls: optional(tlsRoutes),
+  tcp: optional(tcpRoutes),
+});
 
-type Spec = NonNullable<ReturnType<typeof virtualServiceSpec>>;
-export type VirtualServiceSpec = Spec;
+export type VirtualServiceSpec = NonNullable<ReturnType<typeof virtualServiceRecord>>;
+
+/** Undefined without rules of any kind: hosts that it binds would have none. */
+export const virtualServiceSpec: Reader<VirtualServiceSpec> = (cursor) => {
+  const spec = virtualServiceRecord(cursor);
+  const written = cursor.entries()?.filter(({ value }) => !value.isNull);
+  if (written?.every(({ key }) => !['http', 'tls', 'tcp'].includes(key))) {
+    const place = { ...cursor.at, path: `${cursor.path}.http` };
+    const fix = 'Add `http:` here (or `tls:` or `tcp:`).';
+    cursor.reading.complaints.add('field-missing', place, '`http` is missing', fix);
+  }
+  if (spec === undefined) return undefined;
+  checkSniHosts(spec.hosts, spec.tls, cursor);
+  // One that is there and could not be read leaves nothing to route by.
+  return spec.http || spec.tls || spec.tcp ? spec : undefined;
+};
+
+/** Of all rules, in their order. */
+export function destinationsOf({ http, tls, tcp }: VirtualServiceSpec): readonly Destination[] {
+  const rules = [...(http ?? []), ...(tls ?? []), ...(tcp ?? [])];
+  return rules.flatMap(({ route }) => route.map((each) => each.destination));
+}

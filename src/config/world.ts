@@ -7,24 +7,14 @@
  */
 
 import type { Complaints, Place } from './complaints.ts';
-import { placeText } from './complaints.ts';
-import type { ComplaintKind } from './diagnostic-codes.ts';
 import { covers, fullName, isWildcard } from './host-names.ts';
 import type {
   DestinationRuleResource,
   Resource,
-  ServiceEntryResource,
   SidecarResource,
   VirtualServiceResource,
 } from './resource.ts';
-import { resourceName } from './resource.ts';
-
-/** One host of a ServiceEntry. */
-export interface Service {
-  readonly host: string;
-  readonly entry: ServiceEntryResource;
-  readonly at: Place;
-}
+import { complainOfTwo, gatherServices, type Service } from './service-facts.ts';
 
 /** One host that a VirtualService binds, by its full name. */
 export interface BoundHost {
@@ -51,8 +41,7 @@ export class World {
     this.sidecars = resources.filter((each) => each.kind === 'Sidecar');
     this.virtualServices = resources.filter((each) => each.kind === 'VirtualService');
     this.destinationRules = resources.filter((each) => each.kind === 'DestinationRule');
-    const entries = resources.filter((each) => each.kind === 'ServiceEntry');
-    this.services = indexServices(entries, complaints);
+    this.services = gatherServices(resources, complaints);
     this.boundHosts = indexHosts(this.virtualServices, complaints);
     this.#indexRules(complaints);
   }
@@ -70,7 +59,7 @@ export class World {
     const found = this.#rulesFor(service.host);
     const own = found.find((each) => each.namespace === namespace);
     if (own !== undefined) return own;
-    const provider = found.find((each) => each.namespace === service.entry.namespace);
+    const provider = found.find((each) => each.namespace === service.resource.namespace);
     if (namespace === undefined) return provider ?? found[0];
     return provider !== undefined && isExported(provider, namespace) ? provider : undefined;
   }
@@ -117,36 +106,29 @@ export class World {
 
 /** Whether a workload of `namespace` may see the resource. */
 export function isExported(
-  resource: Exclude<Resource, SidecarResource>,
+  resource: VirtualServiceResource | DestinationRuleResource,
   namespace: string,
 ): boolean {
-  const { exportTo } = resource.spec;
-  if (resource.namespace === namespace || exportTo === undefined) return true;
-  return exportTo.includes('*');
+  return isSeenFrom(namespace, resource.namespace, resource.spec.exportTo);
+}
+
+/** Whether a workload of `namespace` may see the service. */
+export function isServiceExported({ resource, exportTo }: Service, namespace: string): boolean {
+  return isSeenFrom(namespace, resource.namespace, exportTo);
+}
+
+function isSeenFrom(
+  namespace: string,
+  home: string,
+  exportTo: readonly string[] | undefined,
+): boolean {
+  return home === namespace || exportTo === undefined || exportTo.includes('*');
 }
 
 /** Whether a VirtualService is for sidecars: no `gateways`, or `mesh` among them. */
 export function isBoundToMesh(resource: VirtualServiceResource): boolean {
   const { gateways } = resource.spec;
   return gateways === undefined || gateways.some((gateway) => gateway.value === 'mesh');
-}
-
-function indexServices(
-  entries: readonly ServiceEntryResource[],
-  complaints: Complaints,
-): ReadonlyMap<string, Service> {
-  const services = new Map<string, Service>();
-  for (const entry of entries) {
-    for (const { value: host, at } of entry.spec.hosts) {
-      const other = services.get(host);
-      if (other === undefined) services.set(host, { host, entry, at });
-      else if (other.entry !== entry) {
-        const fix = 'Join the endpoints under one ServiceEntry: merging is not implemented.';
-        complainOfTwo(complaints, 'host-defined-twice', at, host, other.entry, fix);
-      }
-    }
-  }
-  return services;
 }
 
 function indexHosts(
@@ -182,17 +164,4 @@ function indexHosts(
 /** Whether some workload sees both. */
 function meet(first: VirtualServiceResource, second: VirtualServiceResource): boolean {
   return isExported(first, second.namespace) || isExported(second, first.namespace);
-}
-
-function complainOfTwo(
-  complaints: Complaints,
-  kind: ComplaintKind,
-  at: Place,
-  host: string,
-  other: Resource,
-  fix: string,
-): void {
-  const name = `${other.kind} ${resourceName(other)}`;
-  const message = `\`${host}\` is already taken by ${name} (${placeText(other.at)}), which counts`;
-  complaints.add(kind, at, message, fix);
 }

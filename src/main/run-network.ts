@@ -11,7 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StartError } from './listen-problem.ts';
-import { claimNumber, forwardingMark, listRuns, releaseNumber } from './run-record.ts';
+import { claimNumber, forwardingMark, listRuns, releaseNumber, withLock } from './run-record.ts';
 import { resolverOf } from './run-resolver.ts';
 
 export interface RunNetwork {
@@ -28,14 +28,16 @@ export interface RunNetwork {
 /** Makes it, after taking away what runs that were killed have left. Throws StartError. */
 export function openNetwork(address: string | undefined): RunNetwork {
   checkPrograms();
-  for (const number of listRuns().dead) remove(number);
-  const number = claimNumber();
-  try {
-    return build(number, address);
-  } catch (error) {
-    remove(number);
-    throw error;
-  }
+  return withLock(() => {
+    for (const number of listRuns().dead) remove(number);
+    const number = claimNumber();
+    try {
+      return build(number, address);
+    } catch (error) {
+      remove(number);
+      throw error;
+    }
+  });
 }
 
 const namespaceOf = (number: number) => `tracecar-run-${number}`;
@@ -90,7 +92,7 @@ function build(number: number, wanted: string | undefined): RunNetwork {
   }
   run('nft', ['-f', '-'], printMasquerade(number, address));
   const remark = startForwarding();
-  return { namespace, address, gateway, remark, close: () => remove(number) };
+  return { namespace, address, gateway, remark, close: () => withLock(() => remove(number)) };
 }
 
 /** Runs reach each other by their own addresses; everybody else sees the machine. */

@@ -2,7 +2,8 @@
  * Which runs of `tracecar run` there are on this machine: one file each in /run/tracecar, by its number.
  *
  * The number names everything that a run makes. The file appears with its content or not at all, and
- * goes last, so whoever finds the file of a process that is gone knows what that one left behind.
+ * goes last, so whoever finds the file of a process that is gone knows what that one left behind. Only
+ * who holds the lock makes, takes away or judges.
  */
 
 import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,10 +19,46 @@ const numbers = Array.from({ length: 254 }, (_none, index) => index + 1).filter(
 export const forwardingMark = join(folder, 'forwarding-was-off');
 
 const fileOf = (number: number) => join(folder, `run-${number}`);
+const lock = join(folder, 'lock');
+const lockPatienceMs = 20_000;
+const lockPauseMs = 10;
+
+/** Runs `action` while no other run of this machine does. Throws StartError, and what it throws. */
+export function withLock<T>(action: () => T): T {
+  return withDraft((draft) => {
+    for (let waitedMs = 0; !isLinked(draft, lock); waitedMs += lockPauseMs) {
+      if (!isAlive(lock)) rmSync(lock, { force: true });
+      else if (waitedMs < lockPatienceMs) pause(lockPauseMs);
+      else throw new StartError(`another \`tracecar run\` starts or ends, and holds ${lock}`);
+    }
+    try {
+      return action();
+    } finally {
+      rmSync(lock, { force: true });
+    }
+  });
+}
+
+/** Nothing of ours goes on meanwhile: there is nothing to go on with before the lock. */
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
 
 /** Takes a free number for this process. Throws StartError. */
 export function claimNumber(): number {
-  const draft = join(folder, `draft-${process.pid}`);
+  return withDraft((draft) => {
+    const number = numbers.filter(isFree).find((each) => isLinked(draft, fileOf(each)));
+    if (number !== undefined) return number;
+    throw new StartError(`${numbers.length} runs at a time are the most`);
+  });
+}
+
+let drafts = 0;
+
+/** A file that names this process, to be linked to where it counts. */
+function withDraft<T>(use: (draft: string) => T): T {
+  drafts += 1;
+  const draft = join(folder, `draft-${process.pid}-${drafts}`);
   try {
     mkdirSync(folder, { recursive: true });
     writeFileSync(draft, `${process.pid} ${startOf(process.pid)}\n`);
@@ -29,9 +66,7 @@ export function claimNumber(): number {
     throw new StartError(`cannot write to ${folder}: ${(error as Error).message}`);
   }
   try {
-    const number = numbers.filter(isFree).find((each) => isLinked(draft, fileOf(each)));
-    if (number !== undefined) return number;
-    throw new StartError(`${numbers.length} runs at a time are the most`);
+    return use(draft);
   } finally {
     rmSync(draft, { force: true });
   }

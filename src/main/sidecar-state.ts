@@ -97,10 +97,10 @@ function ownMetrics({ clock, diagnostics, feed, proxy, telemetry }: Sidecar): st
       [['', proxy.unopened().length]],
     ),
     family(
-      'tracecar_upgrades_not_relayed_total',
+      'tracecar_upgrades_total',
       'counter',
-      'Requests for a WebSocket that went on as ordinary ones.',
-      [['', proxy.counts.strippedUpgrades]],
+      'Connections that became tunnels after 101 (WebSocket and others).',
+      [['', proxy.counts.switches]],
     ),
     family('tracecar_names_refused_total', 'counter', 'Look-ups of names that spans cannot show.', [
       ['', telemetry.names.refused],

@@ -2,16 +2,13 @@
  * The sidecar put together: configuration feed, proxy, telemetry, and the three ports beside traffic.
  *
  *   start:    config -> proxy listeners -> health, metrics, admin -> telemetry worker, warm-up -> ready
- *   captured: health, metrics, admin -> redirection proven -> config -> proxy listeners -> the same
+ *   captured: capture ports, where callers wait -> health, metrics, admin | redirection proven | config
+ *             -> the same
  *   end:      not ready -> drain -> flush spans -> close
  *
  * It reads no flag and no signal: `proxy.ts` does. Every failure to start is a StartError.
  */
 
-import { createAdminServer } from '../admin/admin-server.ts';
-import { createHealthServer } from '../admin/health-server.ts';
-import { createMetricsServer } from '../admin/metrics-server.ts';
-import type { PageServer } from '../admin/page-server.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
@@ -25,18 +22,16 @@ import {
   trafficLimits,
 } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
-import type { CaptureOptions } from '../proxy/proxy-scope.ts';
 import { type ListenError, ProxyServer, type UnloadedCertificate } from '../proxy/proxy-server.ts';
 import { warmUp } from '../proxy/warm-up.ts';
 import type { TelemetrySettings } from '../telemetry/settings.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { ConfigFeed } from './config-feed.ts';
-import { codeOf, listenProblem, StartError } from './listen-problem.ts';
+import { listenProblem, StartError } from './listen-problem.ts';
 import type { Log } from './log.ts';
 import type { ProxySettings } from './proxy-settings.ts';
-import { awaitProof, podAddresses, prepareCapture } from './sidecar-capture.ts';
-import { adminState, metricsPage } from './sidecar-state.ts';
-import type { SocketAddress } from './socket-address.ts';
+import { prepareCapture, RedirectionWatch } from './sidecar-capture.ts';
+import { type OpenPorts, SidecarPorts } from './sidecar-ports.ts';
 import { trimMemory } from './trim-memory.ts';
 import { bundledWorker, tracecarVersion } from './version.ts';
 import { warmUpTable } from './warm-up-table.ts';
@@ -61,18 +56,19 @@ export class Sidecar {
   readonly telemetry: Telemetry;
   readonly #telemetrySettings: TelemetrySettings;
   readonly #limits: TrafficLimits;
-  /** Of the start, the proof or the end; empty between them. */
+  /** Of the start or the end; empty between them. */
   #phase = 'starting';
-  readonly #capture: CaptureOptions | undefined;
   #isEnding = false;
   #isStarted = false;
-  readonly #servers: PageServer[] = [];
+  readonly #ports = new SidecarPorts(this);
+  /** Present when connections are captured. */
+  readonly #redirection: RedirectionWatch | undefined;
 
   constructor(settings: ProxySettings, telemetrySettings: TelemetrySettings, log: Log) {
     assertLimits(trafficLimits);
     this.settings = settings;
     this.log = log;
-    this.#capture = prepareCapture(settings);
+    const capture = prepareCapture(settings);
     this.#telemetrySettings = telemetrySettings;
     this.#limits = { ...trafficLimits, drainMs: settings.drainMs };
     this.telemetry = this.#makeTelemetry(settings.recordRingBytes);
@@ -83,8 +79,9 @@ export class Sidecar {
       limits: this.#limits,
       telemetry: this.telemetry,
       log: log.write,
-      ...(this.#capture === undefined ? {} : { capture: this.#capture }),
+      ...(capture === undefined ? {} : { capture }),
     });
+    if (capture !== undefined) this.#redirection = this.#makeRedirectionWatch();
     this.feed = new ConfigFeed({
       paths: settings.config,
       namespace: settings.namespace,
@@ -102,6 +99,7 @@ export class Sidecar {
 
   /** Empty while traffic is taken, on every listener of the configuration. */
   get whyNotReady(): string {
+    if (this.#redirectionProblem !== '') return this.#redirectionProblem;
     if (this.#phase !== '') return this.#phase;
     const unopened = this.proxy.unopened().map(unopenedProblem);
     return [...unopened, ...this.proxy.unloaded().map(unloadedProblem)].join('; ');
@@ -121,60 +119,83 @@ export class Sidecar {
    * listeners: an application waits for this, and a certificate that is mended later needs it to run.
    */
   get whyNotOpen(): string {
+    if (this.#redirectionProblem !== '') return this.#redirectionProblem;
     return this.#phase === warmingUp ? '' : this.#phase;
+  }
+
+  get #redirectionProblem(): string {
+    return this.#isEnding ? '' : (this.#redirection?.problem ?? '');
   }
 
   /** Opens everything. Throws StartError; what was opened until then is closed by `close`. */
   async start(): Promise<void> {
-    if (this.#capture === undefined) {
-      await this.feed.start();
-      if (this.#isEnding) return;
-      await new Promise<void>((resolve) => systemWakeUps.after(trafficFirstMs, resolve));
-    }
-    const ports = await this.#openPorts();
-    if (this.#capture !== undefined) {
-      await this.#prove(this.#capture);
-      if (this.#isEnding) return;
-      await this.feed.start();
-    }
+    const ports = await (this.#redirection === undefined
+      ? this.#openListening()
+      : this.#openCaptured(this.#redirection));
     if (this.#isEnding) return;
     this.feed.watch();
     this.#isStarted = true;
     this.telemetry.startWorker();
-    if (!this.#isEnding) this.#phase = warmingUp;
+    this.#enter(warmingUp);
     await this.#warmUp();
-    // A signal may have come meanwhile.
-    if (!this.#isEnding) this.#phase = '';
+    this.#enter('');
     const reason = this.whyNotReady;
     this.log.write(reason === '' ? 'info' : 'warn', reason === '' ? 'ready' : 'not ready', {
       ...(reason === '' ? {} : { reason }),
       version: tracecarVersion(),
       generation: this.feed.table?.generation,
       listeners: this.proxy.addresses().map((each) => `${each.name} ${each.address}:${each.port}`),
-      health: ports[0],
-      metrics: ports[1],
-      admin: ports[2],
+      ...ports,
     });
+  }
+
+  /** Without capture: what waits for the listeners of the configuration goes first. */
+  async #openListening(): Promise<OpenPorts | undefined> {
+    await this.feed.start();
+    if (this.#isEnding) return undefined;
+    await new Promise<void>((resolve) => systemWakeUps.after(trafficFirstMs, resolve));
+    return this.#ports.open();
+  }
+
+  /** With capture: callers wait from now on, until the configuration says where they go. */
+  async #openCaptured(redirection: RedirectionWatch): Promise<OpenPorts | undefined> {
+    const unopened = await this.proxy.openCaptures();
+    if (unopened.length > 0) throw new StartError(unopened.map(unopenedProblem).join('; '));
+    if (this.#isEnding) return undefined;
+    const opening = [this.#ports.open(), redirection.start(), this.feed.start()] as const;
+    const [ports] = await Promise.all(opening);
+    return ports;
+  }
+
+  /** The next part of the start; a signal may have ended it. */
+  #enter(phase: string): void {
+    if (!this.#isEnding) this.#phase = phase;
+    this.#ports.tell();
   }
 
   /** The pod is ending: not ready, callers move away, the application still reaches others. */
   leave(): void {
     if (this.#isEnding) return;
-    this.#isEnding = true;
-    this.#phase = 'draining';
+    this.#end();
     this.log.write('info', 'the pod is ending: inbound connections move away');
     this.proxy.leave();
   }
 
   /** Takes no new work and finishes what is under way, at most for the drain time. */
   async drain(): Promise<DrainCounts> {
-    this.#isEnding = true;
-    this.#phase = 'draining';
+    this.#end();
     this.feed.close();
     const counts = await this.proxy.drain(this.settings.drainMs);
     await this.telemetry.flushAndClose();
-    await this.#closePorts();
+    await this.#ports.close();
     return counts;
+  }
+
+  #end(): void {
+    this.#isEnding = true;
+    this.#phase = 'draining';
+    this.#redirection?.close();
+    this.#ports.tell();
   }
 
   /** The worker starts when the listeners are open: it would take a single core from their start. */
@@ -215,36 +236,14 @@ export class Sidecar {
     if (exchanges > 0) trimMemory();
   }
 
-  #prove(capture: CaptureOptions): Promise<void> {
-    return awaitProof({
-      capture,
+  #makeRedirectionWatch(): RedirectionWatch {
+    return new RedirectionWatch({
       clock: this.clock,
       wakeUps: systemWakeUps,
       log: this.log,
-      onProblem: (problem) => {
-        if (!this.#isEnding) this.#phase = problem;
-      },
-      isOver: () => this.#isEnding,
+      prove: (timeoutMs) => this.proxy.proveRedirection(timeoutMs),
+      onChange: () => this.#ports.tell(),
     });
-  }
-
-  #openPorts(): Promise<string[]> {
-    const { health, metrics, admin, drainSecret, probes } = this.settings;
-    const healthServer = createHealthServer({
-      whyNotReady: () => this.whyNotReady,
-      whyNotOpen: () => this.whyNotOpen,
-      leave: () => this.leave(),
-      drainSecret,
-      probes,
-      applicationAddress: podAddresses(this.settings)[0] ?? '127.0.0.1',
-      wakeUps: systemWakeUps,
-    });
-    const metricsServer = createMetricsServer(() => metricsPage(this));
-    return Promise.all([
-      this.#open(healthServer, health, 'health'),
-      this.#open(metricsServer, metrics, 'metrics'),
-      this.#open(createAdminServer(adminState(this)), admin, 'admin'),
-    ]);
   }
 
   async #apply(table: RoutingTable): Promise<void> {
@@ -255,21 +254,6 @@ export class Sidecar {
       if (!this.#isStarted) throw new StartError(problem);
       this.log.write('error', `${problem}; not ready until it is open`);
     }
-  }
-
-  async #open(server: PageServer, at: SocketAddress, flag: string): Promise<string> {
-    try {
-      const { address, port } = await server.listen(at.address, at.port);
-      this.#servers.push(server);
-      return `${address.includes(':') ? `[${address}]` : address}:${port}`;
-    } catch (error) {
-      const what = `the ${flag} port (--${flag} chooses another)`;
-      throw new StartError(listenProblem(what, at.address, at.port, codeOf(error)));
-    }
-  }
-
-  async #closePorts(): Promise<void> {
-    await Promise.all(this.#servers.map((server) => server.close()));
   }
 }
 

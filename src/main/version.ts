@@ -18,7 +18,9 @@ export function tracecarVersion(): string {
 }
 
 /** A worker's bundle beside ours; undefined in the sources, where its room knows it. */
-export function bundledWorker(name: 'telemetry-worker' | 'compile-worker'): URL | undefined {
+export function bundledWorker(
+  name: 'telemetry-worker' | 'compile-worker' | 'health-worker',
+): URL | undefined {
   if (typeof TRACECAR_VERSION !== 'string') return undefined;
   return new URL(`./${name}.cjs`, import.meta.url);
 }

@@ -125,6 +125,14 @@ const rows = [
     'The route leads to a host that no ServiceEntry defines; `tracecar validate` names it.',
   ],
   [
+    'egress-denied',
+    'policy',
+    502,
+    'NR',
+    'never',
+    'REGISTRY_ONLY: no ServiceEntry or Service that this workload sees has the host or address; the detail is one that would allow it.',
+  ],
+  [
     'subset-empty',
     'policy',
     503,

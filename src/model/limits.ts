@@ -64,8 +64,6 @@ export interface TrafficLimits {
   readonly drainQuietMs: number;
   /** After an answer that ends a connection: how long the peer's unread bytes are drained. */
   readonly lingerMs: number;
-  /** Sidecars that a request may pass; more is a loop (508). One call passes two: out and in. */
-  readonly hopsMax: number;
   /** Retries may be this share of the requests plus this many a second. */
   readonly retryRatio: number;
   readonly retriesPerSecond: number;
@@ -79,6 +77,12 @@ export interface TrafficLimits {
   readonly detectLineMs: number;
   /** No byte either way on a relayed (opaque) connection. */
   readonly opaqueIdleMs: number;
+  /** Idle before the system asks whether the peers of an upgraded connection are still there. */
+  readonly tunnelKeepAliveMs: number;
+  /** Relayed directions that may read 64 KiB at a time, into memory of their own; others copy. */
+  readonly tunnelSlabsMax: number;
+  /** A captured connection that came before there was a table waits this long for one. */
+  readonly parkMs: number;
   /** Original destinations remembered with their connections, and for how long without a request. */
   readonly passthroughMax: number;
   readonly passthroughIdleMs: number;
@@ -130,7 +134,6 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   drainListenMs: 5_000,
   drainQuietMs: 1_500,
   lingerMs: 1_000,
-  hopsMax: 8,
   retryRatio: 0.2,
   retriesPerSecond: 10,
   drainIdleMs: 1_000,
@@ -138,6 +141,9 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   detectSilenceMs: 200,
   detectLineMs: 3_000,
   opaqueIdleMs: 3_600_000,
+  tunnelKeepAliveMs: 10_000,
+  tunnelSlabsMax: 64,
+  parkMs: 60_000,
   passthroughMax: 1_024,
   passthroughIdleMs: 60_000,
   tlsHandshakeMs: 5_000,
@@ -198,6 +204,11 @@ export interface TelemetryLimits {
   readonly namesMax: number;
   /** Members of a tracestate: more is invalid (W3C trace-context 3.3.1). */
   readonly tracestateMembersMax: number;
+  /** Sidecars that a request may pass (one call passes two: out and in); the next one answers 508. */
+  readonly hopsMax: number;
+  /** A request that has passed as many and been at one of them so often again goes round (508). */
+  readonly loopHopsMin: number;
+  readonly loopVisitsMin: number;
   /** A longer tracestate loses whole members (at most 514 a cut), so 1022 always survive; W3C: 512. */
   readonly tracestateBytesMax: number;
   /** Access log lines that wait for a slow reader of stdout; more are dropped and counted. */
@@ -223,6 +234,9 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   metricSeriesMax: 2_000,
   namesMax: 100_000,
   tracestateMembersMax: 32,
+  hopsMax: 64,
+  loopHopsMin: 8,
+  loopVisitsMin: 3,
   tracestateBytesMax: 1_536,
   accessLogHeldBytesMax: 1024 * 1024,
   exportWarningMs: 60_000,

@@ -3,7 +3,8 @@
  *
  *   RoutingTable ── listeners ── virtual hosts ── rules ── matches (when)
  *        │                                          └───── backends (where, by weight) ──┐
- *        └── clusters ── endpoints                                       cluster name ◄──┘
+ *        ├── clusters ── endpoints                                       cluster name ◄──┤
+ *        └── capture ── destinations (addresses) ── connection rules ── backends ────────┘
  *
  * `config` compiles it, nobody changes it afterwards, and an exchange keeps the table it began with.
  * It is a function of the resources present, never of their history; only `generation` counts up.
@@ -24,14 +25,79 @@ export interface RoutingTable {
 }
 
 /**
- * Captured connections arrive on one port for each direction; their original destination's port says
- * which of these listeners is meant. None of them is ever bound: `address` is the empty text.
+ * Captured connections arrive on one port for each direction; their original destination says what is
+ * meant: a known address, else a name on a listener of its port. No listener here is ever bound:
+ * `address` is the empty text.
  */
 export interface CapturePlan {
-  /** One for each port of a known service. A port without one, or an unknown authority: passed on. */
+  /** One for each port of a known service that may speak HTTP/1.1. */
   readonly outbound: readonly Listener[];
   /** Ports with rules of their own; the others lead to the original destination. */
   readonly inbound: readonly Listener[];
+  /** What outbound addresses are known, by address, prefix and port; none stands twice. */
+  readonly destinations: readonly Destination[];
+  /** What happens to an outbound destination or authority that is not known: passed on, or refused. */
+  readonly outboundPolicy: OutboundPolicy;
+}
+
+export type OutboundPolicy = 'allow-any' | 'registry-only';
+
+/**
+ * What a port was declared to speak; `detect`: nothing was. HTTP/2 is relayed unread as TCP is, but its
+ * downstream speaks first.
+ */
+export type DeclaredProtocol = 'http' | 'http2' | 'tls' | 'tcp' | 'detect';
+
+/**
+ * An address and port that outbound connections were going to. One with an empty `address` and prefix
+ * 0 is for every address that has no other on its port: connections told apart by SNI alone.
+ */
+export interface Destination {
+  /** IP address, lower-case and without zone; of a range its first. */
+  readonly address: string;
+  /** Bits of `address` that count; 32 or 128 for a single one. */
+  readonly prefix: number;
+  readonly port: number;
+  /** `service`: a virtual address, balanced over all. `endpoint`: that one was meant, a pod's address. */
+  readonly kind: 'service' | 'endpoint';
+  readonly protocol: DeclaredProtocol;
+  /** Full name of the service; empty when only SNI tells which one. */
+  readonly service: string;
+  /**
+   * Name of one of `CapturePlan.outbound`, whose virtual host of the name `service` takes authorities
+   * that the listener does not know; empty when HTTP is not expected.
+   */
+  readonly listener: string;
+  /** In order; empty: connections that are not HTTP go to the original destination. */
+  readonly connectionRules: readonly ConnectionRule[];
+}
+
+/** One `tls[]` or `tcp[]` entry of a VirtualService on one port, or the default route of a service. */
+export interface ConnectionRule {
+  /** Stable across tables while its weights stay: `default/db-route/tcp[0]`. */
+  readonly identity: string;
+  /** `VirtualService default/db-route`, or `ServiceEntry ...` for a default route. */
+  readonly resource: string;
+  /** The resource's namespace/name. */
+  readonly route: string;
+  /** Position in the resource's list, from 0. */
+  readonly index: number;
+  /** `file:line:column` of the rule, for people. */
+  readonly origin: string;
+  /** Any one of them suffices; empty means always. */
+  readonly matches: readonly ConnectionMatch[];
+  /** Without header edits. */
+  readonly backends: readonly Backend[];
+  /** Set when the rule cannot work as written: connections that it takes are refused with this cause. */
+  readonly broken: Cause | undefined;
+}
+
+/** Both must hold. */
+export interface ConnectionMatch {
+  /** Names or `*.suffix` of a ClientHello, lower-case; empty: any connection, TLS or not. */
+  readonly sniHosts: readonly string[];
+  /** Ranges that the original destination's address is in, `10.0.0.0/8`; empty: any. */
+  readonly subnets: readonly string[];
 }
 
 export type Direction = 'inbound' | 'outbound';

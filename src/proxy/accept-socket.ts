@@ -9,6 +9,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { countSockets, SocketState } from './port-holders.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { stopConnects } from './stop-connects.ts';
+import { keepUrgentData } from './urgent-data.ts';
 
 /** A listener that is not as the table wants it; everything else goes on. */
 export interface ListenError {
@@ -31,6 +32,7 @@ export class AcceptSocket {
   readonly #server: Server;
   #name: string;
   #onAccepted: (accepted: Socket) => void;
+  readonly #onRefused: (accepted: Socket) => void;
   #isClosed = false;
   #closing: Promise<void> | undefined;
   /** Connections that the kernel handed over, whatever became of them. */
@@ -38,15 +40,25 @@ export class AcceptSocket {
   /** When the log was last told that accepting fails. */
   #warnedMs = Number.NEGATIVE_INFINITY;
 
-  /** `name` is for people; `onAccepted` gets a paused socket that nobody has read from. */
-  constructor(scope: ProxyScope, name: string, onAccepted: (accepted: Socket) => void) {
+  /**
+   * `name` is for people; `onAccepted` gets a paused socket that nobody has read from, `onRefused` one
+   * that there is no room for, before it is closed.
+   */
+  constructor(
+    scope: ProxyScope,
+    name: string,
+    onAccepted: (accepted: Socket) => void,
+    onRefused: (accepted: Socket) => void = () => undefined,
+  ) {
     this.#scope = scope;
     this.#name = name;
     this.#onAccepted = onAccepted;
+    this.#onRefused = onRefused;
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
     this.#server = createServer(options, (accepted) => {
       this.#taken++;
       if (!this.#mayAccept()) {
+        this.#onRefused(accepted);
         accepted.destroy();
         return;
       }
@@ -84,6 +96,11 @@ export class AcceptSocket {
         resolve(undefined);
       });
     });
+  }
+
+  /** Connections that are relayed unread lose no byte that their peer called urgent. */
+  keepUrgentData(): void {
+    keepUrgentData(this.#server);
   }
 
   /** Another listener has what is accepted from now on: there is no moment without one. */

@@ -1,24 +1,34 @@
 /**
  * The listener that the kernel redirects one direction's connections to: 15001 out, 15006 in.
  *
- *   accept ─► original destination ─┬─ unreadable, or our own address and port: closed, counted
+ *   accept ─► original destination ─┬─ the sentinel: it has done its work
+ *                                   ├─ unreadable, or our own address and port: closed, counted
+ *                                   ├─ no table yet: parked
  *                                   ├─ its port ends TLS here: handshake, then HTTP/1.1
  *                                   └─ else: CapturedConnection finds out what is spoken
+ *
+ *   Parking ──the first table──► Open ──the proxy drains──► Retired
  *
  * Everything about a connection follows from its destination's port and the plans of the moment.
  */
 
 import type { Socket } from 'node:net';
-import type { Direction } from '../model/routing-table.ts';
+import type { DeclaredProtocol, Direction } from '../model/routing-table.ts';
 import { AcceptSocket, type ListenError } from './accept-socket.ts';
+import type { DestinationPlan } from './capture-lookup.ts';
 import { CapturedConnection } from './captured-connection.ts';
+import { printDenial } from './denied.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
 import type { OriginalDestination } from './original-destination.ts';
+import { Parking } from './parking.ts';
 import { type OnwardEntry, Passthrough } from './passthrough.ts';
 import type { BackendPlan, CapturePlans, ListenerPlan } from './plan.ts';
 import { plainAddress, printAddress } from './print-address.ts';
 import type { CaptureOptions, ProxyScope } from './proxy-scope.ts';
+import type { Family, Sentinel } from './sentinel.ts';
+import { resetSocket } from './socket-reads.ts';
 import { readSecure } from './tls-server.ts';
+import type { UpgradedConnection } from './upgrade-switch.ts';
 import { WarningLimit } from './warning-limit.ts';
 
 /** Outbound is redirected to loopback; inbound to the address of the interface it came in by. */
@@ -29,6 +39,14 @@ const addresses: Readonly<Record<Direction, readonly string[]>> = {
 
 /** What listening answers on a machine without IPv6. */
 const noFamily = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
+
+/** What the capture listeners of one proxy share. */
+export interface CaptureContext {
+  readonly options: CaptureOptions;
+  readonly sentinel: Sentinel;
+  /** The capture listeners of this proxy. */
+  readonly listeners: () => readonly CaptureListener[];
+}
 
 export class CaptureListener {
   plans: CapturePlans;
@@ -41,29 +59,30 @@ export class CaptureListener {
   /** Those that speak HTTP; the others are in `captured`. */
   readonly connections = new Set<DownstreamConnection>();
   readonly captured = new Set<CapturedConnection>();
+  /** Connections that have switched protocols. */
+  readonly tunnels = new Set<UpgradedConnection>();
   readonly #scope: ProxyScope;
-  readonly #options: CaptureOptions;
+  readonly #context: CaptureContext;
   readonly #warnings: WarningLimit;
-  /** The capture listeners of this proxy, this one included. */
-  readonly #siblings: () => readonly CaptureListener[];
+  /** Until there is a table. */
+  #parking: Parking | undefined;
   #sockets: AcceptSocket[] = [];
 
   constructor(
     scope: ProxyScope,
-    options: CaptureOptions,
+    context: CaptureContext,
     direction: Direction,
     plans: CapturePlans,
-    siblings: () => readonly CaptureListener[],
   ) {
     this.#scope = scope;
-    this.#options = options;
+    this.#context = context;
     this.direction = direction;
     this.name = `capture|${direction}`;
     this.plans = plans;
     this.passthrough = new Passthrough(scope, direction);
     this.#warnings = new WarningLimit(scope);
-    this.#siblings = siblings;
-    this.port = options.ports[direction];
+    this.#parking = new Parking(scope, scope.countsOf(direction));
+    this.port = context.options.ports[direction];
   }
 
   /** The first bound address; port 0 until `listen` has succeeded. */
@@ -84,14 +103,35 @@ export class CaptureListener {
     return this.#sockets.some((socket) => socket.isListening);
   }
 
+  /** Nothing leaves it yet: there is no table. */
+  get isParking(): boolean {
+    return this.#parking !== undefined;
+  }
+
+  /** Whose connections it takes. */
+  get families(): readonly Family[] {
+    return this.#sockets.flatMap(({ address: bound }): Family[] => {
+      if (bound === undefined) return [];
+      if (bound.address === '::') return ['v4', 'v6'];
+      return [bound.address.includes(':') ? 'v6' : 'v4'];
+    });
+  }
+
   /** Opens the sockets of both families, or of the one that this machine has. */
   async listen(): Promise<ListenError | undefined> {
-    const port = this.#options.ports[this.direction];
+    const port = this.#context.options.ports[this.direction];
     for (const address of addresses[this.direction]) {
-      const socket = new AcceptSocket(this.#scope, this.name, (accepted) => this.#accept(accepted));
+      const socket = new AcceptSocket(
+        this.#scope,
+        this.name,
+        (accepted) => this.#accept(accepted),
+        (accepted) => this.#isSentinel(this.#destinationOf(accepted)),
+      );
       const error = await socket.listen(address, port);
-      if (error === undefined) this.#sockets.push(socket);
-      else if (!noFamily.has(error.code)) {
+      if (error === undefined) {
+        socket.keepUrgentData();
+        this.#sockets.push(socket);
+      } else if (!noFamily.has(error.code)) {
         await Promise.all(this.#sockets.map((opened) => opened.close()));
         this.#sockets = [];
         return error;
@@ -107,18 +147,30 @@ export class CaptureListener {
     return { listener: this.name, address: '', port, code: 'EADDRNOTAVAIL' };
   }
 
+  /** The plans of a table hold: what has come until now goes where they say. */
+  follow(plans: CapturePlans): void {
+    this.plans = plans;
+    const parking = this.#parking;
+    if (this.isRetired) return;
+    this.#parking = undefined;
+    parking?.leave((accepted, destination) => this.#take(accepted, destination));
+  }
+
   /** Takes what has come, accepts nothing more; open connections finish what is under way. */
   async retire(): Promise<void> {
     this.isRetired = true;
     await Promise.all(this.#sockets.map((socket) => socket.close()));
+    this.#parking?.reset();
     for (const connection of this.connections) connection.retire();
     for (const connection of this.captured) connection.retire();
   }
 
   /** Ends every connection at once. */
   destroyConnections(): void {
+    this.#parking?.reset();
     for (const connection of this.connections) connection.destroy();
     for (const connection of this.captured) connection.destroy();
+    for (const tunnel of this.tunnels) tunnel.destroy();
   }
 
   /** The plan for connections to `port`, undefined when no listener is for it. */
@@ -126,12 +178,39 @@ export class CaptureListener {
     return this.plans[this.direction].get(port);
   }
 
-  #accept(accepted: Socket): void {
-    const destination = this.#options.originalDestination.read(accepted);
-    if (destination === undefined || this.#isOurs(destination, accepted)) {
-      this.#refuse(accepted, destination);
+  /** Takes a call of this pod to itself; `destination` is an address of the pod. */
+  takeLocal(accepted: Socket, destination: OriginalDestination): void {
+    if (this.isRetired || this.#parking !== undefined) {
+      resetSocket(accepted);
       return;
     }
+    this.#scope.accepted++;
+    try {
+      const owner = new CaptureOwner(this, destination);
+      this.captured.add(new CapturedConnection(this.#scope, owner, accepted));
+    } catch (error) {
+      this.#scope.containBug(accepted, error);
+    }
+  }
+
+  #accept(accepted: Socket): void {
+    const destination = this.#destinationOf(accepted);
+    if (this.#isSentinel(destination)) accepted.destroy();
+    else if (destination === undefined || this.#isOurs(destination, accepted)) {
+      this.#refuse(accepted, destination);
+    } else if (this.#parking === undefined) this.#take(accepted, destination);
+    else this.#parking.park(accepted, destination);
+  }
+
+  #destinationOf(accepted: Socket): OriginalDestination | undefined {
+    return this.#context.options.originalDestination.read(accepted);
+  }
+
+  #isSentinel(destination: OriginalDestination | undefined): boolean {
+    return destination !== undefined && this.#context.sentinel.takes(destination);
+  }
+
+  #take(accepted: Socket, destination: OriginalDestination): void {
     const owner = new CaptureOwner(this, destination);
     const tls = this.planFor(destination.port)?.tls;
     if (tls === undefined) {
@@ -148,16 +227,18 @@ export class CaptureListener {
    * The same port of another host is somebody else's service.
    */
   #isOurs({ address, port }: OriginalDestination, accepted: Socket): boolean {
-    if (!this.#siblings().some((sibling) => sibling.port === port)) return false;
+    const { listeners, options } = this.#context;
+    if (!listeners().some((each) => each.port === port)) return false;
     return (
       isLoopback(address) ||
-      this.#options.ownAddresses.includes(address) ||
+      options.ownAddresses.includes(address) ||
       plainAddress(accepted.localAddress ?? '') === address
     );
   }
 
   #refuse(accepted: Socket, destination: OriginalDestination | undefined): void {
     this.#scope.counts.refusedCaptures++;
+    this.#context.sentinel.misread(destination);
     const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
     const why =
       destination === undefined
@@ -175,8 +256,13 @@ function isLoopback(address: string): boolean {
 /** What the connections to one destination need to know; one for each connection. */
 export class CaptureOwner implements ConnectionOwner {
   readonly destination: OriginalDestination;
+  readonly isCaptured = true;
   readonly #listener: CaptureListener;
   #onward: OnwardEntry | undefined;
+  /** Whose look-up the next two are. */
+  #plans: CapturePlans | undefined;
+  #known: DestinationPlan | undefined;
+  #plan: ListenerPlan | undefined;
 
   constructor(listener: CaptureListener, destination: OriginalDestination) {
     this.#listener = listener;
@@ -195,17 +281,39 @@ export class CaptureOwner implements ConnectionOwner {
     return this.#listener.isRetired;
   }
 
+  /** What is known of the address; asked again when there is another table. Outbound only. */
+  get known(): DestinationPlan | undefined {
+    this.#look();
+    return this.#known;
+  }
+
+  get isDenying(): boolean {
+    const { plans, direction } = this.#listener;
+    return direction === 'outbound' && plans.outboundPolicy === 'registry-only';
+  }
+
+  deniedDetail(hostname: string): string {
+    return printDenial(hostname, this.destination, 'HTTP');
+  }
+
   /**
-   * Whether HTTP is expected: a listener exists for the port. That the address is a service's is not
-   * asked: its cluster address is in no table, only its name is.
+   * What is expected: what the known address was declared to speak; else HTTP, where a listener exists
+   * for the port, because names of services need not have addresses here.
    */
+  get declared(): DeclaredProtocol | undefined {
+    const { known } = this;
+    if (known !== undefined) return known.destination.protocol;
+    return this.#listener.planFor(this.destination.port) === undefined ? undefined : 'http';
+  }
+
+  /** Whether HTTP/1.1 is expected. */
   get isDeclared(): boolean {
-    return this.#listener.planFor(this.destination.port) !== undefined;
+    return this.declared === 'http';
   }
 
   get plan(): ListenerPlan {
-    const { plans, direction } = this.#listener;
-    return this.#listener.planFor(this.destination.port) ?? plans.others[direction];
+    this.#look();
+    return this.#plan!;
   }
 
   /** Looked up again when it has been forgotten, and once a second so that it is not. */
@@ -218,8 +326,28 @@ export class CaptureOwner implements ConnectionOwner {
     return this.#onward.backend;
   }
 
+  #look(): void {
+    const { plans, direction } = this.#listener;
+    if (plans === this.#plans) return;
+    const { address, port } = this.destination;
+    const known = direction === 'outbound' ? plans.lookup.find(address, port) : undefined;
+    const named = known === undefined ? undefined : plans.byName.get(known.destination.listener);
+    this.#plans = plans;
+    this.#known = known;
+    this.#plan = named ?? this.#listener.planFor(port) ?? plans.others[direction];
+  }
+
   onConnectionClosed(connection: DownstreamConnection): void {
     this.#listener.connections.delete(connection);
+  }
+
+  onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void {
+    this.#listener.connections.delete(connection);
+    this.#listener.tunnels.add(tunnel);
+  }
+
+  onTunnelClosed(tunnel: UpgradedConnection): void {
+    this.#listener.tunnels.delete(tunnel);
   }
 
   /** Detection has found HTTP. */

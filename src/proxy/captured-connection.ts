@@ -2,60 +2,94 @@
  * A captured connection until it is known what is spoken on it, and while it is relayed unread.
  *
  *   Waiting ──a request line──► Http: a DownstreamConnection has it from here
- *      ├──any other first byte, or the server speaks first──► Opaque: an OpaqueRelay has it
+ *      ├──any other first bytes, or the server speaks first──► Opaque: a ByteTunnel has it
  *      └──gone──► Closed
  *
- * Where HTTP is not expected the original destination is dialled at once, so that a server that
- * speaks first is heard; where it is, only after a silence. A connection dialled for nothing is not
- * wasted: the first request takes it. Nothing that the downstream has sent is ever lost or changed.
+ *   what is expected (first-move.ts)   the original destination is dialled
+ *   relayed anyway                     at once, and nothing is read
+ *   HTTP                               by the first request, or after a silence
+ *   unknown                            at once, so that a server that speaks first is heard
+ *
+ * A connection dialled for nothing is not wasted: the first request takes it. Nothing that the
+ * downstream has sent is ever lost or changed. Where rules ask for the name of a ClientHello it is read
+ * before the choice (connection-choice.ts).
  */
 
 import type { Socket } from 'node:net';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { type Failure, failure } from '../model/failure.ts';
+import { Detected } from '../telemetry/detection.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { ClientHelloReader, HelloState } from '../wire/client-hello.ts';
 import { Protocol, ProtocolDetector } from '../wire/detect.ts';
 import { ByteHold } from './byte-hold.ts';
+import { ByteTunnel, type TunnelOwner } from './byte-tunnel.ts';
 import type { CaptureOwner } from './capture-listener.ts';
 import { connectFailure } from './connect-failure.ts';
+import { chooseConnection, isFailure } from './connection-choice.ts';
+import { ConnectionLease } from './connection-lease.ts';
 import { ConnectionReport } from './connection-report.ts';
+import { printDenial } from './denied.ts';
 import { DownstreamConnection } from './downstream-connection.ts';
-import { OpaqueRelay } from './opaque-relay.ts';
+import { FirstMove, howDetected, openingMoveOf, warnOfWrong } from './first-move.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { adoptSocket, type ByteTaker, resetSocket } from './socket-reads.ts';
-import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+import { UpstreamConnection, UpstreamState, type UpstreamUser } from './upstream-connection.ts';
+import { noteVerdict, type VerdictEntry } from './verdict-memory.ts';
 
 const CaptureState = { Waiting: 0, Http: 1, Opaque: 2, Closed: 3 } as const;
 
-export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, UpstreamUser {
+export class CapturedConnection
+  implements ByteTaker, DeadlineOwner, Endable, TunnelOwner, UpstreamUser
+{
   readonly socket: Socket;
   readonly report: ConnectionReport;
   readonly #scope: ProxyScope;
   readonly #owner: CaptureOwner;
   readonly #counts: ConnectionCounts;
-  readonly #detector: ProtocolDetector;
   readonly #deadline: Deadline = new Deadline(this);
+  /** What the connections before this one spoke. */
+  readonly #memory: VerdictEntry;
+  readonly #firstMove: number;
+  /** Until the verdict is there. */
+  #detector: ProtocolDetector | undefined;
   /** First bytes, while they may still become a request line. */
   readonly #hold = new ByteHold();
   #state: number = CaptureState.Waiting;
   #upstream: UpstreamConnection | undefined;
-  /** Why the original destination could not be reached. */
+  /** The endpoint that was chosen, from the first dial on. */
+  #lease: ConnectionLease | undefined;
+  /** What it turned out to be, while the first of several endpoints is dialled. */
+  #awaited: number | undefined;
+  /** FIN has come before there was anybody to pass it on to. */
+  #hasEnded = false;
+  /** Why the destination could not be reached. */
   #failed: Failure | undefined;
   /** Who has the bytes once it is known what they are. */
   #next: ByteTaker | undefined;
-  #relay: OpaqueRelay | undefined;
+  #tunnel: ByteTunnel | undefined;
+  /** Reads along while a ClientHello is relayed. */
+  #hello: ClientHelloReader | undefined;
 
   constructor(scope: ProxyScope, owner: CaptureOwner, accepted: Socket) {
+    const { direction, destination } = owner;
     this.#scope = scope;
     this.#owner = owner;
-    this.#counts = scope.countsOf(owner.direction);
+    this.#counts = scope.countsOf(direction);
+    this.#memory = scope.verdicts.entryOf(destination.address, destination.port);
+    this.#firstMove = openingMoveOf(owner, this.#memory);
     this.#detector = new ProtocolDetector(scope.limits.targetBytesMax);
-    this.report = new ConnectionReport(scope, owner.direction, owner.destination, accepted);
+    this.report = new ConnectionReport(scope, direction, destination, accepted);
+    if (owner.known !== undefined) this.report.record.destinationId = owner.known.nameId;
     this.#counts.downstreamOpen++;
     this.socket = adoptSocket(accepted, this, scope.sockets);
     this.#listen();
-    if (owner.isDeclared) this.#wakeIn(scope.limits.detectSilenceMs);
-    else this.#dial();
+    if (this.#firstMove === FirstMove.Relay) {
+      this.#dial();
+      if (this.#failed !== undefined) this.#wakeIn(0);
+      else this.#relay(owner.declared === 'http2' ? Detected.Http2 : Detected.Other);
+    } else if (this.#firstMove === FirstMove.Dial) this.#dial();
+    else this.#wakeIn(scope.limits.detectSilenceMs);
   }
 
   /** Bytes that wait to be sent upstream. */
@@ -64,11 +98,12 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
   }
 
   onBytes(chunk: Buffer): void {
-    if (this.#next !== undefined) {
-      this.#next.onBytes(chunk);
+    if (this.#next === undefined) {
+      this.#guard(() => this.#detect(chunk));
       return;
     }
-    this.#guard(() => this.#detect(chunk));
+    if (this.#hello !== undefined) this.#guard(() => this.#readHello(chunk));
+    this.#next.onBytes(chunk);
   }
 
   /** Silence, short or for an hour, or a request line that does not end. */
@@ -76,7 +111,7 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
     this.#guard(() => {
       if (this.#owner.isRetired && this.#hold.length === 0) this.destroy();
       else if (this.#failed !== undefined) this.#giveUp(this.#failed);
-      else if (this.#hold.length > 0) this.#relayOpaque();
+      else if (this.#hold.length > 0) this.#relay(this.#verdictSoFar());
       else if (this.#upstream === undefined) this.#dial();
       else this.#giveUp(failure['stream-idle-timeout']);
     });
@@ -85,38 +120,33 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
   /** Draining: nobody waits for a connection on which nothing has been said. */
   retire(): void {
     if (this.#state !== CaptureState.Waiting || this.#hold.length > 0) return;
-    this.#wakeIn(this.#scope.limits.drainIdleMs);
+    if (this.#awaited === undefined) this.#wakeIn(this.#scope.limits.drainIdleMs);
   }
 
   /** Ends at once, by RST on both sides. */
   destroy(): void {
-    this.#relay?.destroy();
-    if (this.#state !== CaptureState.Waiting) return;
-    this.#upstream?.destroy(true);
-    resetSocket(this.socket);
-    this.onClosed(undefined);
+    this.#tunnel?.destroy();
+    if (this.#state === CaptureState.Waiting) this.#cut(undefined);
   }
 
-  /** The connection has ended while it was ours, or the relay's. */
-  onClosed(what: Failure | undefined): void {
+  onTunnelClosed(): void {
+    this.#lease?.end();
     this.#state = CaptureState.Closed;
-    this.#scope.deadlines.remove(this.#deadline);
-    this.#counts.downstreamOpen--;
-    this.#counts.downstreamTotal++;
-    this.#counts.opaqueTotal++;
-    this.#counts.opaqueSentBytes += this.report.record.requestBytes;
-    this.#counts.opaqueReceivedBytes += this.report.record.responseBytes;
     this.#owner.onCapturedClosed(this);
-    this.report.finish(what);
   }
 
   onUpstreamConnected(): void {
     this.report.connected();
+    const awaited = this.#awaited;
+    if (awaited === undefined) return;
+    this.#awaited = undefined;
+    this.socket.resume();
+    this.#relay(awaited);
   }
 
   /** The server speaks first. */
   onUpstreamBytes(chunk: Buffer): void {
-    this.#relayOpaque().onUpstreamBytes(chunk);
+    this.#relay(Detected.ServerFirst)?.onUpstreamBytes(chunk);
   }
 
   onUpstreamDrained(): void {
@@ -124,7 +154,7 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
   }
 
   onUpstreamEnded(): void {
-    this.#relayOpaque().onUpstreamEnded();
+    this.#relay(this.#verdictSoFar())?.onUpstreamEnded();
   }
 
   /** Whoever speaks HTTP learns the cause from an answer, so its first bytes are waited for. */
@@ -134,8 +164,13 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
       this.#giveUp(failure['upstream-reset']);
       return;
     }
+    if (this.#lease?.mayDialAgain === true) {
+      this.#connect(this.#lease);
+      return;
+    }
     this.#failed = connectFailure(code);
-    if (this.#hold.length === 0) this.#wakeIn(this.#scope.limits.detectSilenceMs);
+    if (this.#awaited !== undefined) this.#giveUp(this.#failed);
+    else if (this.#hold.length === 0) this.#wakeIn(this.#scope.limits.detectSilenceMs);
   }
 
   onConnectTimeout(): void {
@@ -150,9 +185,7 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
     // What was wrong does not matter here: 'close' follows.
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      if (this.#state !== CaptureState.Waiting) return;
-      this.#upstream?.destroy(true);
-      this.onClosed(failure['client-gone']);
+      if (this.#state === CaptureState.Waiting) this.#cut(failure['client-gone']);
     });
   }
 
@@ -169,46 +202,113 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
   }
 
   #detect(chunk: Buffer): void {
-    if (this.#state !== CaptureState.Waiting) return;
+    const detector = this.#detector;
+    if (this.#state !== CaptureState.Waiting || detector === undefined) return;
+    if (this.#hello !== undefined) {
+      this.#hold.append(chunk, 0, chunk.length);
+      this.#awaitName(chunk);
+      return;
+    }
     const isFirst = this.#hold.length === 0;
-    const verdict = this.#detector.feed(chunk);
+    const verdict = detector.feed(chunk);
     if (isFirst && verdict === Protocol.Http1) {
       this.#becomeHttp().onBytes(chunk);
       return;
     }
     this.#hold.append(chunk, 0, chunk.length);
     if (verdict === Protocol.Http1) this.#replayHeld(this.#becomeHttp());
-    else if (verdict === Protocol.Opaque) this.#relayOpaque();
+    else if (verdict === Protocol.Http2) this.#relay(Detected.Http2);
+    else if (verdict === Protocol.Tls) this.#relayTls();
+    else if (verdict === Protocol.Other) this.#relay(Detected.Other);
     else if (isFirst) this.#wakeIn(this.#scope.limits.detectLineMs);
   }
 
   #becomeHttp(): DownstreamConnection {
     const scope = this.#scope;
+    this.#decide(Detected.Http1);
     this.#state = CaptureState.Http;
-    scope.deadlines.remove(this.#deadline);
-    this.#upstream?.spare(scope.clock.now());
-    this.#upstream = undefined;
-    this.#counts.downstreamOpen--;
+    this.#spare();
     const http = new DownstreamConnection(scope, this.#owner, this.socket, (socket) => socket);
     this.#next = http;
     this.#owner.onHttp(this, http);
     return http;
   }
 
-  /** Both ends are the relay's from here on. Where connecting has failed there is nobody to relay to. */
-  #relayOpaque(): UpstreamUser {
-    if (this.#failed !== undefined) {
-      this.#giveUp(this.#failed);
-      return this;
+  /** The rules of some destinations ask for a name; the others are not held up by it. */
+  #relayTls(): void {
+    this.#hello = new ClientHelloReader();
+    if (this.#owner.known?.rules.needsName === true) {
+      this.#wakeIn(this.#scope.limits.detectLineMs);
+      this.#awaitName(this.#hold.view());
+      return;
     }
-    if (this.#upstream === undefined) this.#dial();
-    this.#scope.deadlines.remove(this.#deadline);
+    this.#readHello(this.#hold.view());
+    this.#relay(Detected.Tls);
+  }
+
+  #awaitName(chunk: Buffer): void {
+    this.#readHello(chunk);
+    if (this.#hello !== undefined) return;
+    // What was dialled in a race was chosen without the name.
+    this.#spare();
+    this.#failed = undefined;
+    this.#relay(Detected.Tls);
+  }
+
+  #readHello(chunk: Buffer): void {
+    const hello = this.#hello!;
+    const state = hello.feed(chunk);
+    if (state === HelloState.More) return;
+    this.report.hello(hello.serverName, hello.alpn);
+    this.#hello = undefined;
+  }
+
+  /** Nobody here needs the upstream: its pool may lend it. */
+  #spare(): void {
+    this.#upstream?.spare(this.#scope.clock.now());
+    this.#upstream = undefined;
+    this.#lease?.end();
+    this.#lease = undefined;
+    this.report.isConnected = false;
+  }
+
+  /** Both ends are a tunnel's from here on. Where connecting has failed there is nobody to relay to. */
+  #relay(detected: number): ByteTunnel | undefined {
+    if (this.#state !== CaptureState.Waiting) return this.#tunnel;
+    if (this.#upstream === undefined && this.#failed === undefined) this.#dial();
+    if (this.#failed !== undefined) {
+      this.#giveUp(this.#failed, detected);
+      return undefined;
+    }
+    const isDialling = this.#upstream!.state === UpstreamState.Connecting;
+    if (isDialling && this.#lease?.mayDialAgain === true) {
+      this.#awaited = detected;
+      this.socket.pause();
+      return undefined;
+    }
+    this.#decide(detected);
+    this.#counts.downstreamTotal++;
     this.#state = CaptureState.Opaque;
-    const relay = new OpaqueRelay(this.#scope, this, this.#upstream!);
-    this.#relay = relay;
-    this.#next = relay;
-    this.#replayHeld(relay);
-    return relay;
+    const ends = { downstream: this.socket, upstream: this.#upstream! };
+    const { opaqueIdleMs } = this.#scope.limits;
+    const tunnel = new ByteTunnel(this.#scope, ends, this.report, this, opaqueIdleMs);
+    this.#tunnel = tunnel;
+    this.#next = tunnel;
+    this.#replayHeld(tunnel);
+    if (this.#hasEnded) tunnel.onDownstreamEnded();
+    return tunnel;
+  }
+
+  /** It is known what is spoken: the end of waiting. */
+  #decide(detected: number): void {
+    const scope = this.#scope;
+    const by = howDetected(this.#firstMove, this.#owner.isDeclared, detected);
+    this.#detector = undefined;
+    this.#counts.downstreamOpen--;
+    scope.deadlines.remove(this.#deadline);
+    this.report.detected(detected, by);
+    if (this.#firstMove !== FirstMove.Relay) noteVerdict(this.#memory, detected);
+    if (this.#owner.isDeclared) warnOfWrong(scope, this.#owner, detected);
   }
 
   #replayHeld(taker: ByteTaker): void {
@@ -217,31 +317,67 @@ export class CapturedConnection implements ByteTaker, DeadlineOwner, Endable, Up
   }
 
   #onPeerEnded(): void {
-    if (this.#hold.length > 0 || this.#upstream !== undefined) {
-      this.#relayOpaque();
-      this.#relay?.onDownstreamEnded();
-    } else this.destroy();
+    this.#hasEnded = true;
+    if (this.#hold.length === 0 && this.#upstream === undefined) this.destroy();
+    else if (this.#awaited === undefined) this.#relay(this.#verdictSoFar());
+  }
+
+  /** Of one that ends before it has said enough. */
+  #verdictSoFar(): number {
+    if (this.#awaited !== undefined) return this.#awaited;
+    if (this.#hello !== undefined) return Detected.Tls;
+    return this.#hold.length > 0 ? Detected.Other : Detected.Silent;
   }
 
   /** Resets the downstream: what it would have met without us is a refused connection. */
-  #giveUp(what: Failure): void {
-    this.#upstream?.destroy(true);
-    resetSocket(this.socket);
-    this.onClosed(what);
+  #giveUp(what: Failure, detected = this.#verdictSoFar()): void {
+    if (what === failure['egress-denied']) this.#warnOfDenial(detected);
+    this.#cut(what, detected);
   }
 
+  /** Whoever does not speak HTTP learns nothing but the RST. */
+  #warnOfDenial(detected: number): void {
+    const protocol = detected === Detected.Tls ? 'TLS' : 'TCP';
+    const text = printDenial(this.report.serverName, this.#owner.destination, protocol);
+    this.#scope.denials.warn(`outbound: ${text}`);
+  }
+
+  /** Ends both sides while it is ours. */
+  #cut(what: Failure | undefined, detected = this.#verdictSoFar()): void {
+    this.#decide(detected);
+    this.#state = CaptureState.Closed;
+    this.#counts.downstreamTotal++;
+    this.#upstream?.destroy(true);
+    this.#lease?.end();
+    resetSocket(this.socket);
+    this.#hold.clear();
+    this.#owner.onCapturedClosed(this);
+    this.report.finish(what);
+  }
+
+  /** Chooses where it goes and dials there; where nothing can be chosen `#failed` says why. */
   #dial(): void {
-    const { cluster } = this.#owner.passthrough;
-    const pool = cluster.pools[0]!;
-    const { connectTimeoutMs } = cluster.cluster;
-    this.report.dialling();
-    this.#wakeIn(this.#scope.limits.opaqueIdleMs);
-    this.#upstream = new UpstreamConnection(
-      this.#scope,
-      pool,
-      this.#counts,
-      this,
-      connectTimeoutMs,
-    );
+    const scope = this.#scope;
+    const { serverName } = this.report;
+    this.#wakeIn(scope.limits.opaqueIdleMs);
+    const choice = chooseConnection(this.#owner, serverName);
+    if (isFailure(choice)) {
+      this.#failed = choice;
+      this.#wakeIn(scope.limits.detectSilenceMs);
+      return;
+    }
+    this.#lease = new ConnectionLease(scope, this.#counts, this, choice);
+    this.#connect(this.#lease);
+  }
+
+  #connect(lease: ConnectionLease): void {
+    const dialled = lease.dial();
+    if (dialled instanceof UpstreamConnection) {
+      this.#upstream = dialled;
+      this.report.dialling(lease.choice.backend, lease.pool!.endpointId, lease.choice.rule);
+      return;
+    }
+    this.#failed = dialled;
+    this.#wakeIn(this.#scope.limits.detectSilenceMs);
   }
 }

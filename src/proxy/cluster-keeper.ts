@@ -27,6 +27,11 @@ export class ClusterKeeper {
     return this.#plans;
   }
 
+  /** The last table has the very clusters of the one before. */
+  get isSame(): boolean {
+    return this.#isSame;
+  }
+
   find(name: string): ClusterPlan | undefined {
     return this.#byName.get(name);
   }

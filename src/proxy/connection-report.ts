@@ -1,50 +1,110 @@
 /**
- * What a connection that was relayed unread tells telemetry: one record, an access log line.
+ * What a connection that is relayed unread tells telemetry: one record at its end, which becomes a
+ * span and an access log line; its verdict and its bytes are counted.
  *
- * It is never sampled, so it becomes no span: a database connection of days is no step of a trace.
+ * A captured connection is a root of its own; a tunnel is a child of the exchange that asked for it.
+ * Before its end a connection is seen in the metrics and on the admin page only.
  */
 
 import type { Socket } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import type { Failure } from '../model/failure.ts';
 import type { Direction } from '../model/routing-table.ts';
+import { detectionPlace } from '../telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
+import { TraceContext, TraceFlag } from '../telemetry/trace-context.ts';
+import type { ConnectionBackend, ConnectionPlan } from './capture-lookup.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { plainAddress, printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 
 export class ConnectionReport {
   readonly record: ExchangeRecord = new ExchangeRecord();
+  readonly direction: Direction;
   isConnected = false;
   readonly #scope: ProxyScope;
   readonly #startMs: Milliseconds;
+  #isBegun = false;
   #dialMs: Milliseconds = -0.5;
 
+  /** `destination`: where a captured connection was going; undefined for a tunnel. */
   constructor(
     scope: ProxyScope,
     direction: Direction,
-    destination: OriginalDestination,
+    destination: OriginalDestination | undefined,
     downstream: Socket,
   ) {
     this.#scope = scope;
+    this.direction = direction;
     this.#startMs = scope.clock.now();
     const { record } = this;
     record.kind = RecordKind.Connection;
     record.flags = direction === 'inbound' ? RecordFlag.Inbound : 0;
     record.startMs = this.#startMs;
     record.connectionId = scope.nextConnectionId();
-    record.authority = printAddress(destination.address, destination.port);
+    if (destination !== undefined) {
+      record.authority = printAddress(destination.address, destination.port);
+    }
     record.peerAddress = plainAddress(downstream.remoteAddress ?? '');
     record.peerPort = downstream.remotePort ?? 0;
   }
 
-  dialling(): void {
+  /**
+   * Begins the span: a root, or the child of `parent`, whose authority, route and endpoint are then
+   * this connection's too. The parent's record is free again after the call. Once; a root may leave it
+   * to `finish`.
+   */
+  begin(parent?: ExchangeRecord): void {
+    const { record } = this;
+    this.#isBegun = true;
+    context.present = false;
+    if (parent !== undefined) {
+      copyRouting(parent, record);
+      setContext(parent);
+    }
+    this.#scope.telemetry.beginSpan(record, context);
+  }
+
+  /** What is spoken (`Detected`) and how that is known (`DetectedBy`); counted. Once. */
+  detected(protocol: number, by: number): void {
+    this.upgradedTo(protocol);
+    this.record.join = by;
+    this.#scope.countsOf(this.direction).detections[detectionPlace(protocol, by)]!++;
+  }
+
+  /** What a tunnel carries (`Detected`): named by the exchange, not detected, not counted. */
+  upgradedTo(protocol: number): void {
+    this.record.method = protocol;
+  }
+
+  /** That a ClientHello asked for; '' = none. */
+  get serverName(): string {
+    return this.record.target;
+  }
+
+  /** Of a TLS ClientHello: the name it asks for ('' = none) and the protocols that it offers. */
+  hello(serverName: string, alpn: readonly string[]): void {
+    this.record.target = serverName;
+    this.record.userAgent = alpn.join(',');
+  }
+
+  /** A backend has been chosen for it, by `rule` if any, and `endpointId` of its endpoints. */
+  dialling(backend: ConnectionBackend, endpointId: number, rule?: ConnectionPlan): void {
+    const { record } = this;
+    if (rule !== undefined) {
+      record.routeId = rule.routeId;
+      record.ruleIndex = rule.rule.index;
+    }
     this.#dialMs = this.#scope.clock.now();
+    record.clusterId = backend.clusterId;
+    record.subsetId = backend.subsetId;
+    record.weight = backend.weight;
+    record.endpointId = endpointId;
   }
 
   connected(): void {
     this.isConnected = true;
-    this.record.connectUs = this.#since(this.#dialMs);
+    if (this.#dialMs >= 0) this.record.connectUs = this.#since(this.#dialMs);
   }
 
   /** The first byte of the upstream is there. */
@@ -53,8 +113,14 @@ export class ConnectionReport {
     if (record.firstByteUs < 0) record.firstByteUs = this.#since(this.#startMs);
   }
 
+  /** The connection has ended; once. `what`: why, unless it ended well. */
   finish(what: Failure | undefined): void {
     const { record } = this;
+    if (!this.#isBegun) this.begin();
+    const counts = this.#scope.countsOf(this.direction);
+    counts.opaqueTotal++;
+    counts.opaqueSentBytes += record.requestBytes;
+    counts.opaqueReceivedBytes += record.responseBytes;
     if (what !== undefined) record.causeCode = what.code;
     record.totalUs = this.#since(this.#startMs);
     this.#scope.telemetry.finish(record);
@@ -63,4 +129,36 @@ export class ConnectionReport {
   #since(from: Milliseconds): number {
     return Math.round((this.#scope.clock.now() - from) * 1000);
   }
+}
+
+/** Of the span that is being begun: `beginSpan` keeps nothing of it. */
+const context = new TraceContext();
+
+/** The exchange's span as the one that the connection's continues. */
+function setContext(parent: ExchangeRecord): void {
+  const { flags } = parent;
+  context.traceId0 = parent.traceId0;
+  context.traceId1 = parent.traceId1;
+  context.traceId2 = parent.traceId2;
+  context.traceId3 = parent.traceId3;
+  context.parentId0 = parent.spanId0;
+  context.parentId1 = parent.spanId1;
+  context.present =
+    (parent.traceId0 | parent.traceId1 | parent.traceId2 | parent.traceId3) !== 0 &&
+    (parent.spanId0 | parent.spanId1) !== 0;
+  context.flags =
+    ((flags & RecordFlag.Sampled) === 0 ? 0 : TraceFlag.Sampled) |
+    ((flags & RecordFlag.RandomId) === 0 ? 0 : TraceFlag.Random);
+}
+
+function copyRouting(from: ExchangeRecord, to: ExchangeRecord): void {
+  to.authority = from.authority;
+  to.routeId = from.routeId;
+  to.ruleIndex = from.ruleIndex;
+  to.clusterId = from.clusterId;
+  to.subsetId = from.subsetId;
+  to.weight = from.weight;
+  to.endpointId = from.endpointId;
+  to.generation = from.generation;
+  to.destinationId = from.destinationId;
 }

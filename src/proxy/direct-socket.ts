@@ -10,6 +10,7 @@
 
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import type { ReadMemory } from './slab.ts';
 
 /** One write of libuv's; free for the next one when the last was done at once. */
 interface WriteRequest {
@@ -36,10 +37,17 @@ const binding = findBinding();
 let spare = binding === undefined ? undefined : new binding.WriteWrap();
 
 export class DirectSocket extends Socket {
+  /** Where it reads into, if it is known. */
+  readonly reads: ReadMemory | undefined;
   /** Has been given to the kernel, which has not taken all of it. */
   #underWay: WriteRequest | undefined;
   /** Error number of a write that failed at once; 0 = none. */
   #failed = 0;
+
+  constructor(options?: object, reads?: ReadMemory) {
+    super(options);
+    this.reads = reads;
+  }
 
   /**
    * Sends `bytes`. Returns true when the caller may use their memory again, false when it belongs to

@@ -2,6 +2,7 @@
  * One accepted connection: reads request heads one after another and gives each to its exchange.
  *
  *   Idle ──head──► Busy ──answered──► Idle      Idle, Busy ──► Closing ──FIN or lingered──► Closed
+ *                    └──101──► Switched: a tunnel has the socket, and what is read goes to it
  *
  * One exchange at a time; what a peer sends beyond it is held, at most `heldBytesMax`, then reading
  * stops. One deadline serves whatever is awaited. A closing connection has said all it has to say:
@@ -15,18 +16,23 @@ import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { failure } from '../model/failure.ts';
+import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { HeadReader, HeadState } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
 import { ByteHold } from './byte-hold.ts';
+import type { DestinationPlan } from './capture-lookup.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
 import { Exchange, ExchangeState } from './exchange.ts';
 import { printRefusal } from './local-reply.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { adoptSocket, type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
+import { UpgradedConnection } from './upgrade-switch.ts';
+import { type LastUser, type UpstreamConnection, UpstreamState } from './upstream-connection.ts';
 
-const DownstreamState = { Idle: 0, Busy: 1, Closing: 2, Closed: 3 } as const;
+const DownstreamState = { Idle: 0, Busy: 1, Closing: 2, Closed: 3, Switched: 4 } as const;
 
 /** What a connection asks of the listener that accepted it. */
 export interface ConnectionOwner {
@@ -34,14 +40,25 @@ export interface ConnectionOwner {
   readonly plan: ListenerPlan;
   /** Where the downstream connected to, or meant to. */
   readonly port: number;
+  /** Connections were on their way to somewhere else when they came here. */
+  readonly isCaptured: boolean;
   /** No longer accepting: the connection closes after the answer it owes. */
   readonly isRetired: boolean;
   /** Where a captured connection was going: for requests whose authority no virtual host knows. */
   readonly passthrough: BackendPlan | undefined;
+  /** What is known of the address there. */
+  readonly known: DestinationPlan | undefined;
+  /** What is not known may not be called. */
+  readonly isDenying: boolean;
+  /** What to tell whoever called `hostname`, which may not be. */
+  deniedDetail(hostname: string): string;
   onConnectionClosed(connection: DownstreamConnection): void;
+  /** It has become a tunnel, which is the owner's from now on. */
+  onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void;
+  onTunnelClosed(tunnel: UpgradedConnection): void;
 }
 
-export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
+export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, LastUser {
   readonly id: number;
   readonly socket: Socket;
   readonly head = new MessageHead();
@@ -67,6 +84,10 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   /** When the first byte of an unfinished head came; -1 = none has. */
   #headStartMs: Milliseconds = -1;
   #idleSinceMs: Milliseconds;
+  /** Carried the last exchange, as it was sent; see `pairWith`. */
+  #pair: UpstreamConnection | undefined = undefined;
+  /** Has the socket once the connection has switched protocols. */
+  #upgraded: UpgradedConnection | undefined = undefined;
   #isPumping = false;
   /** The peer has sent FIN: it may still read. */
   #peerEnded = false;
@@ -86,6 +107,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     this.#owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);
     this.#reader = new HeadReader(this.head, 'request', scope.limits);
+    this.#reader.isLenient = owner.isCaptured;
     this.deadline = new Deadline(this);
     this.exchange = new Exchange(scope, this, owner.plan);
     this.#counts.downstreamOpen++;
@@ -108,8 +130,29 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     return this.socket.writableLength >= this.#unsentMax;
   }
 
+  get isCaptured(): boolean {
+    return this.#owner.isCaptured;
+  }
+
   get passthrough(): BackendPlan | undefined {
     return this.#owner.passthrough;
+  }
+
+  get known(): DestinationPlan | undefined {
+    return this.#owner.known;
+  }
+
+  get isDenying(): boolean {
+    return this.#owner.isDenying;
+  }
+
+  deniedDetail(hostname: string): string {
+    return this.#owner.deniedDetail(hostname);
+  }
+
+  /** The downstream takes it that another request may follow. */
+  get expectsMore(): boolean {
+    return this.head.persistent && !this.#peerEnded;
   }
 
   /** Whether another request may follow the present one. */
@@ -120,7 +163,10 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   }
 
   onBytes(chunk: Buffer): void {
-    if (this.state >= DownstreamState.Closing) return;
+    if (this.state >= DownstreamState.Closing) {
+      this.#upgraded?.tunnel.onBytes(chunk);
+      return;
+    }
     try {
       this.#take(chunk);
     } catch (error) {
@@ -150,10 +196,56 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     if (!this.#isPumping) this.#pumpHeld();
   }
 
+  /**
+   * The exchange went as it was sent over `upstream`, which the pool may lend again. As long as it does
+   * not, whoever ends one of the two while nothing is under way means both: a server that serves one
+   * connection at a time waits for that, and a caller sees that its kept connection is over.
+   */
+  pairWith(upstream: UpstreamConnection): void {
+    upstream.lastUser = this;
+    this.#pair = upstream;
+  }
+
+  onIdleEnded(upstream: UpstreamConnection): void {
+    if (this.#pair !== upstream) return;
+    this.#pair = undefined;
+    const isIdle = this.state === DownstreamState.Idle && this.#headStartMs < 0;
+    if (isIdle && this.#hold.length === 0) this.#close();
+  }
+
+  /**
+   * 101 has been sent: the socket belongs to a tunnel from here on, whose first bytes are
+   * `chunk[from..]` of the upstream and what was held of the downstream.
+   */
+  giveUp(
+    upstream: UpstreamConnection,
+    pool: EndpointPool,
+    record: ExchangeRecord,
+    chunk: Buffer,
+    from: number,
+  ): void {
+    this.#move(DownstreamState.Busy, DownstreamState.Switched);
+    this.#scope.deadlines.remove(this.deadline);
+    const ends = { downstream: this, upstream, pool };
+    const upgraded = new UpgradedConnection(this.#scope, this.#owner, ends, record);
+    this.#upgraded = upgraded;
+    // The tunnel counts itself.
+    this.#counts.downstreamOpen--;
+    this.#owner.onSwitched(this, upgraded);
+    if (this.isPaused) {
+      this.isPaused = false;
+      this.socket.resume();
+    }
+    if (this.#hold.length !== 0) upgraded.tunnel.onBytes(this.#hold.view());
+    this.#hold.clear();
+    if (from < chunk.length) upgraded.tunnel.onUpstreamBytes(chunk.subarray(from));
+    if (this.#peerEnded) upgraded.tunnel.onDownstreamEnded();
+  }
+
   /** Reads on or stops reading, by what is held here and on the way upstream. */
   updateReads(): void {
     const isFull = this.requestHeldBytes >= this.#scope.sockets.heldBytesMax;
-    if (isFull === this.isPaused || this.state === DownstreamState.Closed) return;
+    if (isFull === this.isPaused || this.state >= DownstreamState.Closed) return;
     this.isPaused = isFull;
     if (isFull) {
       this.socket.pause();
@@ -171,7 +263,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
 
   /** Ends at once, whatever is under way. */
   destroy(): void {
-    if (this.state === DownstreamState.Closed) return;
+    if (this.state >= DownstreamState.Closed) return;
     this.#end();
     if (this.exchange.state === ExchangeState.Idle) {
       this.socket.destroy();
@@ -185,7 +277,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   endByBug(): void {
     if (this.state === DownstreamState.Busy && this.exchange.state !== ExchangeState.Idle) {
       this.exchange.endByBug();
-    } else this.destroy();
+    } else if (this.#upgraded !== undefined) this.#upgraded.destroy();
+    else this.destroy();
   }
 
   /** Draining, or the listener is gone: closes when nothing is under way and nothing has come. */
@@ -206,7 +299,12 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     });
     // What was wrong does not matter: 'close' follows and ends the exchange.
     socket.on('error', () => undefined);
-    socket.on('close', () => this.#guard(() => this.destroy()));
+    socket.on('close', () => this.#guard(() => this.#onClosed()));
+  }
+
+  #onClosed(): void {
+    this.#endPair();
+    this.destroy();
   }
 
   #guard(call: () => void): void {
@@ -252,16 +350,10 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
         this.exchange.refuse(this.#owner.plan, what, printRefusal(refusal), startMs);
         break;
       }
-      if (this.head.hasUpgrade) this.#noteUpgrade();
       from = this.exchange.begin(this.#owner.plan, chunk, from, startMs, now);
     }
     this.#isPumping = false;
     return from;
-  }
-
-  #noteUpgrade(): void {
-    const { listener } = this.#owner.plan;
-    this.#scope.upgrades.note(listener, this.#owner.port, this.head);
   }
 
   /** Goes on with what was held during the last exchange. */
@@ -307,10 +399,19 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
     if (this.state === DownstreamState.Busy) {
       // A whole request gets its answer, and one whose rest nobody wants; a cut one never can.
       if (this.exchange.request.isReading) this.destroy();
+      else if (this.#hold.length === 0) this.exchange.onDownstreamEnded();
     } else if (this.state === DownstreamState.Idle) {
       if (this.#headStartMs >= 0) this.destroy();
       else if (this.#hold.length === 0) this.#close();
     }
+    this.#endPair();
+  }
+
+  /** The peer has ended its connection: so do we, where nobody else has ours upstream by now. */
+  #endPair(): void {
+    const pair = this.#pair;
+    this.#pair = undefined;
+    if (pair?.lastUser === this && pair.state === UpstreamState.Idle) pair.destroy(false);
   }
 
   /** Says FIN and waits for the peer's, for a while. */
@@ -328,7 +429,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable {
   }
 
   #end(): void {
-    if (this.state === DownstreamState.Closed) return;
+    if (this.state >= DownstreamState.Closed) return;
     this.state = DownstreamState.Closed;
     this.#hold.clear();
     this.#counts.downstreamOpen--;

@@ -3,41 +3,42 @@
  *
  *                 ┌── connect failed: another endpoint, once ──┐
  *   Idle ─► Connecting ─► AwaitingHead ─► Relaying ─► Idle     │     fail() from anywhere ─► Idle
- *     └────── an idle connection ──┘ └── closed before any byte, idempotent: a fresh one, once ──┘
+ *     └────── an idle connection ──┘ │ └── closed before any byte, idempotent: a fresh one, once ──┘
+ *                                    └── 101 ─► Idle for good: a tunnel has both connections
  *
- * One object serves a connection for all its requests. It keeps the plan it began with, decides
- * when an attempt is repeated, and ends every exchange, good or bad, in `#finish`: one record, one
- * count.
+ * One object serves a connection for all its requests. It keeps the route that it began with and ends
+ * every exchange, good or bad, in `#finish`: one record, one count.
  */
 
 import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { type Failure, failure } from '../model/failure.ts';
-import { nextWeighted } from '../routing/weighted-choice.ts';
 import { RecordFlag } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import type { MessageHead } from '../wire/http1/message-head.ts';
 import { Method } from '../wire/http1/method.ts';
-import { headRoom, putHeadEnd, putRequestHead } from '../wire/http1/print.ts';
+import { passesUpgrade } from '../wire/http1/print.ts';
 import { connectFailure } from './connect-failure.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
+import { Attempts } from './exchange-attempts.ts';
 import { ExchangeClock } from './exchange-clock.ts';
 import { ExchangeReport } from './exchange-report.ts';
+import { chooseRoute, faultOf, RouteChoice } from './exchange-route.ts';
+import { putForwardedHead } from './forwarded-head.ts';
 import { applyEdits, type CompiledEdits } from './header-edits.ts';
 import { printFailure, printRefusal } from './local-reply.ts';
-import type { BackendPlan, ListenerPlan } from './plan.ts';
+import type { ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { type HeadSource, RequestRelay, RequestState } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
-import { AttemptStage, isRepeatable } from './retry-rule.ts';
-import { putTraceLines, TraceHeaders } from './trace-headers.ts';
+import { AttemptStage, isEndOfKept } from './retry-rule.ts';
+import { TraceHeaders } from './trace-headers.ts';
 import { UpstreamState, type UpstreamUser } from './upstream-connection.ts';
 import { UpstreamLease } from './upstream-lease.ts';
 import type { WriteSlab } from './write-slab.ts';
 
 export const ExchangeState = { Idle: 0, Connecting: 1, AwaitingHead: 2, Relaying: 3 } as const;
 
-/** Attempts of one exchange: the first and one more. */
-const ATTEMPTS_MAX = 2;
 const FIRST_ERROR_STATUS = 400;
 
 export class Exchange implements UpstreamUser, HeadSource {
@@ -50,19 +51,24 @@ export class Exchange implements UpstreamUser, HeadSource {
   readonly #scope: ProxyScope;
   readonly #counts: ConnectionCounts;
   readonly #lease: UpstreamLease;
+  readonly #attempts: Attempts;
   readonly #report: ExchangeReport;
-  readonly #trace = new TraceHeaders();
-  #backend: BackendPlan | undefined;
-  #attempts = 0;
+  readonly #trace: TraceHeaders;
+  readonly #route = new RouteChoice();
   readonly #clock: ExchangeClock;
+  /** The downstream has said all, and the upstream is told so: it carries no other request. */
+  #endsUpstream = false;
 
   constructor(scope: ProxyScope, downstream: DownstreamConnection, plan: ListenerPlan) {
     this.downstream = downstream;
     this.#scope = scope;
-    const isInbound = plan.listener.direction === 'inbound';
-    this.#counts = scope.countsOf(plan.listener.direction);
+    const { direction } = plan.listener;
+    const isInbound = direction === 'inbound';
+    this.#counts = scope.countsOf(direction);
     this.#lease = new UpstreamLease(scope, this.#counts, this, isInbound);
+    this.#attempts = new Attempts(scope, this.#lease);
     this.#report = new ExchangeReport(scope, isInbound, plan.series);
+    this.#trace = new TraceHeaders(scope.hopTagOf(direction));
     this.request = new RequestRelay(scope, this);
     this.response = new ResponseRelay(scope, this);
     this.#clock = new ExchangeClock(scope.limits, this.request, this.response);
@@ -72,6 +78,21 @@ export class Exchange implements UpstreamUser, HeadSource {
   get isTakingBody(): boolean {
     const { state } = this.request;
     return state === RequestState.Reading || state === RequestState.Stopped;
+  }
+
+  /** No rule is about it: both messages go on as they were sent. */
+  get isAsSent(): boolean {
+    return this.#route.isAsSent;
+  }
+
+  /** The upstream has been asked to switch protocols, so 101 may be its answer. */
+  get offersSwitch(): boolean {
+    const { head } = this.downstream;
+    return head.hasUpgrade && (this.#route.isAsSent || passesUpgrade(head));
+  }
+
+  get responseEdits(): CompiledEdits {
+    return this.#route.backend!.responseEdits;
   }
 
   /**
@@ -91,12 +112,13 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#trace.read(head);
     this.#report.setRequest(head, this.downstream);
     this.#report.beginSpan(this.#trace);
-    const refused = this.#route(plan, now);
+    const refused = this.#chooseRoute(plan, now);
     if (refused !== undefined) {
-      this.fail(refused, this.#routeDetail());
+      this.#failRoute(refused, head, now);
       return from;
     }
-    applyEdits(this.#backend!.requestEdits, head);
+    if (this.#route.isAsSent) this.request.passAsSent();
+    else applyEdits(this.#route.backend!.requestEdits, head);
     this.#attempt(false, now);
     if (this.state === ExchangeState.Idle) return from;
     const position = this.takeRequestBody(chunk, from, now);
@@ -133,13 +155,14 @@ export class Exchange implements UpstreamUser, HeadSource {
    * The final head has been read: decides what becomes of the downstream connection, and returns
    * the edits of the response. `isFramed`: its end can be told without closing.
    */
-  onFinalHead(status: number, isFramed: boolean): CompiledEdits {
+  onFinalHead(head: MessageHead, isFramed: boolean): CompiledEdits {
     this.#move(ExchangeState.AwaitingHead, ExchangeState.Relaying);
     const isEarly = this.request.state !== RequestState.Done;
     // A success before the end of the body may be a stream both ways; an error wants no more of it.
-    if (isEarly && status >= FIRST_ERROR_STATUS) this.request.stop();
-    this.keepsAlive = !isEarly && isFramed && this.downstream.mayKeep();
-    return this.#backend!.responseEdits;
+    if (isEarly && head.status >= FIRST_ERROR_STATUS) this.request.stop();
+    const isKept = head.persistent || !this.#route.isAsSent;
+    this.keepsAlive = !isEarly && isFramed && isKept && this.downstream.mayKeep();
+    return this.responseEdits;
   }
 
   /** The final head is on its way, more of the body is to come. */
@@ -152,13 +175,27 @@ export class Exchange implements UpstreamUser, HeadSource {
     const lease = this.#lease;
     const upstream = lease.upstream!;
     const isWhole = this.request.state === RequestState.Done;
-    if (leavesNoDoubt && isWhole && upstream.socket.writableLength === 0) lease.release(now);
-    else lease.destroy(!isWhole);
+    const isSent = isWhole && upstream.socket.writableLength === 0;
+    if (leavesNoDoubt && isSent && this.#mayLendAgain()) {
+      if (this.#route.isAsSent) this.downstream.pairWith(upstream);
+      lease.release(now);
+    } else lease.destroy(!isWhole);
     const keeps = this.keepsAlive && isWhole;
     const end = this.#scope.clock.now();
     this.#report.responded(upstream.head, now, end);
     this.#finish(end);
     this.downstream.onExchangeDone(keeps, end);
+  }
+
+  /** 101 is on its way: from here on a tunnel has both connections. It begins with `chunk[from..]`. */
+  switchProtocols(chunk: Buffer, from: number, now: Milliseconds): void {
+    this.#move(ExchangeState.AwaitingHead, ExchangeState.Relaying);
+    const end = this.#scope.clock.now();
+    const { pool } = this.#lease;
+    const upstream = this.#lease.detach();
+    this.#report.responded(upstream.head, now, end);
+    this.#finish(end);
+    this.downstream.giveUp(upstream, pool!, this.#report.record, chunk, from);
   }
 
   /** Something went wrong: another attempt where that is safe, else the end of the exchange. */
@@ -173,6 +210,12 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#end(what, detail, keeps, now);
   }
 
+  /** The upstream has ended in the middle of a body that goes on as it was sent, and so does it here. */
+  endCut(): void {
+    this.#report.failed(failure['upstream-cut'], RecordFlag.BodyCut);
+    this.#endSilently(this.#scope.clock.now());
+  }
+
   /** The downstream has gone: the upstream is told by RST, at once. */
   onDownstreamGone(): void {
     if (this.state === ExchangeState.Idle) return;
@@ -181,6 +224,13 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#report.failed(failure['client-gone'], flags);
     this.#lease.destroy(true);
     this.#finish(this.#scope.clock.now());
+  }
+
+  /** FIN of the downstream behind its last request; an upstream that gets all as sent gets it too. */
+  onDownstreamEnded(): void {
+    if (!this.#route.isAsSent || this.request.state !== RequestState.Done) return;
+    this.#endsUpstream = true;
+    if (this.state !== ExchangeState.Connecting) this.#lease.upstream?.socket.end();
   }
 
   /** The connection reads again: what came late until now was not the downstream's fault. */
@@ -209,6 +259,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#clock.onActivity(now);
     this.request.connect(upstream);
     this.request.flush();
+    if (this.#endsUpstream) upstream.socket.end();
     const sent = this.#scope.clock.now();
     this.#report.connected(upstream, now, sent);
     if (this.request.state === RequestState.Done) this.#report.requestSent(sent);
@@ -269,8 +320,14 @@ export class Exchange implements UpstreamUser, HeadSource {
 
   /** A bug of ours was met: answers 500 if nothing was answered, and ends the connection too. */
   endByBug(): void {
-    if (this.state === ExchangeState.Idle) this.destroy();
+    if (this.state === ExchangeState.Idle) this.downstream.endByBug();
     else this.#end(failure['internal-error'], '', false, this.#scope.clock.now());
+  }
+
+  /** The head that goes to the endpoint of this attempt; it has been read until the next one is. */
+  putRequestHead(out: WriteSlab): void {
+    const { head } = this.downstream;
+    putForwardedHead(head, this.#route, this.#lease, this.#trace, this.#report.record, out);
   }
 
   /** The downstream could send now, and nobody but it is waited for. */
@@ -283,47 +340,41 @@ export class Exchange implements UpstreamUser, HeadSource {
     assert(this.state === ExchangeState.Idle, 'one exchange at a time on a connection');
     this.state = ExchangeState.Connecting;
     this.#counts.exchangesActive++;
-    this.#attempts = 0;
+    this.#endsUpstream = false;
     this.#clock.begin(now);
-    this.#backend = undefined;
-    this.#lease.begin();
+    this.#route.clear();
+    this.#attempts.begin();
     this.response.begin();
     this.#report.begin(startMs, plan.generation, plan.series);
   }
 
-  #route(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
-    if (this.#trace.hops >= this.#scope.limits.hopsMax) return failure.loop;
-    const rulePlan = plan.index.match(this.downstream.head.view);
-    if (rulePlan === undefined) return this.#passOn(plan);
-    const { rule } = rulePlan;
-    this.#report.setRule(rulePlan);
-    if (rule.broken !== undefined) return failure[rule.broken];
-    const backend = rulePlan.backends[nextWeighted(rulePlan.weights)];
-    if (backend === undefined) return failure['no-backend'];
-    this.#report.setBackend(backend);
-    this.#backend = backend;
-    this.#clock.setRouteTimeout(now, rule.timeoutMs);
+  #chooseRoute(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
+    const route = this.#route;
+    const refused = chooseRoute(plan, this.downstream, this.#trace.isLoop, route);
+    if (route.rule !== undefined) this.#report.setRule(route.rule);
+    if (route.backend !== undefined) this.#report.setBackend(route.backend);
+    const { known } = this.downstream;
+    if (known !== undefined) this.#report.record.destinationId = known.nameId;
+    if (refused !== undefined) return refused;
+    this.#clock.setRouteTimeout(now, route.timeoutMs);
     this.#scope.retryBudget.onRequest();
     return undefined;
   }
 
-  /** A captured request to an authority that nobody has defined goes where it was going. */
-  #passOn(plan: ListenerPlan): Failure | undefined {
-    const { head, passthrough } = this.downstream;
-    if (passthrough === undefined || plan.index.knows(head.view.hostname)) {
-      return failure['no-route'];
-    }
-    this.#report.setBackend(passthrough);
-    this.#backend = passthrough;
-    this.#scope.retryBudget.onRequest();
-    return undefined;
+  /** Nothing is said to any upstream. A head that is at fault ends its connection. */
+  #failRoute(what: Failure, head: MessageHead, now: Milliseconds): void {
+    const fault = faultOf(head);
+    if (what === failure[fault.cause]) this.#end(what, printRefusal(fault), false, now);
+    else if (what === failure['egress-denied']) {
+      this.fail(what, this.downstream.deniedDetail(head.view.hostname));
+    } else this.fail(what, `${head.authority()} ${head.path()}`.slice(0, 200));
   }
 
   /** Gets a connection for this attempt; `isFresh` takes no idle one. */
   #attempt(isFresh: boolean, now: Milliseconds): void {
-    this.#attempts++;
     const lease = this.#lease;
-    const refused = lease.acquire(this.#backend!.cluster, isFresh);
+    const { backend, pinned } = this.#route;
+    const refused = this.#attempts.acquire(backend!.cluster, isFresh, pinned);
     if (lease.pool !== undefined) this.#report.setEndpoint(lease.pool);
     if (refused !== undefined) {
       this.fail(refused, lease.detail);
@@ -338,17 +389,6 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.request.connect(upstream);
   }
 
-  /** The head that goes to the endpoint of this attempt; it has been read until the next one is. */
-  putRequestHead(out: WriteSlab): void {
-    const { head } = this.downstream;
-    out.length = putRequestHead(head, out.reserve(headRoom(head)), out.length);
-    out.putText(this.#backend!.requestEdits.lines);
-    putTraceLines(this.#trace, this.#report.record, out);
-    // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.
-    if (head.hostIndex === -1) out.putText(`Host: ${this.#lease.where}\r\n`);
-    out.length = putHeadEnd(out.reserve(2), out.length);
-  }
-
   /** After the first pass: times of a leased connection, and the first deadline. */
   #begun(now: Milliseconds): void {
     if (this.state !== ExchangeState.Connecting) {
@@ -360,11 +400,12 @@ export class Exchange implements UpstreamUser, HeadSource {
   }
 
   #mayRetry(what: Failure, now: Milliseconds): boolean {
-    if (this.#lease.upstream === undefined || this.#attempts >= ATTEMPTS_MAX) return false;
-    const { head } = this.downstream;
-    const endpoints = this.#backend!.cluster.pools.length;
-    if (!isRepeatable(what, head, this.#stage(), endpoints)) return false;
-    return this.#scope.retryBudget.take(now);
+    const stage = this.#stage();
+    // A server that ends when its caller has said all would do so again.
+    if (this.#endsUpstream && stage !== AttemptStage.Connecting) return false;
+    const { backend, pinned } = this.#route;
+    const endpoints = pinned === undefined ? (backend?.cluster.pools.length ?? 0) : 1;
+    return this.#attempts.mayRepeat(what, this.downstream.head, stage, endpoints, now);
   }
 
   #stage(): number {
@@ -373,17 +414,28 @@ export class Exchange implements UpstreamUser, HeadSource {
   }
 
   #retry(what: Failure, now: Milliseconds): void {
-    this.#lease.destroy(true);
+    this.#attempts.giveUp();
     this.request.disconnect();
-    this.#scope.counts.retries++;
     this.state = ExchangeState.Connecting;
     this.#report.retry(what, now, 0, this.#trace);
     this.#attempt(true, now);
   }
 
+  /** As sent, `Connection: close` of the downstream has been read by the upstream too. */
+  #mayLendAgain(): boolean {
+    if (!this.#route.isAsSent) return true;
+    return this.downstream.head.persistent && !this.#endsUpstream;
+  }
+
   /** Says what went wrong: in an answer if none has begun, else by RST. */
   #end(what: Failure, detail: string, keeps: boolean, now: Milliseconds): void {
     this.#lease.destroy(true);
+    const isUnheard = this.downstream.requests > 1 && this.response.firstByteMs < 0;
+    if (this.#route.isAsSent && isUnheard && isEndOfKept(what)) {
+      this.#report.failed(what, 0);
+      this.#endSilently(now);
+      return;
+    }
     if (!this.response.isHeadSent) {
       this.#reply(what, detail, keeps, this.downstream.head.method === Method.Head, now);
       return;
@@ -391,6 +443,13 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#report.failed(what, RecordFlag.BodyCut);
     this.#finish(now);
     this.downstream.abort();
+  }
+
+  /** FIN is all that the downstream hears. */
+  #endSilently(now: Milliseconds): void {
+    this.#lease.destroy(false);
+    this.#finish(now);
+    this.downstream.onExchangeDone(false, now);
   }
 
   #reply(what: Failure, detail: string, keeps: boolean, isHead: boolean, now: Milliseconds): void {
@@ -408,11 +467,6 @@ export class Exchange implements UpstreamUser, HeadSource {
     const { request, response } = this;
     this.#report.finish(now, response.firstByteMs, request.bytes, response.bytes);
     request.end();
-  }
-
-  #routeDetail(): string {
-    const { head } = this.downstream;
-    return `${head.authority()} ${head.path()}`.slice(0, 200);
   }
 
   #move(from: number, to: number): void {

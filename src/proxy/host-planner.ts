@@ -82,6 +82,7 @@ export class HostPlanner {
     const key = weightsKey(rule);
     return {
       rule,
+      isDefault: !rule.resource.startsWith('VirtualService '),
       routeId: this.#scope.telemetry.names.idOf(rule.route),
       weights: this.#weightState(rule, key),
       weightsKey: key,

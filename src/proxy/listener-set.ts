@@ -15,16 +15,20 @@ import type { Direction } from '../model/routing-table.ts';
 import type { ListenError } from './accept-socket.ts';
 import { CaptureListener } from './capture-listener.ts';
 import { findHeldBack, type Succession } from './listener-meaning.ts';
+import { LocalHop } from './local-hop.ts';
 import type { ListenerPlan, Plans } from './plan.ts';
 import { countSockets, SocketState } from './port-holders.ts';
 import type { CaptureOptions, ProxyScope } from './proxy-scope.ts';
+import { Sentinel } from './sentinel.ts';
 import { TrafficListener } from './traffic-listener.ts';
 
 export class ListenerSet {
   /** Listeners that are not as the table wants them; empty when all is well. */
   unopened: readonly ListenError[] = [];
-  /** Both directions, when connections are captured; they stay for the life of the proxy. */
+  /** Outbound, then inbound, when connections are captured; they stay for the life of the proxy. */
   readonly captures: readonly CaptureListener[];
+  /** What proves that the captures are reached. */
+  readonly sentinel: Sentinel;
   readonly #scope: ProxyScope;
   readonly #listeners = new Map<string, TrafficListener>();
   /** Listeners that accept nothing more but still have connections. */
@@ -38,11 +42,22 @@ export class ListenerSet {
   constructor(scope: ProxyScope, capture: CaptureOptions | undefined, plans: Plans) {
     this.#scope = scope;
     this.#plans = plans;
-    const directions = capture === undefined ? [] : (['outbound', 'inbound'] as const);
-    this.captures = directions.map(
-      (direction) =>
-        new CaptureListener(scope, capture!, direction, plans.capture, () => this.captures),
-    );
+    this.sentinel = new Sentinel(scope.wakeUps, () => this.outboundCapture?.port ?? 0);
+    if (capture === undefined) this.captures = [];
+    else {
+      const context = {
+        options: capture,
+        sentinel: this.sentinel,
+        listeners: () => this.captures,
+      };
+      this.captures = (['outbound', 'inbound'] as const).map(
+        (direction) => new CaptureListener(scope, context, direction, plans.capture),
+      );
+      const inbound = this.captures.find(({ direction }) => direction === 'inbound');
+      scope.localHop = new LocalHop(capture.ownAddresses, (accepted, destination) => {
+        inbound?.takeLocal(accepted, destination);
+      });
+    }
   }
 
   /** Those that accept, in the order in which they were opened; captures last. */
@@ -50,9 +65,16 @@ export class ListenerSet {
     return [...this.#listeners.values(), ...this.captures].filter((each) => each.isListening);
   }
 
-  /** Whether anything of that direction is listened on. */
+  get outboundCapture(): CaptureListener | undefined {
+    return this.captures[0];
+  }
+
+  /** Whether anything that comes in that direction is passed on. */
   takes(direction: Direction): boolean {
-    return this.listening().some((each) => each.direction === direction);
+    return this.listening().some(
+      (each) =>
+        each.direction === direction && !(each instanceof CaptureListener && each.isParking),
+    );
   }
 
   all(): readonly (TrafficListener | CaptureListener)[] {
@@ -66,11 +88,19 @@ export class ListenerSet {
       .filter((plan) => this.#plans.listeners.get(plan.listener.name) !== plan);
   }
 
+  /** Binds the captures; what comes is parked until there are plans. */
+  async openCaptures(): Promise<void> {
+    const closed = this.captures.filter((each) => !each.isListening);
+    const errors = await Promise.all(closed.map((each) => each.listen()));
+    this.unopened = errors.filter((error) => error !== undefined);
+  }
+
   /** From now on `plans` hold: at once where a listener is open and keeps its meaning. */
   follow(plans: Plans): Promise<void> {
     this.#plans = plans;
     this.#roomAgainMs.clear();
-    for (const capture of this.captures) capture.plans = plans.capture;
+    // Inbound first: a call of the pod to itself that was parked comes in by it.
+    for (const capture of this.captures.toReversed()) capture.follow(plans.capture);
     this.#adopt(this.#heldBack(this.#missing(), []));
     return this.open();
   }
@@ -105,7 +135,7 @@ export class ListenerSet {
     this.unopened = [...failed.values(), ...others.filter((error) => error !== undefined)];
     if (this.unopened.length === 0) await Promise.all(this.#old().map((old) => this.#retire(old)));
     for (const listener of this.#retired) {
-      if (listener.connections.size === 0 && !listener.isListening) this.#retired.delete(listener);
+      if (listener.isEmpty && !listener.isListening) this.#retired.delete(listener);
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * One `getsockopt(SO_ORIGINAL_DST)` for each accepted connection, through node:ffi (0.9 us, no
  * dependency) or, where that is missing, koffi. No capability is needed. It reads a socket and
- * changes nothing; only this file and `stop-connects.ts` call foreign code.
+ * changes nothing; of this room only this file and `socket-option.ts` call foreign code.
  *
  *   answer:  0 family | 2 port | 4 IPv4 address      or  0 family | 2 port | 4 flow | 8 IPv6 address
  */

@@ -11,6 +11,7 @@ import type { Direction, Listener, RoutingTable, VirtualHost } from '../model/ro
 import { RouteIndex } from '../routing/route-index.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
 import { ClusterKeeper } from './cluster-keeper.ts';
+import { DestinationPlanner } from './destination-planner.ts';
 import { HostPlanner } from './host-planner.ts';
 import type { HostPlan, ListenerPlan, Plans } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
@@ -20,6 +21,7 @@ export class PlanKeeper {
   readonly #scope: ProxyScope;
   readonly #clusters: ClusterKeeper;
   readonly #planner: HostPlanner;
+  readonly #destinations: DestinationPlanner;
   /** Of the last table, by name. */
   #listeners = new Map<string, ListenerPlan>();
   #tls = new Map<string, TlsServer>();
@@ -30,6 +32,7 @@ export class PlanKeeper {
     this.#scope = scope;
     this.#clusters = new ClusterKeeper(scope);
     this.#planner = new HostPlanner(scope);
+    this.#destinations = new DestinationPlanner(scope, this.#clusters);
   }
 
   /** The plans of `table`; endpoints that no table names any more are retired. */
@@ -138,6 +141,9 @@ export class PlanKeeper {
       listeners: new Map(listeners.map((each) => [each.name, planOf(each)])),
       clusters: this.#clusters.plans,
       capture: {
+        lookup: this.#destinations.lookupOf(capture?.destinations),
+        outboundPolicy: capture?.outboundPolicy ?? 'allow-any',
+        byName: new Map((capture?.outbound ?? []).map((each) => [each.name, planOf(each)])),
         outbound: byPort(capture?.outbound ?? []),
         inbound: byPort(capture?.inbound ?? []),
         others: { outbound: planOf(outbound), inbound: planOf(inbound) },

@@ -10,10 +10,18 @@
  */
 
 import type { PickState } from '../balancing/pick-endpoint.ts';
-import type { Cluster, Direction, Listener, Rule, VirtualHost } from '../model/routing-table.ts';
+import type {
+  Cluster,
+  Direction,
+  Listener,
+  OutboundPolicy,
+  Rule,
+  VirtualHost,
+} from '../model/routing-table.ts';
 import type { HostIndex, RouteIndex } from '../routing/route-index.ts';
 import type { WeightState } from '../routing/weighted-choice.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
+import type { CaptureLookup } from './capture-lookup.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { CompiledEdits } from './header-edits.ts';
 import type { TlsServer } from './tls-server.ts';
@@ -27,6 +35,11 @@ export interface Plans {
 
 /** For captured connections, by the port of their original destination. */
 export interface CapturePlans {
+  /** What is known of outbound addresses. */
+  readonly lookup: CaptureLookup;
+  readonly outboundPolicy: OutboundPolicy;
+  /** The outbound ones by name, as destinations refer to them. */
+  readonly byName: ReadonlyMap<string, ListenerPlan>;
   readonly outbound: ReadonlyMap<number, ListenerPlan>;
   readonly inbound: ReadonlyMap<number, ListenerPlan>;
   /** Ports that no listener is for: no virtual host, so everything passes on. */
@@ -58,6 +71,8 @@ export interface HostPlan {
 
 export interface RulePlan {
   readonly rule: Rule;
+  /** No VirtualService has written it: what was captured goes on as it was sent. */
+  readonly isDefault: boolean;
   readonly routeId: number;
   readonly weights: WeightState;
   /** Under which `weights` are found again in the next table. */

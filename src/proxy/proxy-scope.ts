@@ -11,12 +11,15 @@ import type { Random } from '../base/random.ts';
 import type { TrafficLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
+import type { HopTag } from '../telemetry/hop-state.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
+import type { LocalHop } from './local-hop.ts';
 import type { OriginalDestinationReader } from './original-destination.ts';
-import { Slab } from './slab.ts';
+import { Slab, SlabPool } from './slab.ts';
 import type { SocketSettings } from './socket-reads.ts';
-import { UpgradeNotice } from './upgrade-notice.ts';
+import { VerdictMemory } from './verdict-memory.ts';
+import { WarningLimit } from './warning-limit.ts';
 import { WriteSlab } from './write-slab.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -62,8 +65,8 @@ export interface ScopeCounts {
   refusedCaptures: number;
   /** TLS handshakes that came to nothing. */
   failedHandshakes: number;
-  /** Requests whose upgrade to WebSocket was not passed on. */
-  strippedUpgrades: number;
+  /** Connections that became tunnels: 101 to a request that asked to switch protocols. */
+  switches: number;
 }
 
 /** Most heads have less: so a head and a whole read fit into one write. */
@@ -80,11 +83,20 @@ export class ProxyScope {
   readonly sockets: SocketSettings;
   /** Where messages are put together; empty between two of them. */
   readonly out: WriteSlab;
+  /** For tunnels through which much goes. */
+  readonly tunnelSlabs: SlabPool;
+  /** What captured connections turned out to speak, by original destination. */
+  readonly verdicts: VerdictMemory;
+  /** About those that spoke something else than what was declared. */
+  readonly wrongProtocols: WarningLimit;
+  /** About connections that REGISTRY_ONLY refuses. */
+  readonly denials: WarningLimit;
   readonly retryBudget: RetryBudget;
+  /** Leads to this very pod; undefined when inbound connections are not captured. */
+  localHop: LocalHop | undefined = undefined;
   readonly inbound: ConnectionCounts;
   readonly outbound: ConnectionCounts;
   readonly counts: ScopeCounts;
-  readonly upgrades: UpgradeNotice;
   isDraining = false;
   /** The pod is ending: inbound answers carry `Connection: close`, everything else goes on. */
   isLeaving = false;
@@ -94,6 +106,7 @@ export class ProxyScope {
   accepted = 0;
   /** TLS handshakes under way: connections that nobody else counts yet. */
   handshakes = 0;
+  readonly #hopTag: number;
   #connectionId = 0;
 
   constructor(options: ProxyOptions) {
@@ -110,6 +123,10 @@ export class ProxyScope {
     const half = limits.heldBytesMax >> 1;
     this.sockets = { slab: new Slab(half), heldBytesMax: half };
     this.out = new WriteSlab(half + HEAD_BYTES);
+    this.tunnelSlabs = new SlabPool(limits.heldBytesMax, limits.tunnelSlabsMax);
+    this.verdicts = new VerdictMemory(limits.passthroughMax);
+    this.wrongProtocols = new WarningLimit(this);
+    this.denials = new WarningLimit(this);
     this.retryBudget = new RetryBudget(
       limits.retryRatio,
       limits.retriesPerSecond,
@@ -124,9 +141,9 @@ export class ProxyScope {
       retries: 0,
       refusedCaptures: 0,
       failedHandshakes: 0,
-      strippedUpgrades: 0,
+      switches: 0,
     };
-    this.upgrades = new UpgradeNotice(this);
+    this.#hopTag = options.random.u32() & 0xffff;
   }
 
   /** Downstream connections of every kind. */
@@ -136,6 +153,11 @@ export class ProxyScope {
 
   countsOf(direction: Direction): ConnectionCounts {
     return direction === 'inbound' ? this.inbound : this.outbound;
+  }
+
+  /** By which requests tell that they have been here before: two sidecars have two, and so two ways. */
+  hopTagOf(direction: Direction): HopTag {
+    return direction === 'inbound' ? this.#hopTag : this.#hopTag ^ 0x8000;
   }
 
   /** Counts up over both kinds of connection, from 1. */

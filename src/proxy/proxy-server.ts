@@ -1,12 +1,15 @@
 /**
  * The proxy: plans of the current table, its listeners, and how all of it ends.
  *
+ *   openCaptures -> captured connections are accepted and wait for the first table
  *   apply(table) -> plans -> listeners that stay get theirs, new ones are opened, then those go that
  *   the table does not name. A listener that cannot be opened is reported, harms nothing else, and is
  *   tried again every `listenRetryMs` until it opens or another table does without it. What moves to
  *   it is served where it was until then.
  */
 
+import { isIPv4 } from 'node:net';
+import type { Milliseconds } from '../base/clock.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import type { ListenError } from './accept-socket.ts';
 import { Drain } from './drain.ts';
@@ -41,6 +44,8 @@ export class ProxyServer {
   readonly #scope: ProxyScope;
   readonly #keeper: PlanKeeper;
   readonly #listeners: ListenerSet;
+  /** Addresses of the pod whose connections are captured. */
+  readonly #ownAddresses: readonly string[];
   #plans: Plans;
   #applying: Promise<unknown> = Promise.resolve();
   #callOffRetry: (() => void) | undefined;
@@ -50,6 +55,31 @@ export class ProxyServer {
     this.#keeper = new PlanKeeper(this.#scope);
     this.#plans = this.#keeper.build(noTable);
     this.#listeners = new ListenerSet(this.#scope, options.capture, this.#plans);
+    this.#ownAddresses = options.capture?.ownAddresses ?? [];
+  }
+
+  /**
+   * Opens the ports of captured connections before there is a table: from now on none is refused, and
+   * those that come wait for `apply`. Returns the ports that could not be opened.
+   */
+  openCaptures(): Promise<readonly ListenError[]> {
+    return this.#inTurn(async () => {
+      if (!this.#scope.isDraining) await this.#listeners.openCaptures();
+      return this.#listeners.unopened;
+    });
+  }
+
+  /**
+   * Asks the kernel whether it redirects connections of this pod to us, in each family that the pod has
+   * and we listen for. Empty when it does; one line for a person when not; undefined when that cannot be
+   * told now. Never rejects.
+   */
+  proveRedirection(timeoutMs: Milliseconds): Promise<string | undefined> {
+    const { outboundCapture, sentinel } = this.#listeners;
+    const families = (outboundCapture?.families ?? []).filter((family) =>
+      this.#ownAddresses.some((address) => isIPv4(address) === (family === 'v4')),
+    );
+    return sentinel.prove(families, timeoutMs);
   }
 
   /**

@@ -1,5 +1,6 @@
 /**
- * The request's way upstream: head and body of the exchange under way, framed again and written.
+ * The request's way upstream: head and body of the exchange under way, framed again and written, or
+ * written as they were sent.
  *
  * Body bytes that come while the upstream is being dialled are held (the connection stops reading
  * when `heldBytes` says so). A body that turns out bad, or is cut, never gets a last chunk: the
@@ -37,6 +38,8 @@ export class RequestRelay implements BodySink {
   readonly #reader: BodyReader;
   readonly #batch = new BodyBatch();
   #framing: number = Framing.Plain;
+  /** Chunk lines and trailers go on as they came. */
+  #isRaw = false;
   /** The upstream of this attempt has not been sent the head. */
   #owesHead = false;
   #upstream: UpstreamConnection | undefined;
@@ -64,12 +67,19 @@ export class RequestRelay implements BodySink {
     this.#lastByteMs = now;
     this.#awaitsContinue = head.expectsContinue;
     this.#framing = head.bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
+    this.#isRaw = false;
     if (head.bodyKind === BodyKind.None) {
       this.state = RequestState.Done;
     } else {
       this.state = RequestState.Reading;
       this.#reader.begin(head);
     }
+  }
+
+  /** The body goes on as it was sent: it is read all the same, and refused as any other. */
+  passAsSent(): void {
+    this.#isRaw = this.#framing === Framing.Chunked;
+    this.#framing = Framing.Plain;
   }
 
   /** The exchange is over: holds nothing more. */
@@ -116,6 +126,7 @@ export class RequestRelay implements BodySink {
     }
     const { position } = this.#reader;
     if (position > from) this.#awaitsContinue = false;
+    if (this.#isRaw && position > from) this.#batch.add(chunk, from, position);
     this.#lastByteMs = now;
     this.#windowBytes += position - from;
     if (verdict === BodyState.Done) this.state = RequestState.Done;
@@ -124,7 +135,7 @@ export class RequestRelay implements BodySink {
 
   onBody(chunk: Buffer, start: number, end: number): void {
     this.bytes += end - start;
-    this.#batch.add(chunk, start, end);
+    if (!this.#isRaw) this.#batch.add(chunk, start, end);
   }
 
   /** Writes what is due, or keeps it until there is an upstream. */

@@ -1,10 +1,10 @@
 /**
  * The response's way downstream: interim heads, the final head, the body, framed again and written.
  *
- * It decides what the upstream's bytes mean and says so to the exchange: not yet, whole, bad, cut.
- * Head and first body bytes are one write. A response whose length only the end of the connection
- * tells goes to an HTTP/1.1 downstream in chunks, so that a cut can be seen and the connection
- * kept.
+ * It decides what the upstream's bytes mean and says so to the exchange: not yet, whole, bad, cut, or
+ * a switch of protocols. Head and first body bytes are one write. A response whose length only the end
+ * of the connection tells goes to an HTTP/1.1 downstream in chunks, so that a cut can be seen and the
+ * connection kept; one that goes on as it was sent keeps its framing and its end.
  */
 
 import type { Milliseconds } from '../base/clock.ts';
@@ -12,10 +12,19 @@ import { failure } from '../model/failure.ts';
 import { BodyKind } from '../wire/http1/body-kind.ts';
 import { type BodySink, BodyState } from '../wire/http1/body-reader.ts';
 import { FieldId } from '../wire/http1/field-id.ts';
+import { isTunnelOf } from '../wire/http1/framing.ts';
 import { HeadState } from '../wire/http1/head-reader.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
-import { headRoom, printResponseHead, putHeadEnd, putResponseHead } from '../wire/http1/print.ts';
+import {
+  headRoom,
+  printResponseHead,
+  printResponseHeadAsSent,
+  putHeadEnd,
+  putResponseHead,
+  putResponseHeadAsSent,
+} from '../wire/http1/print.ts';
 import type { Refusal } from '../wire/http1/refusal.ts';
+import { upgradeTokens } from '../wire/http1/upgrade-tokens.ts';
 import { BodyBatch, Framing } from './body-batch.ts';
 import type { Exchange } from './exchange.ts';
 import { applyEdits } from './header-edits.ts';
@@ -25,6 +34,7 @@ import type { UpstreamConnection } from './upstream-connection.ts';
 import type { WriteSlab } from './write-slab.ts';
 
 const FINAL_STATUS = 200;
+const SWITCHING = 101;
 
 export class ResponseRelay implements BodySink {
   /** Body bytes read so far, without framing. */
@@ -40,6 +50,8 @@ export class ResponseRelay implements BodySink {
   #headStartMs: Milliseconds = -1;
   #interims = 0;
   #framing: number = Framing.Plain;
+  /** Chunk lines and trailers go on as they came. */
+  #isRaw = false;
   /** How the body will be framed downstream: a `BodyKind`; and the lines that edits add. */
   #bodyKind: number = BodyKind.None;
   #addedLines = '';
@@ -56,6 +68,7 @@ export class ResponseRelay implements BodySink {
     this.isHeadSent = false;
     this.#headStartMs = -1;
     this.#interims = 0;
+    this.#isRaw = false;
     this.#batch.clear();
   }
 
@@ -72,6 +85,8 @@ export class ResponseRelay implements BodySink {
     if (this.firstByteMs < 0) {
       this.firstByteMs = now;
       reader.requestMethod = exchange.downstream.head.method;
+      reader.isLenient = exchange.isAsSent;
+      reader.allowsSwitch = exchange.offersSwitch;
     }
     let from = 0;
     do {
@@ -87,9 +102,14 @@ export class ResponseRelay implements BodySink {
       }
       this.#headStartMs = -1;
       from = reader.position;
-      if (upstream.head.status >= FINAL_STATUS) {
+      const { status } = upstream.head;
+      if (status >= FINAL_STATUS && !isTunnelOf(reader.requestMethod, status)) {
         this.#beginFinal(upstream);
         this.takeBody(upstream, chunk, from, now);
+        return;
+      }
+      if (status === SWITCHING || status >= FINAL_STATUS) {
+        this.#switch(upstream.head, chunk, from, now);
         return;
       }
       if (!this.#takeInterim(upstream.head, now)) return;
@@ -109,6 +129,7 @@ export class ResponseRelay implements BodySink {
       }
       isDone = verdict === BodyState.Done;
       position = upstream.bodyReader.position;
+      if (this.#isRaw && position > from) this.#batch.add(chunk, from, position);
     }
     const isFirst = !this.isHeadSent;
     this.#write(isDone, upstream);
@@ -123,7 +144,8 @@ export class ResponseRelay implements BodySink {
   /** FIN of the upstream in the middle of, or as the end of, the body. */
   takeEnd(upstream: UpstreamConnection, now: Milliseconds): void {
     if (upstream.bodyReader.end() !== BodyState.Done) {
-      this.#exchange.fail(failure['upstream-cut'], 'closed in the middle of the body');
+      if (this.#exchange.isAsSent) this.#exchange.endCut();
+      else this.#exchange.fail(failure['upstream-cut'], 'closed in the middle of the body');
       return;
     }
     this.#write(true, upstream);
@@ -132,7 +154,7 @@ export class ResponseRelay implements BodySink {
 
   onBody(chunk: Buffer, start: number, end: number): void {
     this.bytes += end - start;
-    this.#batch.add(chunk, start, end);
+    if (!this.#isRaw) this.#batch.add(chunk, start, end);
   }
 
   #write(isDone: boolean, upstream: UpstreamConnection): void {
@@ -145,8 +167,13 @@ export class ResponseRelay implements BodySink {
   }
 
   #putHead(head: MessageHead, out: WriteSlab): void {
-    const { downstream, keepsAlive } = this.#exchange;
+    const { downstream, isAsSent, keepsAlive } = this.#exchange;
     const memory = out.reserve(headRoom(head));
+    if (isAsSent) {
+      const saysClose = !keepsAlive && head.persistent && downstream.expectsMore;
+      out.length = putResponseHeadAsSent(head, saysClose, memory, out.length);
+      return;
+    }
     const { minorVersion } = downstream.head;
     const kind = this.#bodyKind;
     out.length = putResponseHead(head, kind, minorVersion, keepsAlive, memory, out.length);
@@ -157,10 +184,6 @@ export class ResponseRelay implements BodySink {
   /** Relays a 1xx where the downstream can know it; false when the exchange has failed. */
   #takeInterim(head: MessageHead, now: Milliseconds): boolean {
     const exchange = this.#exchange;
-    if (head.status === 101) {
-      exchange.fail(failure['upstream-protocol-error'], 'a switch of protocols nobody asked for');
-      return false;
-    }
     if (++this.#interims > this.#scope.limits.interimResponsesMax) {
       exchange.fail(failure['upstream-protocol-error'], 'too many interim responses');
       return false;
@@ -169,12 +192,32 @@ export class ResponseRelay implements BodySink {
     if (head.status === 100) exchange.onContinue(now);
     const isWanted = request.minorVersion === 1 && (head.status !== 100 || request.expectsContinue);
     if (isWanted) {
-      exchange.downstream.socket.write(
-        printResponseHead(head, '', BodyKind.None, 1, true),
-        'latin1',
-      );
+      const text = exchange.isAsSent
+        ? printResponseHeadAsSent(head)
+        : printResponseHead(head, '', BodyKind.None, 1, true);
+      exchange.downstream.socket.write(text, 'latin1');
     }
     return true;
+  }
+
+  /** 101, or a success of CONNECT: behind the head goes whatever the new protocol brings. */
+  #switch(head: MessageHead, chunk: Buffer, from: number, now: Milliseconds): void {
+    const exchange = this.#exchange;
+    if (head.status === SWITCHING && !isTaken(exchange.downstream.head, head)) {
+      exchange.fail(failure['upstream-protocol-error'], 'a switch to a protocol not asked for');
+      return;
+    }
+    const { out } = this.#scope;
+    const edits = exchange.responseEdits;
+    if (!exchange.isAsSent) applyEdits(edits, head);
+    this.#bodyKind = BodyKind.None;
+    this.#addedLines = edits.lines;
+    // Nothing is said of the end of a connection that has another use now.
+    exchange.keepsAlive = true;
+    this.#putHead(head, out);
+    out.send(exchange.downstream.socket);
+    this.isHeadSent = true;
+    exchange.switchProtocols(chunk, from, now);
   }
 
   #beginFinal(upstream: UpstreamConnection): void {
@@ -184,10 +227,18 @@ export class ResponseRelay implements BodySink {
     if (head.bodyKind !== BodyKind.None) upstream.bodyReader.begin(head);
     if (upstream.idleMs < 0) upstream.idleMs = this.#idleMs(head);
     let bodyKind = head.bodyKind;
+    if (exchange.isAsSent) {
+      this.#isRaw = bodyKind === BodyKind.Chunked;
+      this.#framing = Framing.Plain;
+      this.#bodyKind = bodyKind;
+      this.#addedLines = '';
+      exchange.onFinalHead(head, bodyKind !== BodyKind.UntilClose);
+      return;
+    }
     if (bodyKind === BodyKind.UntilClose && minorVersion === 1) bodyKind = BodyKind.Chunked;
     else if (bodyKind === BodyKind.Chunked && minorVersion === 0) bodyKind = BodyKind.UntilClose;
     this.#framing = bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
-    const edits = exchange.onFinalHead(head.status, bodyKind !== BodyKind.UntilClose);
+    const edits = exchange.onFinalHead(head, bodyKind !== BodyKind.UntilClose);
     applyEdits(edits, head);
     this.#bodyKind = bodyKind;
     this.#addedLines = edits.lines;
@@ -207,6 +258,13 @@ export class ResponseRelay implements BodySink {
   #refuse(refusal: Refusal): void {
     this.#exchange.fail(failure[refusal.cause], printRefusal(refusal));
   }
+}
+
+/** Whether the 101 takes what the request has offered. */
+function isTaken(request: MessageHead, response: MessageHead): boolean {
+  const offered = upgradeTokens(request);
+  const taken = upgradeTokens(response);
+  return taken.length > 0 && taken.every((token) => offered.includes(token));
 }
 
 function isReusable(upstream: UpstreamConnection): boolean {

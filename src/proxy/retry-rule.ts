@@ -9,13 +9,21 @@
  * Pure; the budget and the count of attempts are the caller's (DESIGN.md decision 9).
  */
 
-import type { Failure } from '../model/failure.ts';
+import { type Failure, failure } from '../model/failure.ts';
 import { BodyKind } from '../wire/http1/body-kind.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
 import { isIdempotent } from '../wire/http1/method.ts';
 
 /** How far the failed attempt came. */
 export const AttemptStage = { Connecting: 0, Sent: 1, Answering: 2 } as const;
+
+/**
+ * Whether `what` is what becomes of a kept connection every day: closed when it was used again. Who sent
+ * a request over one knows best whether to repeat it; to be told so it needs no answer but the close.
+ */
+export function isEndOfKept(what: Failure): boolean {
+  return what === failure['idle-race'] || what === failure['upstream-reset'];
+}
 
 /** `endpoints`: how many the cluster has; where connecting failed another one is needed. */
 export function isRepeatable(

@@ -27,3 +27,48 @@ export class Slab {
     return view;
   }
 }
+
+/** Which slab a socket reads into. Node.js changes it after a read only, so there are two. */
+export class ReadMemory {
+  /** Of the reads so far and the one under way. */
+  current: Slab;
+  /** Of those that follow the read under way. */
+  next: Slab;
+
+  constructor(slab: Slab) {
+    this.current = slab;
+    this.next = slab;
+  }
+}
+
+/** At most so many slabs at a time, for those who have much to read; a few free ones are kept. */
+export class SlabPool {
+  readonly #slabBytes: number;
+  readonly #freeMax: number;
+  readonly #free: Slab[] = [];
+  #left: number;
+
+  constructor(slabBytes: number, slabsMax: number) {
+    this.#slabBytes = slabBytes;
+    this.#left = slabsMax;
+    this.#freeMax = slabsMax >> 2;
+  }
+
+  /** How many may still be taken. */
+  get left(): number {
+    return this.#left;
+  }
+
+  /** A slab, unless all are taken. */
+  take(): Slab | undefined {
+    if (this.#left === 0) return undefined;
+    this.#left--;
+    return this.#free.pop() ?? new Slab(this.#slabBytes);
+  }
+
+  /** The end of one that was taken; `isFree`: the kernel needs its memory no more. */
+  giveBack(slab: Slab, isFree: boolean): void {
+    this.#left++;
+    if (isFree && this.#free.length < this.#freeMax) this.#free.push(slab);
+  }
+}

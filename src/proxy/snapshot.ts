@@ -2,11 +2,14 @@
  * The state of the proxy as plain data, for the admin page: a copy, safe to print as JSON.
  */
 
+import { detectedWords } from '../telemetry/detection.ts';
 import type { CapturedConnection } from './captured-connection.ts';
+import type { ConnectionReport } from './connection-report.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { ExchangeState } from './exchange.ts';
 import type { Plans } from './plan.ts';
 import type { ProxyScope, ScopeCounts } from './proxy-scope.ts';
+import type { UpgradedConnection } from './upgrade-switch.ts';
 
 interface EndpointSnapshot {
   readonly address: string;
@@ -38,6 +41,8 @@ export interface ProxySnapshot {
     readonly connections: number;
     /** Relayed unread, or not yet known to be HTTP. */
     readonly captured: number;
+    /** Switched to another protocol. */
+    readonly tunnels: number;
     /** Original destinations that are remembered. */
     readonly destinations: number;
   }[];
@@ -58,6 +63,20 @@ export interface ConnectionSnapshot {
   /** Bytes of requests that are held here, and of responses: each at most `heldBytesMax`. */
   readonly requestHeldBytes: number;
   readonly responseHeldBytes: number;
+  /** Absent while HTTP is spoken. */
+  readonly relayed?: RelayedSnapshot;
+}
+
+/** What is known of a connection whose bytes are not read, until it has ended. */
+interface RelayedSnapshot {
+  /** A word of `detectedWords`; `unknown` until somebody has spoken. */
+  readonly protocol: string;
+  /** Where it was going, or the Host of the request that asked to switch. */
+  readonly to: string;
+  /** That a TLS ClientHello asks for; '' = none. */
+  readonly serverName: string;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
 }
 
 /** What there is to say of a listener of either kind. */
@@ -70,6 +89,8 @@ export interface ListenerView {
   readonly connections: ReadonlySet<DownstreamConnection>;
   /** Connections that are relayed unread, or not yet known to be HTTP. */
   readonly captured?: ReadonlySet<CapturedConnection>;
+  /** Connections that have switched protocols. */
+  readonly tunnels: ReadonlySet<UpgradedConnection>;
   /** Original destinations that are remembered. */
   readonly destinations?: number;
 }
@@ -86,6 +107,16 @@ export function connectionsOf(listeners: readonly ListenerView[]): ConnectionSna
       requestHeldBytes: connection.requestHeldBytes,
       responseHeldBytes: connection.socket.writableLength,
     })),
+    ...[...listener.tunnels].map((tunnel) => ({
+      id: tunnel.id,
+      listener: listener.name,
+      peer: tunnel.peer,
+      requests: tunnel.requests,
+      isBusy: true,
+      requestHeldBytes: tunnel.tunnel.requestHeldBytes,
+      responseHeldBytes: tunnel.tunnel.responseHeldBytes,
+      relayed: relayedOf(tunnel.tunnel.report),
+    })),
     ...[...(listener.captured ?? [])].map((captured) => ({
       id: captured.report.record.connectionId,
       listener: listener.name,
@@ -94,8 +125,19 @@ export function connectionsOf(listeners: readonly ListenerView[]): ConnectionSna
       isBusy: true,
       requestHeldBytes: captured.requestHeldBytes,
       responseHeldBytes: captured.socket.writableLength,
+      relayed: relayedOf(captured.report),
     })),
   ]);
+}
+
+function relayedOf({ record }: ConnectionReport): RelayedSnapshot {
+  return {
+    protocol: detectedWords[record.method] ?? '',
+    to: record.authority,
+    serverName: record.target,
+    sentBytes: record.requestBytes,
+    receivedBytes: record.responseBytes,
+  };
 }
 
 /** A copy of what is so now. */
@@ -122,6 +164,7 @@ export function snapshotOf(
       isRetired: listener.isRetired,
       connections: listener.connections.size,
       captured: listener.captured?.size ?? 0,
+      tunnels: listener.tunnels.size,
       destinations: listener.destinations ?? 0,
     })),
     clusters: plans.clusters.map(({ cluster, pools, state }) => ({

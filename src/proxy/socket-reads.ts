@@ -9,7 +9,7 @@
 
 import type { Socket } from 'node:net';
 import { DirectSocket } from './direct-socket.ts';
-import type { Slab } from './slab.ts';
+import { ReadMemory, type Slab } from './slab.ts';
 
 /** Who gets the bytes of a socket. */
 export interface ByteTaker {
@@ -57,13 +57,14 @@ export function adoptSocket(accepted: Socket, taker: ByteTaker, settings: Socket
     return accepted;
   }
   owner._handle = null;
+  const reads = new ReadMemory(settings.slab);
   const options = {
     handle,
     allowHalfOpen: true,
     writableHighWaterMark: settings.heldBytesMax,
-    onread: readInto(settings.slab, taker),
+    onread: readInto(reads, taker),
   };
-  return new DirectSocket(options as object);
+  return new DirectSocket(options, reads);
 }
 
 /** Begins a connection to an upstream; both ends may half-close, nothing is delayed (Nagle off). */
@@ -73,23 +74,35 @@ export function openSocket(
   taker: ByteTaker,
   settings: SocketSettings,
 ): Socket {
+  const reads = new ReadMemory(settings.slab);
   const options = {
     noDelay: true,
     allowHalfOpen: true,
     writableHighWaterMark: settings.heldBytesMax,
-    onread: readInto(settings.slab, taker),
+    onread: readInto(reads, taker),
   };
-  return new DirectSocket(options as object).connect({ host, port });
+  return new DirectSocket(options, reads).connect({ host, port });
 }
 
+/**
+ * Node.js asks for memory when there is a handle to read from (a name with several addresses may take
+ * several) and after each read; there undefined is the same again.
+ */
 function readInto(
-  slab: Slab,
+  reads: ReadMemory,
   taker: ByteTaker,
-): { buffer: Buffer; callback(length: number): boolean } {
+): { buffer(): Buffer | undefined; callback(length: number): boolean } {
+  let isAfterRead = false;
   return {
-    buffer: slab.bytes,
+    buffer() {
+      if (isAfterRead && reads.next === reads.current) return undefined;
+      isAfterRead = false;
+      reads.current = reads.next;
+      return reads.current.bytes;
+    },
     callback(length) {
-      taker.onBytes(slab.view(length));
+      taker.onBytes(reads.current.view(length));
+      isAfterRead = true;
       return true;
     },
   };

@@ -2,11 +2,23 @@
  * Tracecar's part of a request head: trace context, join and hop count are read, and taken out.
  *
  * One walk over the field ids. What is taken out is marked in the head's list; what goes in instead
- * is put by `putTraceLines`. A field that `Connection` nominates was meant for us alone and
- * is treated as absent, so that nobody can strip what we add (reference/reliability.md row 145).
+ * is put by `putTraceLines`. A field that `Connection` nominates was meant for us alone and is treated
+ * as absent, so that nobody can strip what we add (reference/reliability.md row 145); only the hops that
+ * a nominated tracestate tells of are counted all the same.
  */
 
+import { telemetryLimits } from '../model/limits.ts';
 import { type ExchangeRecord, Join } from '../telemetry/exchange-record.ts';
+import {
+  advanceHops,
+  HOP_LINE_BYTES,
+  type HopTag,
+  isHopMember,
+  isLoop,
+  putHops,
+  readHops,
+  unknownHops,
+} from '../telemetry/hop-state.ts';
 import {
   acceptTracestate,
   putTraceparent,
@@ -15,24 +27,37 @@ import {
   TraceContext,
 } from '../telemetry/trace-context.ts';
 import { FieldId } from '../wire/http1/field-id.ts';
-import type { MessageHead } from '../wire/http1/message-head.ts';
+import { Dropped, type MessageHead } from '../wire/http1/message-head.ts';
 import type { WriteSlab } from './write-slab.ts';
+
+/** Ours is one of them. */
+const OTHER_MEMBERS_MAX = telemetryLimits.tracestateMembersMax - 1;
 
 /** Reused for every request of a connection. */
 export class TraceHeaders {
   readonly context = new TraceContext();
   /** Join of the record: how an outbound request is tied to its cause. */
   join: number = Join.None;
-  /** Sidecars passed before this one, 0 to 255. */
+  /** The state that goes on from here (telemetry/hop-state.ts). */
   hops = 0;
-  /** The `tracestate` line to add, '' when the received one passes as it is or is dropped. */
-  tracestateLine = '';
+  /** Members of tracestate that go on behind ours, joined; '' if none. */
+  states = '';
+  readonly #tag: HopTag;
+
+  constructor(tag: HopTag) {
+    this.#tag = tag;
+  }
+
+  /** The request goes round in a circle. */
+  get isLoop(): boolean {
+    return isLoop(this.hops);
+  }
 
   /** As for a request without any of these fields. */
   clear(): void {
     this.join = Join.None;
     this.hops = 0;
-    this.tracestateLine = '';
+    this.states = '';
     this.context.clear();
   }
 
@@ -42,23 +67,28 @@ export class TraceHeaders {
     const { ids, dropped, count } = head;
     let parent = -1;
     let parents = 0;
+    let state = -1;
     let states = 0;
     let joined = -1;
+    let passed = 0;
     for (let index = 0; index < count; index++) {
       const id = ids[index]!;
-      if (id < FieldId.Traceparent || dropped[index] === 1) continue;
-      if (id === FieldId.Traceparent) {
+      if (id < FieldId.Traceparent) continue;
+      if (id === FieldId.Tracestate) {
+        state = index;
+        states++;
+      } else if (dropped[index] === Dropped.Never) {
+        // Nominated: as if it were not there.
+      } else if (id === FieldId.Traceparent) {
         parent = index;
         parents++;
-        dropped[index] = 1;
-      } else if (id === FieldId.Tracestate) {
-        states++;
+        dropped[index] = Dropped.Never;
       } else if (id === FieldId.XTracecarJoin) {
         joined = index;
-        dropped[index] = 1;
+        dropped[index] = Dropped.Never;
       } else if (id === FieldId.XTracecarHops) {
-        this.hops = Math.max(this.hops, readHops(head, index));
-        dropped[index] = 1;
+        passed = Math.max(passed, unknownHops(readCount(head, index)));
+        dropped[index] = Dropped.Never;
       }
     }
     if (parents === 1) {
@@ -69,44 +99,55 @@ export class TraceHeaders {
       const isPreload = joined !== -1 && head.value(joined) === 'preload';
       this.join = isPreload ? Join.Preload : Join.App;
     }
-    if (states !== 0) this.#readTracestate(head);
+    if (states !== 0) passed = Math.max(passed, this.#readTracestate(head, state, states));
+    this.hops = advanceHops(passed, this.#tag);
   }
 
-  /** Cold: only when there is a tracestate. Without a valid traceparent it is dropped (W3C). */
-  #readTracestate(head: MessageHead): void {
-    let joined = '';
-    let fields = 0;
+  /** Returns the hops that the tracestate tells of; `last` is the index of its last field. */
+  #readTracestate(head: MessageHead, last: number, fields: number): number {
+    if (fields === 1) {
+      // The usual one: our member and nothing else. No string is made.
+      const hops = readHops(head.text, head.valueStart[last]!, head.valueEnd[last]!);
+      if (hops >= 0) {
+        head.dropped[last] = Dropped.Never;
+        return hops;
+      }
+    }
+    return this.#readMembers(head);
+  }
+
+  /** Cold. Without a valid traceparent what is not ours is dropped (W3C trace-context 3.3). */
+  #readMembers(head: MessageHead): number {
+    const others: string[] = [];
+    let hops = 0;
     const { ids, dropped, count } = head;
     for (let index = 0; index < count; index++) {
-      if (ids[index] !== FieldId.Tracestate || dropped[index] === 1) continue;
-      joined = fields === 0 ? head.value(index) : `${joined},${head.value(index)}`;
-      fields++;
+      if (ids[index] !== FieldId.Tracestate) continue;
+      for (const sent of head.value(index).split(',')) {
+        const member = sent.trim();
+        if (isHopMember(member)) hops = Math.max(hops, readHops(member, 0, member.length));
+        else if (dropped[index] !== Dropped.Never) others.push(sent);
+      }
+      dropped[index] = Dropped.Never;
     }
-    const accepted = this.context.present ? acceptTracestate(joined) : '';
-    if (accepted === joined) return;
-    for (let index = 0; index < count; index++) {
-      if (ids[index] === FieldId.Tracestate) dropped[index] = 1;
-    }
-    if (accepted !== '') this.tracestateLine = `tracestate: ${accepted}\r\n`;
+    if (this.context.present) this.states = acceptTracestate(others.join(','), OTHER_MEMBERS_MAX);
+    return hops;
   }
 }
 
 /** Puts the lines that every forwarded request gets, for the span that `record` tells of. */
 export function putTraceLines(headers: TraceHeaders, record: ExchangeRecord, out: WriteSlab): void {
-  const memory = out.reserve(TRACEPARENT_LINE_BYTES);
-  out.length = putTraceparent(record, memory, out.length);
-  out.putText(headers.tracestateLine);
-  out.putText(hopLines[headers.hops] ?? hopLines[hopLines.length - 1]!);
+  const memory = out.reserve(TRACEPARENT_LINE_BYTES + HOP_LINE_BYTES);
+  const end = putTraceparent(record, memory, out.length);
+  out.length = putHops(headers.hops, memory, end);
+  out.putText(headers.states === '' ? '\r\n' : `,${headers.states}\r\n`);
 }
 
-/** By hops passed before; more than this is refused anyway. */
-const hopLines: readonly string[] = Array.from(
-  { length: 256 },
-  (_, hops) => `x-tracecar-hops: ${hops + 1}\r\n`,
-);
-
-/** A count of up to three digits; anything else is somebody's text and counts as many. */
-function readHops(head: MessageHead, index: number): number {
+/**
+ * `x-tracecar-hops` of earlier sidecars: a count of up to three digits; anything else is somebody's
+ * text and counts as many. Read for one release more.
+ */
+function readCount(head: MessageHead, index: number): number {
   const start = head.valueStart[index]!;
   const end = head.valueEnd[index]!;
   if (end === start || end - start > 3) return 255;

@@ -9,17 +9,24 @@
 import type { Socket } from 'node:net';
 import type { Direction } from '../model/routing-table.ts';
 import { AcceptSocket, type ListenError } from './accept-socket.ts';
+import type { DestinationPlan } from './capture-lookup.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { readSecure } from './tls-server.ts';
+import type { UpgradedConnection } from './upgrade-switch.ts';
 
 export class TrafficListener implements ConnectionOwner {
   plan: ListenerPlan;
   isRetired = false;
   /** Nothing was going anywhere before it came here. */
   readonly passthrough: BackendPlan | undefined = undefined;
+  readonly isCaptured = false;
+  readonly known: DestinationPlan | undefined = undefined;
+  readonly isDenying = false;
   readonly connections = new Set<DownstreamConnection>();
+  /** Connections that have switched protocols. */
+  readonly tunnels = new Set<UpgradedConnection>();
   readonly #scope: ProxyScope;
   #socket: AcceptSocket | undefined;
 
@@ -47,6 +54,11 @@ export class TrafficListener implements ConnectionOwner {
 
   get direction(): Direction {
     return this.plan.listener.direction;
+  }
+
+  /** No connection of any kind is left. */
+  get isEmpty(): boolean {
+    return this.connections.size + this.tunnels.size === 0;
   }
 
   get isListening(): boolean {
@@ -82,10 +94,25 @@ export class TrafficListener implements ConnectionOwner {
   /** Ends every connection at once. */
   destroyConnections(): void {
     for (const connection of this.connections) connection.destroy();
+    for (const tunnel of this.tunnels) tunnel.destroy();
+  }
+
+  /** Never asked for: nothing is denied here. */
+  deniedDetail(): string {
+    return '';
   }
 
   onConnectionClosed(connection: DownstreamConnection): void {
     this.connections.delete(connection);
+  }
+
+  onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void {
+    this.connections.delete(connection);
+    this.tunnels.add(tunnel);
+  }
+
+  onTunnelClosed(tunnel: UpgradedConnection): void {
+    this.tunnels.delete(tunnel);
   }
 
   #accept(accepted: Socket): void {

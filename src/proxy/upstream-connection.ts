@@ -3,7 +3,7 @@
  *
  *   Connecting ──► Leased ◄──► Idle        any ──► Closed        Connecting ──► Idle: a spare one
  *
- * It knows no HTTP but the readers that it keeps for its user. While idle every byte, FIN or error
+ * It knows no HTTP but the readers that it makes for the first user who asks. While idle every byte, FIN or error
  * closes it: a reused connection must never hand one request another's bytes (reference/
  * reliability.md rows 180-182).
  */
@@ -36,23 +36,40 @@ export interface UpstreamUser extends Endable {
   onConnectTimeout(): void;
 }
 
+/** Who had the last lease and wants to know when the peer ends the connection behind it. */
+export interface LastUser {
+  onIdleEnded(upstream: UpstreamConnection): void;
+}
+
+/** What is needed to read responses, one after the other. */
+class HttpReading {
+  readonly head = new MessageHead();
+  readonly headReader: HeadReader;
+  readonly bodyReader: BodyReader;
+
+  constructor({ limits }: ProxyScope) {
+    this.headReader = new HeadReader(this.head, 'response', limits);
+    this.bodyReader = new BodyReader(limits);
+  }
+}
+
 export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   readonly id: number;
   readonly pool: EndpointPool;
   readonly socket: Socket;
-  readonly head: MessageHead;
-  readonly headReader: HeadReader;
-  readonly bodyReader: BodyReader;
   /** Requests that it has carried, the present one included. */
   requests = 0;
   /** How long it may be idle: ours, or less if the peer says so; -1 = not yet known. */
   idleMs: Milliseconds = -1;
   state: number = UpstreamState.Connecting;
+  /** Until the next lease; undefined where nobody asks. */
+  lastUser: LastUser | undefined = undefined;
   readonly #scope: ProxyScope;
   readonly #counts: ConnectionCounts;
   readonly #deadline: Deadline;
   #user: UpstreamUser | undefined;
   #errorCode = '';
+  #reading: HttpReading | undefined;
 
   /** Dials at once; `user` is told how it went. `timeoutMs` bounds the connect. */
   constructor(
@@ -64,9 +81,6 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   ) {
     this.id = scope.nextConnectionId();
     this.pool = pool;
-    this.head = new MessageHead();
-    this.headReader = new HeadReader(this.head, 'response', scope.limits);
-    this.bodyReader = new BodyReader(scope.limits);
     this.#scope = scope;
     this.#counts = counts;
     this.#deadline = new Deadline(this);
@@ -74,8 +88,30 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     counts.upstreamOpen++;
     counts.upstreamTotal++;
     scope.deadlines.set(this.#deadline, scope.clock.now() + timeoutMs);
-    this.socket = openSocket(pool.address, pool.port, this, scope.sockets);
+    const { address, port } = pool;
+    const hop = counts === scope.outbound ? scope.localHop : undefined;
+    this.socket =
+      hop?.open(address, port, this, scope.sockets.heldBytesMax) ??
+      openSocket(address, port, this, scope.sockets);
     this.#listen();
+  }
+
+  get head(): MessageHead {
+    return this.#http.head;
+  }
+
+  get headReader(): HeadReader {
+    return this.#http.headReader;
+  }
+
+  get bodyReader(): BodyReader {
+    return this.#http.bodyReader;
+  }
+
+  /** A connection that is relayed unread has none. */
+  get #http(): HttpReading {
+    this.#reading ??= new HttpReading(this.#scope);
+    return this.#reading;
   }
 
   get isReused(): boolean {
@@ -91,6 +127,7 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     }
     this.#move(UpstreamState.Idle, UpstreamState.Leased);
     this.#user = user;
+    this.lastUser = undefined;
     this.requests++;
     this.#scope.deadlines.clear(this.#deadline);
   }
@@ -169,7 +206,7 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     });
     socket.on('drain', () => this.#tell(() => this.#user?.onUpstreamDrained()));
     socket.on('end', () => {
-      if (this.#user === undefined) this.destroy(false);
+      if (this.#user === undefined) this.#endIdle();
       else this.#tell(() => this.#user?.onUpstreamEnded());
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -178,9 +215,17 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     socket.on('close', () => {
       const user = this.#user;
       if (this.state === UpstreamState.Connecting) this.#counts.upstreamFailed++;
+      if (this.state === UpstreamState.Idle) this.#endIdle();
       this.destroy(false);
       if (user !== undefined) this.#tell(() => user.onUpstreamLost(this.#errorCode), user);
     });
+  }
+
+  /** The peer has ended it while nobody had it. */
+  #endIdle(): void {
+    const { lastUser } = this;
+    this.destroy(false);
+    if (lastUser !== undefined) this.#tell(() => lastUser.onIdleEnded(this));
   }
 
   /** Runs one call of the user; a bug in it ends the user's exchange, not the process. */

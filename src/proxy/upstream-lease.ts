@@ -53,15 +53,23 @@ export class UpstreamLease {
   }
 
   /**
-   * Chooses an endpoint of `cluster`, another than the last one if there is another, and takes an
-   * idle connection to it or dials one (`isFresh`: always dials). Returns why that cannot be.
+   * Chooses an endpoint of `cluster` (`pinned`, if given; else another than the last one, if there is
+   * another), and takes an idle connection to it or dials one (`isFresh`: always dials). Returns why
+   * that cannot be.
    */
-  acquire(cluster: ClusterPlan, isFresh: boolean): Failure | undefined {
+  acquire(
+    cluster: ClusterPlan,
+    isFresh: boolean,
+    pinned: EndpointPool | undefined = undefined,
+  ): Failure | undefined {
     assert(this.upstream === undefined, 'one lease at a time');
     const { random, limits } = this.#scope;
     const { pools, state } = cluster;
     const { balancing, subset, name } = cluster.cluster;
-    const index = pickEndpoint(balancing, state.pick, pools, random, this.#poolIndex);
+    const index =
+      pinned === undefined
+        ? pickEndpoint(balancing, state.pick, pools, random, this.#poolIndex)
+        : pools.indexOf(pinned);
     const pool = pools[index];
     if (pool === undefined) {
       this.detail = name;
@@ -98,6 +106,17 @@ export class UpstreamLease {
   /** Ends the lease after a whole response that leaves no doubt: the pool may lend it again. */
   release(now: Milliseconds): void {
     this.#take().release(now);
+  }
+
+  /**
+   * The connection goes on without a lease, for good; the endpoint's load counts it until its new owner
+   * takes one off `pool.inFlight`.
+   */
+  detach(): UpstreamConnection {
+    assert(this.upstream !== undefined && !this.#isDialling, 'only a connection can be detached');
+    const { upstream } = this;
+    this.upstream = undefined;
+    return upstream;
   }
 
   /** Ends the lease and the connection, if there is one; `reset` tells the peer by RST. */

@@ -42,6 +42,12 @@ export class RouteIndex<Answer> {
     return slot === NOBODY ? undefined : this.#hosts[slot]!.match(request);
   }
 
+  /** The answer to this request as if its authority were `hostname`. */
+  matchAs(hostname: string, request: RequestView): Answer | undefined {
+    const slot = this.#find(hostname);
+    return slot === NOBODY ? undefined : this.#hosts[slot]!.match(request);
+  }
+
   /** Whether a virtual host takes this authority, whatever its rules say. */
   knows(hostname: string): boolean {
     return this.#find(hostname) !== NOBODY;

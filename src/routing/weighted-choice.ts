@@ -69,7 +69,7 @@ export function nextWeighted(state: WeightState): number {
  * Two rules with the same key share a counter: a swap of tables that leaves a rule's weights alone
  * does not restart its window. For use when a table is applied, not per request.
  */
-export function weightsKey(rule: Rule): string {
+export function weightsKey(rule: Pick<Rule, 'identity' | 'backends'>): string {
   return `${rule.identity} ${rule.backends.map((backend) => backend.weight).join(',')}`;
 }
 

@@ -1,26 +1,27 @@
 /**
- * The access log: one JSON object a line for every exchange, sampled or not.
+ * The access log: one JSON object a line for every exchange, sampled or not, and for every connection
+ * that was relayed unread, at its end.
  *
  * Trace ids are top-level (`trace_id`, `span_id`, `trace_flags`), so that a log backend joins lines
  * and spans; absent fields mean "not known", times are microseconds.
  */
 
 import { failureByCode } from '../model/failure.ts';
-import { type ExchangeRecord, RecordFlag, RecordKind, SampledBy } from './exchange-record.ts';
+import type { NameList } from './attribute-parts.ts';
+import { isUpgraded } from './connection-attributes.ts';
+import { Detected, detectedByWords, detectedWords } from './detection.ts';
+import { type ExchangeRecord, isOutbound, RecordKind, SampledBy } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
 import { hexWord, traceFlagsOf, traceIdOf } from './record-span.ts';
-import type { NameList } from './span-attributes.ts';
 import { splitTarget } from './url-parts.ts';
 
 /** One line, without the newline. `epochMs`: wall clock at the monotonic 0 of `record.startMs`. */
 export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: number): string {
-  if (record.kind === RecordKind.Connection) return connectionLine(record, epochMs);
+  if (record.kind === RecordKind.Connection) return connectionLine(record, names, epochMs);
   const { path, query } = splitTarget(record.target);
-  const hasTrace = (record.traceId0 | record.traceId1 | record.traceId2 | record.traceId3) !== 0;
-  const traceFlags = traceFlagsOf(record).toString(16).padStart(2, '0');
   return JSON.stringify({
     time: new Date(epochMs + record.startMs).toISOString(),
-    direction: record.kind === RecordKind.Client ? 'outbound' : 'inbound',
+    direction: isOutbound(record) ? 'outbound' : 'inbound',
     method: methodNames[record.method],
     authority: record.authority || undefined,
     path,
@@ -29,18 +30,11 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
     status: record.status || undefined,
     cause: failureByCode(record.causeCode)?.cause,
     flag: failureByCode(record.causeCode)?.flag,
-    trace_id: hasTrace ? traceIdOf(record) : undefined,
-    span_id: hasTrace ? hexWord(record.spanId0) + hexWord(record.spanId1) : undefined,
-    trace_flags: hasTrace ? traceFlags : undefined,
-    sampled_by: sampledByWords[record.sampledBy],
-    route: names[record.routeId] || undefined,
-    rule: record.routeId === 0 ? undefined : record.ruleIndex,
-    cluster: names[record.clusterId] || undefined,
-    subset: names[record.subsetId] || undefined,
-    weight: record.weight || undefined,
-    endpoint: names[record.endpointId] || undefined,
+    ...traceFields(record),
+    ...routingFields(record, names),
     attempt: record.attempt || undefined,
     peer: record.peerAddress || undefined,
+    original_destination: names[record.destinationId] || undefined,
     user_agent: record.userAgent || undefined,
     request_bytes: record.requestBytes,
     response_bytes: record.responseBytes,
@@ -56,15 +50,23 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
 }
 
 /** A connection that was relayed unread. */
-function connectionLine(record: ExchangeRecord, epochMs: number): string {
+function connectionLine(record: ExchangeRecord, names: NameList, epochMs: number): string {
   const failed = failureByCode(record.causeCode);
+  const isTunnel = isUpgraded(record);
   return JSON.stringify({
     time: new Date(epochMs + record.startMs).toISOString(),
-    direction: (record.flags & RecordFlag.Inbound) !== 0 ? 'inbound' : 'outbound',
-    protocol: 'opaque',
-    destination: record.authority,
+    direction: isOutbound(record) ? 'outbound' : 'inbound',
+    protocol: record.method === Detected.Unknown ? 'opaque' : detectedWords[record.method],
+    detected_by: detectedByWords[record.join] || undefined,
+    authority: isTunnel ? record.authority || undefined : undefined,
+    destination: isTunnel ? undefined : record.authority,
+    sni: record.target || undefined,
+    alpn: record.userAgent || undefined,
     cause: failed?.cause,
     flag: failed?.flag,
+    ...traceFields(record),
+    ...routingFields(record, names),
+    original_destination: names[record.destinationId] || undefined,
     peer: record.peerAddress || undefined,
     sent_bytes: record.requestBytes,
     received_bytes: record.responseBytes,
@@ -72,7 +74,30 @@ function connectionLine(record: ExchangeRecord, epochMs: number): string {
     connect_us: reached(record.connectUs),
     ttfb_us: reached(record.firstByteUs),
     conn_id: record.connectionId,
+    generation: record.generation || undefined,
   });
+}
+
+function traceFields(record: ExchangeRecord): object {
+  const hasTrace = (record.traceId0 | record.traceId1 | record.traceId2 | record.traceId3) !== 0;
+  if (!hasTrace) return { sampled_by: sampledByWords[record.sampledBy] };
+  return {
+    trace_id: traceIdOf(record),
+    span_id: hexWord(record.spanId0) + hexWord(record.spanId1),
+    trace_flags: traceFlagsOf(record).toString(16).padStart(2, '0'),
+    sampled_by: sampledByWords[record.sampledBy],
+  };
+}
+
+function routingFields(record: ExchangeRecord, names: NameList): object {
+  return {
+    route: names[record.routeId] || undefined,
+    rule: record.routeId === 0 ? undefined : record.ruleIndex,
+    cluster: names[record.clusterId] || undefined,
+    subset: names[record.subsetId] || undefined,
+    weight: record.weight || undefined,
+    endpoint: names[record.endpointId] || undefined,
+  };
 }
 
 const sampledByWords: Readonly<Record<number, string>> = {

@@ -1,5 +1,6 @@
 /**
- * The exchange record: what one exchange tells telemetry, as numbers and four strings.
+ * The exchange record: what one exchange, or one connection that was relayed unread, tells telemetry, as
+ * numbers and four strings.
  *
  * The proxy owns one per exchange (SERVER) and one per upstream attempt (CLIENT), fills it, hands it to
  * `HotTelemetry.finish` and reuses it. It is not a span: the worker makes spans of its copy in the
@@ -7,7 +8,7 @@
  * them); -1 means "not reached" for times, 0 means "none" for ids of the NameTable.
  */
 
-/** `Connection`: a captured connection that was relayed unread; a log line, never a span. */
+/** `Connection`: one that was relayed unread, captured or upgraded; some fields mean something else. */
 export const RecordKind = { Server: 1, Client: 2, Connection: 3 } as const;
 
 /** How an outbound exchange was tied to the inbound one that caused it (tracing.md section 6). */
@@ -38,6 +39,12 @@ export const RecordFlag = {
 
 const NOT_REACHED = -1;
 
+/** Whether the record's span is a CLIENT's. */
+export function isOutbound({ kind, flags }: Pick<ExchangeRecord, 'kind' | 'flags'>): boolean {
+  if (kind === RecordKind.Connection) return (flags & RecordFlag.Inbound) === 0;
+  return kind === RecordKind.Client;
+}
+
 export class ExchangeRecord {
   /** RecordKind; set it before `beginSpan`. */
   kind = 0;
@@ -66,13 +73,13 @@ export class ExchangeRecord {
   proxyUs = NOT_REACHED;
   /** From start to the last byte of the response; the span's duration. */
   totalUs = 0;
-  /** Method of wire/http1; 0 = unknown. */
+  /** Method of wire/http1; 0 = unknown. Connection: `Detected`. */
   method = 0;
   /** SERVER: what was sent downstream. CLIENT: what upstream sent. 0 = none. */
   status = 0;
   /** `Failure.code`; 0 = no failure. */
   causeCode = 0;
-  /** Join. */
+  /** Join. Connection: `DetectedBy`. */
   join = 0;
   /** SampledBy; written by `beginSpan`. */
   sampledBy = 0;
@@ -91,6 +98,8 @@ export class ExchangeRecord {
   /** NameTable id of `address:port`. */
   endpointId = 0;
   generation = 0;
+  /** NameTable id of the configured `address:port` that the downstream meant; 0 = none. */
+  destinationId = 0;
   /** Bytes of bodies on the wire, up to 2^48. */
   requestBytes = 0;
   responseBytes = 0;
@@ -101,12 +110,16 @@ export class ExchangeRecord {
   peerPort = 0;
   /** 0 or 1: HTTP/1.x as received from the peer of `kind`. */
   minorVersion = 1;
-  /** Request target as forwarded: path with query. latin1; cut at 1 KiB in the ring, like all four. */
+  /**
+   * Request target as forwarded: path with query. latin1; cut at 1 KiB in the ring, like all four.
+   * Connection: the name that a TLS ClientHello asks for.
+   */
   target = '';
-  /** Host as sent. */
+  /** Host as sent. Connection: the original destination, or the Host of the exchange before. */
   authority = '';
+  /** Connection: the protocols that a ClientHello offers, joined by commas. */
   userAgent = '';
-  /** SERVER: the downstream's IP address. CLIENT: the endpoint's, '' if never connected. */
+  /** SERVER, Connection: the downstream's IP address. CLIENT: the endpoint's, '' if never connected. */
   peerAddress = '';
 
   /** Back to the state of a new record, but for `kind`: for owners that reuse it. */
@@ -141,6 +154,7 @@ export class ExchangeRecord {
     this.weight = 0;
     this.endpointId = 0;
     this.generation = 0;
+    this.destinationId = 0;
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.connectionId = 0;

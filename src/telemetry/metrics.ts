@@ -15,6 +15,7 @@
 
 import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
+import { DETECTION_PLACES } from './detection.ts';
 import { type RequestLabels, RequestSeries } from './request-series.ts';
 import type { SpanCounts } from './worker-counters.ts';
 
@@ -30,10 +31,14 @@ export class ConnectionCounts {
   upstreamTotal = 0;
   /** Connects that failed. */
   upstreamFailed = 0;
-  /** Captured connections that were relayed unread, counted at their end, and their bytes. */
+  /** Connections that were relayed unread, captured or upgraded, counted at their end; their bytes. */
   opaqueTotal = 0;
   opaqueSentBytes = 0;
   opaqueReceivedBytes = 0;
+  /** Captured connections by what they turned out to speak: index is `detectionPlace`. */
+  readonly detections = new Float64Array(DETECTION_PLACES);
+  /** Captured connections that spoke something else than what was declared. */
+  wrongProtocol = 0;
   /** Exchanges under way. */
   exchangesActive = 0;
 }

@@ -7,6 +7,7 @@
 
 import { failures } from '../model/failure.ts';
 import type { Direction } from '../model/routing-table.ts';
+import { detectedByWords, detectedWords, detectionPlace } from './detection.ts';
 import { latencyBoundsUs } from './latency-histogram.ts';
 import type { ConnectionCounts, MetricRegistry, RequestSeries } from './metrics.ts';
 import type { SpanCounts } from './worker-counters.ts';
@@ -19,6 +20,7 @@ export function renderPrometheus(registry: MetricRegistry): string {
   addFailures(page, series);
   addDurations(page, series);
   addConnections(page, registry);
+  addDetections(page, registry);
   const counts = registry.spanCounts?.();
   if (counts !== undefined) addSpans(page, counts);
   return page.text();
@@ -108,7 +110,7 @@ const connectionFamilies: readonly (readonly [
   name: string,
   type: 'counter' | 'gauge',
   help: string,
-  field: keyof ConnectionCounts,
+  field: Exclude<keyof ConnectionCounts, 'detections'>,
 ])[] = [
   [
     'tracecar_downstream_connections',
@@ -138,7 +140,7 @@ const connectionFamilies: readonly (readonly [
   [
     'tracecar_opaque_connections_total',
     'counter',
-    'Captured connections relayed unread that have ended.',
+    'Connections relayed unread, captured or upgraded, that have ended.',
     'opaqueTotal',
   ],
   [
@@ -153,6 +155,12 @@ const connectionFamilies: readonly (readonly [
     'Bytes that such connections carried downstream.',
     'opaqueReceivedBytes',
   ],
+  [
+    'tracecar_wrong_protocol_total',
+    'counter',
+    'Captured connections that spoke something else than what was declared.',
+    'wrongProtocol',
+  ],
   ['tracecar_requests_active', 'gauge', 'Requests under way.', 'exchangesActive'],
 ];
 
@@ -163,6 +171,21 @@ function addConnections(page: Page, registry: MetricRegistry): void {
     page.family(name, type, help);
     for (const direction of directions) {
       page.sample(name, `direction="${direction}"`, registry.connectionGauge(direction)[field]);
+    }
+  }
+}
+
+function addDetections(page: Page, registry: MetricRegistry): void {
+  const name = 'tracecar_detections_total';
+  page.family(name, 'counter', 'Captured connections by what they speak and how that is known.');
+  for (const direction of directions) {
+    const { detections } = registry.connectionGauge(direction);
+    for (const [detected, verdict] of detectedWords.entries()) {
+      for (const [how, by] of detectedByWords.entries()) {
+        const count = detections[detectionPlace(detected, how)]!;
+        if (count === 0) continue;
+        page.sample(name, `direction="${direction}",verdict="${verdict}",by="${by}"`, count);
+      }
     }
   }
 }

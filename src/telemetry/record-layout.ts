@@ -14,7 +14,7 @@
  *         1  status:16 | peerPort:16
  *       2-3  startMs, float64
  *       4-7  trace id     8-9 span id     10-11 parent id
- *        12  free
+ *        12  destinationId
  *     13-18  connectUs requestUs firstByteUs responseUs proxyUs totalUs, float32: exact to 16 s,
  *            then to 1 part in 16 million; -1 = not reached
  *     19-22  routeId clusterId subsetId endpointId

@@ -10,14 +10,10 @@ import type { Attributes, HrTime, SpanContext, SpanStatus } from '@opentelemetry
 import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
+import type { AttributeSink, NameList } from './attribute-parts.ts';
 import type { ClusterBook } from './cluster-facts.ts';
-import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
-import {
-  type AttributeSink,
-  knownMethod,
-  type NameList,
-  putSpanAttributes,
-} from './span-attributes.ts';
+import { type ExchangeRecord, isOutbound, RecordFlag, RecordKind } from './exchange-record.ts';
+import { knownMethod, putSpanAttributes } from './span-attributes.ts';
 import { spanOutcome } from './span-outcome.ts';
 
 /** What all spans of a worker have in common. */
@@ -114,13 +110,20 @@ export class RecordSpan implements ReadableSpan {
   }
 }
 
-/** `GET`: the path is never in it. `HTTP` for a method that is not known. */
+/**
+ * `GET`: the path is never in it. `HTTP` for a method that is not known. `TCP` and the cluster for a
+ * connection.
+ */
 export function spanNameOf(record: ExchangeRecord, around: SpanSurroundings): string {
+  if (record.kind === RecordKind.Connection) {
+    const cluster = around.names[record.clusterId];
+    return cluster ? `TCP ${cluster}` : 'TCP';
+  }
   return knownMethod(record, around.knownMethods) ?? 'HTTP';
 }
 
 export function spanKindOf(record: ExchangeRecord): number {
-  return record.kind === RecordKind.Client ? KIND_CLIENT : KIND_SERVER;
+  return isOutbound(record) ? KIND_CLIENT : KIND_SERVER;
 }
 
 /** Microseconds since the epoch: whole, and below 2^53 for 200 years. */

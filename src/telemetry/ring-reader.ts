@@ -133,6 +133,7 @@ function readWords(words: Int32Array, at: number, into: ExchangeRecord): void {
   into.spanId1 = words[at + 9]!;
   into.parentId0 = words[at + 10]!;
   into.parentId1 = words[at + 11]!;
+  into.destinationId = words[at + 12]!;
   into.routeId = words[at + 19]!;
   into.clusterId = words[at + 20]!;
   into.subsetId = words[at + 21]!;

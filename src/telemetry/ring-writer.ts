@@ -98,6 +98,7 @@ export class RingWriter {
     words[at + 9] = record.spanId1;
     words[at + 10] = record.parentId0;
     words[at + 11] = record.parentId1;
+    words[at + 12] = record.destinationId;
     times[at + 13] = record.connectUs;
     times[at + 14] = record.requestUs;
     times[at + 15] = record.firstByteUs;

@@ -12,7 +12,7 @@ import type { SpanShape } from './span-shape.ts';
 /** A shape is some 2 KB: 1 MB at most. */
 const SHAPES_MAX = 512;
 const HASHES_KEPT = 4_096;
-const KEY_WORDS = 11;
+const KEY_WORDS = 12;
 
 interface Entry {
   readonly key: Int32Array;
@@ -89,6 +89,7 @@ function setKey(
   key[8] = record.generation;
   key[9] = (text.userAgent - text.authority) | ((text.peerAddress - text.userAgent) << 16);
   key[10] = text.end - text.peerAddress;
+  key[11] = record.destinationId;
 }
 
 function presenceOf(record: ExchangeRecord, hasQuery: boolean): number {

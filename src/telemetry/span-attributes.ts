@@ -2,31 +2,30 @@
  * The attributes of a span, exactly as the table of reference/tracing.md section 4 lists them.
  *
  * A record and the names in, one call for each attribute out, in a fixed order, so that who writes them
- * as text makes no object. Every attribute has one type for ever; one that is
- * not known is absent. Sizes and header values are opt-in and not here.
+ * as text makes no object. Every attribute has one type for ever; one that is not known is absent.
+ * Sizes and header values are opt-in and not here. Those of connections: connection-attributes.ts.
  */
 
 import { failureByCode } from '../model/failure.ts';
-import type { ClusterBook, ClusterFacts } from './cluster-facts.ts';
-import { type ExchangeRecord, Join, RecordFlag, RecordKind, SampledBy } from './exchange-record.ts';
+import {
+  type AttributeSink,
+  type AttributeSources,
+  putFailure,
+  putRouting,
+  putSampledBy,
+  putTime,
+  putUpstream,
+} from './attribute-parts.ts';
+import { putConnectionAttributes } from './connection-attributes.ts';
+import { type ExchangeRecord, Join, RecordFlag, RecordKind } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
 import type { SpanOutcome } from './span-outcome.ts';
 import { splitAuthority, splitTarget } from './url-parts.ts';
 
-/** Names by id, as the NameTable of the hot thread gave them; index 0 is unused. */
-export type NameList = readonly string[];
-
-/** What attributes need to know beside the record. */
-export interface AttributeSources {
-  readonly names: NameList;
-  readonly clusters: ClusterBook;
-  /** Methods that may be named; undefined: all that Tracecar knows. */
-  readonly knownMethods: readonly string[] | undefined;
-}
-
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 const SCHEME = 'http';
+const SWITCHING_PROTOCOLS = 101;
 
 /** The method as a span may name it: undefined when it is unknown or not in `known`. */
 export function knownMethod(
@@ -37,11 +36,6 @@ export function knownMethod(
   return name !== undefined && (known === undefined || known.includes(name)) ? name : undefined;
 }
 
-/** Takes attributes one by one. */
-export interface AttributeSink {
-  put(key: string, value: string | number | boolean | readonly string[]): void;
-}
-
 /** Gives all attributes of the record's span to `to`. */
 export function putSpanAttributes(
   record: ExchangeRecord,
@@ -50,6 +44,10 @@ export function putSpanAttributes(
   to: AttributeSink,
 ): void {
   const { names } = sources;
+  if (record.kind === RecordKind.Connection) {
+    putConnectionAttributes(record, outcome, sources, to);
+    return;
+  }
   putMethod(to, record, sources.knownMethods);
   if (outcome.statusCode !== 0) to.put('http.response.status_code', outcome.statusCode);
   if (outcome.errorType !== undefined) to.put('error.type', outcome.errorType);
@@ -64,17 +62,17 @@ export function putSpanAttributes(
   if (record.kind === RecordKind.Client) putClient(to, record, sources);
   else putServer(to, record);
   putRouting(to, record, names);
-  if (outcome.cause !== undefined) to.put('tracecar.cause', outcome.cause);
-  if (outcome.flags.length > 0) to.put('tracecar.flags', outcome.flags);
+  const destination = names[record.destinationId];
+  if (destination) to.put('tracecar.original_destination', destination);
+  if (record.status === SWITCHING_PROTOCOLS) to.put('tracecar.upgrade', true);
+  putFailure(to, outcome);
   putTimes(to, record);
   if (record.connectionId !== 0) {
     to.put('tracecar.conn.reused', (record.flags & RecordFlag.ConnectionReused) !== 0);
     to.put('tracecar.conn.id', record.connectionId);
     to.put('tracecar.conn.requests', record.connectionRequests);
   }
-  if (record.sampledBy !== SampledBy.None) {
-    to.put('tracecar.sampled_by', record.sampledBy === SampledBy.Parent ? 'parent' : 'ratio');
-  }
+  putSampledBy(to, record);
 }
 
 function putMethod(
@@ -129,34 +127,10 @@ function putClient(
   if (record.attempt > 0) to.put('http.request.resend_count', record.attempt);
   const reason = failureByCode(record.attemptReason);
   if (reason !== undefined) to.put('tracecar.attempt.reason', reason.cause);
-  const cluster = names[record.clusterId];
-  if (cluster) {
-    to.put('tracecar.cluster', cluster);
-    putCluster(to, clusters.find(record.generation, cluster));
-  }
-  if (endpoint) to.put('tracecar.endpoint', endpoint);
+  putUpstream(to, record, { names, clusters });
   to.put('tracecar.join', joinWords[record.join] ?? 'none');
   // Both ways of joining are exact; a guess would carry less.
   if (record.join !== Join.None) to.put('tracecar.join.confidence', 1);
-}
-
-function putCluster(to: AttributeSink, facts: ClusterFacts | undefined): void {
-  if (facts === undefined) return;
-  to.put('service.peer.name', facts.serviceName);
-  if (facts.serviceNamespace !== '') to.put('service.peer.namespace', facts.serviceNamespace);
-  to.put('tracecar.lb.policy', facts.balancing);
-  to.put('tracecar.lb.candidates', facts.candidates);
-}
-
-function putRouting(to: AttributeSink, record: ExchangeRecord, names: NameList): void {
-  const route = names[record.routeId];
-  if (route) {
-    to.put('tracecar.route', route);
-    to.put('tracecar.rule', record.ruleIndex);
-  }
-  if (names[record.subsetId]) to.put('tracecar.subset', names[record.subsetId]!);
-  if (record.weight !== 0) to.put('tracecar.weight', record.weight);
-  if (record.generation !== 0) to.put('tracecar.generation', record.generation);
 }
 
 function putTimes(to: AttributeSink, record: ExchangeRecord): void {
@@ -168,8 +142,4 @@ function putTimes(to: AttributeSink, record: ExchangeRecord): void {
   putTime(to, 'tracecar.time.ttfb_us', record.firstByteUs);
   putTime(to, 'tracecar.time.response_us', record.responseUs);
   putTime(to, 'tracecar.time.proxy_us', record.proxyUs);
-}
-
-function putTime(to: AttributeSink, key: string, value: number): void {
-  if (value >= 0) to.put(key, Math.round(value));
 }

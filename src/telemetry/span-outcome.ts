@@ -28,16 +28,25 @@ export function spanOutcome(record: ExchangeRecord): SpanOutcome {
   const hasNoResponse = isClient && failed !== undefined && record.firstByteUs < 0;
   const statusCode = hasNoResponse ? 0 : record.status;
   const hasLeft = failed === DOWNSTREAM_GONE || (record.flags & RecordFlag.DownstreamGone) !== 0;
-  const errorType = errorTypeOf(record, isClient, statusCode, failed?.cause, hasLeft);
+  const cause = failed?.cause;
+  const errorType =
+    record.kind === RecordKind.Connection
+      ? connectionErrorOf(cause, hasLeft)
+      : errorTypeOf(record, isClient, statusCode, cause, hasLeft);
   const flags = failed === undefined ? [] : [failed.flag];
   if (hasLeft && failed !== DOWNSTREAM_GONE) flags.push(DOWNSTREAM_GONE.flag);
   return {
     isError: errorType !== undefined,
     errorType,
     statusCode,
-    cause: failed?.cause,
+    cause,
     flags,
   };
+}
+
+/** A connection has no status: only what broke it counts. */
+function connectionErrorOf(cause: string | undefined, hasLeft: boolean): string | undefined {
+  return hasLeft ? undefined : cause;
 }
 
 function errorTypeOf(

@@ -13,7 +13,7 @@ import type { Random } from '../base/random.ts';
 import { type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import { clustersMessage } from './cluster-facts.ts';
-import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
+import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
 import { MetricRegistry } from './metrics.ts';
 import { NameTable } from './name-table.ts';
 import { createRingMemory } from './record-layout.ts';
@@ -118,7 +118,7 @@ export class Telemetry implements HotTelemetry {
     if (ring === undefined) return;
     const isSampled = this.#isExporting && (record.flags & RecordFlag.Sampled) !== 0;
     if (isSampled) this.#started++;
-    else if (record.kind !== RecordKind.Connection) this.#unsampled++;
+    else this.#unsampled++;
     if (this.#isClosed || !ring.write(record)) return;
     this.#recorded++;
     if (isSampled) this.#written++;

@@ -169,10 +169,13 @@ function writeWord(word: number, at: number): void {
  * What is forwarded of a tracestate whose fields were joined with `,` in their order: its members
  * without whitespace and empty ones. Empty (drop the header) when it is not valid: a key or value
  * that breaks the grammar, a key twice, more than 32 members (W3C suite, strict level 2). A valid
- * one over the limit loses whole members: those over 128 characters first, then from the right.
- * Only for requests whose traceparent is valid.
+ * one over the limit loses whole members: those over 128 characters first, then from the right. At
+ * most `membersMax` stay. Only for requests whose traceparent is valid.
  */
-export function acceptTracestate(joined: string): string {
+export function acceptTracestate(
+  joined: string,
+  membersMax = telemetryLimits.tracestateMembersMax,
+): string {
   const members: string[] = [];
   const keys = new Set<string>();
   let length = -1;
@@ -193,6 +196,7 @@ export function acceptTracestate(joined: string): string {
     if (members.length > telemetryLimits.tracestateMembersMax) return '';
   }
   if (length > telemetryLimits.tracestateBytesMax) cutMembers(members, length);
+  if (members.length > membersMax) members.length = membersMax;
   return members.join(',');
 }
 

@@ -9,7 +9,8 @@
  * Mapping: opentelemetry-proto trace/v1 in its JSON encoding (ids in hex, times as strings).
  */
 
-import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
+import type { AttributeSink } from './attribute-parts.ts';
+import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
 import type { JsonBytes } from './json-bytes.ts';
 import {
   durationUsOf,
@@ -21,7 +22,7 @@ import {
 } from './record-span.ts';
 import type { RecordText } from './record-text.ts';
 import { ShapeTable } from './shape-table.ts';
-import { type AttributeSink, putSpanAttributes } from './span-attributes.ts';
+import { putSpanAttributes } from './span-attributes.ts';
 import { spanOutcome } from './span-outcome.ts';
 import { SpanShape } from './span-shape.ts';
 import {
@@ -118,7 +119,8 @@ export class TraceJson implements AttributeSink {
     places.endUs = places.startUs + durationUsOf(record);
     places.mark = plainTargetMark(bytes, target, authority);
     this.#targetBytes = authority - target;
-    if (!this.#hasShapes || places.mark === -1 || !fitsSlots(record, places)) {
+    const mayHaveShape = this.#hasShapes && record.kind !== RecordKind.Connection;
+    if (!mayHaveShape || places.mark === -1 || !fitsSlots(record, places)) {
       text.decode(record);
       this.#putSpan(record);
       return;

@@ -8,6 +8,7 @@ import { ManualClock } from '../../src/base/clock.ts';
 import { type CompileJob, runCompileJob } from '../../src/config/compile-job.ts';
 import { CompilerThread } from '../../src/config/compiler-thread.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
+import { capturePlanOf } from '../support/tables.ts';
 
 const bounded = { timeout: 30_000 };
 const hosts = 120;
@@ -80,7 +81,7 @@ test('an edit brings one host anew and leaves the objects of all others', bounde
 test('a part that does not fit is said, and the whole table comes', bounded, async (t) => {
   const { thread, warnings } = makeThread(t);
   const { table, goodTexts } = await thread.run(jobOf(textsOf(1), 1));
-  const another: RoutingTable = { ...table!, capture: { outbound: [], inbound: [] } };
+  const another: RoutingTable = { ...table!, capture: capturePlanOf() };
   const { table: next } = await thread.run(jobOf(textsOf(2), 2, { goodTexts }), another);
   assert.deepEqual(plain(next), plain(inOneGo(textsOf(2), 2).table));
   assert.equal(warnings.length, 1);

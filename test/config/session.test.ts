@@ -23,6 +23,8 @@ interface State {
   readonly subsets: (readonly string[])[];
   readonly routes: (readonly Route[])[];
   readonly sidecar: string;
+  /** Documents of Kubernetes and rules for connections. */
+  readonly database: string;
   readonly broken: ReadonlySet<string>;
   /** The files of these hosts are one. */
   readonly joined: number;
@@ -92,6 +94,7 @@ function filesOf(state: State): FileContent[] {
   }
   const sidecar = `apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: all}\nspec:\n  egress:\n`;
   if (state.sidecar !== '') add('sidecar.yaml', sidecar + state.sidecar);
+  add('database.yaml', state.database);
   return [...texts]
     .toSorted(([first], [second]) => (first < second ? -1 : 1))
     .map(([file, text]) => ({
@@ -106,6 +109,7 @@ const start: State = {
   subsets: Array.from({ length: hosts }, () => ['v1', 'v2']),
   routes: Array.from({ length: hosts }, (_, host) => [route({ to: host })]),
   sidecar: '',
+  database: '',
   broken: new Set(),
   joined: 0,
 };
@@ -127,7 +131,38 @@ const sidecars = [
   '  - hosts: ["./s1.default.svc.cluster.local"]\n',
   '  - {port: {number: 7070, protocol: HTTP, name: x}, bind: 127.0.0.1, hosts: ["./*"]}\n',
   '  - {port: {number: 7070, protocol: HTTP, name: x}, bind: 127.0.0.1, hosts: ["./s9.default.svc.cluster.local"]}\n',
+  '  - hosts: ["./*"]\n  outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n',
 ];
+
+/** A Service of a pod with a version, if there is one, and its rules for connections, if there are any. */
+function databaseText(version: string, weights: readonly number[], port: number): string {
+  const service = `---\napiVersion: v1\nkind: Service\nmetadata: {name: db}
+spec: {clusterIP: 10.96.0.20, ports: [{port: ${port}, name: tcp}]}\n`;
+  const slice = `---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice
+metadata: {name: db, labels: {kubernetes.io/service-name: db}}\nports: [{name: tcp, port: 5432}]
+endpoints: [{addresses: [10.9.0.1], targetRef: {kind: Pod, name: db}}]\n`;
+  const pod = `---\napiVersion: v1\nkind: Pod\nmetadata: {name: db, labels: {version: ${version}}}\n`;
+  const rule = `---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: db}
+spec: {host: db, subsets: [{name: v1, labels: {version: v1}}]}\n`;
+  const [first, second] = weights;
+  const route = `---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: db}
+spec:\n  hosts: [db]\n  tcp:\n    - route:
+        - {destination: {host: db, subset: v1}, weight: ${first}}
+        - {destination: {host: db}, weight: ${second}}\n`;
+  const parts = [service, version === '' ? '' : slice + pod, rule];
+  return parts.join('') + (weights.length === 0 ? '' : route);
+}
+
+const databases = fc.oneof(
+  fc.constant(''),
+  fc
+    .tuple(
+      fc.constantFrom('', 'v1', 'v2'),
+      fc.constantFrom([], [60, 40], [50, 50]),
+      fc.constantFrom(5432, 80),
+    )
+    .map(([version, weights, port]) => databaseText(version, weights, port)),
+);
 const edits: fc.Arbitrary<Edit> = fc.oneof(
   {
     weight: 5,
@@ -143,6 +178,10 @@ const edits: fc.Arbitrary<Edit> = fc.oneof(
   fc.tuple(hostNumbers, versionLists).map(
     ([host, list]): Edit =>
       (state) => ({ ...state, subsets: at(state.subsets, host, list) }),
+  ),
+  databases.map(
+    (database): Edit =>
+      (state) => ({ ...state, database }),
   ),
   fc.constantFrom(...sidecars).map(
     (sidecar): Edit =>
@@ -254,7 +293,8 @@ test('after any edits a session says what a compilation from nothing says', () =
 function assertFrozen(table: RoutingTable | undefined, isPatched: boolean): void {
   if (!isPatched) return;
   const listeners = [...(table?.listeners ?? []), ...(table?.capture?.outbound ?? [])];
-  const all = [table, table?.clusters, ...listeners, ...listeners.map((each) => each.virtualHosts)];
+  const lists = [table?.clusters, table?.capture?.destinations];
+  const all = [table, ...lists, ...listeners, ...listeners.map((each) => each.virtualHosts)];
   for (const each of all) assert.ok(Object.isFrozen(each));
 }
 
@@ -309,6 +349,25 @@ test('an edit of rules compiles those rules only, and the next compilation knows
   const states = ['/', '/a/', '/b/'].map((prefix) => ({ ...start, routes: routesOf(prefix) }));
   const other = { ...start, routes: routesOf('/b/'), services: [['v1'], ['v1'], ['v1']] };
   assert.equal(after('redirect', ...states, other, ...states).quick, 4);
+});
+
+test('an edit beside destinations leaves them as they are, and one of their rules is seen', () => {
+  const database = databaseText('v1', [60, 40], 5432);
+  const routes = start.routes.with(0, [route({ prefix: '/a/' })]);
+  const other = databaseText('v1', [50, 50], 5432);
+  const follower = after(
+    'redirect',
+    { ...start, database },
+    { ...start, database, routes },
+    { ...start, database: other, routes },
+  );
+  assert.equal(follower.quick, 1);
+  const found = follower.table!.capture!.destinations.find(({ port }) => port === 5432);
+  const [rule] = found!.connectionRules;
+  assert.deepEqual(
+    rule!.backends.map(({ weight }) => weight),
+    [50, 50],
+  );
 });
 
 test('a name that stands twice is complained of as long as it does', () => {

@@ -143,6 +143,23 @@ test('a bundled sidecar answers, and SIGTERM ends it when what is under way is d
   assert.ok(sidecar.lines.some((line) => /"message":"drained".*"cut":0/.test(line)));
 });
 
+test('a bundled sidecar with probes answers them from a bundle of their own', async (t) => {
+  const port = await application(t, (_incoming, response) => response.end('alive'));
+  const [inbound] = await freePorts(1);
+  const mesh = temporaryFolder(t);
+  writeConfig(mesh, 'mesh.yaml', sidecarYaml(inbound!, port));
+  const path = '/app-health/app/livez';
+  const environment = {
+    POD_IPS: '127.0.0.1',
+    TRACECAR_PROBES: JSON.stringify({ [path]: { httpGet: { path: '/', port } } }),
+  };
+  const sidecar = await startSidecar(t, mesh, ['--warm-up-ms=0'], environment, bundle);
+  assert.equal((await get(sidecar.health, path)).body, 'alive\n');
+  assert.equal((await get(sidecar.health, '/healthz/ready')).status, 200);
+  sidecar.child.kill('SIGTERM');
+  assert.deepEqual(await sidecar.ended, { status: 0, signal: null });
+});
+
 test('a start takes the code that was kept for this Node.js, and does without code that is not its own', async () => {
   const kept = join(folder, `dist/code/proxy-${process.version}-${process.arch}`);
   const text = readFileSync(join(folder, 'dist/proxy.cjs'), 'utf8');

@@ -22,6 +22,7 @@ import { type CompileJob, runCompileJob } from '../../src/config/compile-job.ts'
 import { ConfigFeed } from '../../src/main/config-feed.ts';
 import { StartError } from '../../src/main/listen-problem.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
+import { capturePlanOf } from '../support/tables.ts';
 
 const bounded = { timeout: 20_000 };
 /** Timers that keep the test alive while it waits for one. */
@@ -189,7 +190,7 @@ test(
     const { feed, tables, lines, until, waitFor } = makeFeed(context, 'redirect', volume.folder);
     await feed.start();
     const [first] = tables;
-    assert.deepEqual([first?.listeners, first?.capture], [[], { inbound: [], outbound: [] }]);
+    assert.deepEqual([first?.listeners, first?.capture], [[], capturePlanOf()]);
     feed.watch();
     volume.publish({ 'services.yaml': services, 'route.yaml': route(60, 40) });
     await until('9080: v1 60, v2 40');

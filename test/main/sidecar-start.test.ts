@@ -15,7 +15,7 @@ import { readProxySettings } from '../../src/main/proxy-settings.ts';
 import { Sidecar } from '../../src/main/sidecar.ts';
 import { metricsPage } from '../../src/main/sidecar-state.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { freePorts, get, sidecarYaml } from '../e2e/sidecar-process.ts';
+import { freePorts, get, getUntil, sidecarYaml } from '../e2e/sidecar-process.ts';
 
 interface Place {
   readonly sidecar: Sidecar;
@@ -25,7 +25,13 @@ interface Place {
   until(isSo: () => boolean): Promise<void>;
 }
 
-async function place(t: TestContext, ...flags: readonly string[]): Promise<Place> {
+const place = (t: TestContext, ...flags: readonly string[]) => placeWith(t, {}, flags);
+
+async function placeWith(
+  t: TestContext,
+  environment: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): Promise<Place> {
   const application = createServer((_request, response) => response.end('hello'));
   await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
   const [inbound] = (await freePorts(1)) as [number];
@@ -36,7 +42,7 @@ async function place(t: TestContext, ...flags: readonly string[]): Promise<Place
   const args = [`--config=${folder}`, '--labels=app=app', '--drain-seconds=0', ...ports, ...flags];
   const log: string[] = [];
   const sidecar = new Sidecar(
-    readProxySettings(args, {}),
+    readProxySettings(args, environment),
     readTelemetrySettings({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' }).settings,
     new Log('debug', { write: (text) => log.push(text) }, systemClock),
   );
@@ -106,4 +112,33 @@ test('a drain during the warm-up ends it, and the sidecar is never ready', async
   await drained;
   assert.equal(sidecar.whyNotReady, 'draining');
   assert.ok(!log.some((line) => line.includes('"message":"ready"')), log.join(''));
+});
+
+test('with probes the health port has a thread of its own, which says what this one does', async (t) => {
+  const probes = { '/app-health/app/readyz': { httpGet: { path: '/', port: 1 } } };
+  const environment = { TRACECAR_PROBES: JSON.stringify(probes), TRACECAR_DRAIN_SECRET: 's' };
+  const { sidecar, log } = await placeWith(t, environment, ['--warm-up-ms=0']);
+  await sidecar.start();
+  const { health } = JSON.parse(log.find((line) => line.includes('"message":"ready"'))!);
+  assert.equal((await get(health, '/healthz/ready')).status, 200);
+  assert.equal((await get(health, '/app-health/app/readyz')).status, 503);
+  const isClosed = getUntil<{ ready: boolean; reason: string }>(
+    health,
+    '/healthz/ready',
+    ({ ready }) => !ready,
+  );
+  sidecar.leave();
+  assert.equal((await isClosed).reason, 'draining');
+  await sidecar.drain();
+  await assert.rejects(get(health, '/healthz/live'), /ECONNREFUSED/);
+});
+
+test('an end before the health port has its thread leaves none behind', async (t) => {
+  const probes = { '/app-health/app/readyz': { tcpSocket: { port: 1 } } };
+  const { sidecar, until } = await placeWith(t, { TRACECAR_PROBES: JSON.stringify(probes) });
+  const started = sidecar.start();
+  await until(() => sidecar.proxy.addresses().length > 0);
+  await sidecar.drain();
+  await started;
+  assert.equal(sidecar.whyNotReady, 'draining');
 });

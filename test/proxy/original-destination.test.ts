@@ -1,13 +1,12 @@
 /**
- * Reading original destinations: which way is taken, how answers are printed, what the self-test says
- * without rules. The kernel's real answers are in test/e2e/namespaces.
+ * Reading original destinations: which way is taken, how answers are printed. The kernel's real answers
+ * are in test/e2e/namespaces.
  */
 
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { systemWakeUps } from '../../src/base/deadlines.ts';
 import {
   byKoffi,
   byNode,
@@ -15,7 +14,6 @@ import {
   openOriginalDestination,
   type Way,
 } from '../../src/proxy/original-destination.ts';
-import { proveRedirection } from '../../src/proxy/original-destination-proof.ts';
 
 const missing = (name: Way['name'], why: string): Way => ({
   name,
@@ -128,49 +126,4 @@ test('both ways ask the real kernel and agree about a plain connection', async (
   if (answers[0] !== undefined) {
     assert.deepEqual(answers[0], { address: '127.0.0.1', port: socket.localPort });
   }
-});
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((settle) => server.close(settle));
-  return port;
-}
-
-const noReader = { read: () => assert.fail('nothing is accepted') };
-
-test('the self-test without rules says that they are missing and how to look', async () => {
-  const problem = await proveRedirection({
-    reader: noReader,
-    port: await freePort(),
-    families: ['v4'],
-    wakeUps: systemWakeUps,
-    timeoutMs: 50,
-  });
-  assert.match(
-    problem,
-    /^the redirection rules of this pod are not in force \(did `tracecar init`/,
-  );
-  assert.match(problem, /sentinel 192\.0\.2\.1:\d+$/);
-});
-
-test('the self-test says that its port is taken', async (t) => {
-  const holder = createServer();
-  await new Promise<void>((settle) => holder.listen(0, '127.0.0.1', settle));
-  t.after(() => holder.close());
-  const { port } = holder.address() as AddressInfo;
-  const problem = await proveRedirection({
-    reader: noReader,
-    port,
-    families: ['v4'],
-    wakeUps: systemWakeUps,
-    timeoutMs: 50,
-  });
-  assert.equal(problem, `127.0.0.1:${port} (outbound capture) could not be opened: EADDRINUSE`);
-});
-
-test('the self-test of no family proves nothing and finds nothing wrong', async () => {
-  const options = { reader: noReader, port: 1, families: [], wakeUps: systemWakeUps, timeoutMs: 1 };
-  assert.equal(await proveRedirection(options), '');
 });

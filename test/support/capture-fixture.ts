@@ -5,16 +5,23 @@
 
 import type { TestContext } from 'node:test';
 import type { TrafficLimits } from '../../src/model/limits.ts';
-import type { CapturePlan, Cluster, Listener } from '../../src/model/routing-table.ts';
+import type {
+  CapturePlan,
+  Cluster,
+  Listener,
+  RoutingTable,
+} from '../../src/model/routing-table.ts';
 import type { OriginalDestination } from '../../src/proxy/original-destination.ts';
+import type { ManualTime } from './manual-time.ts';
 import { type ProxyFixture, startProxy } from './proxy-fixture.ts';
 import type { RawConnection } from './raw-connection.ts';
-import { tableOf } from './tables.ts';
+import { capturePlanOf, tableOf } from './tables.ts';
 
 /** What the proxy takes for an address of its pod. */
 export const ownAddress = '10.0.0.1';
 
 export interface CaptureFixture extends ProxyFixture {
+  readonly table: RoutingTable;
   /** A new connection that was going to `to` (a port of 127.0.0.1, or undefined: unreadable). */
   outbound(to: number | OriginalDestination | undefined): Promise<RawConnection>;
   inbound(to: number | OriginalDestination | undefined): Promise<RawConnection>;
@@ -23,10 +30,13 @@ export interface CaptureFixture extends ProxyFixture {
 }
 
 export interface CaptureFixtureOptions {
-  readonly capture?: CapturePlan;
+  readonly capture?: Partial<CapturePlan>;
   readonly listeners?: readonly Listener[];
   readonly clusters?: readonly Cluster[];
   readonly limits?: Partial<TrafficLimits>;
+  readonly time?: ManualTime;
+  /** The table is not applied: the test does it, or not. */
+  readonly isParking?: boolean;
 }
 
 export async function startCapture(
@@ -37,11 +47,13 @@ export async function startCapture(
   let onRead = () => {};
   const table = {
     ...tableOf(options.listeners ?? [], options.clusters ?? []),
-    capture: options.capture ?? { outbound: [], inbound: [] },
+    capture: capturePlanOf(options.capture),
   };
   const fixture = await startProxy(t, {
     table,
     limits: options.limits ?? {},
+    isParking: options.isParking ?? false,
+    ...(options.time === undefined ? {} : { time: options.time }),
     capture: {
       originalDestination: {
         read() {
@@ -70,6 +82,7 @@ export async function startCapture(
   };
   return {
     ...fixture,
+    table,
     outboundPort,
     inboundPort,
     outbound: through(outboundPort),

@@ -20,11 +20,17 @@ export function runInit(pod: Pod, args: readonly string[] = []): RunResult {
 }
 
 /** A sidecar for the pod; it is not awaited. */
-export function startSidecar(pod: Pod, app: string, args: readonly string[] = []): PodProcess {
+export function startSidecar(
+  pod: Pod,
+  app: string,
+  args: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+): PodProcess {
+  const isDrainGiven = args.some((arg) => arg.startsWith('--drain-seconds='));
   const own = [
     '--capture=redirect',
     '--access-log=json',
-    '--drain-seconds=2',
+    ...(isDrainGiven ? [] : ['--drain-seconds=2']),
     `--labels=app=${app}`,
   ];
   return pod.start(users.proxy, [process.execPath, tracecar, 'proxy', ...own, ...args], {
@@ -32,6 +38,7 @@ export function startSidecar(pod: Pod, app: string, args: readonly string[] = []
     POD_NAMESPACE: 'default',
     OTEL_TRACES_EXPORTER: 'none',
     OTEL_SERVICE_NAME: app,
+    ...environment,
   });
 }
 

@@ -37,6 +37,8 @@ export interface FixtureOptions {
   readonly limits?: Partial<TrafficLimits>;
   readonly random?: Random;
   readonly capture?: CaptureOptions;
+  /** The capture ports are opened and the table is not applied: the test does it, or not. */
+  readonly isParking?: boolean;
   /** Time that the test moves. */
   readonly time?: ManualTime;
   /** Bugs that the test provokes on purpose. */
@@ -55,7 +57,8 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
     log: (level, text) => log.push(`${level} ${text}`),
     ...(options.capture === undefined ? {} : { capture: options.capture }),
   });
-  const errors = await proxy.apply(options.table);
+  const { isParking = false, table } = options;
+  const errors = await (isParking ? proxy.openCaptures() : proxy.apply(table));
   assert.deepEqual(errors, []);
   const downstreams: RawConnection[] = [];
   t.after(async () => {

@@ -6,10 +6,10 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { findPeer, installCommand } from '../../tools/peers.ts';
 import { type Pod, users } from './namespace-pods.ts';
 
 const postgres = '/usr/lib/postgresql/15/bin';
@@ -137,7 +137,8 @@ export class Daemons {
     await this.#start(['/usr/bin/python3', halfClose, 'serve', `${ports.halfClose}`], /^open/);
   }
 
-  async nginx(): Promise<void> {
+  /** `locations`: more of them, in nginx's words. */
+  async nginx(locations = ''): Promise<void> {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
       (name) => `${name}_temp_path ${this.folder}/nginx-${name};`,
     );
@@ -154,6 +155,7 @@ http {
     root ${this.#documents()};
     location /moved { return 302 /small; }
     location /gone { return 410; }
+    ${locations}
   }
 }
 `,
@@ -164,10 +166,9 @@ http {
   /** Speaks HTTP/2 alone, in clear and in TLS. */
   async nghttpd(): Promise<void> {
     const documents = ['-d', this.#documents()];
-    const env = { HOME: this.folder };
     const clear = ['nghttpd', '--no-tls', ...documents, `${ports.http2}`];
     const tls = ['nghttpd', ...documents, `${ports.http2Tls}`, this.key, this.certificate];
-    for (const command of [clear, tls]) this.#pod.start(users.app, command, env);
+    for (const command of [clear, tls]) this.#pod.start(users.app, command, this.#environment);
     // It says nothing when it is open.
     const dial = 'until (exec 3<>"/dev/tcp/127.0.0.1/$0") 2>&-; do :; done';
     for (const port of [ports.http2, ports.http2Tls]) {
@@ -200,36 +201,38 @@ http {
   }
 
   #make(program: string, args: readonly string[]): void {
-    const made = this.#pod.run(users.app, [program, ...args], { env: { HOME: this.folder } });
+    const made = this.#pod.run(users.app, [program, ...args], { env: this.#environment });
     assert.equal(made.status, 0, `${program}: ${made.output}${made.errors}`);
   }
 
   async #start(command: readonly string[], isOpen: RegExp): Promise<void> {
-    const env = { HOME: this.folder, MALLOC_ARENA_MAX: '2' };
-    await this.#pod.start(users.app, command, env).says(isOpen);
+    await this.#pod.start(users.app, command, this.#environment).says(isOpen);
+  }
+
+  /** Debian keeps daemons where an application's PATH does not lead. */
+  get #environment() {
+    return { HOME: this.folder, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
   }
 }
 
-/** The first of these programs that is missing, by the name that \`npm run peers\` has for it. */
-export function missingProgram(): string | undefined {
-  const programs = {
-    postgres: `${postgres}/postgres`,
-    mariadb: 'mariadbd',
-    redis: 'redis-server',
-    sshd: '/usr/sbin/sshd',
-    smtpd: 'aiosmtpd',
-    curl: 'curl',
-    nghttp: 'nghttp',
-    nghttpd: 'nghttpd',
-    nginx: 'nginx',
-    openssl: 'openssl',
-  };
-  for (const [name, program] of Object.entries(programs)) {
-    try {
-      execFileSync('sh', ['-c', 'command -v "$0"', program], { stdio: 'ignore' });
-    } catch {
-      return name;
-    }
-  }
-  return undefined;
+const needed = [
+  'postgres',
+  'mariadb',
+  'redis',
+  'sshd',
+  'ssh',
+  'smtpd',
+  'nginx',
+  'curl',
+  'nghttp',
+  'nghttpd',
+  'h2load',
+  'openssl',
+];
+
+/** What to install before daemons can be started; undefined when all of them are there. */
+export function whyNoDaemons(): string | undefined {
+  const missing = needed.filter((name) => findPeer(name) === undefined);
+  if (missing.length === 0) return undefined;
+  return `${missing.join(', ')} missing; as root: ${installCommand(['interception'])}`;
 }

@@ -4,7 +4,10 @@
 
 import type {
   Backend,
+  CapturePlan,
   Cluster,
+  ConnectionRule,
+  Destination,
   Listener,
   RoutingTable,
   Rule,
@@ -75,4 +78,39 @@ export function tableOf(
   generation = 1,
 ): RoutingTable {
   return { kind: 'routing-table', generation, listeners, clusters, capture: undefined };
+}
+
+/** A plan for captured connections that knows nothing, but for `over`. */
+export function capturePlanOf(over: Partial<CapturePlan> = {}): CapturePlan {
+  return { outbound: [], inbound: [], destinations: [], outboundPolicy: 'allow-any', ...over };
+}
+
+/** A rule that takes every connection and sends it to the cluster of `clusterOf`, but for `over`. */
+export function connectionRuleOf(over: Partial<ConnectionRule> = {}): ConnectionRule {
+  return {
+    identity: 'default/route/tcp[0]',
+    resource: 'VirtualService default/route',
+    route: 'default/route',
+    index: 0,
+    origin: 'routes.yaml:1:1',
+    matches: [],
+    backends: [backendOf()],
+    broken: undefined,
+    ...over,
+  };
+}
+
+/** A virtual address on port 80 of nobody's protocol, but for `over`. */
+export function destinationOf(over: Partial<Destination> = {}): Destination {
+  return {
+    address: '10.96.0.1',
+    prefix: 32,
+    port: 80,
+    kind: 'service',
+    protocol: 'detect',
+    service: 'service.default.svc.cluster.local',
+    listener: '',
+    connectionRules: [],
+    ...over,
+  };
 }

@@ -22,6 +22,7 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { accessLogLine } from '../../src/telemetry/access-log.ts';
+import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import { RecordFlag, RecordKind, SampledBy } from '../../src/telemetry/exchange-record.ts';
 import { LineOutput } from '../../src/telemetry/line-output.ts';
 import { createRingMemory } from '../../src/telemetry/record-layout.ts';
@@ -36,8 +37,15 @@ const names = ['', 'reviews-route', 'v1', '10.0.0.7:9080', 'outbound|9080|v1|rev
 test('a line of a relayed connection has where it went, its bytes and its times', () => {
   const record = inbound({
     kind: RecordKind.Connection,
-    flags: RecordFlag.Inbound,
+    flags: RecordFlag.Inbound | RecordFlag.Sampled | RecordFlag.RandomId,
+    sampledBy: SampledBy.Ratio,
+    method: Detected.Tls,
+    join: DetectedBy.Sniffed,
+    target: 'db.example',
     authority: '10.0.0.9:5432',
+    userAgent: 'postgresql,h2',
+    clusterId: 4,
+    status: 0,
     requestBytes: 71,
     responseBytes: 9_000,
     connectUs: 120,
@@ -47,10 +55,18 @@ test('a line of a relayed connection has where it went, its bytes and its times'
   assert.deepEqual(JSON.parse(accessLogLine(record, names, 1_700_000_000_000)), {
     time: '2023-11-14T22:13:21.000Z',
     direction: 'inbound',
-    protocol: 'opaque',
+    protocol: 'tls',
+    detected_by: 'sniffed',
     destination: '10.0.0.9:5432',
+    sni: 'db.example',
+    alpn: 'postgresql,h2',
     cause: 'stream-idle-timeout',
     flag: 'SI',
+    trace_id: '0af7651916cd43dd8448eb211c80319c',
+    span_id: '00f067aa0ba902b7',
+    trace_flags: '03',
+    sampled_by: 'ratio',
+    cluster: 'outbound|9080|v1|reviews',
     peer: '10.0.0.7',
     sent_bytes: 71,
     received_bytes: 9_000,
@@ -59,6 +75,18 @@ test('a line of a relayed connection has where it went, its bytes and its times'
     ttfb_us: 700,
     conn_id: 12,
   });
+});
+
+test('a line of a tunnel has the Host of its request, one of an unknown verdict is opaque', () => {
+  const kind = RecordKind.Connection;
+  const tunnel = outbound({ kind, method: Detected.WebSocket, authority: 'chat', target: '' });
+  const line = JSON.parse(accessLogLine(tunnel, names, 0));
+  assert.equal(line.protocol, 'websocket');
+  assert.equal(line.authority, 'chat');
+  assert.equal(line.direction, 'outbound');
+  assert.ok(!('destination' in line) && !('detected_by' in line) && !('sni' in line));
+  const unknown = outbound({ kind, method: Detected.Unknown, target: '' });
+  assert.equal(JSON.parse(accessLogLine(unknown, names, 0)).protocol, 'opaque');
 });
 
 test('a line of a failed outbound attempt has ids, cause, route and times', () => {

@@ -45,7 +45,13 @@ function reachable(entry: string): { files: Set<string>; packages: Set<string> }
 }
 
 test('what the proxy imports never loads OpenTelemetry', () => {
-  for (const entry of ['telemetry.ts', 'prometheus.ts', 'settings.ts', 'trace-context.ts']) {
+  for (const entry of [
+    'telemetry.ts',
+    'prometheus.ts',
+    'settings.ts',
+    'trace-context.ts',
+    'hop-state.ts',
+  ]) {
     const { packages } = reachable(join(room, entry));
     const foreign = [...packages].filter((name) => !name.startsWith('node:'));
     assert.deepEqual(foreign, [], entry);
@@ -63,6 +69,7 @@ test('the worker reaches OpenTelemetry, and no file of the room is unused', () =
     ...reachable(join(room, 'prometheus.ts')).files,
     ...reachable(join(room, 'settings.ts')).files,
     ...reachable(join(room, 'trace-context.ts')).files,
+    ...reachable(join(room, 'hop-state.ts')).files,
   ]);
   const unused = readdirSync(room)
     .map((name) => join(room, name))

@@ -8,10 +8,12 @@ import { test } from 'node:test';
 import { emptyResource } from '@opentelemetry/resources';
 import { failure, failures } from '../../src/model/failure.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
+import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import {
   type ExchangeRecord,
   Join,
   RecordFlag,
+  RecordKind,
   SampledBy,
 } from '../../src/telemetry/exchange-record.ts';
 import { methodNames } from '../../src/telemetry/method-names.ts';
@@ -169,6 +171,108 @@ test('an outbound attempt has all attributes of a CLIENT span and no other', () 
     'tracecar.conn.requests': 1,
     'tracecar.sampled_by': 'ratio',
   });
+});
+
+/** Of a TLS connection that was relayed unread and ended well. */
+function connection(fields: Partial<ExchangeRecord> = {}): ExchangeRecord {
+  return outbound({
+    kind: RecordKind.Connection,
+    flags: RecordFlag.Sampled,
+    sampledBy: SampledBy.Ratio,
+    method: Detected.Tls,
+    join: DetectedBy.Sniffed,
+    status: 0,
+    clusterId: 2,
+    subsetId: 3,
+    weight: 60,
+    endpointId: 4,
+    routeId: 1,
+    ruleIndex: 2,
+    generation: 3,
+    target: 'db.example',
+    authority: '10.96.0.9:5432',
+    userAgent: 'postgresql,h2',
+    peerPort: 40_000,
+    connectUs: 120,
+    requestBytes: 71,
+    responseBytes: 9_000,
+    connectionId: 12,
+    ...fields,
+  });
+}
+
+test('a connection has all attributes of its span and no other', () => {
+  const span = spanOf(connection());
+  assert.equal(span.name, 'TCP outbound|9080|v1|reviews');
+  assert.equal(span.kind, 2);
+  assert.equal(span.status.code, 0);
+  assert.deepEqual(span.attributes, {
+    'network.transport': 'tcp',
+    'network.protocol.name': 'tls',
+    'tracecar.protocol': 'tls',
+    'tracecar.detected_by': 'sniffed',
+    'tracecar.direction': 'outbound',
+    'client.address': '10.0.0.7',
+    'client.port': 40_000,
+    'server.address': 'db.example',
+    'server.port': 5432,
+    'tracecar.alpn': ['postgresql', 'h2'],
+    'tracecar.original_destination': '10.96.0.9:5432',
+    'tracecar.cluster': 'outbound|9080|v1|reviews',
+    'service.peer.name': 'reviews',
+    'service.peer.namespace': 'default',
+    'tracecar.lb.policy': 'round-robin',
+    'tracecar.lb.candidates': 2,
+    'tracecar.endpoint': '10.0.0.7:9080',
+    'tracecar.route': 'reviews',
+    'tracecar.rule': 2,
+    'tracecar.subset': 'v1',
+    'tracecar.weight': 60,
+    'tracecar.generation': 3,
+    'tracecar.sent_bytes': 71,
+    'tracecar.received_bytes': 9_000,
+    'tracecar.time.connect_us': 120,
+    'tracecar.time.ttfb_us': 700,
+    'tracecar.conn.id': 12,
+    'tracecar.sampled_by': 'ratio',
+  });
+});
+
+test('an inbound connection is a SERVER span, and HTTP/2 has its name and version', () => {
+  const flags = RecordFlag.Sampled | RecordFlag.Inbound;
+  const span = spanOf(connection({ flags, method: Detected.Http2, target: '', clusterId: 0 }));
+  assert.equal(span.kind, 1);
+  assert.equal(span.name, 'TCP');
+  assert.equal(span.attributes['tracecar.direction'], 'inbound');
+  assert.equal(span.attributes['network.protocol.name'], 'http');
+  assert.equal(span.attributes['network.protocol.version'], '2');
+  assert.equal(span.attributes['server.address'], '10.96.0.9');
+});
+
+test('a tunnel was HTTP: its server is the Host, it has no original destination', () => {
+  const attributes = attributesOf(
+    connection({ method: Detected.WebSocket, join: 0, target: '', authority: 'chat.example:81' }),
+  );
+  assert.equal(attributes['tracecar.protocol'], 'websocket');
+  assert.equal(attributes['server.address'], 'chat.example');
+  assert.equal(attributes['server.port'], 81);
+  assert.ok(!('tracecar.original_destination' in attributes));
+  assert.ok(!('tracecar.detected_by' in attributes));
+});
+
+test('a connection that broke is an error by its cause, one that was left is none', () => {
+  const reset = spanOf(connection({ causeCode: failure['upstream-reset'].code }));
+  assert.equal(reset.status.code, 2);
+  assert.equal(reset.attributes['error.type'], 'upstream-reset');
+  const left = spanOf(connection({ causeCode: failure['client-gone'].code }));
+  assert.equal(left.status.code, 0);
+  assert.equal(left.attributes['tracecar.cause'], 'client-gone');
+});
+
+test('an exchange that ended in a switch of protocols, and one with a known address, say so', () => {
+  const attributes = attributesOf(outbound({ status: 101, destinationId: 4 }));
+  assert.equal(attributes['tracecar.upgrade'], true);
+  assert.equal(attributes['tracecar.original_destination'], '10.0.0.7:9080');
 });
 
 test('what is not known is absent', () => {

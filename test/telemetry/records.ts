@@ -81,6 +81,7 @@ export function randomRecord(random: Random): ExchangeRecord {
   record.weight = below(1_000_000);
   record.endpointId = below(100_000);
   record.generation = below(100_000);
+  record.destinationId = below(100_000);
   record.requestBytes = below(4) === 0 ? 2 ** 40 + below(1_000) : below(2 ** 32);
   record.responseBytes = below(4) === 0 ? 2 ** 47 + below(1_000) : below(2 ** 32);
   record.connectionId = below(2 ** 31);

@@ -189,6 +189,11 @@ for (const [name, joined, accepted] of states) {
   test(`tracestate: ${name}`, () => assert.equal(acceptTracestate(joined), accepted));
 }
 
+test('a tracestate leaves room for another member by its last ones', () => {
+  assert.equal(acceptTracestate(members(32).join(','), 31), members(31).join(','));
+  assert.equal(acceptTracestate(members(31).join(','), 31), members(31).join(','));
+});
+
 test('a tracestate of 600 characters passes whole', () => {
   const joined = Array.from({ length: 6 }, (_, at) => `k${at}=${'v'.repeat(97)}`).join(',');
   assert.ok(joined.length > 600);

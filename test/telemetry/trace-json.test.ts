@@ -95,7 +95,14 @@ function assertSame(
 test('random records become the same document', () => {
   const random = seededRandom(11);
   const records = Array.from({ length: 400 }, () => randomRecord(random));
-  assertSame(records.filter((record) => record.kind !== RecordKind.Connection));
+  assert.ok(records.some(({ kind }) => kind === RecordKind.Connection));
+  assertSame(records);
+});
+
+test('connections that differ in name and bytes alone keep their own', () => {
+  const record = { kind: RecordKind.Connection, flags: RecordFlag.Sampled, method: 3 };
+  const names = ['a.example', 'b.example', 'c.example', ''];
+  assertSame(names.map((target, requestBytes) => outbound({ ...record, target, requestBytes })));
 });
 
 test('a root, a child, both kinds and every routing name become the same document', () => {

@@ -1,5 +1,5 @@
 /**
- * Detection of HTTP/1.x by its first bytes: every verdict is the same for every split.
+ * Detection of a protocol by its first bytes: every verdict is the same for every split.
  */
 
 import assert from 'node:assert/strict';
@@ -22,57 +22,75 @@ function judgeBytewise(text: string): { verdict: number; bytes: number } {
   return { verdict: Protocol.Undecided, bytes: text.length };
 }
 
-const http = [
-  'GET / HTTP/1.1\r\n',
-  'HEAD / HTTP/1.0\r\n',
-  'POST /path?query HTTP/1.1\r\n',
-  'PUT * HTTP/1.1\r\n',
-  'PATCH /p HTTP/1.1\r\n',
-  'DELETE /p HTTP/1.1\r\n',
-  'QUERY /p HTTP/1.1\r\n',
-  'OPTIONS * HTTP/1.1\r\n',
-  'TRACE / HTTP/1.1\r\n',
-  'GET http://reviews:9080/ HTTP/1.1\r\n',
-  'GET /\xc3\xa9 HTTP/1.1\r\n',
+const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+
+/** What is spoken, and the bytes after which that is known. */
+const cases: readonly (readonly [text: string, verdict: number, bytes: number])[] = [
+  ...[
+    'GET / HTTP/1.1\r\n',
+    'HEAD / HTTP/1.0\r\n',
+    'POST /path?query HTTP/1.1\r\n',
+    'PUT * HTTP/1.1\r\n',
+    'PATCH /p HTTP/1.1\r\n',
+    'DELETE /p HTTP/1.1\r\n',
+    'QUERY /p HTTP/1.1\r\n',
+    'OPTIONS * HTTP/1.1\r\n',
+    'TRACE / HTTP/1.1\r\n',
+    'GET http://reviews:9080/ HTTP/1.1\r\n',
+    'GET /\xc3\xa9 HTTP/1.1\r\n',
+  ].map((text) => [text, Protocol.Http1, text.indexOf('HTTP/1.') + 7] as const),
+  [preface, Protocol.Http2, 24],
+  [`${preface}\x00\x00\x12\x04`, Protocol.Http2, 24],
+  ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', Protocol.Tls, 6],
+  ['\x16\x03\x03\x00\x01\x01\x16\x03\x03', Protocol.Tls, 6],
+  // A ServerHello, SSL 4, an alert.
+  ['\x16\x03\x01\x02\x00\x02', Protocol.Other, 6],
+  ['\x16\x04\x01\x02\x00\x01', Protocol.Other, 2],
+  ['\x15\x03\x01\x00\x02\x02\x28', Protocol.Other, 1],
+  ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r ', Protocol.Other, 24],
+  ['PRI / HTTP/1.1\r\n', Protocol.Other, 5],
+  ['PING\r\n', Protocol.Other, 2],
+  ['*1\r\n$4\r\nPING\r\n', Protocol.Other, 1],
+  ['GET key\r\n', Protocol.Other, 8],
+  ['get / HTTP/1.1\r\n', Protocol.Other, 1],
+  ['GET / HTTP/2.0\r\n', Protocol.Other, 12],
+  ['GET  / HTTP/1.1\r\n', Protocol.Other, 5],
+  ['GETS / HTTP/1.1\r\n', Protocol.Other, 4],
+  ['GET / FTP/1.1\r\n', Protocol.Other, 7],
+  ['CONNECT reviews:443 HTTP/1.1\r\n', Protocol.Other, 1],
+  ['\r\nGET / HTTP/1.1\r\n', Protocol.Other, 1],
+  ['\x00\x00\x00\x08\x04\xd2\x16\x2f', Protocol.Other, 1],
+  ['SSH-2.0-OpenSSH\r\n', Protocol.Other, 1],
 ];
 
-const opaque: readonly (readonly [text: string, bytes: number])[] = [
-  ['\x16\x03\x01\x02\x00', 1],
-  ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 2],
-  ['PING\r\n', 2],
-  ['*1\r\n$4\r\nPING\r\n', 1],
-  ['GET key\r\n', 8],
-  ['get / HTTP/1.1\r\n', 1],
-  ['GET / HTTP/2.0\r\n', 12],
-  ['GET  / HTTP/1.1\r\n', 5],
-  ['GETS / HTTP/1.1\r\n', 4],
-  ['GET / FTP/1.1\r\n', 7],
-  ['CONNECT reviews:443 HTTP/1.1\r\n', 1],
-  ['\r\nGET / HTTP/1.1\r\n', 1],
-  ['\x00\x00\x00\x08\x04\xd2\x16\x2f', 1],
-  ['SSH-2.0-OpenSSH\r\n', 1],
-];
+const words = Object.keys(Protocol);
 
-for (const text of http) {
-  test(`${JSON.stringify(text)} is HTTP, whole and byte by byte`, () => {
-    assert.equal(judge(text), Protocol.Http1);
-    const { verdict, bytes } = judgeBytewise(text);
-    assert.equal(verdict, Protocol.Http1);
-    assert.equal(bytes, text.indexOf('HTTP/1.') + 7);
+for (const [text, verdict, bytes] of cases) {
+  test(`${JSON.stringify(text)} is ${words[verdict]} after byte ${bytes}, whole and bytewise`, () => {
+    assert.equal(judge(text), verdict);
+    assert.deepEqual(judgeBytewise(text), { verdict, bytes });
   });
 }
 
-for (const [text, bytes] of opaque) {
-  test(`${JSON.stringify(text)} is opaque after byte ${bytes}`, () => {
-    assert.equal(judge(text), Protocol.Opaque);
-    assert.deepEqual(judgeBytewise(text), { verdict: Protocol.Opaque, bytes });
-  });
-}
+test('the verdict is the same for every split in three', () => {
+  for (const [text, verdict] of cases) {
+    for (let first = 0; first <= text.length; first++) {
+      for (let second = first; second <= text.length; second++) {
+        const detector = new ProtocolDetector(targetBytesMax);
+        for (const part of [text.slice(0, first), text.slice(first, second), text.slice(second)]) {
+          detector.feed(Buffer.from(part, 'latin1'));
+        }
+        assert.equal(detector.verdict, verdict, `${text} at ${first} and ${second}`);
+      }
+    }
+  }
+});
 
-test('the beginning of a request line is undecided', () => {
-  const line = 'OPTIONS /path HTTP/1.';
-  for (let length = 0; length < line.length; length++) {
-    assert.equal(judge(line.slice(0, length)), Protocol.Undecided, line.slice(0, length));
+test('the beginning of a request line, a preface or a ClientHello is undecided', () => {
+  for (const line of ['OPTIONS /path HTTP/1.', preface, '\x16\x03\x01\x02\x00\x01']) {
+    for (let length = 0; length < line.length; length++) {
+      assert.equal(judge(line.slice(0, length)), Protocol.Undecided, line.slice(0, length));
+    }
   }
 });
 

@@ -9,7 +9,14 @@ import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import { BodyReader, type BodySink, BodyState } from '../../src/wire/http1/body-reader.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
-import { printRequestHead, printResponseHead } from '../../src/wire/http1/print.ts';
+import {
+  headRoom,
+  printRequestHead,
+  printResponseHead,
+  printResponseHeadAsSent,
+  putHeadEnd,
+  putRequestHeadAsSent,
+} from '../../src/wire/http1/print.ts';
 import { type Role, reasonName } from '../../src/wire/http1/refusal.ts';
 
 export interface DrivenMessage {
@@ -41,6 +48,8 @@ export interface DriveOptions {
   readonly limits?: TrafficLimits;
   /** The peer closes after the last piece (default); else an open message is simply incomplete. */
   readonly closes?: boolean;
+  /** Takes what may go on as it was sent, and prints it so. */
+  readonly isLenient?: boolean;
   /** Sees every head that is taken, as it was sent. */
   readonly onHead?: (head: MessageHead) => void;
 }
@@ -54,6 +63,7 @@ class Driver implements BodySink {
   readonly #headReader: HeadReader;
   readonly #bodyReader: BodyReader;
   readonly #role: Role;
+  readonly #isLenient: boolean;
   readonly #onHead: ((head: MessageHead) => void) | undefined;
   #inBody = false;
   #isOver = false;
@@ -64,6 +74,8 @@ class Driver implements BodySink {
     this.#onHead = options.onHead;
     this.#headReader = new HeadReader(this.#head, this.#role, limits);
     this.#headReader.requestMethod = options.requestMethod ?? 1;
+    this.#isLenient = options.isLenient ?? false;
+    this.#headReader.isLenient = this.#isLenient;
     this.#bodyReader = new BodyReader(limits);
   }
 
@@ -102,14 +114,17 @@ class Driver implements BodySink {
     }
     const head = this.#head;
     this.#onHead?.(head);
-    const printed =
-      this.#role === 'request'
-        ? printRequestHead(head, '')
-        : printResponseHead(head, '', head.bodyKind, 1, head.persistent);
+    const printed = this.#isLenient ? printAsSent(head, this.#role) : this.#print(head);
     this.messages.push({ head: printed, body: '', trailers: '', complete: false });
     this.#bodyReader.begin(head);
     this.#inBody = true;
     return this.#readBody(chunk, this.#headReader.position);
+  }
+
+  #print(head: MessageHead): string {
+    return this.#role === 'request'
+      ? printRequestHead(head, '')
+      : printResponseHead(head, '', head.bodyKind, 1, head.persistent);
   }
 
   #readBody(chunk: Buffer, at: number): number {
@@ -132,6 +147,14 @@ class Driver implements BodySink {
     const { reason, cause, field, offset } = reader.refusal;
     this.refused = { reason: reasonName(reason), cause, at, field, offset };
   }
+}
+
+/** The head as it goes on where no rule is about it. */
+function printAsSent(head: MessageHead, role: Role): string {
+  if (role === 'response') return printResponseHeadAsSent(head);
+  const out = Buffer.alloc(headRoom(head));
+  const end = putHeadEnd(out, putRequestHeadAsSent(head, out, 0));
+  return out.toString('latin1', 0, end);
 }
 
 /** Reads the pieces one after the other, as one connection. */

@@ -3,17 +3,21 @@
  *
  * Fields that Connection names are dropped before anything of ours is added, so that a peer cannot
  * strip what we add. Framing, Host and Expect are never lost to a nomination (reliability.md rows 21,
- * 22 and 145). Members that are no tokens name nothing and are passed over.
+ * 22 and 145). Members that are no tokens name nothing and are passed over. A Connection that names
+ * nothing but what is known may go on where a message goes on as it was sent.
  */
 
 import { FieldId } from './field-id.ts';
-import { equalsLower, type MessageHead } from './message-head.ts';
+import { Dropped, equalsLower, type MessageHead } from './message-head.ts';
 
 /** Bits of what `readConnection` returns. */
 export const ConnectionOption = { Close: 1, KeepAlive: 2, Upgrade: 4 } as const;
 
 const KEEP_ALIVE = 'keep-alive';
 const CLOSE = 'close';
+
+/** Of fields that have their own rules, named or not. */
+const harmlessMembers = ['', 'te', 'http2-settings'];
 
 /** What `readConnection` returns when the fields are longer than allowed. */
 export const CONNECTION_LONG = -1;
@@ -45,7 +49,7 @@ function readMembers(head: MessageHead, first: number, bytesMax: number): number
   if (nominated.delete(CLOSE)) options |= ConnectionOption.Close;
   if (nominated.delete(KEEP_ALIVE)) options |= ConnectionOption.KeepAlive;
   if (nominated.delete('upgrade')) options |= ConnectionOption.Upgrade;
-  nominated.delete('');
+  for (const harmless of harmlessMembers) nominated.delete(harmless);
   if (nominated.size > 0) dropNominated(head, nominated);
   return options;
 }
@@ -58,6 +62,7 @@ function dropNominated(head: MessageHead, nominated: ReadonlySet<string>): void 
       id === FieldId.ContentLength ||
       id === FieldId.TransferEncoding ||
       id === FieldId.Expect;
-    if (!isKept && nominated.has(head.name(index).toLowerCase())) head.dropped[index] = 1;
+    const isDropped = !isKept && nominated.has(head.name(index).toLowerCase());
+    if (isDropped || id === FieldId.Connection) head.dropped[index] = Dropped.Never;
   }
 }

@@ -3,16 +3,18 @@
  *
  * One pass over the bytes: offsets into the list, the known name's id, whether it is hop-by-hop. No
  * string is made. Strict: CRLF only, no folding, token names with the colon right behind, values of
- * HTAB, SP, visible ASCII and obs-text. What the fields mean is framing.ts's.
+ * HTAB, SP, visible ASCII and obs-text. Of a response that goes on as it was sent, LF alone and folded
+ * lines are taken (section 2.2): its reader has always had to. What the fields mean is framing.ts's.
  */
 
 import { COLON, CR, HTAB, isToken, isValue, LF, SP } from './byte-class.ts';
 import { FieldId, fieldIdOf, fieldNames, UNDERSCORED } from './field-id.ts';
 import { type HeadCursor, Progress, Step } from './head-cursor.ts';
+import { Dropped } from './message-head.ts';
 import { Reason } from './refusal.ts';
 
-/** 1 for fields that end at this hop whether Connection names them or not (RFC 9110 7.6.1). */
-const isHopByHop = new Uint8Array(fieldNames.length);
+/** Marks of fields that end at this hop whether Connection names them or not (RFC 9110 7.6.1). */
+const hopByHop = new Uint8Array(fieldNames.length);
 for (const id of [
   FieldId.TransferEncoding,
   FieldId.Connection,
@@ -23,7 +25,7 @@ for (const id of [
   FieldId.Http2Settings,
   FieldId.ProxyAuthorization,
 ]) {
-  isHopByHop[id] = 1;
+  hopByHop[id] = Dropped.Normalised;
 }
 
 /** Reads on in the fields; Next when the empty line is complete. */
@@ -32,6 +34,7 @@ export function readFieldLines(cursor: HeadCursor): number {
   let at = cursor.at;
   let step = cursor.step;
   let index = head.count;
+  const takesLf = cursor.isLenient && cursor.role === 'response';
   for (;;) {
     if (step === Step.LineStart) {
       if (at === stop) return cursor.pause(at, Step.LineStart);
@@ -39,9 +42,15 @@ export function readFieldLines(cursor: HeadCursor): number {
         at++;
         break;
       }
-      if (index === head.ids.length) head.grow();
-      head.nameStart[index] = at - start;
-      step = Step.Name;
+      if (takesLf && buffer[at] === LF) return endAt(cursor, at, at);
+      if (takesLf && index > 0 && (buffer[at] === SP || buffer[at] === HTAB)) {
+        head.count = --index;
+        step = Step.Value;
+      } else {
+        if (index === head.ids.length) head.grow();
+        head.nameStart[index] = at - start;
+        step = Step.Name;
+      }
     }
     if (step === Step.Name) {
       while (at < stop && isToken[buffer[at]!] === 1) at++;
@@ -53,7 +62,7 @@ export function readFieldLines(cursor: HeadCursor): number {
       const id = fieldIdOf(buffer, nameStart, at);
       if (id === UNDERSCORED) return cursor.refuseField(Reason.FieldUnderscored, nameStart, at);
       head.ids[index] = id;
-      head.dropped[index] = isHopByHop[id]!;
+      head.dropped[index] = hopByHop[id]!;
       head.nameEnd[index] = at - start;
       at++;
       step = Step.ValueStart;
@@ -67,9 +76,10 @@ export function readFieldLines(cursor: HeadCursor): number {
     if (step === Step.Value) {
       while (at < stop && isValue[buffer[at]!] === 1) at++;
       if (at === stop) return cursor.pause(at, Step.Value);
-      if (buffer[at] !== CR) return refuseValueByte(cursor, at);
+      const isCr = buffer[at] === CR;
+      if (!isCr && !(takesLf && buffer[at] === LF)) return refuseValueByte(cursor, at);
       head.valueEnd[index] = trimmedEnd(buffer, start + head.valueStart[index]!, at) - start;
-      at++;
+      if (isCr) at++;
       step = Step.ValueLf;
     }
     if (step === Step.ValueLf) {
@@ -89,7 +99,13 @@ export function readFieldLines(cursor: HeadCursor): number {
 function readEnd(cursor: HeadCursor, at: number): number {
   if (at === cursor.stop) return cursor.pause(at, Step.EndLf);
   if (cursor.buffer[at] !== LF) return cursor.refuse(Reason.BareCr, at - 1, '');
-  cursor.at = at + 1;
+  return endAt(cursor, at - 1, at);
+}
+
+/** The empty line begins at `from` and its LF is at `lf`. */
+function endAt(cursor: HeadCursor, from: number, lf: number): number {
+  cursor.head.fieldsEnd = from - cursor.start;
+  cursor.at = lf + 1;
   return Progress.Next;
 }
 

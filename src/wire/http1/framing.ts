@@ -11,12 +11,20 @@ import { BodyKind } from './body-kind.ts';
 import { CONNECTION_LONG, ConnectionOption, readConnection } from './connection-options.ts';
 import { codingFault, isCanonicalLength, lengthOf } from './content-length.ts';
 import { FieldId } from './field-id.ts';
-import { equalsLower, type MessageHead } from './message-head.ts';
+import { Dropped, equalsLower, type MessageHead } from './message-head.ts';
 import { Method } from './method.ts';
 import { Reason, type Refusal, type Role, refuse } from './refusal.ts';
+import { upgradeTokens } from './upgrade-tokens.ts';
 
-/** Settles a request head. `connectionBytesMax` limits all values of Connection together. */
-export function settleRequest(head: MessageHead, connectionBytesMax: number): Refusal | undefined {
+/**
+ * Settles a request head. `connectionBytesMax` limits all values of Connection together; `isLenient`:
+ * an odd Host is noted as the head's fault.
+ */
+export function settleRequest(
+  head: MessageHead,
+  connectionBytesMax: number,
+  isLenient: boolean,
+): Refusal | undefined {
   let coding = -1;
   let connection = -1;
   let expect = -1;
@@ -50,11 +58,14 @@ export function settleRequest(head: MessageHead, connectionBytesMax: number): Re
       case FieldId.Upgrade:
         if (upgrade < 0) upgrade = index;
         break;
+      case FieldId.Te:
+        if (!isTrailers(head, index)) head.dropped[index] = Dropped.Never;
+        break;
     }
   }
-  const framingFault = settleFraming(head, length, coding);
+  const framingFault = settleFraming(head, length, coding, false);
   if (framingFault !== undefined) return framingFault;
-  const hostFault = settleHost(head, host);
+  const hostFault = settleHost(head, host, isLenient);
   if (hostFault !== undefined) return hostFault;
   const options = connection < 0 ? 0 : readConnection(head, connection, connectionBytesMax);
   if (options === CONNECTION_LONG) return refuseAt(head, Reason.ConnectionLong, connection);
@@ -63,19 +74,23 @@ export function settleRequest(head: MessageHead, connectionBytesMax: number): Re
     const expectFault = settleExpect(head, expect);
     if (expectFault !== undefined) return expectFault;
   }
-  if (upgrade >= 0 && (options & ConnectionOption.Upgrade) !== 0 && head.minorVersion === 1) {
-    return settleUpgrade(head, upgrade);
+  if (head.method === Method.Connect || head.method === Method.Trace) {
+    return settleRefusedMethod(head, isLenient);
   }
-  return head.method === Method.Connect || head.method === Method.Trace
-    ? settleRefusedMethod(head)
-    : undefined;
+  const isUpgrade = upgrade >= 0 && (options & ConnectionOption.Upgrade) !== 0;
+  return isUpgrade && head.minorVersion === 1 ? settleUpgrade(head, upgrade) : undefined;
 }
 
-/** Settles the head of a response to a request with `requestMethod`. */
+/**
+ * Settles the head of a response to a request with `requestMethod`. `isLenient`: it goes on as it was
+ * sent; `allowsSwitch`: the request offered to switch protocols.
+ */
 export function settleResponse(
   head: MessageHead,
   requestMethod: number,
   connectionBytesMax: number,
+  isLenient: boolean,
+  allowsSwitch: boolean,
 ): Refusal | undefined {
   let coding = -1;
   let connection = -1;
@@ -92,34 +107,48 @@ export function settleResponse(
       connection = index;
     }
   }
-  const framingFault = settleFraming(head, length, coding);
+  const framingFault = settleFraming(head, length, coding, isLenient);
   if (framingFault !== undefined) return framingFault;
   const options = connection < 0 ? 0 : readConnection(head, connection, connectionBytesMax);
   if (options === CONNECTION_LONG) return refuseAt(head, Reason.ConnectionLong, connection);
   settlePersistence(head, options);
   const status = head.status;
-  // No upgrade is passed on, so no upstream was asked to switch.
-  if (status === 101) return refuse(Reason.SwitchUnasked, 'response', 0, '');
+  if (status === 101) {
+    if (!allowsSwitch) return refuse(Reason.SwitchUnasked, 'response', 0, '');
+    passUpgrade(head);
+  }
   if (status < 200 || status === 204) {
     if (coding >= 0) return refuseAt(head, Reason.LengthUnexpected, coding);
     if (head.contentLength > 0) return refuseAt(head, Reason.LengthUnexpected, length);
     // RFC 9110 section 8.6: a server must not send it here; many send `0`.
-    if (length >= 0) head.dropped[length] = 1;
+    if (length >= 0) head.dropped[length] = Dropped.Normalised;
     head.bodyKind = BodyKind.None;
-  } else if (status === 304 || requestMethod === Method.Head) {
+  } else if (status === 304 || requestMethod === Method.Head || isTunnelOf(requestMethod, status)) {
     head.bodyKind = BodyKind.None;
-  } else if (length < 0 && coding < 0) {
+  } else if (head.bodyKind === BodyKind.UntilClose || (length < 0 && coding < 0)) {
     head.bodyKind = BodyKind.UntilClose;
     head.persistent = false;
   }
   return undefined;
 }
 
-/** RFC 9112 section 6.3, without its tolerances. */
-function settleFraming(head: MessageHead, length: number, coding: number): Refusal | undefined {
+/**
+ * RFC 9112 section 6.3, without its tolerances but one: an HTTP/1.0 response with a coding that goes on
+ * as it was sent ends with its connection, whatever its reader makes of the coding.
+ */
+function settleFraming(
+  head: MessageHead,
+  length: number,
+  coding: number,
+  isLenient: boolean,
+): Refusal | undefined {
   if (coding >= 0) {
     if (length >= 0) return refuseAt(head, Reason.LengthAndCoding, Math.max(length, coding));
-    if (head.minorVersion === 0) return refuseAt(head, Reason.CodingOnHttp10, coding);
+    if (head.minorVersion === 0) {
+      if (!isLenient) return refuseAt(head, Reason.CodingOnHttp10, coding);
+      head.bodyKind = BodyKind.UntilClose;
+      return undefined;
+    }
     const fault = codingFault(head, coding);
     if (fault !== Reason.None) return refuseAt(head, fault, coding);
     head.bodyKind = BodyKind.Chunked;
@@ -138,19 +167,32 @@ function settleFraming(head: MessageHead, length: number, coding: number): Refus
  * HTTP/1.1 has exactly one valid Host (RFC 9112 section 3.2). HTTP/1.0 may have none, and then the
  * printer's caller adds one. An absolute-form target must name the same authority.
  */
-function settleHost(head: MessageHead, host: number): Refusal | undefined {
+function settleHost(head: MessageHead, host: number, isLenient: boolean): Refusal | undefined {
   if (host < 0) {
     const isNeeded = head.minorVersion === 1 || head.targetAuthority !== '';
     return isNeeded ? refuse(Reason.HostMissing, 'request', head.text.length, '') : undefined;
   }
   const end = hostnameEndOf(head.text, head.valueStart[host]!, head.valueEnd[host]!);
-  if (end < 0) return refuseAt(head, Reason.HostInvalid, host);
   head.hostIndex = host;
-  head.hostnameEnd = end;
+  // No name: nothing is decided by what could be read in two ways.
+  head.hostnameEnd = end < 0 ? head.valueStart[host]! : end;
+  if (end < 0) return faultAt(head, Reason.HostInvalid, host, isLenient);
   if (head.targetAuthority === '') return undefined;
   return normalAuthority(head.targetAuthority) === normalAuthority(head.value(host))
     ? undefined
-    : refuseAt(head, Reason.TargetAuthority, host);
+    : faultAt(head, Reason.TargetAuthority, host, isLenient);
+}
+
+/** Refuses, or notes why the head may go on only as it was sent. */
+function faultAt(
+  head: MessageHead,
+  reason: number,
+  index: number,
+  isLenient: boolean,
+): Refusal | undefined {
+  if (!isLenient) return refuseAt(head, reason, index);
+  head.noteFault(reason, head.nameStart[index]!, head.name(index));
+  return undefined;
 }
 
 /** RFC 9112 section 9.3. */
@@ -159,12 +201,23 @@ function settlePersistence(head: MessageHead, options: number): void {
   head.persistent = isOpen && (options & ConnectionOption.Close) === 0;
 }
 
+const TRAILERS = 'trailers';
+
+/** The only TE that asks for no coding of the transfer, which we could not read. */
+function isTrailers(head: MessageHead, index: number): boolean {
+  const start = head.valueStart[index]!;
+  const length = head.valueEnd[index]! - start;
+  return length === TRAILERS.length && equalsLower(head.text, start, TRAILERS);
+}
+
 const CONTINUE = '100-continue';
 
 /** An HTTP/1.0 expectation is ignored, and not passed on: its sender could not read a 100. */
 function settleExpect(head: MessageHead, index: number): Refusal | undefined {
   if (head.minorVersion === 0) {
-    head.drop('expect');
+    for (let at = index; at >= 0; at = head.indexOf(FieldId.Expect, at + 1)) {
+      head.dropped[at] = Dropped.Normalised;
+    }
     return undefined;
   }
   const start = head.valueStart[index]!;
@@ -175,21 +228,41 @@ function settleExpect(head: MessageHead, index: number): Refusal | undefined {
   return undefined;
 }
 
-/** The upgrade itself is stripped; what could be mistaken for a tunnel's first bytes is refused. */
+/**
+ * What could be mistaken for a tunnel's first bytes is refused. HTTP/2 by upgrade goes on only where
+ * the whole request goes on as it was sent: nobody needs it (RFC 9113 section 3.1 has dropped it).
+ */
 function settleUpgrade(head: MessageHead, index: number): Refusal | undefined {
   if (head.bodyKind !== BodyKind.None) return refuseAt(head, Reason.UpgradeBody, index);
-  const protocols = head.value(index).toLowerCase().split(',');
-  const isWebSocket = protocols.some((protocol) => protocol.trim() === 'websocket');
-  if (isWebSocket && head.indexOf(FieldId.SecWebSocketKey) < 0) {
+  const protocols = upgradeTokens(head);
+  if (protocols.includes('websocket') && head.indexOf(FieldId.SecWebSocketKey) < 0) {
     return refuseAt(head, Reason.WebSocketKey, index);
   }
-  head.hasUpgrade = true;
+  head.hasUpgrade = protocols.length > 0;
+  if (!protocols.includes('h2c')) passUpgrade(head);
   return undefined;
 }
 
-function settleRefusedMethod(head: MessageHead): Refusal {
+/** Upgrade is passed on to whoever gets the message. */
+function passUpgrade(head: MessageHead): void {
+  let index = head.indexOf(FieldId.Upgrade);
+  for (; index >= 0; index = head.indexOf(FieldId.Upgrade, index + 1)) {
+    if (head.dropped[index] === Dropped.Normalised) head.dropped[index] = Dropped.Kept;
+  }
+}
+
+/** A lenient reader takes CONNECT: whoever is asked makes a tunnel of it, or does not. */
+function settleRefusedMethod(head: MessageHead, isLenient: boolean): Refusal | undefined {
   const reason = head.bodyKind === BodyKind.None ? Reason.MethodRefused : Reason.MethodBody;
-  return refuse(reason, 'request', 0, '');
+  const isTaken = isLenient && reason === Reason.MethodRefused && head.method === Method.Connect;
+  if (!isTaken) return refuse(reason, 'request', 0, '');
+  head.noteFault(reason, 0, '');
+  return undefined;
+}
+
+/** Whether a response makes a tunnel of the connection: no body follows (RFC 9110 section 9.3.6). */
+export function isTunnelOf(requestMethod: number, status: number): boolean {
+  return requestMethod === Method.Connect && status >= 200 && status < 300;
 }
 
 function refuseAt(head: MessageHead, reason: number, index: number): Refusal {

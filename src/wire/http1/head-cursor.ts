@@ -25,18 +25,20 @@ export const Step = {
   Path: 5,
   Query: 6,
   OtherTarget: 7,
-  Version: 8,
-  StatusLine: 9,
-  ReasonPhrase: 10,
-  StartLineLf: 11,
+  /** A target that only a lenient reader takes, to its end. */
+  OddTarget: 8,
+  Version: 9,
+  StatusLine: 10,
+  ReasonPhrase: 11,
+  StartLineLf: 12,
   /** From here on: fields. */
-  LineStart: 12,
-  Name: 13,
-  ValueStart: 14,
-  Value: 15,
-  ValueLf: 16,
-  EndLf: 17,
-  Refused: 18,
+  LineStart: 13,
+  Name: 14,
+  ValueStart: 15,
+  Value: 16,
+  ValueLf: 17,
+  EndLf: 18,
+  Refused: 19,
 } as const;
 
 /** Result of one part of the machine; Next hands over to the part after it. */
@@ -54,6 +56,8 @@ export class HeadCursor {
   versionStart = 0;
   /** The path holds an escape, an empty segment or one that begins with a dot. */
   pathIsOdd = false;
+  /** The head may be one that goes on as it was sent: see HeadReader. */
+  isLenient = false;
   refusal: Refusal = noRefusal;
   readonly head: MessageHead;
   readonly role: Role;
@@ -103,6 +107,12 @@ export class HeadCursor {
     this.at = at;
     this.step = Step.Refused;
     return Progress.Refused;
+  }
+
+  /** A lenient reader notes the reason and reads on; any other is told to refuse. */
+  takesFault(reason: number, at: number): boolean {
+    if (this.isLenient) this.head.noteFault(reason, at - this.start, '');
+    return this.isLenient;
   }
 
   /** As `refuse`, naming the field that is being read. */

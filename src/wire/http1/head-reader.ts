@@ -27,6 +27,8 @@ const nothingHeld = Buffer.alloc(0);
 export class HeadReader {
   /** Response role: the method that the response answers, a `Method`; set before `read`. */
   requestMethod = 0;
+  /** Response role: a switch of protocols was asked for, so 101 may be the answer; set likewise. */
+  allowsSwitch = false;
   /** After `read`: index in the chunk of the first byte that is not the head's. */
   position = 0;
   /** Bytes held of an unfinished head, at most the head's limit; 0 when none has begun. */
@@ -44,6 +46,15 @@ export class HeadReader {
     this.#isRequest = role === 'request';
     this.#cursor = new HeadCursor(head, role, limits);
     this.#connectionBytesMax = limits.connectionBytesMax;
+  }
+
+  /**
+   * Takes heads that may go on only as they were sent, to where they were going: of requests those with
+   * an odd target, method or Host (`head.fault` says so), of responses those with lines that end in LF.
+   * What decides where a message ends is as strict as ever. Set before a head begins.
+   */
+  set isLenient(isLenient: boolean) {
+    this.#cursor.isLenient = isLenient;
   }
 
   /**
@@ -106,9 +117,16 @@ export class HeadReader {
     head.text = latin1Text(cursor.buffer, cursor.start, cursor.at);
     cursor.release();
     if (this.#held !== nothingHeld) this.#letGo();
+    const { isLenient } = cursor;
     const refusal = this.#isRequest
-      ? settleRequest(head, this.#connectionBytesMax)
-      : settleResponse(head, this.requestMethod, this.#connectionBytesMax);
+      ? settleRequest(head, this.#connectionBytesMax, isLenient)
+      : settleResponse(
+          head,
+          this.requestMethod,
+          this.#connectionBytesMax,
+          isLenient,
+          this.allowsSwitch,
+        );
     if (refusal === undefined) {
       cursor.step = Step.Start;
       return HeadState.Done;

@@ -16,6 +16,9 @@ import { FieldId } from './field-id.ts';
 import { methodName } from './method.ts';
 import { RememberedText } from './remembered-text.ts';
 
+/** Who may get a field: everybody, nobody, or only whom the message reaches as it was sent. */
+export const Dropped = { Kept: 0, Normalised: 1, Never: 2 } as const;
+
 /** Most heads have fewer fields; a connection that sees more grows its arrays once. */
 const FIRST_FIELDS = 16;
 
@@ -32,6 +35,8 @@ export class MessageHead {
   targetEnd = 0;
   /** End of the start line: just past its CRLF. */
   startLineEnd = 0;
+  /** Where the empty line begins. */
+  fieldsEnd = 0;
   count = 0;
   /** One `FieldId` per field. */
   ids: Uint8Array;
@@ -40,7 +45,7 @@ export class MessageHead {
   valueStart: Int32Array;
   valueEnd: Int32Array;
   lineEnd: Int32Array;
-  /** 1 = not printed: hop-by-hop and nominated fields, and what the proxy removes itself. */
+  /** One `Dropped` per field: Normalised = of this hop, Never = nominated, or removed by the proxy. */
   dropped: Uint8Array;
   bodyKind: number = BodyKind.None;
   /** Declared bytes; valid for BodyKind.Length, and in answers to HEAD and 304. */
@@ -51,7 +56,15 @@ export class MessageHead {
   lengthIsCanonical = true;
   persistent = true;
   expectsContinue = false;
+  /** A switch of protocols is asked for; the Upgrade field's mark says to whom that may be passed on. */
   hasUpgrade = false;
+  /**
+   * A `Reason` why the message may go on only as it was sent, to where it was going: 0 = none. Only a
+   * lenient reader takes such a message. Where it was found, and the field.
+   */
+  fault = 0;
+  faultAt = 0;
+  faultField = '';
   /** Index of Host, or -1 (HTTP/1.0 only); where its hostname ends in `text`. */
   hostIndex = -1;
   hostnameEnd = 0;
@@ -111,8 +124,16 @@ export class MessageHead {
   /** Takes every field of that lower-case name out of what is printed. */
   drop(lowerName: string): void {
     for (let index = 0; index < this.count; index++) {
-      if (this.isNamed(index, lowerName)) this.dropped[index] = 1;
+      if (this.isNamed(index, lowerName)) this.dropped[index] = Dropped.Never;
     }
+  }
+
+  /** Keeps the first fault of this message. */
+  noteFault(reason: number, at: number, field: string): void {
+    if (this.fault !== 0) return;
+    this.fault = reason;
+    this.faultAt = at;
+    this.faultField = field;
   }
 
   /** What is forwarded as request-target: origin-form with a normal path, query untouched; or `*`. */
@@ -167,6 +188,7 @@ export class MessageHead {
     this.persistent = true;
     this.expectsContinue = false;
     this.hasUpgrade = false;
+    this.fault = 0;
     this.hostIndex = -1;
     this.normalPath = '';
     this.targetAuthority = '';
@@ -247,7 +269,7 @@ export class RequestHeadView {
     const head = this.#head;
     let joined: string | undefined;
     for (let index = 0; index < head.count; index++) {
-      if (head.dropped[index] === 1 || !head.isNamed(index, name)) continue;
+      if (head.dropped[index] !== Dropped.Kept || !head.isNamed(index, name)) continue;
       joined = joined === undefined ? head.value(index) : `${joined},${head.value(index)}`;
     }
     return joined;

@@ -1,5 +1,6 @@
 /**
- * Request methods as small integers. The list is closed: any other token is answered 501.
+ * Request methods as small integers. The list is closed: any other token is answered 501, unless the
+ * request goes on as it was sent; then its method is 0.
  *
  * Names are case-sensitive (RFC 9110 section 9.1). CONNECT and TRACE are known so that they can be
  * refused with 405; they are never forwarded.
@@ -34,6 +35,8 @@ const names = [
 
 /** The longest known name; a longer token can be refused before it ends. */
 export const METHOD_BYTES_MAX = 7;
+/** Of a method that goes on as it was sent: the longest of IANA's has 17. */
+export const METHOD_AS_SENT_BYTES_MAX = 32;
 
 /** The name of a known method, '' for 0. */
 export function methodName(id: number): string {

@@ -3,19 +3,23 @@
  *
  * Fields that stay are ranges of the head's text, in their order, case and number. Framing is written
  * anew: `Transfer-Encoding: chunked` by the body's kind, Content-Length as one canonical number in its
- * place. `put...` writes bytes, `print...` makes Latin-1 text of them.
+ * place. `...AsSent` is for messages that no rule concerns: every byte as it came, but for the fields
+ * that are taken out. `put...` writes bytes, `print...` makes Latin-1 text of them.
  */
 
 import { BodyKind } from './body-kind.ts';
 import { CR, LF } from './byte-class.ts';
+import { FieldId } from './field-id.ts';
 import { latin1Text, writeLatin1 } from './latin1.ts';
-import type { MessageHead } from './message-head.ts';
+import { Dropped, type MessageHead } from './message-head.ts';
 import { methodName } from './method.ts';
 import { reasonPhrase } from './reason-phrase.ts';
 
 /** Where a reason phrase begins when its space is there: behind `HTTP/1.1 200 `. */
 const REASON_START = 13;
 const CHUNKED_LINE = 'Transfer-Encoding: chunked\r\n';
+const UPGRADE_LINE = 'Connection: Upgrade\r\n';
+const CLOSE_LINE = 'Connection: close\r\n';
 
 /** The chunk that ends a body without trailers; with trailers: `0\r\n`, the lines, `\r\n`. */
 export const lastChunk = '0\r\n\r\n';
@@ -40,7 +44,15 @@ export function putRequestHead(head: MessageHead, out: Buffer, at: number): numb
     end = putText(out, `${methodName(head.method)} ${head.target()} HTTP/1.1\r\n`, end);
   }
   end = putFields(head, isAsSent ? 0 : head.startLineEnd, -1, out, end);
+  if (head.hasUpgrade && passesUpgrade(head)) end = putText(out, UPGRADE_LINE, end);
   return head.bodyKind === BodyKind.Chunked ? putText(out, CHUNKED_LINE, end) : end;
+}
+
+/** The same for a request that is forwarded as it was sent: version, target, fields of the hop. */
+export function putRequestHeadAsSent(head: MessageHead, out: Buffer, at: number): number {
+  const end = putKept(head, 0, Dropped.Normalised, -1, -1, out, at);
+  // What the Connection named beside it took the whole field out.
+  return head.hasUpgrade && lacksConnection(head) ? putText(out, UPGRADE_LINE, end) : end;
 }
 
 /**
@@ -62,12 +74,33 @@ export function putResponseHead(
   const without = isChunked || bodyKind === BodyKind.UntilClose ? head.lengthIndex : -1;
   let end = isAsSent ? at : putText(out, printStatusLine(head), at);
   end = putFields(head, isAsSent ? 0 : head.startLineEnd, without, out, end);
+  if (head.status === 101) return putText(out, UPGRADE_LINE, end);
   if (isChunked && downstreamMinorVersion === 1) end = putText(out, CHUNKED_LINE, end);
   if (head.status < 200) return end;
   const endsWithBody =
     bodyKind === BodyKind.UntilClose || (isChunked && downstreamMinorVersion === 0);
   const connection = printConnection(keepAlive && !endsWithBody, downstreamMinorVersion);
   return connection === '' ? end : putText(out, connection, end);
+}
+
+/**
+ * The whole head, with its own empty line, of a response that goes on as it was sent. `saysClose`: our
+ * word on the connection takes the place of the upstream's.
+ */
+export function putResponseHeadAsSent(
+  head: MessageHead,
+  saysClose: boolean,
+  out: Buffer,
+  at: number,
+): number {
+  if (saysClose) {
+    head.drop('connection');
+    head.drop('keep-alive');
+  }
+  let end = putKept(head, 0, Dropped.Normalised, -1, -1, out, at);
+  if (saysClose) end = putText(out, CLOSE_LINE, end);
+  else if (head.status === 101 && lacksConnection(head)) end = putText(out, UPGRADE_LINE, end);
+  return putText(out, head.text.slice(head.fieldsEnd), end);
 }
 
 /** The empty line; returns the end of the head. */
@@ -98,19 +131,33 @@ export function printResponseHead(
   return latin1Text(out, 0, putHeadEnd(out, end));
 }
 
+/** As `putResponseHeadAsSent`, as text: for interim responses. */
+export function printResponseHeadAsSent(head: MessageHead): string {
+  const out = Buffer.allocUnsafe(headRoom(head));
+  return latin1Text(out, 0, putResponseHeadAsSent(head, false, out, 0));
+}
+
+/** Whether Upgrade is among the fields that go on with a normalised head. */
+export function passesUpgrade(head: MessageHead): boolean {
+  const index = head.indexOf(FieldId.Upgrade);
+  return index >= 0 && head.dropped[index] === Dropped.Kept;
+}
+
+function lacksConnection(head: MessageHead): boolean {
+  const index = head.indexOf(FieldId.Connection);
+  return index < 0 || head.dropped[index] === Dropped.Never;
+}
+
 function printStatusLine(head: MessageHead): string {
   return `HTTP/1.1 ${head.status} ${head.text.slice(head.targetStart, head.targetEnd)}\r\n`;
 }
 
 function printConnection(isKept: boolean, minorVersion: 0 | 1): string {
-  if (!isKept) return 'Connection: close\r\n';
+  if (!isKept) return CLOSE_LINE;
   return minorVersion === 1 ? '' : 'Connection: keep-alive\r\n';
 }
 
-/**
- * Kept text from `from` to the empty line; field `without` (-1: none) is left out as well. All of the
- * text is written with one call, and what stays is moved together: no string is made.
- */
+/** Fields of a head that is normalised; field `without` (-1: none) is left out as well. */
 function putFields(
   head: MessageHead,
   from: number,
@@ -118,19 +165,36 @@ function putFields(
   out: Buffer,
   at: number,
 ): number {
-  const { text, count, dropped, nameStart, lineEnd } = head;
   const rewritten = head.lengthIsCanonical ? -1 : head.lengthIndex;
-  const all = text.length - 2;
+  return putKept(head, from, Dropped.Kept, without, rewritten, out, at);
+}
+
+/**
+ * Text from `from` to the empty line, without the fields whose mark is over `markMax` and without field
+ * `without`; `rewritten` is a Content-Length to be written anew (-1: none). All of the text is written
+ * with one call, and what stays is moved together: no string is made.
+ */
+function putKept(
+  head: MessageHead,
+  from: number,
+  markMax: number,
+  without: number,
+  rewritten: number,
+  out: Buffer,
+  at: number,
+): number {
+  const { text, count, dropped, nameStart, lineEnd, fieldsEnd: all } = head;
   writeLatin1(out, from === 0 ? text : text.slice(from), at, all - from);
   // Where text[0] would be in `out`.
   const base = at - from;
   let end = at;
   let rangeStart = from;
   for (let index = 0; index < count; index++) {
-    if (dropped[index] === 0 && index !== without && index !== rewritten) continue;
+    const isKept = dropped[index]! <= markMax && index !== without;
+    if (isKept && index !== rewritten) continue;
     end = moveDown(out, base + rangeStart, base + nameStart[index]!, end);
     rangeStart = lineEnd[index]!;
-    if (index === rewritten && index !== without && dropped[index] === 0) {
+    if (isKept) {
       // Never longer than the line that it replaces: that had a zero too many.
       end = putText(out, `${head.name(index)}: ${head.contentLength}\r\n`, end);
     }

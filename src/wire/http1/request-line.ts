@@ -9,7 +9,7 @@
 import { CR, DOT, isQuery, isToken, LF, pathByte, SLASH, SP, TargetByte } from './byte-class.ts';
 import { type HeadCursor, Progress, Step } from './head-cursor.ts';
 import { latin1Text } from './latin1.ts';
-import { METHOD_BYTES_MAX, Method, methodIdOf } from './method.ts';
+import { METHOD_AS_SENT_BYTES_MAX, METHOD_BYTES_MAX, Method, methodIdOf } from './method.ts';
 import { Reason } from './refusal.ts';
 import { settleOtherTarget, settlePath } from './target.ts';
 
@@ -18,7 +18,7 @@ export function readRequestLine(cursor: HeadCursor, end: number): number {
   let progress: number = Progress.Next;
   if (cursor.step <= Step.AfterLeadingLine) progress = readLeadingLine(cursor, end);
   if (progress === Progress.Next && cursor.step === Step.Method) progress = readMethod(cursor);
-  if (progress === Progress.Next && cursor.step <= Step.OtherTarget) progress = readTarget(cursor);
+  if (progress === Progress.Next && cursor.step <= Step.OddTarget) progress = readTarget(cursor);
   if (progress === Progress.Next) progress = readVersion(cursor);
   return progress;
 }
@@ -57,13 +57,16 @@ function readMethod(cursor: HeadCursor): number {
   const { buffer, start, stop } = cursor;
   let at = cursor.at;
   while (at < stop && isToken[buffer[at]!] === 1) at++;
-  if (at - start > METHOD_BYTES_MAX) {
-    return cursor.refuse(Reason.MethodUnknown, start + METHOD_BYTES_MAX, '');
-  }
+  const bytesMax = cursor.isLenient ? METHOD_AS_SENT_BYTES_MAX : METHOD_BYTES_MAX;
+  if (at - start > bytesMax) return cursor.refuse(Reason.MethodUnknown, start + bytesMax, '');
   if (at === stop) return cursor.pause(at, Step.Method);
   if (buffer[at] !== SP || at === start) return refuseMethodByte(cursor, at);
   const method = methodIdOf(buffer, start, at);
-  if (method === 0) return refuseMethod(cursor, at);
+  if (method === 0) {
+    const reason = methodFault(cursor, at);
+    const isTaken = reason === Reason.MethodUnknown && cursor.takesFault(reason, at);
+    if (!isTaken) return cursor.refuse(reason, at, '');
+  }
   cursor.head.method = method;
   cursor.head.targetStart = at + 1 - start;
   cursor.at = at + 1;
@@ -78,10 +81,10 @@ function refuseMethodByte(cursor: HeadCursor, at: number): number {
   return cursor.refuse(byte === LF ? Reason.BareLf : Reason.MethodByte, at, '');
 }
 
-function refuseMethod(cursor: HeadCursor, at: number): number {
+function methodFault(cursor: HeadCursor, at: number): number {
   const name = latin1Text(cursor.buffer, cursor.start, at);
-  if (name === 'PRI') return cursor.refuse(Reason.Http2Preface, at, '');
-  return cursor.refuse(name === 'PROXY' ? Reason.ProxyLine : Reason.MethodUnknown, at, '');
+  if (name === 'PRI') return Reason.Http2Preface;
+  return name === 'PROXY' ? Reason.ProxyLine : Reason.MethodUnknown;
 }
 
 function readTarget(cursor: HeadCursor): number {
@@ -101,22 +104,39 @@ function readTarget(cursor: HeadCursor): number {
     at = skipPath(cursor, at);
     if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
     if (at === stop) return cursor.pause(at, Step.Path);
-    if (buffer[at] !== SP && buffer[at] !== 0x3f) return refuseTargetByte(cursor, at);
-    head.pathEnd = at - cursor.start;
-    if (cursor.pathIsOdd) {
-      const reason = settlePath(head, latin1Text(buffer, from, at));
-      if (reason !== Reason.None) return cursor.refuse(reason, at, '');
+    if (buffer[at] !== SP && buffer[at] !== 0x3f) {
+      if (!takesOddByte(cursor, at)) return refuseTargetByte(cursor, at);
+    } else {
+      head.pathEnd = at - cursor.start;
+      if (cursor.pathIsOdd) {
+        const reason = settlePath(head, latin1Text(buffer, from, at));
+        if (reason !== Reason.None && !cursor.takesFault(reason, at)) {
+          return cursor.refuse(reason, at, '');
+        }
+      }
+      cursor.step = Step.Query;
     }
-    cursor.step = Step.Query;
   }
-  while (at < stop && isQuery[buffer[at]!] === 1) at++;
-  if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
-  if (at === stop) return cursor.pause(at, cursor.step);
-  if (buffer[at] !== SP) return refuseTargetByte(cursor, at);
+  if (cursor.step !== Step.OddTarget) {
+    while (at < stop && isQuery[buffer[at]!] === 1) at++;
+    if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
+    if (at === stop) return cursor.pause(at, cursor.step);
+    if (buffer[at] !== SP && !takesOddByte(cursor, at)) return refuseTargetByte(cursor, at);
+  }
+  if (cursor.step === Step.OddTarget) {
+    while (at < stop && isOddByte(buffer[at]!)) at++;
+    if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
+    if (at === stop) return cursor.pause(at, Step.OddTarget);
+    if (buffer[at] !== SP) return refuseTargetByte(cursor, at);
+    head.pathEnd = at - cursor.start;
+    head.normalPath = '';
+  }
   head.targetEnd = at - cursor.start;
   if (cursor.step === Step.OtherTarget) {
     const reason = settleOtherTarget(head, latin1Text(buffer, from, at));
-    if (reason !== Reason.None) return cursor.refuse(reason, at, '');
+    const isTaken =
+      reason === Reason.None || (head.method !== Method.Connect && cursor.takesFault(reason, at));
+    if (!isTaken) return cursor.refuse(reason, at, '');
   }
   cursor.at = at + 1;
   cursor.versionStart = at + 1 - cursor.start;
@@ -150,9 +170,25 @@ function refuseLong(cursor: HeadCursor, from: number): number {
 
 function refuseTargetByte(cursor: HeadCursor, at: number): number {
   const byte = cursor.buffer[at]!;
-  if (byte === 0x23) return cursor.refuse(Reason.TargetFragment, at, '');
   if (byte === CR || byte === LF) return cursor.refuse(Reason.Version, at, '');
-  return cursor.refuse(Reason.TargetByte, at, '');
+  return cursor.refuse(targetFault(byte), at, '');
+}
+
+function targetFault(byte: number): number {
+  return byte === 0x23 ? Reason.TargetFragment : Reason.TargetByte;
+}
+
+/** Whether the target goes on behind a byte that it may not have, to be judged by its server alone. */
+function takesOddByte(cursor: HeadCursor, at: number): boolean {
+  const byte = cursor.buffer[at]!;
+  if (!isOddByte(byte) || !cursor.takesFault(targetFault(byte), at)) return false;
+  cursor.step = Step.OddTarget;
+  return true;
+}
+
+/** Anything but controls and the space that ends the target. */
+function isOddByte(byte: number): boolean {
+  return byte > SP && byte !== 0x7f;
 }
 
 const version = Buffer.from('HTTP/', 'latin1');

@@ -2,7 +2,8 @@
  * The status line: version, status, reason phrase (RFC 9112 section 4).
  *
  * Strict but for one thing: the space before an absent reason phrase may be missing, as many servers
- * leave it out. No empty line may come before it. Resumable at any byte.
+ * leave it out, and LF alone is taken where the head goes on as it was sent. No empty line may come
+ * before it. Resumable at any byte.
  */
 
 import { CR, isValue, LF, SP } from './byte-class.ts';
@@ -27,7 +28,7 @@ export function readStatusLine(cursor: HeadCursor): number {
       if (!isStatusLineByte(buffer[at]!, at - start)) return refuseStart(cursor, at);
     }
     if (at === stop) return cursor.pause(at, Step.StatusLine);
-    const isEnd = buffer[at] === CR;
+    const isEnd = buffer[at] === CR || (cursor.isLenient && buffer[at] === LF);
     if (!isEnd && buffer[at] !== SP) return refuseAfterStatus(cursor, at);
     const minor = buffer[start + 7]!;
     if (buffer[start + 5] !== 0x31 || (minor !== 0x30 && minor !== 0x31)) {
@@ -44,10 +45,11 @@ export function readStatusLine(cursor: HeadCursor): number {
   if (cursor.step === Step.ReasonPhrase) {
     while (at < stop && isValue[buffer[at]!] === 1) at++;
     if (at === stop) return cursor.pause(at, Step.ReasonPhrase);
-    if (buffer[at] === LF) return cursor.refuse(Reason.BareLf, at, '');
-    if (buffer[at] !== CR) return cursor.refuse(Reason.ReasonByte, at, '');
+    const isLf = buffer[at] === LF;
+    if (isLf && !cursor.isLenient) return cursor.refuse(Reason.BareLf, at, '');
+    if (!isLf && buffer[at] !== CR) return cursor.refuse(Reason.ReasonByte, at, '');
     head.targetEnd = at - start;
-    at++;
+    if (!isLf) at++;
   }
   if (at === stop) return cursor.pause(at, Step.StartLineLf);
   if (buffer[at] !== LF) return cursor.refuse(Reason.BareCr, at - 1, '');

@@ -9,7 +9,7 @@
 import { COLON, CR, HTAB, isToken, isValue, LF, SP } from './byte-class.ts';
 import { FieldId, fieldNames } from './field-id.ts';
 import { latin1Text } from './latin1.ts';
-import type { MessageHead } from './message-head.ts';
+import { Dropped, type MessageHead } from './message-head.ts';
 import { Reason } from './refusal.ts';
 
 const TrailerStep = {
@@ -182,7 +182,7 @@ function declaredBy(head: MessageHead): ReadonlySet<string> {
   if (index < 0) return nothingDeclared;
   const declared = new Set<string>();
   for (; index >= 0; index = head.indexOf(FieldId.Trailer, index + 1)) {
-    if (head.dropped[index] === 1) continue;
+    if (head.dropped[index] !== Dropped.Kept) continue;
     for (const member of head.value(index).split(',')) declared.add(member.trim().toLowerCase());
   }
   return declared;

@@ -1,7 +1,7 @@
 'use strict';
 /**
- * The application of a pod: HTTP on 8080, a greeting before any byte on 3306, an echo on 6000. It says
- * its name, so that a test sees who answered and how often.
+ * The application of a pod: HTTP on 8080, where a WebSocket's bytes are echoed, a greeting before any
+ * byte on 3306, an echo on 6000. It says its name, so that a test sees who answered and how often.
  */
 
 const http = require('node:http');
@@ -15,6 +15,13 @@ const web = http.createServer((request, response) => {
   const { traceparent = '' } = request.headers;
   response.setHeader('x-answers', answers);
   response.end(`${name} ${request.url} ${request.headers.host} ${traceparent}\n`);
+});
+web.on('upgrade', (_request, socket) => {
+  socket.on('error', () => {});
+  socket.write(
+    'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+  );
+  socket.pipe(socket);
 });
 const greeter = net.createServer((socket) => {
   socket.on('error', () => {});

@@ -203,7 +203,38 @@ test('a signal before the command has begun ends the start', { skip }, async (t)
   assert.deepEqual(traces(), []);
 });
 
-test('a runner that is killed takes its command along, and the next one clears up', {
+test('Ctrl-C on a terminal is heard once by the command, and not by its sidecar', {
+  skip,
+}, async (t) => {
+  const application = `let heard = 0; process.on('SIGINT', async () => {
+      heard += 1; console.log('heard ' + heard + ' ' + process.stdin.isTTY);
+      console.log('status ' + (await fetch('http://${far.v4}:8080/after')).status); process.exit(3);
+    }); console.log('open ' + process.stdout.isTTY); setInterval(() => {}, 1000);`;
+  const words = [
+    ...onMachine(),
+    process.execPath,
+    tracecar,
+    'run',
+    '--quiet',
+    ...node(application),
+  ];
+  const line = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  const child = spawn('script', ['-qefc', `exec ${line}`, '/dev/null'], {
+    env: { ...process.env, SHELL: '/bin/sh' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const run = new PodProcess(child);
+  t.after(() => child.kill('SIGKILL'));
+  await run.says(/^open true/);
+  child.stdin.write('\u0003');
+  await run.says(/heard 1 true/);
+  assert.equal(await run.ended, 3);
+  assert.match(run.lines.join('\n'), /^status 200\r?$/m);
+  assert.doesNotMatch(run.lines.join('\n'), /heard 2/);
+  assert.deepEqual(traces(), []);
+});
+
+test('a runner that is killed takes its command along, and the next ones clear up', {
   skip,
 }, async (t) => {
   const run = startRun(t, ['--', 'sh', '-c', 'echo pid $$; exec sleep 600']);
@@ -214,7 +245,8 @@ test('a runner that is killed takes its command along, and the next one clears u
   await run.ended;
   assert.doesNotMatch(stateOf(pid), /[RSDT]/);
   assert.ok(traces().includes(`tracecar-${number}`));
-  assert.equal(runToEnd(['--', 'true']).status, 0);
+  const next = ['cat', 'true', 'true'].map((program) => startRun(t, ['--', program]));
+  assert.deepEqual(await Promise.all(next.map(({ ended }) => ended)), [0, 0, 0]);
   assert.deepEqual(traces(), []);
 });
 

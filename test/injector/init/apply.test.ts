@@ -208,6 +208,16 @@ test('a removal that the kernel refuses is a problem', async () => {
   assert.match(await removeRules(run), /^ip6tables-nft-restore refused.*CHAIN_USER_DEL/);
 });
 
+test('what may not be asked is no rule that is missing', async () => {
+  const { run } = programs({ nft: { status: 1, errors: 'Operation not permitted' }, ip: missing });
+  for (const backend of [backends.nft, backends.iptables]) {
+    assert.match((await checkRules(backend, rules, run)).join(), /^the rules need .*NET_ADMIN/);
+  }
+  const problem = await removeRules(run);
+  assert.match(problem, /^the rules need .*NET_ADMIN/);
+  assert.equal(problem.split('NET_ADMIN').length, 2, problem);
+});
+
 async function printed(t: import('node:test').TestContext, args: readonly string[]) {
   let text = '';
   t.mock.method(process.stdout, 'write', (part: string) => {

@@ -123,7 +123,8 @@ test('without a collector a sidecar exports nothing, unless its pod names one', 
 
 test('every option reaches its program', () => {
   const [sidecar, init] = injected('every-option');
-  const { rules } = parseInitOptions(argsOf(init!), environmentOf(init!));
+  const { backend, rules } = parseInitOptions(argsOf(init!), environmentOf(init!));
+  assert.equal(backend, 'iptables');
   assert.deepEqual(rules.skipInbound[1], { first: 9000, last: 9010 });
   assert.deepEqual(rules.skipOutbound, [{ first: 5432, last: 5432 }]);
   assert.equal(rules.skipPrefixes.length, 2);

@@ -23,13 +23,10 @@ export interface Conversation {
   readonly port: number;
   readonly script: (place: Place) => string;
   readonly input?: string;
-  /** Records that each sidecar writes about it: connections, or exchanges where it is HTTP/1. */
+  /** Records of each sidecar: connections, or exchanges where it is HTTP/1; an upgrade is both. */
   readonly records: number;
-  readonly isHttp?: true;
   /** The server does not read the end of TLS before it goes, and so resets the connection. */
   readonly isCutAtEnd?: true;
-  /** Why it does not hold yet. */
-  readonly awaits?: string;
 }
 
 const halfClose = resolve(import.meta.dirname, 'half-close.py');
@@ -155,15 +152,12 @@ export const conversations: readonly Conversation[] = [
       return `curl -sSi -L ${url}/moved | grep -v ^Date; curl -sSI ${url}/small | grep -v ^Date; curl -sSi -r 2-4 ${url}/small | grep -v ^Date; curl -sSi ${url}/gone | grep -v ^Date; curl -sSi ${url}/nowhere | grep -v ^Date`;
     },
     records: 6,
-    isHttp: true,
-    awaits: 'brief A: as sent (nginx says Connection: keep-alive)',
   },
   {
     name: 'HTTP: eight megabytes',
     port: ports.http,
     script: ({ urlHost }) => `curl -sS http://${urlHost}:${ports.http}/large | ${digest}`,
     records: 1,
-    isHttp: true,
   },
   {
     name: 'HTTPS, HTTP/2 by ALPN',
@@ -218,25 +212,19 @@ export const conversations: readonly Conversation[] = [
     port: ports.webSocket,
     script: ({ urlHost }) =>
       `${process.execPath} ${webSocketClient} ws://${urlHost}:${ports.webSocket}/chat`,
-    records: 1,
-    isHttp: true,
-    awaits: 'brief A: upgrades',
+    records: 2,
   },
   {
     name: 'a WebSocket of the undici package',
     port: ports.webSocket,
     script: ({ urlHost }) =>
       `${process.execPath} ${webSocketClient} ws://${urlHost}:${ports.webSocket}/chat undici`,
-    records: 1,
-    isHttp: true,
-    awaits: 'brief A: upgrades',
+    records: 2,
   },
   {
     name: 'a WebSocket server that is asked without an upgrade',
     port: ports.webSocket,
     script: ({ urlHost }) => `curl -sSi http://${urlHost}:${ports.webSocket}/chat | grep -v ^Date`,
     records: 1,
-    isHttp: true,
-    awaits: 'brief A: as sent (Upgrade of a 426)',
   },
 ];

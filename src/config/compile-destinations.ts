@@ -1,0 +1,157 @@
+/**
+ * Compile destinations: what is known of the addresses that captured connections were going to.
+ *
+ *   virtual addresses of services ──┐
+ *   addresses of their endpoints ───┼─► one Destination for each address and port
+ *   names of services without any ──┴─► one for all other addresses of a port, told apart by SNI
+ *
+ * Where two services have the same address and port a virtual address goes before an endpoint's, a
+ * headless service before another, then the name of the resource decides: never the order of files.
+ */
+
+import { parseAddress, parseRange, printBytes } from '../base/ip-address.ts';
+import type { ConnectionRule, Destination } from '../model/routing-table.ts';
+import type { CaptureParts } from './compile-capture.ts';
+import { selectEndpoints } from './compile-clusters.ts';
+import type { ImportedService } from './imports.ts';
+import { mayBeHttp } from './port-protocol.ts';
+import { resourceName } from './resource.ts';
+import { RulesByName, takesNames } from './rules-by-name.ts';
+import type { BoundHost } from './world.ts';
+
+type Parts = Pick<CaptureParts, 'world' | 'connections' | 'complaints'>;
+
+export interface CaptureView {
+  /** By port of the service, ascending; of each port by host. */
+  readonly services: readonly (readonly [port: number, services: readonly ImportedService[]])[];
+  /** Hosts with rules for connections that are no service. */
+  readonly strangers: readonly BoundHost[];
+  /** Names of the listeners by their port. */
+  readonly listeners: ReadonlyMap<number, string>;
+  /** What is not known is refused. */
+  readonly isDenying: boolean;
+}
+
+interface Candidate {
+  readonly destination: Destination;
+  readonly from: ImportedService | undefined;
+  readonly rank: string;
+}
+
+/** Sorted by address, prefix and port. */
+export function compileDestinations(parts: Parts, view: CaptureView): readonly Destination[] {
+  const candidates: Candidate[] = [];
+  const byName = new RulesByName(parts);
+  for (const [port, services] of view.services) {
+    for (const service of services) {
+      const rules = rulesOf(parts, service);
+      candidates.push(...candidatesOf(service, rules, view.listeners.get(port) ?? ''));
+      byName.add(port, byName.rulesOf(service, view.isDenying));
+    }
+  }
+  for (const { stranger, port, rules } of byName.rulesOfStrangers(view.strangers)) {
+    const destination = destinationOfStranger(stranger, port, rules);
+    if (destination === undefined) byName.add(port, rules);
+    else candidates.push({ destination, from: undefined, rank: `0 1 ${stranger.host}` });
+  }
+  const destinations = takeFirst(candidates, parts);
+  return [...destinations, ...byName.destinations(view.listeners)].toSorted(compare);
+}
+
+/** Of connections that are known to be for the service; none where HTTP was declared. */
+function rulesOf(
+  { connections }: Parts,
+  { service, port, bound }: ImportedService,
+): readonly ConnectionRule[] {
+  const { protocol, number } = port;
+  if (protocol === 'http') return [];
+  const mayBeTls = protocol === 'tls' || protocol === 'detect';
+  return [
+    ...(bound !== undefined && mayBeTls ? connections.tlsRules(bound.resource, number) : []),
+    ...(bound !== undefined ? connections.tcpRules(bound.resource, number) : []),
+    connections.defaultRule(service, port),
+  ];
+}
+
+function candidatesOf(
+  from: ImportedService,
+  connectionRules: readonly ConnectionRule[],
+  listener: string,
+): Candidate[] {
+  const { service, port } = from;
+  const { protocol } = port;
+  const shared = {
+    protocol,
+    service: service.host,
+    listener: mayBeHttp(port) ? listener : '',
+    connectionRules,
+  };
+  const name = `${service.isHeadless ? 0 : 1} ${resourceName(service.resource)}`;
+  const candidates: Candidate[] = [];
+  for (const written of service.addresses) {
+    const range = parseRange(written);
+    if (range === undefined) continue;
+    const at = { address: printBytes(range.bytes), prefix: range.prefix, port: port.number };
+    const destination = { ...at, kind: 'service' as const, ...shared };
+    candidates.push({ destination, from, rank: `0 ${name}` });
+  }
+  for (const { address, port: number } of selectEndpoints(service, port, undefined)) {
+    const bytes = parseAddress(address);
+    if (bytes === undefined) continue;
+    const at = { address, prefix: bytes.length * 8, port: number };
+    const destination = { ...at, kind: 'endpoint' as const, ...shared };
+    candidates.push({ destination, from, rank: `1 ${name}` });
+  }
+  return candidates;
+}
+
+/** Of a VirtualService whose host is an address; undefined for a name. */
+function destinationOfStranger(
+  { host }: BoundHost,
+  port: number,
+  connectionRules: readonly ConnectionRule[],
+): Destination | undefined {
+  const bytes = parseAddress(host);
+  if (bytes === undefined) return undefined;
+  return {
+    address: printBytes(bytes),
+    prefix: bytes.length * 8,
+    port,
+    kind: 'service',
+    protocol: connectionRules.some(takesNames) ? 'tls' : 'tcp',
+    service: host,
+    listener: '',
+    connectionRules,
+  };
+}
+
+/** One destination for each address and port: that of the first rank. */
+function takeFirst(candidates: readonly Candidate[], { complaints }: Parts): Destination[] {
+  const taken = new Map<string, Candidate>();
+  const sorted = candidates.toSorted(
+    (first, second) => Number(first.rank > second.rank) - Number(first.rank < second.rank),
+  );
+  for (const candidate of sorted) {
+    const { address, prefix, port, kind, protocol } = candidate.destination;
+    const key = `${address}/${prefix} ${port}`;
+    const other = taken.get(key);
+    if (other === undefined) {
+      taken.set(key, candidate);
+      continue;
+    }
+    // Services of HTTP share addresses often: the authority tells which one is meant.
+    const { from } = candidate;
+    const isUsual = protocol === 'http' && other.destination.protocol === 'http';
+    const isPlain = kind !== 'service' || other.destination.kind !== 'service';
+    if (isUsual || isPlain || from === undefined) continue;
+    const message = `${address}:${port} is already that of \`${other.destination.service}\`, which counts`;
+    const fix = 'Give one of the two services another address or port.';
+    complaints.add('destination-taken', from.service.at, message, fix);
+  }
+  return [...taken.values()].map(({ destination }) => destination);
+}
+
+function compare(first: Destination, second: Destination): number {
+  if (first.address !== second.address) return first.address < second.address ? -1 : 1;
+  return first.prefix - second.prefix || first.port - second.port;
+}

@@ -1,0 +1,236 @@
+/**
+ * Service facts: what is known of a service, whatever kind of resource says it.
+ *
+ *   ServiceEntry ── WorkloadEntry or Pod, selected by labels ──┐
+ *   Service ── EndpointSlice (by label) ── Pod (its labels) ───┴─► Service: host, ports, endpoints
+ *
+ * A ServiceEntry that defines the host of a Service counts, because somebody wrote it for the mesh. A
+ * Service without slices is asked of DNS by its name, as applications do, so a manifest alone breaks
+ * nothing.
+ */
+
+import { parseAddress, printBytes } from '../base/ip-address.ts';
+import type { DeclaredProtocol } from '../model/routing-table.ts';
+import { type Complaints, type Place, placeText } from './complaints.ts';
+import type { ComplaintKind } from './diagnostic-codes.ts';
+import { kubernetesHost } from './host-names.ts';
+import { isTcp } from './kube-service.ts';
+import { declaredProtocol } from './port-protocol.ts';
+import {
+  type KubeServiceResource,
+  type PodResource,
+  type Resource,
+  resourceName,
+  type ServiceEntryResource,
+} from './resource.ts';
+import { ServiceParts } from './service-parts.ts';
+import type { Labels } from './values.ts';
+
+/** One host. The same `sources` mean the same facts. */
+export interface Service {
+  readonly host: string;
+  /** What defines it. */
+  readonly resource: ServiceEntryResource | KubeServiceResource;
+  /** All that it was made of, `resource` first. */
+  readonly sources: readonly Resource[];
+  readonly exportTo: readonly string[] | undefined;
+  readonly ports: readonly ServicePort[];
+  /** Virtual addresses and ranges, as written. */
+  readonly addresses: readonly string[];
+  /** Its name leads to its endpoints' addresses. */
+  readonly isHeadless: boolean;
+  /** Its name is its only endpoint: DNS says where that is. */
+  readonly isOwnEndpoint: boolean;
+  readonly endpoints: readonly ServiceEndpoint[];
+  readonly at: Place;
+}
+
+export interface ServicePort {
+  readonly number: number;
+  /** Empty where a Service has one port without a name. */
+  readonly name: string;
+  readonly protocol: DeclaredProtocol;
+  readonly targetPort: number | undefined;
+}
+
+export interface ServiceEndpoint {
+  /** IP address, as `node:net` prints it, or DNS name. */
+  readonly address: string;
+  readonly labels: Labels;
+  /** Its own ports, by the name of the service's. */
+  readonly ports: ReadonlyMap<string, number>;
+  /** It has no others; else one that is not here is the service's. */
+  readonly isClosed: boolean;
+}
+
+export const noLabels: Labels = Object.freeze(Object.create(null));
+const noPorts: ReadonlyMap<string, number> = new Map();
+
+/** The services by their hosts. Of several with the same host one counts, the others are complained of. */
+export function gatherServices(
+  resources: readonly Resource[],
+  complaints: Complaints,
+): ReadonlyMap<string, Service> {
+  const parts = new ServiceParts(resources);
+  const services = new Map<string, Service>();
+  for (const resource of resources) {
+    if (resource.kind !== 'ServiceEntry') continue;
+    for (const service of servicesOfEntry(resource, parts)) {
+      const { host, at } = service;
+      const other = services.get(host)?.resource;
+      if (other === undefined) services.set(host, service);
+      else if (other !== resource) {
+        const fix = 'Join the endpoints under one ServiceEntry: merging is not implemented.';
+        complainOfTwo(complaints, 'host-defined-twice', at, host, other, fix);
+      }
+    }
+  }
+  for (const resource of resources) {
+    if (resource.kind === 'Service') addKubeService(resource, parts, services, complaints);
+  }
+  for (const slice of parts.strays()) {
+    const message =
+      'No Service here is the one that `kubernetes.io/service-name` of this slice says';
+    const fix = 'Add the Service, or remove the slice.';
+    complaints.add('slice-without-service', slice.at, message, fix);
+  }
+  return services;
+}
+
+export function complainOfTwo(
+  complaints: Complaints,
+  kind: ComplaintKind,
+  at: Place,
+  host: string,
+  other: Resource,
+  fix: string,
+): void {
+  const name = `${other.kind} ${resourceName(other)}`;
+  const message = `\`${host}\` is already taken by ${name} (${placeText(other.at)}), which counts`;
+  complaints.add(kind, at, message, fix);
+}
+
+function servicesOfEntry(entry: ServiceEntryResource, parts: ServiceParts): Service[] {
+  const { spec } = entry;
+  const selected = spec.workloadSelector && parts.select(entry.namespace, spec.workloadSelector);
+  const endpoints: ServiceEndpoint[] = [];
+  for (const { address, labels, ports } of spec.endpoints ?? []) {
+    if (address === undefined) continue;
+    endpoints.push({
+      address: canonical(address.value),
+      labels: labels ?? noLabels,
+      ports: new Map(ports?.map(({ key, value }) => [key, value])),
+      isClosed: false,
+    });
+  }
+  for (const each of selected ?? []) endpoints.push(endpointOfWorkload(each));
+  const ports = spec.ports.map(({ number, name, protocol, targetPort }) => ({
+    ...{ number, name, targetPort },
+    protocol: declaredProtocol(protocol, name, number),
+  }));
+  const isOwnEndpoint =
+    spec.resolution === 'dns' && spec.endpoints === undefined && selected === undefined;
+  return spec.hosts.map(({ value: host, at }) => ({
+    host,
+    resource: entry,
+    sources: [entry, ...(selected ?? [])],
+    exportTo: spec.exportTo,
+    ports,
+    addresses: spec.addresses ?? [],
+    isHeadless: false,
+    isOwnEndpoint,
+    endpoints,
+    at,
+  }));
+}
+
+function endpointOfWorkload(resource: ReturnType<ServiceParts['select']>[number]): ServiceEndpoint {
+  if (resource.kind === 'Pod') {
+    const { status, metadata } = resource.spec;
+    const labels = metadata?.labels ?? noLabels;
+    return { address: canonical(status!.podIP!), labels, ports: noPorts, isClosed: false };
+  }
+  const { address, labels, ports } = resource.spec;
+  return {
+    address: canonical(address.value),
+    labels: labels ?? noLabels,
+    ports: new Map(ports?.map(({ key, value }) => [key, value])),
+    isClosed: false,
+  };
+}
+
+function addKubeService(
+  resource: KubeServiceResource,
+  parts: ServiceParts,
+  services: Map<string, Service>,
+  complaints: Complaints,
+): void {
+  const service = kubeService(resource, parts);
+  const { host, at } = service;
+  const other = services.get(host)?.resource;
+  if (other !== undefined) {
+    const fix = 'Remove one of the two.';
+    complainOfTwo(complaints, 'service-shadowed', at, host, other, fix);
+    return;
+  }
+  services.set(host, service);
+  if (!service.isOwnEndpoint || service.ports.length === 0) return;
+  const message = 'No EndpointSlice here is of this Service: DNS is asked for its name';
+  const fix = 'Add its EndpointSlices (and Pods, for labels) if rules choose among its endpoints.';
+  complaints.add('service-without-endpoints', at, message, fix);
+}
+
+function kubeService(resource: KubeServiceResource, parts: ServiceParts): Service {
+  const { spec } = resource.spec;
+  const slices = parts.slicesOf(resource);
+  const pods = new Set<PodResource>();
+  const endpoints: ServiceEndpoint[] = [];
+  for (const slice of slices) {
+    const ports = new Map<string, number>();
+    for (const each of slice.spec.ports ?? []) {
+      if (isTcp(each) && each.port !== undefined) ports.set(each.name ?? '', each.port);
+    }
+    for (const { addresses, conditions, targetRef } of slice.spec.endpoints ?? []) {
+      // Kubernetes: what is not known counts as ready, and only the first address means something.
+      const [address] = addresses;
+      if (conditions?.ready === false || address === undefined) continue;
+      const pod = targetRef && parts.podOf(targetRef, slice.namespace);
+      if (pod !== undefined) pods.add(pod);
+      const labels = pod?.spec.metadata?.labels ?? noLabels;
+      endpoints.push({ address: canonical(address), labels, ports, isClosed: true });
+    }
+  }
+  const isExternal = spec.type === 'ExternalName' && spec.externalName !== undefined;
+  if (isExternal) {
+    const address = spec.externalName!;
+    endpoints.push({ address, labels: noLabels, ports: noPorts, isClosed: false });
+  }
+  const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isAddress);
+  return {
+    host: kubernetesHost(resource.name, resource.namespace),
+    resource,
+    sources: [resource, ...slices, ...pods],
+    exportTo: undefined,
+    ports: (spec.ports ?? []).filter(isTcp).map(({ port, name = '', appProtocol }) => ({
+      number: port,
+      name,
+      protocol: declaredProtocol(appProtocol, name, port),
+      targetPort: undefined,
+    })),
+    addresses,
+    isHeadless: spec.clusterIP === 'None',
+    isOwnEndpoint: slices.length === 0 && !isExternal,
+    endpoints,
+    at: resource.at,
+  };
+}
+
+/** Names stay as they are written. */
+function canonical(address: string): string {
+  const bytes = parseAddress(address);
+  return bytes === undefined ? address : printBytes(bytes);
+}
+
+function isAddress(clusterIp: string): boolean {
+  return clusterIp !== '' && clusterIp !== 'None';
+}

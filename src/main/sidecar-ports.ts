@@ -1,0 +1,103 @@
+/**
+ * The three ports of a sidecar beside traffic: health, metrics and admin.
+ *
+ * With probes to serve, the health port has a thread of its own, so that the kubelet is answered while
+ * traffic keeps ours busy; then what it shows is told to it.
+ */
+
+import { createAdminServer } from '../admin/admin-server.ts';
+import { HealthLink } from '../admin/health-link.ts';
+import { createHealthServer } from '../admin/health-server.ts';
+import { createMetricsServer } from '../admin/metrics-server.ts';
+import { systemWakeUps } from '../base/deadlines.ts';
+import { codeOf, listenProblem, StartError } from './listen-problem.ts';
+import type { Sidecar } from './sidecar.ts';
+import { podAddresses } from './sidecar-capture.ts';
+import { adminState, metricsPage } from './sidecar-state.ts';
+import type { SocketAddress } from './socket-address.ts';
+import { bundledWorker } from './version.ts';
+
+/** A PageServer, or a HealthLink to one. */
+interface Port {
+  listen(address: string, port: number): Promise<SocketAddress>;
+  close(): Promise<void>;
+}
+
+/** Where they listen, for people. */
+export interface OpenPorts {
+  readonly health: string;
+  readonly metrics: string;
+  readonly admin: string;
+}
+
+export class SidecarPorts {
+  readonly #sidecar: Sidecar;
+  readonly #ports: Port[] = [];
+  #health: HealthLink | undefined;
+  #isClosed = false;
+
+  constructor(sidecar: Sidecar) {
+    this.#sidecar = sidecar;
+  }
+
+  /** Throws StartError. */
+  async open(): Promise<OpenPorts> {
+    const sidecar = this.#sidecar;
+    const { settings } = sidecar;
+    const [health, metrics, admin] = await Promise.all([
+      this.#open(this.#healthPort(), settings.health, 'health'),
+      this.#open(
+        createMetricsServer(() => metricsPage(sidecar)),
+        settings.metrics,
+        'metrics',
+      ),
+      this.#open(createAdminServer(adminState(sidecar)), settings.admin, 'admin'),
+    ]);
+    return { health, metrics, admin };
+  }
+
+  /** Whether the sidecar is ready, or open, may have changed. */
+  tell(): void {
+    this.#health?.tell();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#ports.map((port) => port.close()));
+  }
+
+  #healthPort(): Port {
+    const sidecar = this.#sidecar;
+    const { drainSecret, probes } = sidecar.settings;
+    const options = {
+      whyNotReady: () => sidecar.whyNotReady,
+      whyNotOpen: () => sidecar.whyNotOpen,
+      leave: () => sidecar.leave(),
+      drainSecret,
+      probes,
+      applicationAddress: podAddresses(sidecar.settings)[0] ?? '127.0.0.1',
+      wakeUps: systemWakeUps,
+    };
+    if (probes.length === 0) return createHealthServer(options);
+    this.#health = new HealthLink({
+      ...options,
+      clock: sidecar.clock,
+      workerUrl: bundledWorker('health-worker'),
+      warn: (text) => sidecar.log.write('warn', text),
+    });
+    return this.#health;
+  }
+
+  async #open(server: Port, at: SocketAddress, flag: string): Promise<string> {
+    this.#ports.push(server);
+    try {
+      const { address, port } = await server.listen(at.address, at.port);
+      return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+    } catch (error) {
+      // The end came before it was open.
+      if (this.#isClosed) return '';
+      const what = `the ${flag} port (--${flag} chooses another)`;
+      throw new StartError(listenProblem(what, at.address, at.port, codeOf(error)));
+    }
+  }
+}

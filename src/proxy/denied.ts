@@ -1,0 +1,54 @@
+/**
+ * Denied: what to say about a call to something that REGISTRY_ONLY does not know, and what allows it.
+ *
+ * The text holds a ServiceEntry to paste, because whoever meets it mostly wants just that. One line, as
+ * YAML may be: it stands in the log too.
+ */
+
+import type { OriginalDestination } from './original-destination.ts';
+import { printAddress } from './print-address.ts';
+
+/** What the caller speaks, as a ServiceEntry says it. */
+export type SpokenProtocol = 'HTTP' | 'TLS' | 'TCP';
+
+const NAME_LENGTH_MAX = 253;
+const RESOURCE_NAME_LENGTH_MAX = 63;
+const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * The host, where it was called, and the resource that allows it.
+ *
+ * @param hostname of the authority or the ClientHello, lower-case and without a port; may be anything
+ */
+export function printDenial(
+  hostname: string,
+  { address, port }: OriginalDestination,
+  protocol: SpokenProtocol,
+): string {
+  const isName = isHostname(hostname);
+  const where = printAddress(address, port);
+  const host = isName ? hostname : `${nameOf(address)}.internal`;
+  const name = host.replaceAll('.', '-').slice(0, RESOURCE_NAME_LENGTH_MAX).replace(/-+$/, '');
+  const ports = `[{number: ${port}, name: ${protocol.toLowerCase()}, protocol: ${protocol}}]`;
+  const there = isName
+    ? 'resolution: DNS'
+    : `addresses: ["${address}"], resolution: STATIC, endpoints: [{address: "${address}"}]`;
+  const spec = `{hosts: [${host}], location: MESH_EXTERNAL, ${there}, ports: ${ports}}`;
+  return (
+    `${isName ? `${host} at ${where}` : where} is not known here and may not be called; this allows ` +
+    `it: {apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: ${name}}, ` +
+    `spec: ${spec}}`
+  );
+}
+
+/** A DNS name of several labels that is no IPv4 address. */
+function isHostname(text: string): boolean {
+  if (text.length > NAME_LENGTH_MAX || /^[\d.]+$/.test(text)) return false;
+  const labels = text.split('.');
+  return labels.length > 1 && labels.every((each) => label.test(each));
+}
+
+/** `192.0.2.1` to `address-192-0-2-1`. */
+function nameOf(address: string): string {
+  return `address-${address.replaceAll(/[.:]+/g, '-').replaceAll(/^-|-$/g, '')}`;
+}

@@ -1,0 +1,121 @@
+/**
+ * Where one request goes: its rule, the backend that its weights choose, how long it may take, and
+ * whether it goes there as it was sent. Pure, but for the windows of weighted choices.
+ *
+ *   goes round? ─► rule of its authority, else of the ─► backend, or the very endpoint that was dialled
+ *                  service whose address was dialled
+ *                        ├─ broken: its cause
+ *                        └─ none: captured, so where it was going anyway, if that is allowed
+ *
+ * As sent: a request that was captured and that no VirtualService is about. Whoever sent it did not
+ * call a proxy, so nothing is changed in it (RFC 9110 section 3.7, interception).
+ */
+
+import type { Milliseconds } from '../base/clock.ts';
+import { type Failure, failure } from '../model/failure.ts';
+import { nextWeighted } from '../routing/weighted-choice.ts';
+import type { MessageHead } from '../wire/http1/message-head.ts';
+import { type Refusal, refuse } from '../wire/http1/refusal.ts';
+import type { DestinationPlan } from './capture-lookup.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
+import type { BackendPlan, ListenerPlan, RulePlan } from './plan.ts';
+
+/** What the choice depends on beside the plan. */
+export interface RouteAsker {
+  readonly head: MessageHead;
+  /** The connection was going somewhere else before it came here. */
+  readonly isCaptured: boolean;
+  /** There; asked for only when no virtual host knows the authority. */
+  readonly passthrough: BackendPlan | undefined;
+  /** What is known of the address there; undefined: nothing, or it was not captured. */
+  readonly known: DestinationPlan | undefined;
+  /** What is not known may not be called. */
+  readonly isDenying: boolean;
+}
+
+/** One object an exchange, reused. What was chosen before a failure was met stays in it. */
+export class RouteChoice {
+  rule: RulePlan | undefined = undefined;
+  backend: BackendPlan | undefined = undefined;
+  /** The endpoint of `backend` that was dialled; undefined: any of them. */
+  pinned: EndpointPool | undefined = undefined;
+  /** For the whole exchange; Infinity = no limit. */
+  timeoutMs: Milliseconds = Number.POSITIVE_INFINITY;
+  isAsSent = false;
+
+  clear(): void {
+    this.rule = undefined;
+    this.backend = undefined;
+    this.pinned = undefined;
+    this.timeoutMs = Number.POSITIVE_INFINITY;
+    this.isAsSent = false;
+  }
+}
+
+/** Chooses into `out`; returns why the request goes nowhere. */
+export function chooseRoute(
+  plan: ListenerPlan,
+  asker: RouteAsker,
+  isLoop: boolean,
+  out: RouteChoice,
+): Failure | undefined {
+  out.clear();
+  if (isLoop) return failure.loop;
+  const { head } = asker;
+  const found = plan.index.match(head.view) ?? matchAddress(plan, asker);
+  if (found === undefined) return passOn(plan, asker, out);
+  const { rule } = found;
+  out.rule = found;
+  out.isAsSent = found.isDefault && asker.isCaptured;
+  if (rule.broken !== undefined) return failure[rule.broken];
+  if (head.fault !== 0 && !out.isAsSent) return failure[faultOf(head).cause];
+  const backend = found.backends[nextWeighted(found.weights)];
+  if (backend === undefined) return failure['no-backend'];
+  out.backend = backend;
+  if (found.isDefault && asker.known !== undefined) out.pinned = endpointOf(backend, asker.known);
+  out.timeoutMs = rule.timeoutMs;
+  return undefined;
+}
+
+/** The rule of the service whose address was dialled, for an authority that nobody has defined. */
+function matchAddress({ index }: ListenerPlan, { head, known }: RouteAsker): RulePlan | undefined {
+  if (known === undefined || !isBalanced(known)) return undefined;
+  if (index.knows(head.view.hostname)) return undefined;
+  return index.matchAs(known.destination.service, head.view);
+}
+
+/** Whether the address is one for all endpoints of its service. */
+function isBalanced({ destination, isAnyAddress }: DestinationPlan): boolean {
+  return destination.kind === 'service' && !isAnyAddress;
+}
+
+/** Who dials an endpoint means that one, unless somebody has written rules for the name it asks for. */
+export function endpointOf(
+  { cluster }: Pick<BackendPlan, 'cluster'>,
+  { destination }: DestinationPlan,
+): EndpointPool | undefined {
+  if (destination.kind !== 'endpoint') return undefined;
+  const { address, port } = destination;
+  return cluster.pools.find((pool) => pool.port === port && pool.address === address);
+}
+
+/** A captured request to an authority that nobody has defined goes where it was going. */
+function passOn(plan: ListenerPlan, asker: RouteAsker, out: RouteChoice): Failure | undefined {
+  const { head, passthrough, known, isDenying } = asker;
+  const { index } = plan;
+  const isMeant =
+    index.knows(head.view.hostname) ||
+    (known !== undefined && isBalanced(known) && index.knows(known.destination.service));
+  if (passthrough === undefined || isMeant) {
+    return head.fault === 0 ? failure['no-route'] : failure[faultOf(head).cause];
+  }
+  if (isDenying && (known === undefined || known.isAnyAddress)) return failure['egress-denied'];
+  out.backend = passthrough;
+  out.isAsSent = true;
+  return undefined;
+}
+
+/** What is wrong with a head that can only go on as it was sent; `Reason.None` when nothing is. */
+export function faultOf(head: MessageHead): Refusal {
+  return refuse(head.fault, 'request', head.faultAt, head.faultField);
+}

@@ -1,0 +1,71 @@
+/**
+ * What to do with a captured connection before it has said a word: dial, wait for it to speak, or relay.
+ *
+ * By what is declared, else by the port's number, else by what the connections before it spoke. A wrong
+ * guess costs a silence or one connection, never a byte: what is spoken decides.
+ */
+
+import { hasKnownProtocol } from '../model/known-ports.ts';
+import { Detected, DetectedBy, detectedWords } from '../telemetry/detection.ts';
+import type { CaptureOwner } from './capture-listener.ts';
+import { printAddress } from './print-address.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import { expectedOf, type VerdictEntry } from './verdict-memory.ts';
+
+export const FirstMove = {
+  /** Nothing is dialled until the downstream speaks, or is silent for a while. */
+  Wait: 0,
+  /** The original destination is dialled at once; whoever speaks first decides. */
+  Dial: 1,
+  /** Dialled, and relayed without a look. */
+  Relay: 2,
+} as const;
+
+/** `isDeclared`: HTTP is expected at the port. */
+export function firstMoveOf(isDeclared: boolean, port: number, memory: VerdictEntry): number {
+  if (!isDeclared && hasKnownProtocol(port)) return FirstMove.Relay;
+  const expected = expectedOf(memory);
+  if (isDeclared) return expected === Detected.ServerFirst ? FirstMove.Dial : FirstMove.Wait;
+  return expected === Detected.Http1 ? FirstMove.Wait : FirstMove.Dial;
+}
+
+/** As `firstMoveOf`, where the address may be known. Where the unknown is refused it is not dialled. */
+export function openingMoveOf(owner: CaptureOwner, memory: VerdictEntry): number {
+  const { declared, known, isDenying, destination } = owner;
+  if (declared === 'tcp' || declared === 'http2') return FirstMove.Relay;
+  const isUnknown = known === undefined || known.isAnyAddress;
+  if (isUnknown && isDenying) return FirstMove.Wait;
+  if (known?.rules.needsName === true) {
+    return expectedOf(memory) === Detected.ServerFirst ? FirstMove.Dial : FirstMove.Wait;
+  }
+  if (declared === 'tls') return FirstMove.Dial;
+  return firstMoveOf(owner.isDeclared, destination.port, memory);
+}
+
+/** How the verdict is known (`DetectedBy`). */
+export function howDetected(firstMove: number, isDeclared: boolean, detected: number): number {
+  if (firstMove === FirstMove.Relay) return DetectedBy.Declared;
+  if (isDeclared && detected === Detected.Http1) return DetectedBy.Declared;
+  const remembered = isDeclared ? Detected.ServerFirst : Detected.Http1;
+  const isUnusual = firstMove === (isDeclared ? FirstMove.Dial : FirstMove.Wait);
+  return isUnusual && detected === remembered ? DetectedBy.Remembered : DetectedBy.Sniffed;
+}
+
+/** HTTP/2 is HTTP, though relayed; one that never spoke says nothing. */
+const isHttpEnough: ReadonlySet<number> = new Set([
+  Detected.Http1,
+  Detected.Http2,
+  Detected.Silent,
+]);
+
+/** Counts, and warns of, a connection that is no HTTP where HTTP is declared. */
+export function warnOfWrong(scope: ProxyScope, owner: CaptureOwner, detected: number): void {
+  if (isHttpEnough.has(detected)) return;
+  scope.countsOf(owner.direction).wrongProtocol++;
+  const { address, port } = owner.destination;
+  scope.wrongProtocols.warn(
+    `${owner.direction} ${printAddress(address, port)} is no HTTP (${detectedWords[detected]}), ` +
+      `which port ${port} is declared to be (listener ${owner.plan.listener.name}): it is relayed ` +
+      'unread; if that is right, declare the port as TCP',
+  );
+}

@@ -1,0 +1,85 @@
+/**
+ * How many sidecars a request has passed, and whether it goes round: our member of tracestate.
+ *
+ *    tracecar=hhttttv     hh hops so far, tttt the tag of one sidecar of the way, v visits to that one
+ *
+ * Depth alone proves no loop: applications pass tracestate on, so a request to the tenth service of a
+ * shop has passed twenty sidecars. So one sidecar is remembered, a later one each time the count of hops
+ * is a power of two, until the request has come back to it (Brent's way to find a cycle). A loop of one
+ * or two sidecars ends at the eighth hop, one of six at the 26th, and what never comes back passes 63
+ * sidecars. Pure; a state is a number, 0: no sidecar passed yet.
+ */
+
+import { telemetryLimits } from '../model/limits.ts';
+
+const { hopsMax, loopHopsMin, loopVisitsMin } = telemetryLimits;
+
+/** Random bits of one process and direction: 0 to 0xffff. */
+export type HopTag = number;
+
+const COUNT_MAX = 0xff;
+const VISITS_MAX = 0xf;
+
+/** The state that goes on from the sidecar with `tag`, when a request with `state` has come to it. */
+export function advanceHops(state: number, tag: HopTag): number {
+  const hops = Math.min((state >>> 20) + 1, COUNT_MAX);
+  const visits = state & VISITS_MAX;
+  const isOwn = state !== 0 && ((state >>> 4) & 0xffff) === tag;
+  if (isOwn) return (hops << 20) | (tag << 4) | Math.min(visits + 1, VISITS_MAX);
+  // The last sidecar that is remembered so lies on the loop, however long the way into it was.
+  const isPowerOfTwo = (hops & (hops - 1)) === 0;
+  if (isPowerOfTwo && visits === 0) return (hops << 20) | (tag << 4);
+  return (hops << 20) | (state & 0xfffff);
+}
+
+/** Whether a request that would go on with this state is refused instead (508). */
+export function isLoop(state: number): boolean {
+  const hops = state >>> 20;
+  return hops >= hopsMax || (hops >= loopHopsMin && (state & VISITS_MAX) >= loopVisitsMin);
+}
+
+/** The state of a request that has passed `hops` sidecars, none of which is known. */
+export function unknownHops(hops: number): number {
+  return Math.min(hops, COUNT_MAX) << 20;
+}
+
+const NAME = 'tracecar=';
+const DIGITS = 7;
+const MEMBER_BYTES = NAME.length + DIGITS;
+
+/** The state in the member `text[start, end)` of a tracestate; -1: not as we write it. */
+export function readHops(text: string, start: number, end: number): number {
+  if (end - start !== MEMBER_BYTES || !text.startsWith(NAME, start)) return -1;
+  let state = 0;
+  for (let at = end - DIGITS; at < end; at++) {
+    const code = text.charCodeAt(at);
+    if (code >= 48 && code <= 57) state = (state << 4) | (code - 48);
+    else if (code >= 97 && code <= 102) state = (state << 4) | (code - 87);
+    else return -1;
+  }
+  return state;
+}
+
+/** Whether a member of a tracestate has our key. */
+export function isHopMember(member: string): boolean {
+  return member.startsWith(NAME);
+}
+
+const hexDigits = Buffer.from('0123456789abcdef', 'latin1');
+const line = Buffer.from(`tracestate: ${NAME}${'0'.repeat(DIGITS)}`, 'latin1');
+const DIGITS_AT = line.length - DIGITS;
+
+/** What `putHops` writes at most. */
+export const HOP_LINE_BYTES = line.length;
+
+/**
+ * Writes `tracestate: tracecar=...` at `out[at]`, without the end of the line: other members may
+ * follow ours, which is the first one (W3C trace-context 3.5). Returns the end.
+ */
+export function putHops(state: number, out: Uint8Array, at: number): number {
+  for (let index = 0; index < DIGITS; index++) {
+    line[DIGITS_AT + index] = hexDigits[(state >>> (24 - 4 * index)) & 15]!;
+  }
+  out.set(line, at);
+  return at + HOP_LINE_BYTES;
+}

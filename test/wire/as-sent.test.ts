@@ -1,0 +1,208 @@
+/**
+ * The lenient reader and its printer: heads that go on as they were sent, and laws over all of them.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { trafficLimits } from '../../src/model/limits.ts';
+import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
+import { Dropped, MessageHead } from '../../src/wire/http1/message-head.ts';
+import { reasonName } from '../../src/wire/http1/refusal.ts';
+import { readCorpus } from '../conformance/http1/corpus.ts';
+import { byteByByte, drive, type Outcome, splitAt, whole } from './drive.ts';
+import { brokenStream, request, response } from './generate.ts';
+
+const latin1 = (text: string) => Buffer.from(text, 'latin1');
+
+function readLenient(text: string, role: 'request' | 'response' = 'request'): MessageHead {
+  const head = new MessageHead();
+  const reader = new HeadReader(head, role, trafficLimits);
+  reader.isLenient = true;
+  assert.equal(reader.read(latin1(text), 0), HeadState.Done, reader.refusal.detail);
+  return head;
+}
+
+for (const [target, fault, at] of [
+  ['/a#b', 'TargetFragment', 6],
+  ['/a?b#c', 'TargetFragment', 8],
+  ['/a\\b', 'TargetByte', 6],
+  ['/\u00e9', 'TargetByte', 5],
+  ['/a%2fb', 'TargetHiddenByte', 10],
+  ['/a%zz', 'TargetEscape', 9],
+  ['cgi-bin/x', 'TargetForm', 13],
+  ['?k=v', 'TargetForm', 8],
+  ['https://a/', 'TargetForm', 14],
+  ['http://b/', 'TargetAuthority', 24],
+] as const) {
+  test(`${target} is taken with a fault, at a fixed byte`, () => {
+    const text = `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`;
+    const head = readLenient(text);
+    assert.equal(reasonName(head.fault), fault);
+    assert.equal(head.faultAt, at);
+    const [message] = drive(byteByByte(latin1(text)), { isLenient: true }).messages;
+    assert.equal(message!.head, text);
+  });
+}
+
+test('the first fault is the one that is told', () => {
+  assert.equal(
+    reasonName(readLenient('BREW /a#b HTTP/1.1\r\nHost: \r\n\r\n').fault),
+    'MethodUnknown',
+  );
+  assert.equal(
+    reasonName(readLenient('GET /a#b HTTP/1.1\r\nHost: \r\n\r\n').fault),
+    'TargetFragment',
+  );
+});
+
+test('an odd Host is no name to be routed by', () => {
+  for (const host of ['', 'a b', 'user@a', 'a/b', 'a:99999']) {
+    const head = readLenient(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    assert.equal(reasonName(head.fault), 'HostInvalid');
+    assert.equal(head.hostname(), '');
+  }
+});
+
+test('a fault of one message is not the next one', () => {
+  const head = new MessageHead();
+  const reader = new HeadReader(head, 'request', trafficLimits);
+  reader.isLenient = true;
+  reader.read(latin1('GET a HTTP/1.1\r\nHost: a\r\n\r\n'), 0);
+  assert.notEqual(head.fault, 0);
+  reader.read(latin1('GET /a HTTP/1.1\r\nHost: a\r\n\r\n'), 0);
+  assert.equal(head.fault, 0);
+});
+
+for (const text of [
+  'PRI * HTTP/2.0\r\n\r\n',
+  'PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n\r\n',
+  'CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n',
+  'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 1\r\n\r\n',
+  'TRACE / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
+  'TRACE / HTTP/1.1\r\nHost: a\r\n\r\n',
+  'GET /a\0b HTTP/1.1\r\nHost: a\r\n\r\n',
+  'GET  /a HTTP/1.1\r\nHost: a\r\n\r\n',
+  'GET /a b HTTP/1.1\r\nHost: a\r\n\r\n',
+  'GET /a HTTP/1.1\r\n\r\n',
+  `${'M'.repeat(33)} / HTTP/1.1\r\nHost: a\r\n\r\n`,
+  'GET /a HTTP/1.1\nHost: a\r\n\r\n',
+  'GET /a HTTP/1.1\r\nHost: a\n\r\n',
+  'GET /a HTTP/1.1\r\nHost: a\r\n\n',
+]) {
+  test(`a lenient reader refuses ${JSON.stringify(text.slice(0, 50))}`, () => {
+    assert.notEqual(drive(whole(latin1(text)), { isLenient: true }).refused, undefined);
+  });
+}
+
+test('lines of a response may end in LF and be folded, and are printed so', () => {
+  const text = 'HTTP/1.0 200\nA: one\n  two\r\n\tthree \nTransfer-Encoding: chunked\nB:\n\nrest';
+  const { messages } = drive(byteByByte(latin1(text)), { role: 'response', isLenient: true });
+  assert.equal(messages[0]!.head, text.slice(0, -4));
+  assert.equal(messages[0]!.body, 'rest', 'HTTP/1.0 knows no coding: until the end');
+  const head = readLenient(text.slice(0, -4), 'response');
+  assert.deepEqual([head.count, head.value(0), head.value(2)], [3, 'one\n  two\r\n\tthree', '']);
+});
+
+test('two lengths and a length that is none are refused in any kind of lines', () => {
+  for (const fields of [
+    'Content-Length: 1\nContent-Length: 2\n',
+    'Content-Length: 1\n 2\n',
+    'Content-Length: 1\nTransfer-Encoding: chunked\n',
+    'Transfer-Encoding: gzip\n chunked\n',
+    ' X: y\n',
+  ]) {
+    const text = `HTTP/1.1 200 OK\n${fields}\n`;
+    const { refused } = drive(whole(latin1(text)), { role: 'response', isLenient: true });
+    assert.notEqual(refused, undefined, fields);
+  }
+});
+
+test('fields of the hop are kept for what goes on as sent, nominated ones for nobody', () => {
+  const marks = (fields: string) => {
+    const head = readLenient(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
+    return Array.from(head.dropped.subarray(1, head.count));
+  };
+  const { Kept, Normalised, Never } = Dropped;
+  assert.deepEqual(marks('Connection: keep-alive\r\nKeep-Alive: 5\r\n'), [Normalised, Normalised]);
+  assert.deepEqual(marks('Connection: close, TE\r\nTE: trailers\r\n'), [Normalised, Normalised]);
+  assert.deepEqual(marks('TE: gzip\r\nX: y\r\n'), [Never, Kept]);
+  assert.deepEqual(marks('Connection: close, x\r\nX: y\r\nconnection: close\r\n'), [
+    Never,
+    Never,
+    Never,
+  ]);
+  assert.deepEqual(marks('Connection: Upgrade\r\nUpgrade: a\r\nupgrade: b\r\n'), [
+    Normalised,
+    Kept,
+    Kept,
+  ]);
+  assert.deepEqual(marks('Upgrade: a\r\n'), [Normalised]);
+});
+
+function verdictOf({ messages, refused, unread }: Outcome): unknown {
+  return { messages, refused, unread };
+}
+
+for (const [role, message] of [
+  ['request', request],
+  ['response', response],
+] as const) {
+  const options = { role, isLenient: true } as const;
+
+  test(`a lenient verdict on a ${role} does not depend on how its bytes are split`, () => {
+    const places = fc.array(fc.nat(), { maxLength: 6 });
+    fc.assert(
+      fc.property(brokenStream(message), places, (bytes, points) => {
+        const verdict = verdictOf(drive(whole(bytes), options));
+        const split = points.map((point) => point % (bytes.length + 1));
+        assert.deepEqual(verdictOf(drive(splitAt(bytes, split), options)), verdict);
+        assert.deepEqual(verdictOf(drive(byteByByte(bytes), options)), verdict);
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test(`what a strict reader takes of a ${role} a lenient one takes with the same body`, () => {
+    fc.assert(
+      fc.property(brokenStream(message), (bytes) => {
+        const strict = drive(whole(bytes), { role });
+        if (strict.refused !== undefined) return;
+        const lenient = drive(whole(bytes), options);
+        assert.equal(lenient.refused, undefined);
+        const bodies = ({ messages }: Outcome) =>
+          messages.map(({ body, complete }) => [body, complete]);
+        assert.deepEqual(bodies(lenient), bodies(strict));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+}
+
+test('the corpus: what is refused of a strict reader for its framing is refused of a lenient one', () => {
+  const lenientOnly =
+    /^(Target|MethodRefused|MethodUnknown|Host(Invalid)|BareLf|Fold|CodingOnHttp10|BareCr)/;
+  for (const each of readCorpus().flatMap(({ cases }) => cases)) {
+    const reason = each.expect.refused?.reason;
+    if (reason === undefined || lenientOnly.test(reason)) continue;
+    const { role } = each;
+    const { refused } = drive(whole(each.bytes), { role, isLenient: true });
+    assert.notEqual(refused, undefined, `${each.id} ${each.title}`);
+  }
+});
+
+test('the corpus: a head without nominated fields goes on byte for byte', () => {
+  let same = 0;
+  for (const each of readCorpus().flatMap(({ cases }) => cases)) {
+    if (each.expect.pass === undefined && each.expect.sanitise === undefined) continue;
+    const text = each.bytes.toString('latin1');
+    if (/connection:.*(x-|forwarded|expect|content|transfer|host)/i.test(text)) continue;
+    if (/^te: *[^t]/im.test(text)) continue;
+    const { role } = each;
+    for (const { head } of drive(whole(each.bytes), { role, isLenient: true }).messages) {
+      assert.ok(text.includes(head), `${each.id}: ${head}`);
+      same++;
+    }
+  }
+  assert.ok(same > 50, String(same));
+});
