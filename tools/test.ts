@@ -3,7 +3,8 @@
  *
  * Ends with a line `N passed, N failed[, N skipped]`; a static check counts as one, and so does a
  * suite that is skipped as a whole. Status 1 when anything failed, or nothing ran and nothing was
- * skipped. `--peers` runs the tests beside real peers instead, one file after the other.
+ * skipped. `--peers` runs the tests beside real peers instead, one file after the other; `--soak` those
+ * whose full length is minutes.
  */
 
 import { spawn } from 'node:child_process';
@@ -64,16 +65,19 @@ function runTests(files: string[], { concurrency, timeout }: typeof pace.peers):
   });
 }
 
-const peers = process.argv.includes('--peers');
+const soak = process.argv.includes('--soak');
+const peers = soak || process.argv.includes('--peers');
 const named = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 if (named.length === 0 && !peers) {
   await check('types (tsc)', 'tsc', ['--noEmit']);
   await check('lint and format (biome)', 'biome', ['check', '--error-on-warnings', '.']);
   await check('unused code (knip)', 'knip', ['--no-progress']);
 }
-const pattern = peers ? 'test/peers/**/*.test.ts' : 'test/**/*.test.ts';
+const patterns = { soak: 'test/soak/*.test.ts', peers: 'test/peers/**/*.test.ts' };
+const pattern = soak ? patterns.soak : peers ? patterns.peers : 'test/**/*.test.ts';
 const found = named.length > 0 ? named : globSync(pattern, { cwd: root });
-const files = found.filter((file) => peers || named.length > 0 || !file.startsWith('test/peers/'));
+const isLong = (file: string): boolean => /^test\/(peers|soak)\//.test(file);
+const files = found.filter((file) => peers || named.length > 0 || !isLong(file));
 const paths = files.sort().map((file) => resolve(root, file));
 await runTests(paths, peers ? pace.peers : pace.hermetic);
 

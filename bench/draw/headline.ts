@@ -90,3 +90,29 @@ export function priceHeadlineRows(summary: Summary): readonly Cells[] {
   ];
   return [head, ...rows];
 }
+
+/** 'Tracecar 98.1 and 42.0 MB; Envoy ...': a paragraph, nothing where Tracecar's was not measured. */
+export function memoryHeadline(summary: Summary): readonly string[] {
+  const own = memoryOf(summary, 'tracecar');
+  if (own === undefined) return [];
+  const show = (values: readonly number[], digits: number) =>
+    values.map((value) => value.toFixed(digits)).join(' and ');
+  const rivals = ['envoy', 'haproxy', 'nginx'].flatMap((name) => {
+    const rival = memoryOf(summary, name);
+    if (rival === undefined) return [];
+    const times = rival.map((value, index) => value / own[index]!);
+    return [`; ${summary.label(name)} ${show(rival, 1)} MB (${show(times, 2)} x Tracecar's)`];
+  });
+  return [
+    'Memory at 1000/s on 64 connections, resident and private: ' +
+      `${summary.label('tracecar')} ${show(own, 1)} MB${rivals.join('')}.`,
+    '',
+  ];
+}
+
+/** Medians of RSS and private memory, MB; undefined where one of them was not measured. */
+function memoryOf(summary: Summary, arm: string): readonly number[] | undefined {
+  const figures = [read.rssMb, read.privateMb].map((each) => summary.figure(arm, 'load', each));
+  const values = figures.flatMap((each) => (each.state === 'measured' ? each.spread.median : []));
+  return values.length === figures.length ? values : undefined;
+}

@@ -13,7 +13,7 @@ import {
   notesOf,
   settingsOf,
 } from './about.ts';
-import { hopHeadlineRows, priceHeadlineRows } from './headline.ts';
+import { hopHeadlineRows, memoryHeadline, priceHeadlineRows } from './headline.ts';
 import { outcomesOf, type Report, type Reports } from './reports.ts';
 import type { Plot, Table } from './section.ts';
 import { drawPlot } from './svg.ts';
@@ -83,11 +83,13 @@ export function drawHeadline(reports: Reports, pictures: string): string {
     lines.push(...pictureOf(prices, 'prices-steps', pictures));
   }
   lines.push(...headlineOf('Targets', targetRows(outcomes)));
+  const memory = find('memory');
+  if (memory !== undefined) lines.push(...memoryHeadline(memory.summary));
   const dates = [...new Set(reports.list.map(({ result }) => result.date.slice(0, 10)))].join(', ');
   lines.push(
     `${countVerdicts(outcomes)} ${dates}, ${describeMachineOf(reports.list[0]!.result)} Medians over rounds ` +
       `[bootstrap interval; ${intervalsOf(reports.list.map(({ result }) => result))}]; ` +
-      '(2d) = two rounds dropped; \\* = the load was the limit; what each column is, and all other figures: [bench/README.md](bench/README.md).',
+      '(2d) = two rounds dropped; \\* = the load was the limit, or as much of one as the proxy; what each column is, and all other figures: [bench/README.md](bench/README.md).',
   );
   return lines.join('\n');
 }

@@ -14,7 +14,7 @@ export function targetRows(outcomes: readonly TargetOutcome[]): readonly Cells[]
   const rows = outcomes.map((outcome) => [
     outcome.target.what,
     limitOf(outcome),
-    showFigure(outcome.measured, outcome.target.digits),
+    measuredOf(outcome),
     outcome.verdict,
   ]);
   return [['target', 'limit', 'measured', 'verdict'], ...rows];
@@ -33,7 +33,10 @@ export function countVerdicts(outcomes: readonly TargetOutcome[]): string {
 /** What the words mean. */
 export const verdictNote =
   'met, missed: the whole interval of three rounds or more says so (of a count: all its rounds); open: ' +
-  "neither is proven; no target: nothing was asked. Envoy's benchmarking FAQ says to consider switching its " +
+  'neither is proven; no target: nothing was asked. An added latency is judged by the difference in us, ours ' +
+  "less the limit times Envoy's in the same round, which must be wholly below 0; before it stands the ratio of " +
+  'the medians, "-" where Envoy adds no more than two direct arms differ by. Being inside what two identical ' +
+  "arms show proves nothing where that is wider than 25 %. Envoy's benchmarking FAQ says to consider switching its " +
   "statistics off; Tracecar's metrics stay on in either row.";
 
 /**
@@ -56,6 +59,15 @@ export function reasonLines(outcomes: readonly TargetOutcome[]): readonly string
     lines.set(reason, names);
   }
   return [...lines].map(([reason, names]) => `${names.join('; ')}. ${reason}`.trimEnd());
+}
+
+/** '0.31; ours - 0.75 x theirs: -45 [-60..-10] us' of an added latency: the interval that is judged. */
+function measuredOf({ target, measured, times }: TargetOutcome): string {
+  if (target.times === undefined || measured.state !== 'measured') {
+    return showFigure(measured, target.digits);
+  }
+  const multiple = times === undefined ? '-' : times.toFixed(target.digits);
+  return `${multiple}; ours - ${target.limit} x theirs, us: ${showFigure(measured, 0)}`;
 }
 
 function limitOf({ target, bandMost }: TargetOutcome): string {

@@ -55,10 +55,11 @@ export const read = {
   p999Us: percentile(0.999),
   serviceP50Us: percentile(0.5, 'service'),
   serviceP99Us: percentile(0.99, 'service'),
-  rssMb: megabytes('rssKb'),
-  anonymousMb: megabytes('anonymousKb'),
-  privateMb: megabytes('privateKb'),
-  pssMb: megabytes('pssKb'),
+  rssMb: memory('rssKb', 1e6),
+  anonymousMb: memory('anonymousKb', 1e6),
+  privateMb: memory('privateKb', 1e6),
+  privateMib: memory('privateKb', 1_048_576),
+  pssMb: memory('pssKb', 1e6),
   startMs: value('firstAnswerMs'),
   /** Share of one core that the proxy used: far below 1 at saturation, the load was the limit. */
   coreShare: ({ values }: Row) => {
@@ -67,9 +68,9 @@ export const read = {
   },
 } satisfies Record<string, Reader>;
 
-/** MiB from kB of 1024 bytes. */
-function megabytes(name: string): Reader {
-  return ({ values }) => divide(values[name], 1024);
+/** Units of so many bytes, from /proc's kB, which have 1024: a megabyte is 10^6 bytes, a MiB 2^20. */
+function memory(name: string, bytes: number): Reader {
+  return ({ values }) => divide(values[name], bytes / 1024);
 }
 
 function divide(above: number | undefined, below: number | undefined): number | undefined {

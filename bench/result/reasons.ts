@@ -55,11 +55,14 @@ export const reasons: Readonly<Record<string, string>> = {
   'memory-private': memory,
   'memory-idle-connection':
     'An idle downstream connection holds a socket of Node.js with its stream state and handle, the head ' +
-    'readers and the header list of its next request; not yet tried: making those only when bytes come.',
+    'readers and the header list of its next request. Nothing was tried against it up to the published ' +
+    'run; what comes next is to make the readers and the list only when bytes come.',
   'system-calls':
     'A request needs six: the waits, reads and writes on both sides. What is above them are a refill of ' +
-    "the buffer of random words every few hundred requests and jobs for V8's compilers, which come now " +
-    'and then; what goes on without requests (timers, the poll of the configuration) is subtracted.',
+    "the buffer of random words every few hundred requests and futex calls, mostly jobs for V8's " +
+    'compilers, which come now and then. These are not taken out: with one malloc arena a futex may also ' +
+    'be a wait for the thread that exports. What goes on without requests (timers, the poll of the ' +
+    'configuration) is subtracted.',
   'allocated-bytes':
     'The largest piece that is left grows with the heads, whose text becomes a string; those of the bench ' +
     'are longer (2026-11-25: by 130 bytes) than those that test/proxy/work-counters.test.ts counts.',

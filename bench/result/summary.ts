@@ -10,6 +10,7 @@ import { Histogram } from '../load/histogram.ts';
 import { percentile, type Reader, read } from './read.ts';
 import type { Result, Row } from './row.ts';
 import { type Spread, spreadOf } from './statistics.ts';
+import { judgeRatio, type Verdict } from './verdict.ts';
 
 // What a figure is read with belongs to every use of a summary.
 export { type Reader, read } from './read.ts';
@@ -25,9 +26,6 @@ export type Figure =
   | { readonly state: 'unproven'; readonly dropped: number; readonly rounds: number }
   /** The arm is missing or was not measured there, or has no such value. */
   | { readonly state: 'absent' };
-
-/** 'open': the interval is neither wholly inside the band nor wholly outside it. */
-export type Verdict = 'lower' | 'higher' | 'no difference' | 'open' | 'unproven' | 'absent';
 
 const droppedMax = 0.3;
 
@@ -96,10 +94,30 @@ export class Summary {
     return summarize(this.#added(arm, point, share));
   }
 
-  /** `arm`'s added latency divided by `rival`'s, round by round. */
-  addedRatio(arm: string, rival: string, point: string, share: number): Figure {
-    const above = this.#added(arm, point, share);
-    return this.#pairs(above, this.#added(rival, point, share), divide);
+  /**
+   * What `arm` adds less `limit` times what `rival` adds (us), round by round: below 0, the arm is within
+   * that limit. Unlike a ratio it means the same where the rival adds next to nothing, or less.
+   */
+  addedOver(arm: string, rival: string, point: string, share: number, limit = 1): Figure {
+    return this.#pairs(
+      this.#added(arm, point, share),
+      this.#added(rival, point, share),
+      (left, right) => left - limit * right,
+    );
+  }
+
+  /**
+   * The median of what `arm` adds divided by that of `rival`; undefined where the rival adds no more than
+   * the two direct arms differ by: a multiple of noise says nothing.
+   */
+  addedTimes(arm: string, rival: string, point: string, share: number): number | undefined {
+    const above = this.added(arm, point, share);
+    const below = this.added(rival, point, share);
+    const noise = this.directNoise(point, share);
+    if (above.state !== 'measured' || below.state !== 'measured') return undefined;
+    const least = noise.state === 'measured' ? noise.spread.median : 0;
+    const { median } = below.spread;
+    return median > 0 && median > least ? above.spread.median / median : undefined;
   }
 
   /** The noise floor: what an identical second Tracecar has against the first, as a ratio. */
@@ -117,11 +135,7 @@ export class Summary {
     );
   }
 
-  /**
-   * Whether `arm` is lower or higher than `rival`: only when the whole interval of the ratio is outside
-   * the band of the two identical arms around 1; 'no difference' only when it is wholly inside. Where no
-   * band was measured, it is 1 itself.
-   */
+  /** Whether `arm` is lower or higher than `rival`, beside the noise of the same point: see judgeRatio. */
   verdict(arm: string, rival: string, point: string, read: Reader): Verdict {
     return judgeRatio(this.ratio(arm, rival, point, read), this.band(point, read));
   }
@@ -207,29 +221,6 @@ export function rangeOf(figure: Figure): Figure {
   if (figure.state !== 'measured') return figure;
   const { least: low, most: high } = figure.spread;
   return { ...figure, spread: { ...figure.spread, low, high } };
-}
-
-/** From what to what a ratio may lie and still be no difference: around 1. */
-export interface Band {
-  readonly least: number;
-  readonly most: number;
-}
-
-/** What two identical arms show, whichever of them is above; undefined where they were not measured. */
-export function bandAround(identical: Figure): Band | undefined {
-  if (identical.state !== 'measured') return undefined;
-  const { low, high } = identical.spread;
-  return { least: Math.min(1, low, 1 / high), most: Math.max(1, high, 1 / low) };
-}
-
-/** See Summary.verdict; for ratios that a report takes some other way. */
-export function judgeRatio(ratio: Figure, band: Figure): Verdict {
-  if (ratio.state !== 'measured') return ratio.state;
-  const { least, most } = bandAround(band) ?? { least: 1, most: 1 };
-  const { low, high } = ratio.spread;
-  if (high < least) return 'lower';
-  if (low > most) return 'higher';
-  return low >= least && high <= most ? 'no difference' : 'open';
 }
 
 /** What spoils the load leaves the proxy's CPU for a request, memory and counters as they are. */

@@ -12,7 +12,8 @@ import { PricePoint, workRead } from '../scenarios/prices-report.ts';
 import { routesP99Ratio } from '../scenarios/routes-report.ts';
 import { firstOverSteady } from '../scenarios/start-drain-report.ts';
 import { pointOf } from '../scenarios/tracing-report.ts';
-import { bandAround, type Figure, type Reader, read, type Summary } from './summary.ts';
+import { type Figure, type Reader, read, type Summary } from './summary.ts';
+import { bandAround, isTooWide } from './verdict.ts';
 
 export interface Target {
   /** A word that stays when the limit or the words change; reasons.ts speaks of it by this. */
@@ -27,6 +28,11 @@ export interface Target {
   /** What we would like beyond the limit. */
   readonly stretch?: number;
   measure(summary: Summary): Figure;
+  /**
+   * `measure` is a difference in us, ours less the limit times the rival's, judged against 0; this is the
+   * multiple that is printed beside it, undefined where the rival's part is within the noise.
+   */
+  times?(summary: Summary): number | undefined;
   /** In place of the limit: the ratio must not be above what two identical arms show. */
   band?(summary: Summary): Figure;
   /** One sum over the whole run, not a figure of rounds. */
@@ -42,6 +48,8 @@ export interface TargetOutcome {
   readonly target: Target;
   readonly measured: Figure;
   readonly verdict: TargetVerdict;
+  /** Of a target with `times`: what it says. */
+  readonly times?: number | undefined;
   /** Of a target with a band: how far up it reaches. */
   readonly bandMost?: number;
   /** Of an open one: why. */
@@ -120,7 +128,7 @@ export const targets: readonly Target[] = [
       'MiB',
       1,
     ),
-    measure: (summary) => summary.figure('tracecar', 'load', read.privateMb),
+    measure: (summary) => summary.figure('tracecar', 'load', read.privateMib),
   },
   {
     ...plainTarget('memory-idle-connection', 'memory', 'an idle connection', 4096, 'bytes', 0),
@@ -239,7 +247,8 @@ export function judgeTargets(
     const measured = target.measure(summary);
     if (target.isInformation === true) return { target, measured, verdict: 'no target' };
     if (measured.state === 'absent') return { target, measured, verdict: 'not measured' };
-    return { target, measured, ...judge(target, measured, summary) };
+    const times = target.times === undefined ? {} : { times: target.times(summary) };
+    return { target, measured, ...times, ...judge(target, measured, summary) };
   });
 }
 
@@ -255,15 +264,18 @@ function judge(target: Target, measured: Figure, summary: Summary): Judgement {
   if (target.isTotal === undefined && rounds < roundsMin) {
     return open(`${rounds} of the ${roundsMin} rounds that a verdict needs`);
   }
-  const bandMost = target.band === undefined ? undefined : bandAround(target.band(summary))?.most;
-  if (target.band !== undefined && bandMost === undefined) {
-    return open('what two identical arms show was not proven');
+  const inside = open('the limit is inside the interval');
+  if (target.band !== undefined) {
+    const band = bandAround(target.band(summary));
+    if (band === undefined) return open('what two identical arms show was not proven');
+    const about = { bandMost: band.most };
+    if (low > band.most) return { verdict: 'missed', ...about };
+    if (isTooWide(band)) return { ...open('the noise of this run is wider than 25 %'), ...about };
+    return high <= band.most ? { verdict: 'met', ...about } : { ...inside, ...about };
   }
-  const most = bandMost ?? target.limit;
-  const about = bandMost === undefined ? {} : { bandMost };
-  if (high <= most) return { verdict: 'met', ...about };
-  if (low > most) return { verdict: 'missed', ...about };
-  return { ...open('the limit is inside the interval'), ...about };
+  const most = target.times === undefined ? target.limit : 0;
+  if (high <= most) return { verdict: 'met' };
+  return low > most ? { verdict: 'missed' } : inside;
 }
 
 function tooManyDropped({ dropped, rounds }: { dropped: number; rounds: number }): string {
@@ -281,14 +293,19 @@ function hopRatio(arm: string, rival: string): Target['measure'] {
 }
 
 function addedTargets(point: string, load: string): readonly Target[] {
-  return [
-    {
-      ...ratioTarget(`added-p50-${point}`, `added p50, ${load}`, 'Envoy', 0.75),
-      measure: (summary) => summary.addedRatio('tracecar', 'envoy', point, 0.5),
-    },
-    {
-      ...ratioTarget(`added-p99-${point}`, `added p99, ${load}`, 'Envoy', 0.9),
-      measure: (summary) => summary.addedRatio('tracecar', 'envoy', point, 0.99),
-    },
-  ];
+  return [addedTarget('p50', point, load, 0.5, 0.75), addedTarget('p99', point, load, 0.99, 0.9)];
+}
+
+function addedTarget(
+  name: string,
+  point: string,
+  load: string,
+  share: number,
+  limit: number,
+): Target {
+  return {
+    ...ratioTarget(`added-${name}-${point}`, `added ${name}, ${load}`, 'Envoy', limit),
+    measure: (summary) => summary.addedOver('tracecar', 'envoy', point, share, limit),
+    times: (summary) => summary.addedTimes('tracecar', 'envoy', point, share),
+  };
 }

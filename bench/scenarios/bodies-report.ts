@@ -7,6 +7,7 @@
 import { type Plot, type Section, showFigure, type Table } from '../draw/section.ts';
 import { latencyReader } from '../result/read.ts';
 import { type Figure, type Reader, read, type Summary } from '../result/summary.ts';
+import { isLoadLimited } from './hop-report.ts';
 import { armsAt, ladderPlot, ladderSeries, type Step, stepsOf } from './ladder.ts';
 
 /** 'body=BYTES': a GET that is answered with so many. */
@@ -23,9 +24,6 @@ const postTitles: Readonly<Record<string, string>> = {
 };
 const ratioRivals = ['envoy', 'nginx', 'http-proxy'];
 
-/** Below this share of its core the proxy was waiting for the load. */
-const fullShare = 0.9;
-
 export function reportBodies(summary: Summary): Section {
   const answers = stepsOf(summary, 'body');
   const posts = ['post', 'chunked'].flatMap((kind) =>
@@ -40,7 +38,8 @@ export function reportBodies(summary: Summary): Section {
     text: [
       '16 keep-alive connections, each sending again as soon as it has its answer; every byte of an ' +
         'answer is compared. Generator and backend share the other core: * = the proxy used less than ' +
-        '90 % of its own, so the load was the limit and requests/s say less than CPU does.',
+        '90 % of its own, or they more than 95 % of theirs, so the load was the limit, too, and requests/s ' +
+        'say less than CPU does.',
     ],
     tables: tables.map(({ step, title }) => bodyTable(summary, step, title)),
     plots: [
@@ -63,11 +62,10 @@ function bodyTable(summary: Summary, step: Step, title: string): Table {
       const ratios = (reader: Reader) =>
         rivals.map((rival) => showMedian(summary.ratio(arm, rival, point, reader), 2));
       const share = figure(read.coreShare);
-      const isLimited = share.state === 'measured' && share.spread.median < fullShare;
       const requests = showFigure(figure(read.requestsPerSecond), 0);
       return [
         summary.label(arm),
-        isLimited ? `${requests} *` : requests,
+        isLoadLimited(summary, arm, point) ? `${requests} *` : requests,
         ...ratios(read.requestsPerSecond),
         bytes === 0 ? '-' : showFigure(figure(gigabytesPerSecond(bytes)), 3),
         showFigure(figure(read.cpuUsPerRequest), 1),

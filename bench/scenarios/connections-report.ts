@@ -7,7 +7,8 @@
 
 import type { Plot, Section, Table } from '../draw/section.ts';
 import { percentile } from '../result/read.ts';
-import { judgeRatio, read, type Summary } from '../result/summary.ts';
+import { type Figure, read, type Summary } from '../result/summary.ts';
+import { bandAroundZero, judgeDifference } from '../result/verdict.ts';
 import { type IstioStep, istioPlain, istioSource, istioStats } from './istio-figures.ts';
 import {
   armsAt,
@@ -91,36 +92,53 @@ function addedTable(
       ...arms.map((arm) =>
         figureRow(summary.label(arm), 0, (point) => summary.added(arm, point, share)),
       ),
-      figureRow('Tracecar x Envoy', 2, (point) =>
-        summary.addedRatio('tracecar', 'envoy', point, share),
+      { label: 'Tracecar x Envoy', cell: ({ point }) => timesOf(summary, point, share) },
+      figureRow('Tracecar less Envoy, us', 0, (point) =>
+        summary.difference('tracecar', 'envoy', point, percentile(share)),
       ),
-      { label: 'Tracecar beside Envoy', cell: (step) => verdictOf(summary, step, share) },
+      {
+        label: 'band of two identical copies, us',
+        cell: ({ point }) => bandOf(summary, point, share),
+      },
+      { label: 'Tracecar beside Envoy', cell: ({ point }) => verdictOf(summary, point, share) },
       publishedRow(plainLabel, (connections) => stepOf(istioPlain, connections)?.[name]),
       publishedRow(statsLabel, (connections) => stepOf(istioStats, connections)?.[name]),
     ],
-    share === 0.99 ? [noiseNote(summary, steps)] : [],
+    share === 0.99 ? [verdictNote] : [],
   );
 }
 
-/** The ratio of what is added, against that of the two identical copies. */
-function verdictOf(summary: Summary, { point }: Step, share: number): string {
-  const ratio = summary.addedRatio('tracecar', 'envoy', point, share);
-  const verdict = judgeRatio(ratio, summary.addedRatio('tracecar-aa', 'tracecar', point, share));
+/** Of the medians; '-' where Envoy adds no more than noise. */
+function timesOf(summary: Summary, point: string, share: number): string {
+  return summary.addedTimes('tracecar', 'envoy', point, share)?.toFixed(2) ?? '-';
+}
+
+/** The second Tracecar less the first, in the same rounds. */
+function identicalDifference(summary: Summary, point: string, share: number): Figure {
+  return summary.difference('tracecar-aa', 'tracecar', point, percentile(share));
+}
+
+function bandOf(summary: Summary, point: string, share: number): string {
+  const band = bandAroundZero(identicalDifference(summary, point, share));
+  return band === undefined ? '-' : `+-${band.most.toFixed(0)}`;
+}
+
+/** The difference in us, against that of the two identical copies; a ratio of differences means less. */
+function verdictOf(summary: Summary, point: string, share: number): string {
+  const verdict = judgeDifference(
+    summary.difference('tracecar', 'envoy', point, percentile(share)),
+    identicalDifference(summary, point, share),
+    summary.band(point, percentile(share)),
+  );
   return verdict === 'absent' ? '-' : verdict;
 }
 
-function noiseNote(summary: Summary, steps: readonly Step[]): string {
-  const bands = steps.map(({ point, number }) => {
-    const band = summary.band(point, read.p99Us);
-    const factor = band.state === 'measured' ? band.spread.median.toFixed(2) : '-';
-    return `${factor} on ${number}`;
-  });
-  return (
-    `The p99 of two identical copies differs by a factor of ${bands.join(', ')} connections. A ` +
-    'verdict is "no difference" where the whole interval of the ratio lies inside that of the copies, ' +
-    '"open" where it is only partly inside.'
-  );
-}
+const verdictNote =
+  'Verdicts are on differences in us of the same rounds, against the band that is printed: how far apart two ' +
+  'identical copies are, whichever of them is above. "lower", "higher": the whole interval lies outside it; ' +
+  '"no difference": wholly inside, where the copies differ by no more than 25 % of the latency; else ' +
+  '"open". Tracecar x Envoy is the ratio of the medians, "-" where Envoy adds no more than two direct ' +
+  'arms differ by.';
 
 function telemetryTable(summary: Summary, steps: readonly Step[], arms: readonly string[]): Table {
   const pairs = telemetryPairs.filter(({ on, off }) => arms.includes(on) && arms.includes(off));

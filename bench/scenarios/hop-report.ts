@@ -5,6 +5,7 @@
  */
 
 import { type Plot, type Section, showFigure, type Table } from '../draw/section.ts';
+import { value } from '../result/read.ts';
 import { type Figure, type Reader, read, type Summary } from '../result/summary.ts';
 
 interface Column {
@@ -13,7 +14,8 @@ interface Column {
   figure(summary: Summary, arm: string): Figure;
   /** Arms to divide by, in further columns. */
   readonly ratios: readonly string[];
-  ratio?(summary: Summary, arm: string, rival: string): Figure;
+  /** In text; a ratio has no interval here, the table of targets has it. */
+  ratio(summary: Summary, arm: string, rival: string): string;
 }
 
 const columns: readonly Column[] = [
@@ -23,7 +25,7 @@ const columns: readonly Column[] = [
     digits: 0,
     figure: (summary, arm) => summary.added(arm, 'single', 0.5),
     ratios: ['envoy'],
-    ratio: (summary, arm, rival) => summary.addedRatio(arm, rival, 'single', 0.5),
+    ratio: (summary, arm, rival) => showTimes(summary.addedTimes(arm, rival, 'single', 0.5)),
   },
   plain('requests/s', 0, 'saturation', read.requestsPerSecond, ['envoy', 'http-proxy']),
   plain('p99 us', 0, 'many', read.p99Us, ['envoy']),
@@ -43,7 +45,7 @@ function plain(
     digits,
     ratios,
     figure: (summary, arm) => summary.figure(arm, point, reader),
-    ratio: (summary, arm, rival) => summary.ratio(arm, rival, point, reader),
+    ratio: (summary, arm, rival) => showMedian(summary.ratio(arm, rival, point, reader)),
   };
 }
 
@@ -62,18 +64,18 @@ export function hopHeadlines(summary: Summary): readonly string[] {
     headline(
       'cpu_us_per_request',
       showFigure(summary.figure('tracecar', 'saturation', read.cpuUsPerRequest), 1),
-      summary.ratio('tracecar', 'envoy', 'saturation', read.cpuUsPerRequest),
+      showFigure(summary.ratio('tracecar', 'envoy', 'saturation', read.cpuUsPerRequest), 2),
     ),
     headline(
       'added_p50_us',
       showFigure(summary.added('tracecar', 'single', 0.5), 0),
-      summary.addedRatio('tracecar', 'envoy', 'single', 0.5),
+      showTimes(summary.addedTimes('tracecar', 'envoy', 'single', 0.5)),
     ),
   ];
 }
 
-function headline(name: string, own: string, ratio: Figure): string {
-  return `${name.padEnd(20)} ${own}   ${showFigure(ratio, 2)} x Envoy`;
+function headline(name: string, own: string, ratio: string): string {
+  return `${name.padEnd(20)} ${own}   ${ratio} x Envoy`;
 }
 
 function armsTable(summary: Summary): Table {
@@ -94,7 +96,10 @@ function armsTable(summary: Summary): Table {
       'RSS: 0.5 s after the first answer. Start: exec to first proxied 200.',
       `Spans collected: ${summary.result.spansCollected}. The two direct arms of a round differ by ` +
         `${showFigure(summary.directNoise('single', 0.5), 0)} us at p50: less means nothing.`,
-      '* = the proxy used less than 90 % of its core: the load was the limit, it can do more.',
+      '* = the proxy used less than 90 % of its core, or the load more than 95 % of the other: the load was ' +
+        'the limit too, the proxy can do more.',
+      'x envoy of an added latency: the ratio of the medians, - where Envoy adds no more than the two ' +
+        'direct arms differ by.',
     ],
   };
 }
@@ -104,17 +109,26 @@ function cellsOf(summary: Summary, arm: string, column: Column): readonly string
   const limited = column.title === 'requests/s' && isLoadLimited(summary, arm);
   return [
     limited ? `${text} *` : text,
-    ...column.ratios.map((rival) => showMedian(column.ratio!(summary, arm, rival))),
+    ...column.ratios.map((rival) => column.ratio(summary, arm, rival)),
   ];
 }
 
-/** Whether the load was the limit at saturation, and not the proxy. */
-export function isLoadLimited(summary: Summary, arm: string): boolean {
-  const share = summary.figure(arm, 'saturation', read.coreShare);
-  return share.state === 'measured' && share.spread.median < 0.9;
+const loadCoreBusy: Reader = value('loadCoreBusy');
+
+/** Whether the load was the limit at saturation, or as much of one as the proxy. */
+export function isLoadLimited(summary: Summary, arm: string, point = 'saturation'): boolean {
+  const share = summary.figure(arm, point, read.coreShare);
+  const load = summary.figure(arm, point, loadCoreBusy);
+  return (
+    (share.state === 'measured' && share.spread.median < 0.9) ||
+    (load.state === 'measured' && load.spread.median > 0.95)
+  );
 }
 
-/** A ratio without its interval, which the table of targets has. */
+function showTimes(times: number | undefined): string {
+  return times === undefined ? '-' : times.toFixed(2);
+}
+
 function showMedian(figure: Figure): string {
   return figure.state === 'measured' ? figure.spread.median.toFixed(2) : '-';
 }

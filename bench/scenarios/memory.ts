@@ -39,7 +39,7 @@ export const memory: Scenario = {
       full: { rounds: 3, seconds: 5 },
       publish: { rounds: 5, seconds: 30 },
     })[scale],
-  roundSeconds: (scale) => names.length * (memory.pace(scale).seconds + 10),
+  roundSeconds: (scale) => names.length * (memory.pace(scale).seconds + 4.5),
   measure,
   report: reportMemory,
 };

@@ -71,7 +71,8 @@ function pricesTable(summary: Summary): Table {
       'CPU: all threads of the proxy, 16 keep-alive connections, closed loop; hot thread: the one that ' +
         'proxies. Differences are taken inside a round.',
       `Two identical copies of the default differ by a factor of ${showFigure(band, 3)}: a step wholly ` +
-        'inside that is "no difference", one partly inside is "open".',
+        'inside that is "no difference", one partly inside is "open", and so is either where the copies are ' +
+        'more than 25 % apart.',
       `Bytes and system calls: of the hot thread, counted in ${countedRounds(summary)} in copies of ` +
         'their own (V8 allocation counter; strace on one connection, so that no two requests share a ' +
         'wait); [the least..the most] where the rounds differ.',

@@ -6,7 +6,8 @@
 
 import type { Plot, Section, Table } from '../draw/section.ts';
 import { showFigure } from '../draw/section.ts';
-import { type Figure, judgeRatio, read, type Summary } from '../result/summary.ts';
+import { type Figure, read, type Summary } from '../result/summary.ts';
+import { judgeRatio } from '../result/verdict.ts';
 
 const base = 'routes-1';
 

@@ -58,7 +58,7 @@ export const startDrain: Scenario = {
       full: { rounds: 5, seconds: 1 },
       publish: { rounds: 21, seconds: 1 },
     })[scale],
-  roundSeconds: () => 40,
+  roundSeconds: () => 29,
   measure,
   report: reportStartDrain,
 };

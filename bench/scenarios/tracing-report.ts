@@ -6,7 +6,8 @@
 
 import { type Plot, type Section, showFigure, type Table } from '../draw/section.ts';
 import { value } from '../result/read.ts';
-import { judgeRatio, type Reader, read, type Summary } from '../result/summary.ts';
+import { type Reader, read, type Summary } from '../result/summary.ts';
+import { judgeRatio } from '../result/verdict.ts';
 import type { CollectorMode } from '../stage/collector-control.ts';
 
 /** In the order of the tables; the second one is the same again, for the noise. */
@@ -121,7 +122,8 @@ function bandNotes(summary: Summary): readonly string[] {
   const cpu = showFigure(summary.band(up, read.cpuUsPerRequest), 3);
   return [
     `Two identical copies at 1 % differ by a factor of ${p99} in p99 and ${cpu} in CPU: what is wholly ` +
-      'inside that is "no difference", what is partly inside is "open".',
+      'inside that is "no difference", what is partly inside is "open", and so is either where the copies ' +
+      'are more than 25 % apart.',
   ];
 }
 

@@ -28,13 +28,14 @@ export function kubernetesName(host: string): { name: string; namespace: string 
   return { name, namespace };
 }
 
-/** The shorter names by which a workload of `namespace` may call a Kubernetes service. */
+/** The shorter names by which a workload of `namespace` may call a Kubernetes service, or a pod of one. */
 export function shortForms(host: string, namespace: string): readonly string[] {
-  const parts = kubernetesName(host);
-  if (parts === undefined) return [];
-  const { name } = parts;
-  const forms = [`${name}.${parts.namespace}.svc`, `${name}.${parts.namespace}`];
-  return parts.namespace === namespace ? [...forms, name] : forms;
+  if (!host.endsWith(SUFFIX) || isWildcard(host)) return [];
+  const inside = host.slice(0, -SUFFIX.length);
+  const dot = inside.lastIndexOf('.');
+  if (dot <= 0) return [];
+  const forms = [`${inside}.svc`, inside];
+  return inside.slice(dot + 1) === namespace ? [...forms, inside.slice(0, dot)] : forms;
 }
 
 export function isWildcard(host: string): boolean {

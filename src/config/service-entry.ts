@@ -69,7 +69,7 @@ const serviceEntryRecord = record(
       choice<'static' | 'dns'>(
         { STATIC: 'static', DNS: 'dns' },
         {
-          NONE: 'it forwards to where the application was going; that needs no entry under capture',
+          NONE: 'it forwards to where the application was going; that needs no entry where the unknown may be called',
           DNS_ROUND_ROBIN: 'DNS with one address at a time',
           DYNAMIC_DNS: 'DNS for wildcards',
         },

@@ -222,8 +222,12 @@ function settleDestinations(
   before: CapturePlan | undefined,
   after: CapturePlan | undefined,
 ): SettledList<Destination, Destination> {
-  const lists = [before?.destinations ?? [], after?.destinations ?? []] as const;
-  return settleList(...lists, destinationKey, sameDestination, whole);
+  const [old, list] = [before?.destinations ?? [], after?.destinations ?? []];
+  if (old !== list) return settleList(old, list, destinationKey, sameDestination, whole);
+  // As after every edit of rules for requests.
+  const count = list.length;
+  const steps = count === 0 ? [] : [{ kind: 'keep' as const, at: 0, count }];
+  return { list, patch: { steps, from: count, to: count }, isSame: true };
 }
 
 /** Mostly new objects of the same texts, thousands of them: compared field by field. */

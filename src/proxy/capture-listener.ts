@@ -108,6 +108,11 @@ export class CaptureListener {
     return this.#parking !== undefined;
   }
 
+  /** What comes is taken at once. */
+  get isOpen(): boolean {
+    return this.#parking === undefined && !this.isRetired;
+  }
+
   /** Whose connections it takes. */
   get families(): readonly Family[] {
     return this.#sockets.flatMap(({ address: bound }): Family[] => {
@@ -180,7 +185,7 @@ export class CaptureListener {
 
   /** Takes a call of this pod to itself; `destination` is an address of the pod. */
   takeLocal(accepted: Socket, destination: OriginalDestination): void {
-    if (this.isRetired || this.#parking !== undefined) {
+    if (!this.isOpen) {
       resetSocket(accepted);
       return;
     }

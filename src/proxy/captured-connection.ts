@@ -308,7 +308,7 @@ export class CapturedConnection
     scope.deadlines.remove(this.#deadline);
     this.report.detected(detected, by);
     if (this.#firstMove !== FirstMove.Relay) noteVerdict(this.#memory, detected);
-    if (this.#owner.isDeclared) warnOfWrong(scope, this.#owner, detected);
+    warnOfWrong(scope, this.#owner, detected);
   }
 
   #replayHeld(taker: ByteTaker): void {

@@ -404,7 +404,6 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
       if (this.#headStartMs >= 0) this.destroy();
       else if (this.#hold.length === 0) this.#close();
     }
-    this.#endPair();
   }
 
   /** The peer has ended its connection: so do we, where nobody else has ours upstream by now. */

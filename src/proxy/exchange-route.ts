@@ -15,7 +15,7 @@ import type { Milliseconds } from '../base/clock.ts';
 import { type Failure, failure } from '../model/failure.ts';
 import { nextWeighted } from '../routing/weighted-choice.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
-import { type Refusal, refuse } from '../wire/http1/refusal.ts';
+import { Reason, type Refusal, refuse } from '../wire/http1/refusal.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { BackendPlan, ListenerPlan, RulePlan } from './plan.ts';
@@ -68,7 +68,9 @@ export function chooseRoute(
   out.rule = found;
   out.isAsSent = found.isDefault && asker.isCaptured;
   if (rule.broken !== undefined) return failure[rule.broken];
-  if (head.fault !== 0 && !out.isAsSent) return failure[faultOf(head).cause];
+  if (head.fault !== 0 && !out.isAsSent && (found.looksAtPaths || !isOnlyPath(head))) {
+    return failure[faultOf(head).cause];
+  }
   const backend = found.backends[nextWeighted(found.weights)];
   if (backend === undefined) return failure['no-backend'];
   out.backend = backend;
@@ -113,6 +115,12 @@ function passOn(plan: ListenerPlan, asker: RouteAsker, out: RouteChoice): Failur
   out.backend = passthrough;
   out.isAsSent = true;
   return undefined;
+}
+
+/** A path without a normal form, and nothing else: it goes on as it is where nobody looks at it. */
+function isOnlyPath({ fault, faults, targetAuthority }: MessageHead): boolean {
+  const isPath = fault === Reason.TargetHiddenByte || fault === Reason.TargetEscape;
+  return isPath && faults === 1 && targetAuthority === '';
 }
 
 /** What is wrong with a head that can only go on as it was sent; `Reason.None` when nothing is. */

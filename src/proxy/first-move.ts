@@ -29,12 +29,10 @@ export function firstMoveOf(isDeclared: boolean, port: number, memory: VerdictEn
   return expected === Detected.Http1 ? FirstMove.Wait : FirstMove.Dial;
 }
 
-/** As `firstMoveOf`, where the address may be known. Where the unknown is refused it is not dialled. */
+/** As `firstMoveOf`, where more may be known than a port. */
 export function openingMoveOf(owner: CaptureOwner, memory: VerdictEntry): number {
-  const { declared, known, isDenying, destination } = owner;
+  const { declared, known, destination } = owner;
   if (declared === 'tcp' || declared === 'http2') return FirstMove.Relay;
-  const isUnknown = known === undefined || known.isAnyAddress;
-  if (isUnknown && isDenying) return FirstMove.Wait;
   if (known?.rules.needsName === true) {
     return expectedOf(memory) === Detected.ServerFirst ? FirstMove.Dial : FirstMove.Wait;
   }
@@ -52,20 +50,23 @@ export function howDetected(firstMove: number, isDeclared: boolean, detected: nu
 }
 
 /** HTTP/2 is HTTP, though relayed; one that never spoke says nothing. */
-const isHttpEnough: ReadonlySet<number> = new Set([
-  Detected.Http1,
-  Detected.Http2,
-  Detected.Silent,
-]);
+const httpEnough: ReadonlySet<number> = new Set([Detected.Http1, Detected.Http2, Detected.Silent]);
+const tlsEnough: ReadonlySet<number> = new Set([Detected.Tls, Detected.Silent]);
 
-/** Counts, and warns of, a connection that is no HTTP where HTTP is declared. */
+/** Counts, and warns of, a connection that is not what is declared; for which it is taken all the same. */
 export function warnOfWrong(scope: ProxyScope, owner: CaptureOwner, detected: number): void {
-  if (isHttpEnough.has(detected)) return;
+  const { declared, known, destination } = owner;
+  // By names alone nothing is declared about an address.
+  const isTls = declared === 'tls' && known?.isAnyAddress === false;
+  if (!isTls && declared !== 'http') return;
+  if ((isTls ? tlsEnough : httpEnough).has(detected)) return;
   scope.countsOf(owner.direction).wrongProtocol++;
-  const { address, port } = owner.destination;
+  const { address, port } = destination;
+  const who = isTls ? known.destination.service : `listener ${owner.plan.listener.name}`;
   scope.wrongProtocols.warn(
-    `${owner.direction} ${printAddress(address, port)} is no HTTP (${detectedWords[detected]}), ` +
-      `which port ${port} is declared to be (listener ${owner.plan.listener.name}): it is relayed ` +
-      'unread; if that is right, declare the port as TCP',
+    `${owner.direction} ${printAddress(address, port)} is no ${isTls ? 'TLS' : 'HTTP'} ` +
+      `(${detectedWords[detected]}), which port ${port} is declared to be (${who}): ` +
+      `${detected === Detected.Http1 ? 'it is read all the same' : 'it is relayed unread'}; ` +
+      `if that is right, declare the port as ${detected === Detected.Http1 ? 'HTTP' : 'TCP'}`,
   );
 }

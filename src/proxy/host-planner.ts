@@ -35,10 +35,11 @@ export class HostPlanner {
     clusters: ClusterKeeper,
     before: HostPlan | undefined,
   ): HostPlan {
+    const looksAtPaths = host.rules.some(({ matches }) => matches.some(({ path }) => path));
     const rules =
       before?.isWhole === true
         ? before.rules.map((plan) => this.#turn(plan, listener, clusters))
-        : host.rules.map((rule) => this.#rule(rule, listener, clusters));
+        : host.rules.map((rule) => this.#rule(rule, looksAtPaths, listener, clusters));
     for (const { weightsKey: key } of rules) this.#weights.get(key)!.uses++;
     const used = new Set<ClusterPlan>();
     const series = new Set<RequestSeries>();
@@ -78,11 +79,12 @@ export class HostPlanner {
     });
   }
 
-  #rule(rule: Rule, listener: Listener, clusters: ClusterKeeper): RulePlan {
+  #rule(rule: Rule, looksAtPaths: boolean, listener: Listener, clusters: ClusterKeeper): RulePlan {
     const key = weightsKey(rule);
     return {
       rule,
       isDefault: !rule.resource.startsWith('VirtualService '),
+      looksAtPaths,
       routeId: this.#scope.telemetry.names.idOf(rule.route),
       weights: this.#weightState(rule, key),
       weightsKey: key,

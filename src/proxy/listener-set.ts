@@ -54,9 +54,11 @@ export class ListenerSet {
         (direction) => new CaptureListener(scope, context, direction, plans.capture),
       );
       const inbound = this.captures.find(({ direction }) => direction === 'inbound');
-      scope.localHop = new LocalHop(capture.ownAddresses, (accepted, destination) => {
-        inbound?.takeLocal(accepted, destination);
-      });
+      scope.localHop = new LocalHop(
+        capture.ownAddresses,
+        () => inbound?.isOpen === true,
+        (accepted, destination) => inbound?.takeLocal(accepted, destination),
+      );
     }
   }
 

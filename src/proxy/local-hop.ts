@@ -15,20 +15,26 @@ import type { ByteTaker } from './socket-reads.ts';
 
 export class LocalHop {
   readonly #ownAddresses: ReadonlySet<string>;
+  readonly #isOpen: () => boolean;
   readonly #accept: (accepted: Socket, destination: OriginalDestination) => void;
 
-  /** `accept`: takes a connection as if it had come in from outside; it may end it. */
+  /**
+   * `isOpen`: the inbound half takes connections now; else a call goes by the kernel, straight to the
+   * application. `accept`: takes one as if it had come in from outside.
+   */
   constructor(
     ownAddresses: readonly string[],
+    isOpen: () => boolean,
     accept: (accepted: Socket, destination: OriginalDestination) => void,
   ) {
     this.#ownAddresses = new Set(ownAddresses);
+    this.#isOpen = isOpen;
     this.#accept = accept;
   }
 
-  /** A connection to this pod, which has not been made yet; undefined for one to elsewhere. */
+  /** A connection to this pod, which has not been made yet; undefined where a socket is to be dialled. */
   open(address: string, port: number, taker: ByteTaker, heldBytesMax: number): Socket | undefined {
-    if (!this.#ownAddresses.has(address)) return undefined;
+    if (!this.#ownAddresses.has(address) || !this.#isOpen()) return undefined;
     const dialled = new LocalSocket(address, heldBytesMax);
     const accepted = new LocalSocket(address, heldBytesMax);
     dialled.join(accepted);

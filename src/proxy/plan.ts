@@ -73,6 +73,8 @@ export interface RulePlan {
   readonly rule: Rule;
   /** No VirtualService has written it: what was captured goes on as it was sent. */
   readonly isDefault: boolean;
+  /** A rule of its virtual host depends on the path. */
+  readonly looksAtPaths: boolean;
   readonly routeId: number;
   readonly weights: WeightState;
   /** Under which `weights` are found again in the next table. */

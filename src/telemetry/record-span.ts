@@ -42,7 +42,7 @@ export class RecordSpan implements ReadableSpan {
   readonly droppedEventsCount = 0;
   readonly droppedLinksCount = 0;
   droppedAttributesCount = 0;
-  /** The received parent; absent on a root. */
+  /** The received parent, or the exchange that a tunnel comes from; absent on a root. */
   readonly parentSpanContext?: SpanContext;
   readonly #record: ExchangeRecord;
   readonly #around: SpanSurroundings;
@@ -56,7 +56,7 @@ export class RecordSpan implements ReadableSpan {
         traceId: traceIdOf(record),
         spanId: hexWord(record.parentId0) + hexWord(record.parentId1),
         traceFlags: traceFlagsOf(record),
-        isRemote: true,
+        isRemote: hasRemoteParent(record),
       };
     }
   }
@@ -120,6 +120,11 @@ export function spanNameOf(record: ExchangeRecord, around: SpanSurroundings): st
     return cluster ? `TCP ${cluster}` : 'TCP';
   }
   return knownMethod(record, around.knownMethods) ?? 'HTTP';
+}
+
+/** Whether the parent's id was received: a tunnel's is the span of an exchange of ours. */
+export function hasRemoteParent({ kind, flags }: ExchangeRecord): boolean {
+  return (flags & RecordFlag.HasParent) !== 0 && kind !== RecordKind.Connection;
 }
 
 export function spanKindOf(record: ExchangeRecord): number {

@@ -14,6 +14,7 @@ import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.t
 import type { JsonBytes } from './json-bytes.ts';
 import {
   durationUsOf,
+  hasRemoteParent,
   type SpanSurroundings,
   spanKindOf,
   spanNameOf,
@@ -204,7 +205,8 @@ export class TraceJson implements AttributeSink {
     out.putBytes(piece.attributes);
     this.#putAttributes(record);
     out.putBytes(piece.flags);
-    out.putWhole(traceFlagsOf(record) | HAS_IS_REMOTE | (hasParent ? IS_REMOTE : 0));
+    const isRemote = hasRemoteParent(record) ? IS_REMOTE : 0;
+    out.putWhole(traceFlagsOf(record) | HAS_IS_REMOTE | isRemote);
     out.putBytes(piece.spanEnd);
   }
 

@@ -108,7 +108,10 @@ test("added latency stands beside Istio's figures for the same connections", () 
   assert.deepEqual(p50.columns, ['arm', '2 connections', '64 connections']);
   // Rounds add 50, 100 and 150 us.
   assert.match(rowOf(p50, 'tracecar')[0]!, /^(99|100|101) \[/);
-  assert.match(rowOf(p50, 'Tracecar x Envoy')[1]!, /^0\.(49|50|51) \[/);
+  assert.match(rowOf(p50, 'Tracecar x Envoy')[1]!, /^0\.(49|50|51)$/);
+  // Rounds of 50, 100 and 150 us; two copies that differ by 1, 2 and 3.
+  assert.match(rowOf(p50, 'Tracecar less Envoy, us')[1]!, /^-(99|100|101) \[-15\d\.\.-(49|50)\]$/);
+  assert.match(rowOf(p50, 'band of two identical copies, us')[1]!, /^\+-[2-5]$/);
   assert.deepEqual(rowOf(p50, 'Tracecar beside Envoy'), ['lower', 'lower']);
   const plain = 'published: Istio, two sidecars and mTLS, telemetry off';
   assert.deepEqual(rowOf(p50, plain), ['765', '946']);
@@ -168,7 +171,7 @@ test('CPU of 1000 requests and memory stand by rate', () => {
     '155',
   ]);
   assert.equal(rowOf(ratio, 'Tracecar x envoy')[1], '0.50 [0.50..0.50]');
-  assert.equal(rowOf(rss, 'tracecar')[0], '64.0 [64.0..64.0]');
+  assert.equal(rowOf(rss, 'tracecar')[0], '67.1 [67.1..67.1]');
   assert.deepEqual(
     plots[0]!.series.map(({ label }) => label),
     ['tracecar', 'envoy'],

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { directNames } from '../../bench/arms/arm.ts';
 import { readH2load, readWrk } from '../../bench/load/cross-check.ts';
 import { type BenchOptions, readOptions, UsageError } from '../../bench/options.ts';
+import { readPublished } from '../../bench/report.ts';
 import { describeScenarios, minutesOf } from '../../bench/scenarios/describe.ts';
 import { scenarios } from '../../bench/scenarios/scenarios.ts';
 
@@ -60,6 +61,16 @@ test('the quick run is over in two minutes, and a full one in forty', () => {
   assert.ok(minutesOf(scenarios[0]!, 'quick') < 2.2, `${minutesOf(scenarios[0]!, 'quick')}`);
   const all = scenarios.reduce((sum, each) => sum + minutesOf(each, 'full'), 0);
   assert.ok(all < 40, `${all.toFixed(1)} minutes`);
+});
+
+test('what the list says of a full run is within a tenth of what the published one took', () => {
+  const { list } = readPublished();
+  const took = list.reduce((sum, { result }) => sum + result.durationSeconds / 60, 0);
+  const names = new Set(list.map(({ result }) => `${result.scale} ${result.scenario}`));
+  const said = scenarios
+    .filter(({ name }) => names.has(`full ${name}`))
+    .reduce((sum, each) => sum + minutesOf(each, 'full'), 0);
+  assert.ok(Math.abs(said - took) < took / 10, `${said.toFixed(1)} and ${took.toFixed(1)} minutes`);
 });
 
 test('every cell names an arm that its scenario has, and no cell is there twice', () => {

@@ -9,6 +9,7 @@ import { joinReports, reportOf } from '../../bench/draw/reports.ts';
 import type { Result } from '../../bench/result/row.ts';
 import { scenarios } from '../../bench/scenarios/scenarios.ts';
 import { makeResult } from './result-case.ts';
+import { latencyRow, resultOf } from './scenario-case.ts';
 
 const hop = makeResult();
 /** Every scenario with nothing that it would look for: all of it is absent. */
@@ -70,6 +71,21 @@ test('the front page has the arms that people know, the targets and at most two 
   assert.match(text, /^\| HAProxy: missing \| - /m);
   assert.match(text, /^\| CPU per request, one plain hop \| <= 0\.45 x Envoy/m);
   assert.ok([...text.matchAll(/!\[/g)].length <= 2);
+});
+
+test("the front page has Tracecar's memory beside that of its rivals, as multiples of it", () => {
+  const of = (rssKb: number, privateKb: number) => ({ requests: 1, errors: 0, rssKb, privateKb });
+  const rows = [0, 1, 2].flatMap((round) => [
+    latencyRow('tracecar', 'load', round, 100, of(80_000, 40_000)),
+    latencyRow('envoy', 'load', round, 100, of(60_000, 60_000)),
+  ]);
+  const memory = resultOf('memory', ['tracecar', 'envoy', 'nginx'], rows);
+  const text = drawHeadline(joined(memory), 'pictures');
+  assert.match(
+    text,
+    /^Memory at .*: tracecar 81\.9 and 41\.0 MB; envoy 61\.4 and 61\.4 MB \(0\.75 and 1\.50 x Tracecar's\)\.$/m,
+  );
+  assert.doesNotMatch(drawHeadline(joined(hop), 'pictures'), /^Memory at/m);
 });
 
 test('without a result both parts say how to get one', () => {

@@ -5,6 +5,7 @@
 import { Histogram } from '../../bench/load/histogram.ts';
 import { resultSchema } from '../../bench/result/result.ts';
 import type { Result, ResultArm, Row } from '../../bench/result/row.ts';
+import type { Figure } from '../../bench/result/summary.ts';
 import type { Cell } from '../../bench/scenarios/scenario.ts';
 
 export const caseRounds = 3;
@@ -76,6 +77,12 @@ export function makeResult(change: Partial<Result> = {}): Result {
     rows: rowsOf(cells),
     ...change,
   };
+}
+
+/** Five rounds whose median is in the middle of these; the interval is from the least to the most. */
+export function measured(low: number, high: number): Figure {
+  const spread = { median: (low + high) / 2, low, high, least: low, most: high, rounds: 5 };
+  return { state: 'measured', spread, dropped: 0, rounds: 5 };
 }
 
 /** What is laid over a row: its faults, and some of its values. */

@@ -115,6 +115,35 @@ test('where the unknown is refused a name outside is known by SNI, or by its por
   ]);
 });
 
+test('rules for one pod of a StatefulSet hold for its short names too, but for what is unclear', () => {
+  const rules = `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web-1}
+spec:
+  hosts: [web-1.web.default.svc.cluster.local]
+  http: [{route: [{destination: {host: web}}]}]
+`;
+  const clash = `---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: clash, namespace: web}
+spec:
+  hosts: [web-1.web.svc.cluster.local]
+  resolution: DNS
+  ports: [{number: 8080, name: http, protocol: HTTP}]
+`;
+  const domainsOf = (text: string) =>
+    compile(text)
+      .capture!.outbound.find(({ port }) => port === 8080)!
+      .virtualHosts.find(({ name }) => name.startsWith('web-1.web.default'))!.domains;
+  const text = textOf('view-kubernetes') + rules;
+  const forms = ['web-1.web.default.svc', 'web-1.web.default'];
+  const whole = ['web-1.web.default.svc.cluster.local', ...forms];
+  assert.deepEqual(domainsOf(text), [...whole, 'web-1.web']);
+  assert.deepEqual(domainsOf(text + clash), whole);
+});
+
 test('every name in a destination is one of the table', () => {
   for (const name of names) {
     const { capture, clusters } = compile(textOf(name));

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
+import type { Rule, StringMatch } from '../../src/model/routing-table.ts';
 import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import { getOf, postOf, startPair } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
@@ -344,10 +345,14 @@ test('a nominated field stays behind, and so does the Connection that names it',
 });
 
 /** A captured port that has one rule, for the host `shop.example`. */
-async function withRule(t: TestContext, resource: string): Promise<Pass> {
+async function withRule(
+  t: TestContext,
+  resource: string,
+  matches: Rule['matches'] = [],
+): Promise<Pass> {
   const origin = await RawOrigin.start(answering(() => okWith('x')));
   t.after(() => origin.close());
-  const rules = [ruleOf({ resource })];
+  const rules = [ruleOf({ resource, matches }), ruleOf({ resource })];
   const listener = listenerOf(rules, {
     name: `outbound|${origin.port}`,
     address: '',
@@ -373,7 +378,7 @@ test('a rule of a VirtualService gets the normal form, and refuses what has none
   await downstream.send(get('//a/../b', 'Connection: keep-alive\r\n'));
   assert.equal((await downstream.response()).status, 200);
   assert.equal(origin.received.replace(ours, ''), get('/b'));
-  for (const target of ['/a%2fb', '/a#b', 'a', '/caf\u00e9', 'http://other/']) {
+  for (const target of ['/a#b', 'a', '/caf\u00e9', 'http://other/', 'http://shop.example/%2f']) {
     const again = await outbound(origin.port);
     await again.send(get(target));
     const response = await again.response();
@@ -382,6 +387,31 @@ test('a rule of a VirtualService gets the normal form, and refuses what has none
     assert.equal(await again.ended(), 'fin');
   }
   assert.equal(origin.connections.length, 1);
+});
+
+test('a path without a normal form passes a VirtualService that looks at no path', async (t) => {
+  const { downstream, origin } = await withRule(t, 'VirtualService default/shop');
+  for (const target of ['/@scope%2fname?x', '/100%']) {
+    await downstream.send(get(target, 'Connection: keep-alive\r\n'));
+    assert.equal((await downstream.response()).status, 200);
+    assert.ok(origin.received.replace(ours, '').endsWith(get(target)));
+  }
+});
+
+test('it is refused where a rule looks at paths, and with anything else at fault', async (t) => {
+  const path: StringMatch = { kind: 'prefix', value: '/elsewhere' };
+  const match = { path, method: undefined, authority: undefined, headers: [], query: [] };
+  const { downstream, origin } = await withRule(t, 'VirtualService default/shop', [match]);
+  await downstream.send(get('/@scope%2fname'));
+  const response = await downstream.response();
+  assert.equal(response.status, 400);
+  assert.match(response.body, /%2f or %5c in the path, byte 18/);
+  assert.equal(origin.received, '');
+  const other = await withRule(t, 'VirtualService default/shop');
+  await other.downstream.send(get('/a%2fb'));
+  assert.equal((await other.downstream.response()).status, 200);
+  await other.downstream.send(`BREW /a%2fb HTTP/1.1\r\n${host}\r\n`);
+  assert.equal((await other.downstream.response()).status, 501);
 });
 
 test('without capture everything has its normal form', async (t) => {
@@ -410,4 +440,20 @@ test('a caller that goes leaves alone the connection that serves another one by 
   assert.equal((await other.response()).status, 200);
   assert.equal(origin.connections.length, 1);
   assert.equal((await origin.connection(0)).ending, 'open');
+});
+
+test('a server that was told to close is asked nothing more', async (t) => {
+  const { downstream, origin, outbound, proxy } = await withRule(t, 'ServiceEntry default/shop');
+  const idle = () => proxy.snapshot().clusters[0]!.endpoints[0]!.idleConnections;
+  await downstream.send(get('/'));
+  await downstream.response();
+  assert.equal(idle(), 1);
+  await downstream.send(get('/', 'Connection: close\r\n'));
+  await downstream.response();
+  assert.equal(idle(), 0);
+  const other = await outbound(origin.port);
+  await other.send(get('/'));
+  other.finish();
+  await other.response();
+  assert.equal(idle(), 0);
 });

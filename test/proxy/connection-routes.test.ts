@@ -209,6 +209,21 @@ test('TLS goes where its name leads, with its bytes untouched, whatever the pack
   );
 });
 
+test('HTTP where TLS is declared is counted and warned of, and answered', async (t) => {
+  const rest = await origin(t);
+  const proxy = await startCapture(t, {
+    capture: { destinations: [database([backendOf()], { protocol: 'tls' })] },
+    clusters: [clusterOf([rest.port])],
+    limits: { connectPassthroughMs: 50 },
+  });
+  const downstream = await proxy.outbound(virtual);
+  await downstream.send('GET / HTTP/1.1\r\nHost: db\r\n\r\n');
+  await downstream.until(() => proxy.log.length > 0, 'a line in the log');
+  assert.match(proxy.log[0]!, /192\.0\.2\.10:5432 is no TLS \(http1\).*declare the port as HTTP$/);
+  assert.equal(proxy.telemetry.metrics.connectionGauge('outbound').wrongProtocol, 1);
+  downstream.reset();
+});
+
 test('where a name is asked for, a silent downstream gets what needs none', async (t) => {
   const [exact, rest] = [await origin(t), await origin(t, greet('220 '))];
   const proxy = await startCapture(t, {

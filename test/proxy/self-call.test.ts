@@ -1,7 +1,10 @@
 /** Calls to the own Service: both halves of the sidecar see them, without a socket between. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { LocalHop } from '../../src/proxy/local-hop.ts';
 import { RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { ownAddress, startCapture } from '../support/capture-fixture.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from '../support/raw-origin.ts';
@@ -117,6 +120,34 @@ test('a caller that goes away is told to the application', async (t) => {
   await connection.untilReceived('\r\n\r\n');
   downstream.reset();
   assert.equal(await connection.closed(), 'reset');
+});
+
+test('one end takes no more than the other one reads', async () => {
+  let accepted: Socket | undefined;
+  let isOpen = false;
+  const hop = new LocalHop(
+    [ownAddress],
+    () => isOpen,
+    (socket) => {
+      accepted = socket;
+    },
+  );
+  const taker = { onBytes: () => undefined };
+  assert.equal(hop.open(ownAddress, port, taker, 1024), undefined, 'it drains: by the kernel');
+  isOpen = true;
+  assert.equal(hop.open('10.0.0.2', port, taker, 1024), undefined);
+  const dialled = hop.open(ownAddress, port, taker, 1024)!;
+  await once(dialled, 'connect');
+  let isDrained = false;
+  dialled.on('drain', () => {
+    isDrained = true;
+  });
+  for (let times = 0; times < 4; times++) dialled.write(Buffer.alloc(1024));
+  await new Promise(setImmediate);
+  assert.ok(!isDrained && dialled.writableLength >= 3 * 1024, `${dialled.writableLength}`);
+  accepted!.resume();
+  await once(dialled, 'drain');
+  assert.equal(dialled.writableLength, 0);
 });
 
 test('a connection that is not read comes in by the inbound half too', async (t) => {

@@ -366,3 +366,26 @@ test('a captured inbound port with TLS serves the application at its endpoint', 
   assert.equal((await downstream.response()).body, 'captured');
   peer.destroy();
 });
+
+test('an upgrade behind TLS is a tunnel of plain bytes to the application, closed in order', async (t) => {
+  const { secure, origin, proxy } = await startTls(t, {}, {}, async (upstream) => {
+    await upstream.untilReceived('\r\n\r\n');
+    await upstream.send(
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\nhello',
+    );
+  });
+  const { downstream } = await secure();
+  await downstream.send(getOf('/', 'Connection: Upgrade\r\nUpgrade: foo\r\n'));
+  await downstream.untilReceived('\r\n\r\nhello');
+  const block = 'x'.repeat(1 << 20);
+  await downstream.send(block);
+  const upstream = await origin.connection(0);
+  await upstream.untilReceived(block);
+  await upstream.send(block);
+  await downstream.untilReceived(block);
+  assert.equal(proxy.counts.switches, 1);
+  downstream.finish();
+  assert.equal(await upstream.ended(), 'fin');
+  upstream.finish();
+  await downstream.closed();
+});

@@ -9,6 +9,7 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
+import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
@@ -56,6 +57,36 @@ function received(): TraceContext {
   assert.ok(readTraceparent(PARENT, 0, PARENT.length, context));
   return context;
 }
+
+test('a relayed connection is a root span of its own, sampled as any root is', async (t) => {
+  const sink = await OtlpSink.start();
+  t.after(() => sink.close());
+  const { telemetry } = start({ OTEL_EXPORTER_OTLP_ENDPOINT: sink.url });
+  const record = outbound({
+    kind: RecordKind.Connection,
+    startMs: systemClock.now(),
+    method: Detected.Tls,
+    join: DetectedBy.Sniffed,
+    status: 0,
+    target: 'db.example',
+    authority: '10.96.0.9:5432',
+    clusterId: telemetry.names.idOf('passthrough'),
+    destinationId: telemetry.names.idOf('10.96.0.9:5432'),
+    requestBytes: 2 ** 40,
+  });
+  telemetry.beginSpan(record, new TraceContext());
+  telemetry.finish(record);
+  await telemetry.flushAndClose();
+  const [span] = sink.spans;
+  assert.deepEqual([span!.name, span!.kind], ['TCP passthrough', 3]);
+  assert.equal(span!.parentSpanId, undefined);
+  const values = valuesOf(span!.attributes);
+  assert.equal(values['server.address'], 'db.example');
+  assert.equal(values['tracecar.original_destination'], '10.96.0.9:5432');
+  assert.equal(values['tracecar.sent_bytes'], 2 ** 40);
+  const { started, sent } = telemetry.counts();
+  assert.deepEqual([started, sent], [1, 1]);
+});
 
 test('a SERVER and a CLIENT span reach the collector with types, ids and times', async (t) => {
   const sink = await OtlpSink.start();

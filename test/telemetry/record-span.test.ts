@@ -249,6 +249,13 @@ test('an inbound connection is a SERVER span, and HTTP/2 has its name and versio
   assert.equal(span.attributes['server.address'], '10.96.0.9');
 });
 
+test('the parent of a tunnel is one of ours, not a remote one', () => {
+  const flags = RecordFlag.Sampled | RecordFlag.HasParent;
+  const span = spanOf(connection({ flags, method: Detected.WebSocket, parentId1: 7 }));
+  assert.equal(span.parentSpanContext!.spanId, '0000000000000007');
+  assert.equal(span.parentSpanContext!.isRemote, false);
+});
+
 test('a tunnel was HTTP: its server is the Host, it has no original destination', () => {
   const attributes = attributesOf(
     connection({ method: Detected.WebSocket, join: 0, target: '', authority: 'chat.example:81' }),

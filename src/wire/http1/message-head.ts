@@ -63,6 +63,8 @@ export class MessageHead {
    * lenient reader takes such a message. Where it was found, and the field.
    */
   fault = 0;
+  /** How many there are; what is told is the first one. */
+  faults = 0;
   faultAt = 0;
   faultField = '';
   /** Index of Host, or -1 (HTTP/1.0 only); where its hostname ends in `text`. */
@@ -130,7 +132,8 @@ export class MessageHead {
 
   /** Keeps the first fault of this message. */
   noteFault(reason: number, at: number, field: string): void {
-    if (this.fault !== 0) return;
+    this.faults++;
+    if (this.faults > 1) return;
     this.fault = reason;
     this.faultAt = at;
     this.faultField = field;
@@ -189,6 +192,7 @@ export class MessageHead {
     this.expectsContinue = false;
     this.hasUpgrade = false;
     this.fault = 0;
+    this.faults = 0;
     this.hostIndex = -1;
     this.normalPath = '';
     this.targetAuthority = '';

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { runInit, startSidecar } from '../../support/meshed-pods.ts';
 import { type Pod, users } from '../../support/namespace-pods.ts';
 
-/** What `npm test` does of them, and what the peers' suite does. */
+/** What `npm test` does of them, and what `npm run test:soak` does. */
 export const coldStarts = Object.freeze({ some: 20, all: 200 });
 
 /** Takes the rules of a pod away; without any it changes nothing. */

@@ -8,6 +8,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { helloMessage, inRecords, serverName } from '../../support/client-hello.ts';
 import { mesh } from '../../support/meshed-pods.ts';
 import {
   makePods,
@@ -35,6 +36,7 @@ const virtual = {
   reviews: { v4: '10.98.0.1', v6: 'fd98::1' },
   db: { v4: '10.98.0.2', v6: 'fd98::2' },
   web: { v4: '10.98.0.3', v6: 'fd98::3' },
+  secure: { v4: '10.98.0.4', v6: 'fd98::4' },
 };
 const families = ['v4', 'v6'] as const;
 
@@ -83,15 +85,17 @@ metadata: {name: ${podName(pod)}, labels: {version: ${podName(pod)}}}
 status: {phase: Running, podIP: ${pod.v4}}
 `;
 
-const rules = `apiVersion: networking.istio.io/v1
+const subsetsOf = (host: string) => `apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {name: db}
+metadata: {name: ${host}}
 spec:
-  host: db
+  host: ${host}
   trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}
   subsets: [{name: one, labels: {version: one}}, {name: two, labels: {version: two}}]
 ---
-apiVersion: networking.istio.io/v1
+`;
+
+const rules = `${subsetsOf('db')}${subsetsOf('secure')}apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: db}
 spec:
@@ -100,6 +104,17 @@ spec:
     - route:
         - {destination: {host: db, subset: one}, weight: 75}
         - {destination: {host: db, subset: two}, weight: 25}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: secure}
+spec:
+  hosts: [secure, "*.example.com"]
+  tls:
+    - match: [{sniHosts: [a.example.com]}]
+      route: [{destination: {host: secure, subset: one}}]
+    - match: [{sniHosts: ["*.example.com"]}]
+      route: [{destination: {host: secure, subset: two}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: Sidecar
@@ -121,6 +136,10 @@ before(async () => {
     {
       ...{ name: 'db', port: 5432, portName: 'tcp', target: 3306 },
       ...{ pods: [one, two], addresses: Object.values(virtual.db) },
+    },
+    {
+      ...{ name: 'secure', port: 6443, portName: 'tls', target: 6000 },
+      ...{ pods: [one, two], addresses: Object.values(virtual.secure) },
     },
     {
       ...{ name: 'own-echo', port: 6001, portName: 'tcp', target: 6000 },
@@ -189,6 +208,45 @@ test('connections to a database that speaks first are shared by weight, exactly'
       greetings.push(web.dial(users.app, virtual.db[family], 5432, 'x').split(' ')[0]!);
     }
     assert.deepEqual(greetings.toSorted(), ['one', 'one', 'one', 'two']);
+  }
+});
+
+/** Sends a ClientHello in three packets to whoever echoes it, and prints what came back. */
+const sayHello = `
+const [port, host, text] = process.argv.slice(1);
+const hello = Buffer.from(text, 'base64');
+const third = Math.ceil(hello.length / 3);
+const socket = require('node:net').connect({ host, port, noDelay: true });
+let sent = 0;
+const send = () => {
+  if (sent >= hello.length) return;
+  socket.write(hello.subarray(sent, sent + third), () => setTimeout(send, 20));
+  sent += third;
+};
+socket.on('connect', send);
+let seen = Buffer.alloc(0);
+socket.on('data', (chunk) => {
+  seen = Buffer.concat([seen, chunk]);
+  if (seen.length < hello.length) return;
+  process.stdout.write(seen.toString('base64'), () => process.exit());
+});
+`;
+
+test('TLS that is not ended goes where its name leads, byte for byte', { skip }, async () => {
+  const cases = [
+    ['a.example.com', 'one'],
+    ['b.example.com', 'two'],
+  ] as const;
+  for (const family of families) {
+    for (const [name, subset] of cases) {
+      const hello = inRecords(helloMessage(serverName(name))).toString('base64');
+      const args = ['-e', sayHello, '6443', virtual.secure[family], hello];
+      const { output, errors } = web.run(users.app, [process.execPath, ...args]);
+      assert.equal(output, hello, errors);
+      const record = await recorded(web, new RegExp(`"sni":"${name}"`));
+      assert.equal(record.subset, subset);
+      assert.equal(record.route, 'default/secure');
+    }
   }
 });
 

@@ -4,16 +4,16 @@
 
 import { resolve } from 'node:path';
 import { after, before, test } from 'node:test';
-import { coldStarts, startCold } from '../../e2e/namespaces/cold-starts.ts';
+import { coldStarts, startCold } from '../e2e/namespaces/cold-starts.ts';
 import {
   makePods,
   type Pod,
   type PodNetwork,
   users,
   whyNoPods,
-} from '../../support/namespace-pods.ts';
+} from '../support/namespace-pods.ts';
 
-const applications = resolve(import.meta.dirname, '../../e2e/namespaces/applications.cjs');
+const applications = resolve(import.meta.dirname, '../e2e/namespaces/applications.cjs');
 const reason = whyNoPods();
 const skip = reason ?? false;
 if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);

@@ -2,7 +2,7 @@
  * Suites of Python behind a sidecar: TLS and event loops.
  */
 
-import { compareModules } from './python-behind.ts';
+import { compareModules } from '../peers/interception/python-behind.ts';
 
 compareModules(import.meta.filename, [
   'test_asyncore',
