@@ -147,12 +147,18 @@ function isExecutable(file: string): boolean {
 const fromTerminal = ['SIGINT', 'SIGQUIT'] as const;
 const passedOn = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
-/** Passes on what we hear to the child that `target` names, from now on until the process ends. */
-export function passSignals(target: (signal: NodeJS.Signals) => void): void {
+/**
+ * Passes on what we hear to the child that `target` names, from now on until the process ends.
+ * `isInGroup`: whether that child is there, in our process group.
+ */
+export function passSignals(
+  target: (signal: NodeJS.Signals) => void,
+  isInGroup: () => boolean,
+): void {
   const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
   for (const signal of fromTerminal) {
     process.on(signal, () => {
-      if (!hasTerminal) target(signal);
+      if (!hasTerminal || !isInGroup()) target(signal);
     });
   }
   for (const signal of passedOn) process.on(signal, () => target(signal));

@@ -7,6 +7,7 @@
  * Status 2 when it could not start, 126 and 127 as a shell has them, else that of the command.
  */
 
+import type { ChildProcess } from 'node:child_process';
 import { systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import {
@@ -51,7 +52,7 @@ async function runIn(
     if (early !== undefined) return asStatus(null, early);
     if (!settings.isQuiet) tell(network, settings);
     const command = startCommand(network, settings);
-    signals.send = (signal) => void command.kill(signal);
+    signals.sendTo(command);
     const status = await statusOf(command);
     await finishAnswers(network);
     return status;
@@ -66,12 +67,22 @@ async function runIn(
 class Signals {
   readonly early: Promise<NodeJS.Signals>;
   send: (signal: NodeJS.Signals) => void = () => {};
+  #hasCommand = false;
 
   constructor() {
     this.early = new Promise((settle) => {
       this.send = settle;
     });
-    passSignals((signal) => this.send(signal));
+    passSignals(
+      (signal) => this.send(signal),
+      () => this.#hasCommand,
+    );
+  }
+
+  /** From now on they are for `command`. */
+  sendTo(command: ChildProcess): void {
+    this.#hasCommand = true;
+    this.send = (signal) => void command.kill(signal);
   }
 }
 

@@ -18,6 +18,9 @@ import type { OriginalDestination } from './original-destination.ts';
 import { plainAddress, printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 
+/** Characters of the protocols that a ClientHello offers that are kept. */
+const ALPN_TEXT_MAX = 256;
+
 export class ConnectionReport {
   readonly record: ExchangeRecord = new ExchangeRecord();
   readonly direction: Direction;
@@ -85,7 +88,8 @@ export class ConnectionReport {
   /** Of a TLS ClientHello: the name it asks for ('' = none) and the protocols that it offers. */
   hello(serverName: string, alpn: readonly string[]): void {
     this.record.target = serverName;
-    this.record.userAgent = alpn.join(',');
+    // It stays as long as the connection does.
+    this.record.userAgent = alpn.join(',').slice(0, ALPN_TEXT_MAX);
   }
 
   /** A backend has been chosen for it, by `rule` if any, and `endpointId` of its endpoints. */

@@ -433,6 +433,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#hold.clear();
     this.#counts.downstreamOpen--;
     this.#scope.deadlines.remove(this.deadline);
+    this.exchange.onConnectionOver();
     this.#owner.onConnectionClosed(this);
   }
 

@@ -27,6 +27,7 @@ import { chooseRoute, faultOf, RouteChoice } from './exchange-route.ts';
 import { putForwardedHead } from './forwarded-head.ts';
 import { applyEdits, type CompiledEdits } from './header-edits.ts';
 import { printFailure, printRefusal } from './local-reply.ts';
+import { isLoginOfConnection } from './login-of-connection.ts';
 import type { ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { type HeadSource, RequestRelay, RequestState } from './request-relay.ts';
@@ -178,13 +179,19 @@ export class Exchange implements UpstreamUser, HeadSource {
     const isSent = isWhole && upstream.socket.writableLength === 0;
     if (leavesNoDoubt && isSent && this.#mayLendAgain()) {
       if (this.#route.isAsSent) this.downstream.pairWith(upstream);
-      lease.release(now);
+      if (lease.isOwn || isLoginOfConnection(this.downstream.head)) lease.keep(now);
+      else lease.release(now);
     } else lease.destroy(!isWhole);
     const keeps = this.keepsAlive && isWhole;
     const end = this.#scope.clock.now();
     this.#report.responded(upstream.head, now, end);
     this.#finish(end);
     this.downstream.onExchangeDone(keeps, end);
+  }
+
+  /** The downstream connection is over. */
+  onConnectionOver(): void {
+    this.#lease.letGo();
   }
 
   /** 101 is on its way: from here on a tunnel has both connections. It begins with `chunk[from..]`. */

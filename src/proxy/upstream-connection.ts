@@ -158,6 +158,14 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     else this.destroy(false);
   }
 
+  /** As `release`, but the pool never hears of it: whoever leased it leases it again, or ends it. */
+  keep(now: Milliseconds): void {
+    this.#move(UpstreamState.Leased, UpstreamState.Idle);
+    this.#user = undefined;
+    this.headReader.reset();
+    this.#scope.deadlines.set(this.#deadline, now + this.idleMs);
+  }
+
   /** Ends the connection; `reset` sends RST, so that the peer cannot take a part for the whole. */
   destroy(reset: boolean): void {
     if (this.state === UpstreamState.Closed) return;
@@ -166,7 +174,8 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     this.#user = undefined;
     this.#counts.upstreamOpen--;
     this.#scope.deadlines.remove(this.#deadline);
-    if (reset) this.socket.resetAndDestroy();
+    // While it is connecting an RST would wait for that, and what was written would go out before it.
+    if (reset && !this.socket.connecting) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 

@@ -32,6 +32,8 @@ export class UpstreamLease {
   #cluster: ClusterPlan | undefined;
   #poolIndex = -1;
   #isDialling = false;
+  /** Somebody has logged in on this connection: it is for the same downstream only. */
+  #own: UpstreamConnection | undefined = undefined;
 
   constructor(scope: ProxyScope, counts: ConnectionCounts, user: UpstreamUser, isInbound: boolean) {
     this.#scope = scope;
@@ -43,6 +45,11 @@ export class UpstreamLease {
   /** The endpoint as people write it, '' when none was chosen. */
   get where(): string {
     return this.pool === undefined ? '' : printAddress(this.pool.address, this.pool.port);
+  }
+
+  /** The connection of the lease is one that `keep` has kept for this downstream. */
+  get isOwn(): boolean {
+    return this.upstream !== undefined && this.upstream === this.#own;
   }
 
   /** A new exchange: no endpoint has failed yet. */
@@ -66,10 +73,12 @@ export class UpstreamLease {
     const { random, limits } = this.#scope;
     const { pools, state } = cluster;
     const { balancing, subset, name } = cluster.cluster;
+    const own = isFresh ? undefined : this.#ownOf(cluster, pinned);
+    const known = own?.pool ?? pinned;
     const index =
-      pinned === undefined
+      known === undefined
         ? pickEndpoint(balancing, state.pick, pools, random, this.#poolIndex)
-        : pools.indexOf(pinned);
+        : pools.indexOf(known);
     const pool = pools[index];
     if (pool === undefined) {
       this.detail = name;
@@ -82,7 +91,7 @@ export class UpstreamLease {
       this.detail = `${pool.inFlight} requests under way to ${this.where}`;
       return failure.overflow;
     }
-    const idle = isFresh ? undefined : pool.takeIdle();
+    const idle = isFresh ? undefined : (own ?? pool.takeIdle());
     if (idle !== undefined) {
       idle.lease(this.#user);
       this.upstream = idle;
@@ -106,6 +115,31 @@ export class UpstreamLease {
   /** Ends the lease after a whole response that leaves no doubt: the pool may lend it again. */
   release(now: Milliseconds): void {
     this.#take().release(now);
+  }
+
+  /**
+   * As `release`, but for this downstream alone from now on: its later requests that may go to the same
+   * endpoint take it, and `letGo` ends it.
+   */
+  keep(now: Milliseconds): void {
+    const upstream = this.#take();
+    if (this.#own !== upstream) this.letGo();
+    this.#own = upstream;
+    upstream.keep(now);
+  }
+
+  /** The downstream is gone, and with it what was kept for it. */
+  letGo(): void {
+    const own = this.#own;
+    this.#own = undefined;
+    if (own?.state === UpstreamState.Idle) own.destroy(false);
+  }
+
+  #ownOf(cluster: ClusterPlan, pinned: EndpointPool | undefined): UpstreamConnection | undefined {
+    const own = this.#own;
+    if (own?.state !== UpstreamState.Idle) return undefined;
+    const isMeant = pinned === undefined ? cluster.pools.includes(own.pool) : own.pool === pinned;
+    return isMeant ? own : undefined;
   }
 
   /**

@@ -6,13 +6,15 @@
  *
  * It only looks (RFC 8446 4.1.2, RFC 6066 3, RFC 7301 3.1): nothing is refused, nothing is changed, and
  * what it cannot make sense of is `Other`. The answer is the same however the bytes are split. A hello
- * that is longer than 16 KiB, or has more than 64 extensions, is not read.
+ * that is longer than 16 KiB, has more than 64 extensions or comes in more than 512 records is not read.
  */
 
 export const HelloState = { More: 0, Done: 1, Other: 2 } as const;
 
 const MESSAGE_BYTES_MAX = 16 * 1024;
 const EXTENSIONS_MAX = 64;
+/** Each record's part is joined by a copy: records of one byte would cost the square of the size. */
+const RECORDS_MAX = 512;
 const NAME_BYTES_MAX = 255;
 
 const RECORD_HEAD_BYTES = 5;
@@ -38,6 +40,7 @@ export class ClientHelloReader {
   /** Bytes of the record head under way; then of its content that are still to come. */
   #headBytes = 0;
   #recordLeft = 0;
+  #records = 0;
 
   /** Takes the next bytes of the connection; returns `HelloState`. Copies what it has to keep. */
   feed(bytes: Buffer): number {
@@ -58,7 +61,8 @@ export class ClientHelloReader {
     else if (at === 3) this.#recordLeft = byte << 8;
     else if (at === 4) {
       this.#recordLeft |= byte;
-      if (this.#recordLeft === 0 || this.#recordLeft > MESSAGE_BYTES_MAX) this.#stop();
+      const isTooLong = this.#recordLeft > MESSAGE_BYTES_MAX || ++this.#records > RECORDS_MAX;
+      if (this.#recordLeft === 0 || isTooLong) this.#stop();
     }
   }
 

@@ -68,6 +68,13 @@ test('a message over many records is joined, and more is awaited until it is who
   }
 });
 
+test('a message in more than 512 records is not read, so its cost stays small', () => {
+  const message = helloMessage(serverName('web.shop'), extension(21, Buffer.alloc(1000)));
+  const reader = new ClientHelloReader();
+  assert.equal(reader.feed(inRecords(message, Math.ceil(message.length / 512))), HelloState.Done);
+  assert.equal(new ClientHelloReader().feed(inRecords(message, 1)), HelloState.Other);
+});
+
 test('a hello without extensions, or without these two, asks for nothing', () => {
   const bare = Buffer.concat([
     Buffer.from([1]),

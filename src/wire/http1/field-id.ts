@@ -40,6 +40,7 @@ export const FieldId = {
   ContentType: 30,
   ContentEncoding: 31,
   XTracecarHops: 32,
+  Authorization: 33,
 } as const;
 
 /** Lower-case names by id; index 0 is empty. */
@@ -77,6 +78,7 @@ export const fieldNames: readonly string[] = Object.freeze([
   'content-type',
   'content-encoding',
   'x-tracecar-hops',
+  'authorization',
 ]);
 
 /** What `fieldIdOf` returns for a known name written with `_`, or any `x_forwarded_...`. */
