@@ -47,8 +47,21 @@ interface Peer {
   readonly versionFlag: string | undefined;
 }
 
-/** What a cluster needs of the machine; the first two words are the peer's and the package's names. */
-const clusterPackages: readonly Peer[] = [
+/** Name, Debian package, program, and what makes it tell its version. */
+type DebianPeer = readonly [string, string, string, string | undefined];
+
+function debianPeers(what: string, rows: readonly DebianPeer[]): readonly Peer[] {
+  return rows.map(([name, debian, program, versionFlag]) => ({
+    name,
+    what,
+    from: { debian },
+    program,
+    versionFlag,
+  }));
+}
+
+/** What a cluster needs of the machine. */
+const clusterPackages = debianPeers('part of the cluster', [
   ['containerd', 'containerd', 'containerd', '--version'],
   ['runc', 'runc', 'runc', '--version'],
   ['cni', 'containernetworking-plugins', join(pluginFolder(), 'bridge'), undefined],
@@ -60,16 +73,10 @@ const clusterPackages: readonly Peer[] = [
   ['ethtool', 'ethtool', 'ethtool', '--version'],
   ['socat', 'socat', 'socat', '-V'],
   ['openssl', 'openssl', 'openssl', 'version'],
-].map(([name, debian, program, versionFlag]) => ({
-  name: name!,
-  what: 'part of the cluster',
-  from: { debian: debian! },
-  program: program!,
-  versionFlag,
-}));
+]);
 
 /** What talks through two sidecars in test/peers/interception; nothing of it is left running. */
-const interceptionPackages: readonly Peer[] = [
+const interceptionPackages = debianPeers('talks through sidecars', [
   ['postgres', 'postgresql-15', '/usr/lib/postgresql/15/bin/postgres', '--version'],
   ['mariadb', 'mariadb-server', 'mariadbd', '--version'],
   ['redis', 'redis-server', 'redis-server', '--version'],
@@ -81,13 +88,7 @@ const interceptionPackages: readonly Peer[] = [
   ['nghttpd', 'nghttp2-server', 'nghttpd', '--version'],
   // A folder, which is there when the package is; its own python3.11 comes with it.
   ['python-suite', 'libpython3.11-testsuite', '/usr/lib/python3.11/test/test_asyncio', undefined],
-].map(([name, debian, program, versionFlag]) => ({
-  name: name!,
-  what: 'talks through sidecars',
-  from: { debian: debian! },
-  program: program!,
-  versionFlag,
-}));
+]);
 
 const peers: readonly Peer[] = [
   {

@@ -2,40 +2,23 @@
  * ServiceEntry: the fields of networking.istio.io that define services and their endpoints.
  *
  * Implemented: ports of any TCP protocol, endpoints with labels and own ports or selected by labels,
- * STATIC and DNS resolution. Everything else of Istio's type is refused by name. Names of DNS endpoints are kept as names: the proxy asks
- * the system's resolver for each connection that it opens, so it holds no answer beyond its TTL, but
- * a connection that is open stays with its address until it is idle for the pool's idle time.
+ * STATIC and DNS resolution. Everything else of Istio's type is refused by name. Names of DNS
+ * endpoints are kept as names: the proxy asks the system's resolver for each connection that it
+ * opens, so it holds no answer beyond its TTL, but a connection that is open stays with its address
+ * until it is idle for the pool's idle time.
  */
 
 import { isIP } from 'node:net';
 import type { Cursor } from './cursor.ts';
 import { servicePort } from './http-port.ts';
-import {
-  checked,
-  choice,
-  list,
-  mapping,
-  needed,
-  optional,
-  placed,
-  record,
-  text,
-} from './schema.ts';
-import { addressRange, hostPattern, isDnsName, labels, portNumber } from './values.ts';
+import { checked, choice, list, needed, optional, placed, record, text } from './schema.ts';
+import { addressRange, hostPattern, isDnsName, labels } from './values.ts';
 import { exportTo } from './virtual-service.ts';
+import { workloadFields, workloadFieldsLater } from './workload-entry.ts';
 
 const endpoint = record(
-  {
-    address: optional(placed(text)),
-    ports: optional(mapping(portNumber, () => true)),
-    labels: optional(labels),
-  },
-  {
-    weight: 'weights of single endpoints',
-    locality: 'balancing by locality',
-    network: 'several networks',
-    serviceAccount: 'identities',
-  },
+  { address: optional(placed(text)), ...workloadFields },
+  workloadFieldsLater,
 );
 
 const ports = checked(list(servicePort), (all, cursor) => {

@@ -15,18 +15,23 @@ const address = checkedText((written, cursor) => {
   return cursor.complain('bad-address', `\`${written}\` is not an address`, fix);
 });
 
+/** What a workload and an endpoint of a ServiceEntry, which Istio defines as one, have in common. */
+export const workloadFields = {
+  ports: optional(mapping(portNumber, () => true)),
+  labels: optional(labels),
+};
+
+/** What Istio has there, and we do not: refused by name. */
+export const workloadFieldsLater = {
+  weight: 'weights of single endpoints',
+  locality: 'balancing by locality',
+  network: 'several networks',
+  serviceAccount: 'identities',
+};
+
 export const workloadEntrySpec = record(
-  {
-    address: needed(placed(address)),
-    ports: optional(mapping(portNumber, () => true)),
-    labels: optional(labels),
-  },
-  {
-    weight: 'weights of single endpoints',
-    locality: 'balancing by locality',
-    network: 'several networks',
-    serviceAccount: 'identities',
-  },
+  { address: needed(placed(address)), ...workloadFields },
+  workloadFieldsLater,
 );
 
 export type WorkloadEntrySpec = NonNullable<ReturnType<typeof workloadEntrySpec>>;

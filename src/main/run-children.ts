@@ -43,6 +43,11 @@ function start(
   });
 }
 
+/** Of our own programs: NODE_OPTIONS (an inspector, a preload) are meant for the command. */
+function programEnvironment(): Environment {
+  return { ...process.env, NODE_OPTIONS: undefined };
+}
+
 /** Starts it; what it complains of goes to our stderr. */
 export function startSidecar(
   network: RunNetwork,
@@ -55,7 +60,7 @@ export function startSidecar(
     ...config.map((path) => `--config=${resolve(path)}`),
     ...(labels === '' ? [] : [`--labels=${labels}`]),
   ];
-  const env = { OTEL_SERVICE_NAME: serviceName, ...process.env, ...variables };
+  const env = { ...programEnvironment(), OTEL_SERVICE_NAME: serviceName, ...variables };
   return start(network, sidecarUser, [...tracecar, 'proxy', ...flags], {
     env: { ...env, POD_IPS: network.address },
     stdio: 'ignore',
@@ -71,7 +76,7 @@ export async function awaitSidecar(
 ): Promise<void> {
   const flags = [...settings.skipFlags, '--proxy-uid', proxyUid, '--await-proxy', patienceSeconds];
   const init = start(network, [], [...tracecar, 'init', ...flags], {
-    env: process.env,
+    env: programEnvironment(),
     stdio: 'ignore',
     isApart: true,
   });

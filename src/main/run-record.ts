@@ -6,7 +6,15 @@
  * who holds the lock makes, takes away or judges.
  */
 
-import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { StartError } from './listen-problem.ts';
@@ -27,7 +35,7 @@ const lockPauseMs = 10;
 export function withLock<T>(action: () => T): T {
   return withDraft((draft) => {
     for (let waitedMs = 0; !isLinked(draft, lock); waitedMs += lockPauseMs) {
-      if (!isAlive(lock)) rmSync(lock, { force: true });
+      if (isOfTheDead(lock)) rmSync(lock, { force: true });
       else if (waitedMs < lockPatienceMs) pause(lockPauseMs);
       else throw new StartError(`another \`tracecar run\` starts or ends, and holds ${lock}`);
     }
@@ -127,6 +135,11 @@ function isAlive(file: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Not so when the file has just gone: somebody else may have a new one there by now. */
+function isOfTheDead(file: string): boolean {
+  return existsSync(file) && !isAlive(file);
 }
 
 /** When a process started, in the kernel's ticks; throws when there is none. */

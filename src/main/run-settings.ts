@@ -19,7 +19,7 @@ export const runFlags: readonly Flag[] = [
   {
     name: 'service-name',
     value: 'NAME',
-    otherwise: 'the label app, else what COMMAND is called',
+    otherwise: 'OTEL_SERVICE_NAME, else the label app, else what COMMAND is called',
     help: 'name of its spans',
   },
   {
@@ -101,7 +101,11 @@ export function readRunSettings(args: readonly string[], environment: Environmen
     config: values.get('config') ?? [],
     namespace: text('namespace') ?? 'default',
     labels,
-    serviceName: text('service-name') ?? readLabels(labels).app ?? basename(program),
+    serviceName:
+      text('service-name') ??
+      environment.OTEL_SERVICE_NAME ??
+      readLabels(labels).app ??
+      basename(program),
     address,
     hasPreload: text('propagation') !== 'off',
     skipFlags: skips.flatMap((name) => {

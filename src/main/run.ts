@@ -110,7 +110,7 @@ async function finishAnswers({ address }: RunNetwork): Promise<void> {
 /** 0 also when nobody answers: then nothing is on its way. */
 async function requestsActive(url: string): Promise<number> {
   try {
-    const page = await (await fetch(url)).text();
+    const page = await (await fetch(url, { signal: AbortSignal.timeout(finishMs) })).text();
     const values = [...page.matchAll(/^tracecar_requests_active(?:\{.*\})? (\d+)$/gm)];
     return values.reduce((sum, match) => sum + Number(match[1]), 0);
   } catch {

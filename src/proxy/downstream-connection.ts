@@ -21,11 +21,11 @@ import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { HeadReader, HeadState } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
 import { ByteHold } from './byte-hold.ts';
-import type { DestinationPlan } from './capture-lookup.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import { Exchange, ExchangeState } from './exchange.ts';
+import type { RouteAsker } from './exchange-route.ts';
 import { printRefusal } from './local-reply.ts';
-import type { BackendPlan, ListenerPlan } from './plan.ts';
+import type { ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { adoptSocket, type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
@@ -35,21 +35,13 @@ import { type LastUser, type UpstreamConnection, UpstreamState } from './upstrea
 const DownstreamState = { Idle: 0, Busy: 1, Closing: 2, Closed: 3, Switched: 4 } as const;
 
 /** What a connection asks of the listener that accepted it. */
-export interface ConnectionOwner {
+export interface ConnectionOwner extends RouteAsker {
   /** The plan for the next request. */
   readonly plan: ListenerPlan;
   /** Where the downstream connected to, or meant to. */
   readonly port: number;
-  /** Connections were on their way to somewhere else when they came here. */
-  readonly isCaptured: boolean;
   /** No longer accepting: the connection closes after the answer it owes. */
   readonly isRetired: boolean;
-  /** Where a captured connection was going: for requests whose authority no virtual host knows. */
-  readonly passthrough: BackendPlan | undefined;
-  /** What is known of the address there. */
-  readonly known: DestinationPlan | undefined;
-  /** What is not known may not be called. */
-  readonly isDenying: boolean;
   /** What to tell whoever called `hostname`, which may not be. */
   deniedDetail(hostname: string): string;
   onConnectionClosed(connection: DownstreamConnection): void;
@@ -61,6 +53,8 @@ export interface ConnectionOwner {
 export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, LastUser {
   readonly id: number;
   readonly socket: Socket;
+  /** The listener, or the captured connection that this one was. */
+  readonly owner: ConnectionOwner;
   readonly head = new MessageHead();
   readonly exchange: Exchange;
   readonly deadline: Deadline;
@@ -74,7 +68,6 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   /** Reading has stopped until somebody has taken what is held. */
   isPaused = false;
   readonly #scope: ProxyScope;
-  readonly #owner: ConnectionOwner;
   readonly #counts: ConnectionCounts;
   readonly #reader: HeadReader;
   /** Bytes of answers from which on the socket tells when it has sent them ('drain'). */
@@ -104,7 +97,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.peerPort = accepted.remotePort ?? 0;
     this.isSecure = accepted instanceof TLSSocket;
     this.#scope = scope;
-    this.#owner = owner;
+    this.owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);
     this.#reader = new HeadReader(this.head, 'request', scope.limits);
     this.#reader.isLenient = owner.isCaptured;
@@ -130,26 +123,6 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     return this.socket.writableLength >= this.#unsentMax;
   }
 
-  get isCaptured(): boolean {
-    return this.#owner.isCaptured;
-  }
-
-  get passthrough(): BackendPlan | undefined {
-    return this.#owner.passthrough;
-  }
-
-  get known(): DestinationPlan | undefined {
-    return this.#owner.known;
-  }
-
-  get isDenying(): boolean {
-    return this.#owner.isDenying;
-  }
-
-  deniedDetail(hostname: string): string {
-    return this.#owner.deniedDetail(hostname);
-  }
-
   /** The downstream takes it that another request may follow. */
   get expectsMore(): boolean {
     return this.head.persistent && !this.#peerEnded;
@@ -157,7 +130,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
 
   /** Whether another request may follow the present one. */
   mayKeep(): boolean {
-    if (!this.head.persistent || this.#scope.isDraining || this.#owner.isRetired) return false;
+    if (!this.head.persistent || this.#scope.isDraining || this.owner.isRetired) return false;
     if (this.#scope.isLeaving && this.#counts === this.#scope.inbound) return false;
     return !this.#peerEnded || this.#hold.length !== 0;
   }
@@ -227,11 +200,11 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#move(DownstreamState.Busy, DownstreamState.Switched);
     this.#scope.deadlines.remove(this.deadline);
     const ends = { downstream: this, upstream, pool };
-    const upgraded = new UpgradedConnection(this.#scope, this.#owner, ends, record);
+    const upgraded = new UpgradedConnection(this.#scope, this.owner, ends, record);
     this.#upgraded = upgraded;
     // The tunnel counts itself.
     this.#counts.downstreamOpen--;
-    this.#owner.onSwitched(this, upgraded);
+    this.owner.onSwitched(this, upgraded);
     if (this.isPaused) {
       this.isPaused = false;
       this.socket.resume();
@@ -347,10 +320,10 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
       if (verdict === HeadState.Refused) {
         const { refusal } = this.#reader;
         const what = failure[refusal.cause];
-        this.exchange.refuse(this.#owner.plan, what, printRefusal(refusal), startMs);
+        this.exchange.refuse(this.owner.plan, what, printRefusal(refusal), startMs);
         break;
       }
-      from = this.exchange.begin(this.#owner.plan, chunk, from, startMs, now);
+      from = this.exchange.begin(this.owner.plan, chunk, from, startMs, now);
     }
     this.#isPumping = false;
     return from;
@@ -386,7 +359,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#move(DownstreamState.Idle, DownstreamState.Busy);
     this.requests++;
     const late = failure['request-head-timeout'];
-    this.exchange.refuse(this.#owner.plan, late, '', this.#headStartMs);
+    this.exchange.refuse(this.owner.plan, late, '', this.#headStartMs);
   }
 
   #onDrained(): void {
@@ -434,7 +407,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#counts.downstreamOpen--;
     this.#scope.deadlines.remove(this.deadline);
     this.exchange.onConnectionOver();
-    this.#owner.onConnectionClosed(this);
+    this.owner.onConnectionClosed(this);
   }
 
   #move(from: number, to: number): void {

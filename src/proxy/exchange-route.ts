@@ -20,9 +20,8 @@ import type { DestinationPlan } from './capture-lookup.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { BackendPlan, ListenerPlan, RulePlan } from './plan.ts';
 
-/** What the choice depends on beside the plan. */
+/** What the choice depends on beside the plan and the request: where its connection came from. */
 export interface RouteAsker {
-  readonly head: MessageHead;
   /** The connection was going somewhere else before it came here. */
   readonly isCaptured: boolean;
   /** There; asked for only when no virtual host knows the authority. */
@@ -55,15 +54,15 @@ export class RouteChoice {
 /** Chooses into `out`; returns why the request goes nowhere. */
 export function chooseRoute(
   plan: ListenerPlan,
+  head: MessageHead,
   asker: RouteAsker,
   isLoop: boolean,
   out: RouteChoice,
 ): Failure | undefined {
   out.clear();
   if (isLoop) return failure.loop;
-  const { head } = asker;
-  const found = plan.index.match(head.view) ?? matchAddress(plan, asker);
-  if (found === undefined) return passOn(plan, asker, out);
+  const found = plan.index.match(head.view) ?? matchAddress(plan, head, asker.known);
+  if (found === undefined) return passOn(plan, head, asker, out);
   const { rule } = found;
   out.rule = found;
   out.isAsSent = found.isDefault && asker.isCaptured;
@@ -80,7 +79,11 @@ export function chooseRoute(
 }
 
 /** The rule of the service whose address was dialled, for an authority that nobody has defined. */
-function matchAddress({ index }: ListenerPlan, { head, known }: RouteAsker): RulePlan | undefined {
+function matchAddress(
+  { index }: ListenerPlan,
+  head: MessageHead,
+  known: DestinationPlan | undefined,
+): RulePlan | undefined {
   if (known === undefined || !isBalanced(known)) return undefined;
   if (index.knows(head.view.hostname)) return undefined;
   return index.matchAs(known.destination.service, head.view);
@@ -102,9 +105,12 @@ export function endpointOf(
 }
 
 /** A captured request to an authority that nobody has defined goes where it was going. */
-function passOn(plan: ListenerPlan, asker: RouteAsker, out: RouteChoice): Failure | undefined {
-  const { head, passthrough, known, isDenying } = asker;
-  const { index } = plan;
+function passOn(
+  { index }: ListenerPlan,
+  head: MessageHead,
+  { passthrough, known, isDenying }: RouteAsker,
+  out: RouteChoice,
+): Failure | undefined {
   const isMeant =
     index.knows(head.view.hostname) ||
     (known !== undefined && isBalanced(known) && index.knows(known.destination.service));

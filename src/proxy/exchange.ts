@@ -357,11 +357,11 @@ export class Exchange implements UpstreamUser, HeadSource {
 
   #chooseRoute(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
     const route = this.#route;
-    const refused = chooseRoute(plan, this.downstream, this.#trace.isLoop, route);
+    const { head, owner } = this.downstream;
+    const refused = chooseRoute(plan, head, owner, this.#trace.isLoop, route);
     if (route.rule !== undefined) this.#report.setRule(route.rule);
     if (route.backend !== undefined) this.#report.setBackend(route.backend);
-    const { known } = this.downstream;
-    if (known !== undefined) this.#report.record.destinationId = known.nameId;
+    if (owner.known !== undefined) this.#report.record.destinationId = owner.known.nameId;
     if (refused !== undefined) return refused;
     this.#clock.setRouteTimeout(now, route.timeoutMs);
     this.#scope.retryBudget.onRequest();
@@ -373,7 +373,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     const fault = faultOf(head);
     if (what === failure[fault.cause]) this.#end(what, printRefusal(fault), false, now);
     else if (what === failure['egress-denied']) {
-      this.fail(what, this.downstream.deniedDetail(head.view.hostname));
+      this.fail(what, this.downstream.owner.deniedDetail(head.view.hostname));
     } else this.fail(what, `${head.authority()} ${head.path()}`.slice(0, 200));
   }
 

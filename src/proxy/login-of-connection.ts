@@ -8,6 +8,8 @@
 import { FieldId } from '../wire/http1/field-id.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
 
+const LOWER_CASE = 0x20;
+const LETTER_N = 0x6e;
 const schemes = /^(?:ntlm|negotiate)(?: |$)/i;
 
 /** Whether the request `head` logs its connection in. */
@@ -17,5 +19,8 @@ export function isLoginOfConnection(head: MessageHead): boolean {
 
 function isLogin(head: MessageHead, id: number): boolean {
   const index = head.indexOf(id);
-  return index !== -1 && schemes.test(head.value(index));
+  if (index === -1) return false;
+  // Most are Bearer or Basic: no string is made to see that.
+  const first = head.text.charCodeAt(head.valueStart[index]!) | LOWER_CASE;
+  return first === LETTER_N && schemes.test(head.value(index));
 }

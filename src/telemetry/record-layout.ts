@@ -33,6 +33,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
 
 export const RECORD_WORDS = 32;
 export const RECORD_BYTES = RECORD_WORDS * 4;
@@ -59,6 +60,28 @@ export const Counter = {
 } as const;
 
 export const HEADER_BYTES = 512;
+
+/** Word 0 of a record. */
+export function kindWordOf(record: ExchangeRecord): number {
+  return (
+    record.kind |
+    (record.join << 4) |
+    (record.sampledBy << 6) |
+    (record.method << 8) |
+    (record.flags << 16) |
+    (record.causeCode << 24)
+  );
+}
+
+/** Word 23 of a record. */
+export function attemptWordOf(record: ExchangeRecord): number {
+  return (
+    record.ruleIndex |
+    (record.attempt << 16) |
+    (record.minorVersion << 24) |
+    (record.attemptReason << 25)
+  );
+}
 
 /** The shared memory and where its areas are. */
 export interface RingMemory {

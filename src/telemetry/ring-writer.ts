@@ -9,8 +9,10 @@
 import type { ExchangeRecord } from './exchange-record.ts';
 import { writeLatin1Part } from './latin1.ts';
 import {
+  attemptWordOf,
   Control,
   HEADER_BYTES,
+  kindWordOf,
   RECORD_WORDS,
   type RingMemory,
   TEXT_HEAD_BYTES,
@@ -81,13 +83,7 @@ export class RingWriter {
   #writeWords(record: ExchangeRecord, at: number): void {
     const words = this.#words;
     const times = this.#times;
-    words[at] =
-      record.kind |
-      (record.join << 4) |
-      (record.sampledBy << 6) |
-      (record.method << 8) |
-      (record.flags << 16) |
-      (record.causeCode << 24);
+    words[at] = kindWordOf(record);
     words[at + 1] = record.status | (record.peerPort << 16);
     this.#starts[(at >> 1) + 1] = record.startMs;
     words[at + 4] = record.traceId0;
@@ -109,11 +105,7 @@ export class RingWriter {
     words[at + 20] = record.clusterId;
     words[at + 21] = record.subsetId;
     words[at + 22] = record.endpointId;
-    words[at + 23] =
-      record.ruleIndex |
-      (record.attempt << 16) |
-      (record.minorVersion << 24) |
-      (record.attemptReason << 25);
+    words[at + 23] = attemptWordOf(record);
     words[at + 24] = record.weight;
     words[at + 25] = record.generation;
     words[at + 26] = record.connectionId;

@@ -6,6 +6,7 @@
  */
 
 import type { ExchangeRecord } from './exchange-record.ts';
+import { attemptWordOf, kindWordOf } from './record-layout.ts';
 import type { RecordText } from './record-text.ts';
 import type { SpanShape } from './span-shape.ts';
 
@@ -68,19 +69,9 @@ function setKey(
   text: RecordText,
   hasQuery: boolean,
 ): void {
-  key[0] =
-    record.kind |
-    (record.join << 4) |
-    (record.sampledBy << 6) |
-    (record.method << 8) |
-    (record.flags << 16) |
-    (record.causeCode << 24);
+  key[0] = kindWordOf(record);
   key[1] = record.status | (presenceOf(record, hasQuery) << 16);
-  key[2] =
-    record.ruleIndex |
-    (record.attempt << 16) |
-    (record.minorVersion << 24) |
-    (record.attemptReason << 25);
+  key[2] = attemptWordOf(record);
   key[3] = record.routeId;
   key[4] = record.clusterId;
   key[5] = record.subsetId;
