@@ -21,7 +21,8 @@ export interface RawResponse {
   readonly rawBody: string;
 }
 
-const GUARD_MS = 5_000;
+/** Beyond what a machine that stands still now and then needs: only a hang gets there. */
+const GUARD_MS = 20_000;
 
 export class RawConnection {
   readonly socket: Socket;

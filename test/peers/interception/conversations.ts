@@ -25,8 +25,11 @@ export interface Conversation {
   readonly input?: string;
   /** Records of each sidecar: connections, or exchanges where it is HTTP/1; an upgrade is both. */
   readonly records: number;
-  /** The server does not read the end of TLS before it goes, and so resets the connection. */
-  readonly isCutAtEnd?: true;
+  /**
+   * With TLS: one side goes before it has read the other's last word, and so resets the connection
+   * (PostgreSQL always, curl by chance) with or without sidecars.
+   */
+  readonly mayBeCutAtEnd?: true;
 }
 
 const halfClose = resolve(import.meta.dirname, 'half-close.py');
@@ -97,7 +100,7 @@ export const conversations: readonly Conversation[] = [
     script: psql('require'),
     input: postgresSession,
     records: 1,
-    isCutAtEnd: true,
+    mayBeCutAtEnd: true,
   },
   {
     name: 'MariaDB, which speaks first',
@@ -112,6 +115,7 @@ export const conversations: readonly Conversation[] = [
     script: mariadb('--ssl'),
     input: mariadbSession,
     records: 1,
+    mayBeCutAtEnd: true,
   },
   {
     name: 'Redis',
@@ -143,6 +147,7 @@ export const conversations: readonly Conversation[] = [
       `curl -sv smtp://${urlHost}:${ports.smtp}/client --ssl-reqd --cacert ${certificate} --mail-from a@example.com --mail-rcpt b@example.com -T - ${smtpReplies}`,
     input: mail,
     records: 1,
+    mayBeCutAtEnd: true,
   },
   {
     name: 'HTTP: a redirection followed, HEAD, a range, an error, nothing there',
@@ -165,6 +170,7 @@ export const conversations: readonly Conversation[] = [
     script: ({ urlHost, certificate }) =>
       `curl -sS --http2 --cacert ${certificate} -w '%{stderr}%{http_version}\n' https://${urlHost}:${ports.https}/large 2>&1 | ${digest}`,
     records: 1,
+    mayBeCutAtEnd: true,
   },
   {
     name: 'HTTPS, HTTP/1.1',
@@ -172,6 +178,7 @@ export const conversations: readonly Conversation[] = [
     script: ({ urlHost, certificate }) =>
       `curl -sSi --http1.1 --cacert ${certificate} https://${urlHost}:${ports.https}/small | grep -v ^Date`,
     records: 1,
+    mayBeCutAtEnd: true,
   },
   {
     name: 'HTTP/2 without TLS',
@@ -192,6 +199,7 @@ export const conversations: readonly Conversation[] = [
     script: ({ urlHost, certificate }) =>
       `curl -sS --http2 --cacert ${certificate} https://${urlHost}:${ports.http2Tls}/large | ${digest}`,
     records: 1,
+    mayBeCutAtEnd: true,
   },
   {
     name: 'openssl s_client and s_server',
@@ -200,6 +208,7 @@ export const conversations: readonly Conversation[] = [
       `openssl s_client -connect ${urlHost}:${ports.tls} -servername server -CAfile ${certificate} -verify_return_error -quiet`,
     input: `one line\n${'x'.repeat(8_000)}\nCLOSE\n`,
     records: 1,
+    mayBeCutAtEnd: true,
   },
   {
     name: 'eight megabytes each way with a half-close between',
