@@ -76,7 +76,7 @@ test('a warm-up leaves no listener behind', async () => {
   }
 });
 
-test('a warm-up waits for no callers when its listeners close', { timeout: 10_000 }, async () => {
+test('a warm-up waits for no callers when its listeners close', { timeout: 30_000 }, async () => {
   let looks = 0;
   const limits = { ...trafficLimits, acceptQuietMs: 60_000, acceptLastMs: 120_000 };
   assert.ok((await warmUp(optionsOf({ limits, isOver: () => ++looks > 1_000 }))) > 300);

@@ -5,7 +5,7 @@
  * message.
  */
 
-const GUARD_MS = 10_000;
+const GUARD_MS = 20_000;
 
 /** Resolves when `isSo` holds; rejects after the guard time with `what` was waited for. */
 export async function untilSo(isSo: () => boolean, what: string): Promise<void> {

@@ -17,7 +17,7 @@ import { startViewer } from './viewer-fixture.ts';
 const program = resolve(import.meta.dirname, '../../src/cli/tracecar.ts');
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 /** A program that does not end is a failure, not a hang. */
-const limit = { timeout: 15_000 };
+const limit = { timeout: 30_000 };
 const environment = { PATH: process.env.PATH, LANG: 'C.UTF-8' };
 
 function start(args: readonly string[], env: NodeJS.ProcessEnv = environment): ChildProcess {
