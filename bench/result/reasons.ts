@@ -54,9 +54,8 @@ export const reasons: Readonly<Record<string, string>> = {
   'memory-rss': memory,
   'memory-private': memory,
   'memory-idle-connection':
-    'An idle downstream connection holds a socket of Node.js with its stream state and handle, the head ' +
-    'readers and the header list of its next request. Nothing was tried against it up to the published ' +
-    'run; what comes next is to make the readers and the list only when bytes come.',
+    'An idle downstream connection holds a socket of Node.js with its stream state and handle; what reads ' +
+    'a head and carries an exchange is lent to it when bytes come.',
   'system-calls':
     'A request needs six: the waits, reads and writes on both sides. What is above them are a refill of ' +
     "the buffer of random words every few hundred requests and futex calls, mostly jobs for V8's " +

@@ -81,6 +81,8 @@ export interface TrafficLimits {
   readonly tunnelKeepAliveMs: number;
   /** Relayed directions that may read 64 KiB at a time, into memory of their own; others copy. */
   readonly tunnelSlabsMax: number;
+  /** Of a direction, kept ready for connections that become busy. */
+  readonly exchangesFreeMax: number;
   /** A captured connection that came before there was a table waits this long for one. */
   readonly parkMs: number;
   /** Original destinations remembered with their connections, and for how long without a request. */
@@ -143,6 +145,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   opaqueIdleMs: 3_600_000,
   tunnelKeepAliveMs: 10_000,
   tunnelSlabsMax: 64,
+  exchangesFreeMax: 128,
   parkMs: 60_000,
   passthroughMax: 1_024,
   passthroughIdleMs: 60_000,

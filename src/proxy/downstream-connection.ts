@@ -18,11 +18,11 @@ import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { failure } from '../model/failure.ts';
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
-import { HeadReader, HeadState } from '../wire/http1/head-reader.ts';
-import { MessageHead } from '../wire/http1/message-head.ts';
+import { HeadState } from '../wire/http1/head-reader.ts';
 import { ByteHold } from './byte-hold.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
-import { Exchange, ExchangeState } from './exchange.ts';
+import { type Exchange, ExchangeState } from './exchange.ts';
+import type { ExchangePool } from './exchange-pool.ts';
 import type { RouteAsker } from './exchange-route.ts';
 import { printRefusal } from './local-reply.ts';
 import type { ListenerPlan } from './plan.ts';
@@ -55,8 +55,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   readonly socket: Socket;
   /** The listener, or the captured connection that this one was. */
   readonly owner: ConnectionOwner;
-  readonly head = new MessageHead();
-  readonly exchange: Exchange;
+  /** From the first byte of a head to the end of what it brings; none while nothing is there to do. */
+  exchange: Exchange | undefined = undefined;
   readonly deadline: Deadline;
   readonly peerAddress: string;
   readonly peerPort: number;
@@ -69,7 +69,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   isPaused = false;
   readonly #scope: ProxyScope;
   readonly #counts: ConnectionCounts;
-  readonly #reader: HeadReader;
+  readonly #exchanges: ExchangePool;
   /** Bytes of answers from which on the socket tells when it has sent them ('drain'). */
   readonly #unsentMax: number;
   /** Bytes beyond the exchange under way. */
@@ -99,10 +99,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#scope = scope;
     this.owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);
-    this.#reader = new HeadReader(this.head, 'request', scope.limits);
-    this.#reader.isLenient = owner.isCaptured;
+    this.#exchanges = scope.exchangesOf(owner.plan.listener.direction);
     this.deadline = new Deadline(this);
-    this.exchange = new Exchange(scope, this, owner.plan);
     this.#counts.downstreamOpen++;
     this.#counts.downstreamTotal++;
     const now = scope.clock.now();
@@ -113,9 +111,14 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#listen();
   }
 
+  /** An exchange is under way. */
+  get isBusy(): boolean {
+    return this.exchange !== undefined && this.exchange.state !== ExchangeState.Idle;
+  }
+
   /** Bytes of requests that are held: unread ones, and those that wait to be sent upstream. */
   get requestHeldBytes(): number {
-    return this.#hold.length + this.exchange.request.heldBytes;
+    return this.#hold.length + (this.exchange?.request.heldBytes ?? 0);
   }
 
   /** The peer does not take its answers; `onDownstreamDrained` tells when it has. */
@@ -123,14 +126,14 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     return this.socket.writableLength >= this.#unsentMax;
   }
 
-  /** The downstream takes it that another request may follow. */
-  get expectsMore(): boolean {
-    return this.head.persistent && !this.#peerEnded;
+  /** It has sent FIN: nothing follows what has come. */
+  get hasPeerEnded(): boolean {
+    return this.#peerEnded;
   }
 
-  /** Whether another request may follow the present one. */
+  /** Whether another request may follow the present one, if that allows it. */
   mayKeep(): boolean {
-    if (!this.head.persistent || this.#scope.isDraining || this.owner.isRetired) return false;
+    if (this.#scope.isDraining || this.owner.isRetired) return false;
     if (this.#scope.isLeaving && this.#counts === this.#scope.inbound) return false;
     return !this.#peerEnded || this.#hold.length !== 0;
   }
@@ -149,7 +152,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
 
   onDeadline(now: Milliseconds): void {
     try {
-      if (this.state === DownstreamState.Busy) this.exchange.onDeadline(now);
+      if (this.state === DownstreamState.Busy) this.exchange!.onDeadline(now);
       else if (this.state === DownstreamState.Idle) this.#onIdleDeadline();
       else this.destroy();
     } catch (error) {
@@ -166,7 +169,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     }
     this.#idleSinceMs = now;
     this.#scope.deadlines.set(this.deadline, now + this.#scope.limits.keepAliveIdleMs);
-    if (!this.#isPumping) this.#pumpHeld();
+    if (!this.#isPumping) this.#goOn();
   }
 
   /**
@@ -225,7 +228,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
       return;
     }
     this.socket.resume();
-    if (this.state === DownstreamState.Busy) this.exchange.onReadsResumed();
+    if (this.state === DownstreamState.Busy) this.exchange!.onReadsResumed();
   }
 
   /** Ends by RST: the peer must not take what it has got for the whole. */
@@ -238,18 +241,18 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   destroy(): void {
     if (this.state >= DownstreamState.Closed) return;
     this.#end();
-    if (this.exchange.state === ExchangeState.Idle) {
+    if (!this.isBusy) {
       this.socket.destroy();
     } else {
       resetSocket(this.socket);
-      this.exchange.onDownstreamGone();
+      this.exchange!.onDownstreamGone();
     }
   }
 
   /** A bug of ours: the exchange under way says so, if there is one; nothing follows it. */
   endByBug(): void {
-    if (this.state === DownstreamState.Busy && this.exchange.state !== ExchangeState.Idle) {
-      this.exchange.endByBug();
+    if (this.state === DownstreamState.Busy && this.isBusy) {
+      this.exchange!.endByBug();
     } else if (this.#upgraded !== undefined) this.#upgraded.destroy();
     else this.destroy();
   }
@@ -290,14 +293,15 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
 
   #take(chunk: Buffer): void {
     let from = 0;
-    if (this.state === DownstreamState.Busy && this.exchange.isTakingBody) {
-      from = this.exchange.takeRequestBody(chunk, 0, this.#scope.clock.now());
+    if (this.state === DownstreamState.Busy && this.exchange!.isTakingBody) {
+      from = this.exchange!.takeRequestBody(chunk, 0, this.#scope.clock.now());
     }
     if (this.#hold.length === 0) from = this.#pump(chunk, from);
     if (from < chunk.length && this.state < DownstreamState.Closing) {
       this.#hold.append(chunk, from, chunk.length);
     }
     if (this.state === DownstreamState.Busy || this.#hold.length !== 0) this.updateReads();
+    if (this.state === DownstreamState.Idle) this.#putExchangeAway();
   }
 
   /** Reads heads and begins exchanges until one is under way; returns where it stopped. */
@@ -306,8 +310,11 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#isPumping = true;
     while (from < chunk.length && this.state === DownstreamState.Idle && this.#mayBegin()) {
       const now = this.#scope.clock.now();
-      const verdict = this.#reader.read(chunk, from);
-      from = this.#reader.position;
+      const exchange = this.exchange ?? this.#exchanges.take(this, this.owner.plan);
+      this.exchange = exchange;
+      const { headReader } = exchange;
+      const verdict = headReader.read(chunk, from);
+      from = headReader.position;
       if (this.#headStartMs < 0) this.#headStartMs = now;
       if (verdict === HeadState.More) {
         this.#awaitHead(now);
@@ -318,18 +325,31 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
       this.#move(DownstreamState.Idle, DownstreamState.Busy);
       this.requests++;
       if (verdict === HeadState.Refused) {
-        const { refusal } = this.#reader;
+        const { refusal } = headReader;
         const what = failure[refusal.cause];
-        this.exchange.refuse(this.owner.plan, what, printRefusal(refusal), startMs);
+        exchange.refuse(this.owner.plan, what, printRefusal(refusal), startMs);
         break;
       }
-      from = this.exchange.begin(this.owner.plan, chunk, from, startMs, now);
+      from = exchange.begin(this.owner.plan, chunk, from, startMs, now);
     }
     this.#isPumping = false;
     return from;
   }
 
-  /** Goes on with what was held during the last exchange. */
+  /** What was held during the last exchange is next. */
+  #goOn(): void {
+    this.#pumpHeld();
+    if (this.state === DownstreamState.Idle) this.#putExchangeAway();
+  }
+
+  /** It is for others, unless a head has begun or it holds something of this connection's. */
+  #putExchangeAway(): void {
+    const { exchange } = this;
+    if (exchange === undefined || this.#headStartMs >= 0 || exchange.isBound) return;
+    this.exchange = undefined;
+    this.#exchanges.giveBack(exchange);
+  }
+
   #pumpHeld(): void {
     const hold = this.#hold;
     while (hold.length !== 0 && this.state === DownstreamState.Idle && this.#mayBegin()) {
@@ -359,20 +379,21 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#move(DownstreamState.Idle, DownstreamState.Busy);
     this.requests++;
     const late = failure['request-head-timeout'];
-    this.exchange.refuse(this.owner.plan, late, '', this.#headStartMs);
+    this.exchange!.refuse(this.owner.plan, late, '', this.#headStartMs);
   }
 
   #onDrained(): void {
-    if (this.state === DownstreamState.Busy) this.exchange.onDownstreamDrained();
-    else if (this.state === DownstreamState.Idle) this.#pumpHeld();
+    if (this.state === DownstreamState.Busy) this.exchange!.onDownstreamDrained();
+    else if (this.state === DownstreamState.Idle) this.#goOn();
   }
 
   #onPeerEnded(): void {
     this.#peerEnded = true;
     if (this.state === DownstreamState.Busy) {
       // A whole request gets its answer, and one whose rest nobody wants; a cut one never can.
-      if (this.exchange.request.isReading) this.destroy();
-      else if (this.#hold.length === 0) this.exchange.onDownstreamEnded();
+      const exchange = this.exchange!;
+      if (exchange.request.isReading) this.destroy();
+      else if (this.#hold.length === 0) exchange.onDownstreamEnded();
     } else if (this.state === DownstreamState.Idle) {
       if (this.#headStartMs >= 0) this.destroy();
       else if (this.#hold.length === 0) this.#close();
@@ -406,7 +427,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#hold.clear();
     this.#counts.downstreamOpen--;
     this.#scope.deadlines.remove(this.deadline);
-    this.exchange.onConnectionOver();
+    this.exchange?.onConnectionOver();
     this.owner.onConnectionClosed(this);
   }
 

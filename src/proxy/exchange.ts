@@ -6,8 +6,9 @@
  *     └────── an idle connection ──┘ │ └── closed before any byte, idempotent: a fresh one, once ──┘
  *                                    └── 101 ─► Idle for good: a tunnel has both connections
  *
- * One object serves a connection for all its requests. It keeps the route that it began with and ends
- * every exchange, good or bad, in `#finish`: one record, one count.
+ * One object serves many exchanges, one after the other: those of a connection, as long as more comes,
+ * then those of another one. It keeps the route that it began with and ends every exchange, good or
+ * bad, in `#finish`: one record, one count.
  */
 
 import { assert } from '../base/assert.ts';
@@ -15,7 +16,8 @@ import type { Milliseconds } from '../base/clock.ts';
 import { type Failure, failure } from '../model/failure.ts';
 import { RecordFlag } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
-import type { MessageHead } from '../wire/http1/message-head.ts';
+import { HeadReader } from '../wire/http1/head-reader.ts';
+import { MessageHead } from '../wire/http1/message-head.ts';
 import { Method } from '../wire/http1/method.ts';
 import { passesUpgrade } from '../wire/http1/print.ts';
 import { connectFailure } from './connect-failure.ts';
@@ -43,7 +45,9 @@ export const ExchangeState = { Idle: 0, Connecting: 1, AwaitingHead: 2, Relaying
 const FIRST_ERROR_STATUS = 400;
 
 export class Exchange implements UpstreamUser, HeadSource {
-  readonly downstream: DownstreamConnection;
+  /** Of the request that is read or under way. */
+  readonly head = new MessageHead();
+  readonly headReader: HeadReader;
   readonly request: RequestRelay;
   readonly response: ResponseRelay;
   state: number = ExchangeState.Idle;
@@ -57,11 +61,13 @@ export class Exchange implements UpstreamUser, HeadSource {
   readonly #trace: TraceHeaders;
   readonly #route = new RouteChoice();
   readonly #clock: ExchangeClock;
+  #downstream: DownstreamConnection | undefined = undefined;
   /** The downstream has said all, and the upstream is told so: it carries no other request. */
   #endsUpstream = false;
 
-  constructor(scope: ProxyScope, downstream: DownstreamConnection, plan: ListenerPlan) {
-    this.downstream = downstream;
+  /** For listeners of the direction of `plan`'s. */
+  constructor(scope: ProxyScope, plan: ListenerPlan) {
+    this.headReader = new HeadReader(this.head, 'request', scope.limits);
     this.#scope = scope;
     const { direction } = plan.listener;
     const isInbound = direction === 'inbound';
@@ -73,6 +79,38 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.request = new RequestRelay(scope, this);
     this.response = new ResponseRelay(scope, this);
     this.#clock = new ExchangeClock(scope.limits, this.request, this.response);
+  }
+
+  /** Whose requests it serves. */
+  get downstream(): DownstreamConnection {
+    return this.#downstream!;
+  }
+
+  /** Something is kept in it for this downstream alone. */
+  get isBound(): boolean {
+    return this.#lease.hasOwn;
+  }
+
+  /** The downstream takes it that another request may follow this one. */
+  get expectsMore(): boolean {
+    return this.head.persistent && !this.downstream.hasPeerEnded;
+  }
+
+  /** Requests of `downstream` follow. */
+  attach(downstream: DownstreamConnection): void {
+    this.#downstream = downstream;
+    this.headReader.isLenient = downstream.owner.isCaptured;
+  }
+
+  /** None of them is read or under way: what is left of the last one is let go. */
+  detach(): void {
+    assert(
+      this.state === ExchangeState.Idle && !this.isBound,
+      'only an idle exchange is given back',
+    );
+    this.#downstream = undefined;
+    this.head.text = '';
+    this.headReader.reset();
   }
 
   /** Bytes of the connection belong to this exchange's request body. */
@@ -88,7 +126,7 @@ export class Exchange implements UpstreamUser, HeadSource {
 
   /** The upstream has been asked to switch protocols, so 101 may be its answer. */
   get offersSwitch(): boolean {
-    const { head } = this.downstream;
+    const { head } = this;
     return head.hasUpgrade && (this.#route.isAsSent || passesUpgrade(head));
   }
 
@@ -107,7 +145,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     startMs: Milliseconds,
     now: Milliseconds,
   ): number {
-    const { head } = this.downstream;
+    const { head } = this;
     this.#start(plan, startMs, now);
     this.request.begin(head, now);
     this.#trace.read(head);
@@ -162,7 +200,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     // A success before the end of the body may be a stream both ways; an error wants no more of it.
     if (isEarly && head.status >= FIRST_ERROR_STATUS) this.request.stop();
     const isKept = head.persistent || !this.#route.isAsSent;
-    this.keepsAlive = !isEarly && isFramed && isKept && this.downstream.mayKeep();
+    this.keepsAlive = !isEarly && isFramed && isKept && this.#mayKeep();
     return this.responseEdits;
   }
 
@@ -179,7 +217,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     const isSent = isWhole && upstream.socket.writableLength === 0;
     if (leavesNoDoubt && isSent && this.#mayLendAgain()) {
       if (this.#route.isAsSent) this.downstream.pairWith(upstream);
-      if (lease.isOwn || isLoginOfConnection(this.downstream.head)) lease.keep(now);
+      if (lease.isOwn || isLoginOfConnection(this.head)) lease.keep(now);
       else lease.release(now);
     } else lease.destroy(!isWhole);
     const keeps = this.keepsAlive && isWhole;
@@ -213,7 +251,7 @@ export class Exchange implements UpstreamUser, HeadSource {
       this.#retry(what, now);
       return;
     }
-    const keeps = this.request.state === RequestState.Done && this.downstream.mayKeep();
+    const keeps = this.request.state === RequestState.Done && this.#mayKeep();
     this.#end(what, detail, keeps, now);
   }
 
@@ -333,8 +371,7 @@ export class Exchange implements UpstreamUser, HeadSource {
 
   /** The head that goes to the endpoint of this attempt; it has been read until the next one is. */
   putRequestHead(out: WriteSlab): void {
-    const { head } = this.downstream;
-    putForwardedHead(head, this.#route, this.#lease, this.#trace, this.#report.record, out);
+    putForwardedHead(this.head, this.#route, this.#lease, this.#trace, this.#report.record, out);
   }
 
   /** The downstream could send now, and nobody but it is waited for. */
@@ -357,7 +394,8 @@ export class Exchange implements UpstreamUser, HeadSource {
 
   #chooseRoute(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
     const route = this.#route;
-    const { head, owner } = this.downstream;
+    const { head } = this;
+    const { owner } = this.downstream;
     const refused = chooseRoute(plan, head, owner, this.#trace.isLoop, route);
     if (route.rule !== undefined) this.#report.setRule(route.rule);
     if (route.backend !== undefined) this.#report.setBackend(route.backend);
@@ -412,7 +450,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     if (this.#endsUpstream && stage !== AttemptStage.Connecting) return false;
     const { backend, pinned } = this.#route;
     const endpoints = pinned === undefined ? (backend?.cluster.pools.length ?? 0) : 1;
-    return this.#attempts.mayRepeat(what, this.downstream.head, stage, endpoints, now);
+    return this.#attempts.mayRepeat(what, this.head, stage, endpoints, now);
   }
 
   #stage(): number {
@@ -428,10 +466,14 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#attempt(true, now);
   }
 
+  #mayKeep(): boolean {
+    return this.head.persistent && this.downstream.mayKeep();
+  }
+
   /** As sent, `Connection: close` of the downstream has been read by the upstream too. */
   #mayLendAgain(): boolean {
     if (!this.#route.isAsSent) return true;
-    return this.downstream.head.persistent && !this.#endsUpstream;
+    return this.head.persistent && !this.#endsUpstream;
   }
 
   /** Says what went wrong: in an answer if none has begun, else by RST. */
@@ -444,7 +486,7 @@ export class Exchange implements UpstreamUser, HeadSource {
       return;
     }
     if (!this.response.isHeadSent) {
-      this.#reply(what, detail, keeps, this.downstream.head.method === Method.Head, now);
+      this.#reply(what, detail, keeps, this.head.method === Method.Head, now);
       return;
     }
     this.#report.failed(what, RecordFlag.BodyCut);

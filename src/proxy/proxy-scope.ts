@@ -14,6 +14,7 @@ import { RetryBudget } from '../policy/retry-budget.ts';
 import type { HopTag } from '../telemetry/hop-state.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
+import { ExchangePool } from './exchange-pool.ts';
 import type { LocalHop } from './local-hop.ts';
 import type { OriginalDestinationReader } from './original-destination.ts';
 import { Slab, SlabPool } from './slab.ts';
@@ -106,6 +107,8 @@ export class ProxyScope {
   accepted = 0;
   /** TLS handshakes under way: connections that nobody else counts yet. */
   handshakes = 0;
+  readonly #inboundExchanges: ExchangePool;
+  readonly #outboundExchanges: ExchangePool;
   readonly #hopTag: number;
   #connectionId = 0;
 
@@ -144,6 +147,8 @@ export class ProxyScope {
       switches: 0,
     };
     this.#hopTag = options.random.u32() & 0xffff;
+    this.#inboundExchanges = new ExchangePool(this);
+    this.#outboundExchanges = new ExchangePool(this);
   }
 
   /** Downstream connections of every kind. */
@@ -153,6 +158,10 @@ export class ProxyScope {
 
   countsOf(direction: Direction): ConnectionCounts {
     return direction === 'inbound' ? this.inbound : this.outbound;
+  }
+
+  exchangesOf(direction: Direction): ExchangePool {
+    return direction === 'inbound' ? this.#inboundExchanges : this.#outboundExchanges;
   }
 
   /** By which requests tell that they have been here before: two sidecars have two, and so two ways. */

@@ -84,7 +84,7 @@ export class ResponseRelay implements BodySink {
     const reader = upstream.headReader;
     if (this.firstByteMs < 0) {
       this.firstByteMs = now;
-      reader.requestMethod = exchange.downstream.head.method;
+      reader.requestMethod = exchange.head.method;
       reader.isLenient = exchange.isAsSent;
       reader.allowsSwitch = exchange.offersSwitch;
     }
@@ -167,14 +167,14 @@ export class ResponseRelay implements BodySink {
   }
 
   #putHead(head: MessageHead, out: WriteSlab): void {
-    const { downstream, isAsSent, keepsAlive } = this.#exchange;
+    const { isAsSent, keepsAlive } = this.#exchange;
     const memory = out.reserve(headRoom(head));
     if (isAsSent) {
-      const saysClose = !keepsAlive && head.persistent && downstream.expectsMore;
+      const saysClose = !keepsAlive && head.persistent && this.#exchange.expectsMore;
       out.length = putResponseHeadAsSent(head, saysClose, memory, out.length);
       return;
     }
-    const { minorVersion } = downstream.head;
+    const { minorVersion } = this.#exchange.head;
     const kind = this.#bodyKind;
     out.length = putResponseHead(head, kind, minorVersion, keepsAlive, memory, out.length);
     out.putText(this.#addedLines);
@@ -188,7 +188,7 @@ export class ResponseRelay implements BodySink {
       exchange.fail(failure['upstream-protocol-error'], 'too many interim responses');
       return false;
     }
-    const request = exchange.downstream.head;
+    const request = exchange.head;
     if (head.status === 100) exchange.onContinue(now);
     const isWanted = request.minorVersion === 1 && (head.status !== 100 || request.expectsContinue);
     if (isWanted) {
@@ -203,7 +203,7 @@ export class ResponseRelay implements BodySink {
   /** 101, or a success of CONNECT: behind the head goes whatever the new protocol brings. */
   #switch(head: MessageHead, chunk: Buffer, from: number, now: Milliseconds): void {
     const exchange = this.#exchange;
-    if (head.status === SWITCHING && !isTaken(exchange.downstream.head, head)) {
+    if (head.status === SWITCHING && !isTaken(exchange.head, head)) {
       exchange.fail(failure['upstream-protocol-error'], 'a switch to a protocol not asked for');
       return;
     }
@@ -223,7 +223,7 @@ export class ResponseRelay implements BodySink {
   #beginFinal(upstream: UpstreamConnection): void {
     const exchange = this.#exchange;
     const { head } = upstream;
-    const { minorVersion } = exchange.downstream.head;
+    const { minorVersion } = exchange.head;
     if (head.bodyKind !== BodyKind.None) upstream.bodyReader.begin(head);
     if (upstream.idleMs < 0) upstream.idleMs = this.#idleMs(head);
     let bodyKind = head.bodyKind;

@@ -6,7 +6,6 @@ import { detectedWords } from '../telemetry/detection.ts';
 import type { CapturedConnection } from './captured-connection.ts';
 import type { ConnectionReport } from './connection-report.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
-import { ExchangeState } from './exchange.ts';
 import type { Plans } from './plan.ts';
 import type { ProxyScope, ScopeCounts } from './proxy-scope.ts';
 import type { UpgradedConnection } from './upgrade-switch.ts';
@@ -28,6 +27,8 @@ export interface ProxySnapshot {
     readonly downstreamOpen: number;
     readonly upstreamOpen: number;
     readonly exchangesActive: number;
+    /** Kept ready for connections that become busy. */
+    readonly exchangesFree: number;
     /** Deadlines that wait for their time: a leak shows here. */
     readonly deadlines: number;
   };
@@ -103,7 +104,7 @@ export function connectionsOf(listeners: readonly ListenerView[]): ConnectionSna
       listener: listener.name,
       peer: `${connection.peerAddress}:${connection.peerPort}`,
       requests: connection.requests,
-      isBusy: connection.exchange.state !== ExchangeState.Idle,
+      isBusy: connection.isBusy,
       requestHeldBytes: connection.requestHeldBytes,
       responseHeldBytes: connection.socket.writableLength,
     })),
@@ -155,6 +156,7 @@ export function snapshotOf(
       downstreamOpen: inbound.downstreamOpen + outbound.downstreamOpen,
       upstreamOpen: inbound.upstreamOpen + outbound.upstreamOpen,
       exchangesActive: inbound.exchangesActive + outbound.exchangesActive,
+      exchangesFree: scope.exchangesOf('inbound').free + scope.exchangesOf('outbound').free,
       deadlines: scope.deadlines.size,
     },
     listeners: listeners.map((listener) => ({

@@ -52,6 +52,11 @@ export class UpstreamLease {
     return this.upstream !== undefined && this.upstream === this.#own;
   }
 
+  /** There is one that `keep` has kept, and that may still serve. */
+  get hasOwn(): boolean {
+    return this.#own?.state === UpstreamState.Idle;
+  }
+
   /** A new exchange: no endpoint has failed yet. */
   begin(): void {
     this.pool = undefined;
