@@ -4,21 +4,24 @@
  * A view is valid until the memory is used again: who must keep bytes longer copies them.
  */
 
-/** Up to this length a view was made before: most messages are small. */
-const VIEW_BYTES_MAX = 4 * 1024;
+/** Up to this length views are kept, some 100 bytes each: most messages are small. */
+const VIEW_BYTES_MAX = 2 * 1024;
 
 export class Slab {
   readonly bytes: Buffer;
   /** By length, so that a small message makes no object. */
   readonly #views: (Buffer | undefined)[] = [];
+  readonly #viewBytesMax: number;
 
-  constructor(length: number) {
+  /** `viewBytesMax`: longer messages make an object; 0 where there are many slabs or much is read. */
+  constructor(length: number, viewBytesMax = VIEW_BYTES_MAX) {
     this.bytes = Buffer.allocUnsafeSlow(length);
+    this.#viewBytesMax = viewBytesMax;
   }
 
   /** The first `length` bytes, without a copy. */
   view(length: number): Buffer {
-    if (length > VIEW_BYTES_MAX) return this.bytes.subarray(0, length);
+    if (length > this.#viewBytesMax) return this.bytes.subarray(0, length);
     let view = this.#views[length];
     if (view === undefined) {
       view = this.bytes.subarray(0, length);
@@ -63,7 +66,7 @@ export class SlabPool {
   take(): Slab | undefined {
     if (this.#left === 0) return undefined;
     this.#left--;
-    return this.#free.pop() ?? new Slab(this.#slabBytes);
+    return this.#free.pop() ?? new Slab(this.#slabBytes, 0);
   }
 
   /** The end of one that was taken; `isFree`: the kernel needs its memory no more. */
