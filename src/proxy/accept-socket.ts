@@ -1,14 +1,15 @@
 /**
- * A listening socket: bound once, hands over what it accepts, paused and unread.
+ * A listening socket: bound once, hands over what it accepts, unread.
  *
  * It knows nothing of what is spoken. Whether the process may take one more connection is decided
  * here, so that every kind of listener keeps the same limit.
  */
 
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { countSockets, SocketState } from './port-holders.ts';
 import type { ProxyScope } from './proxy-scope.ts';
-import { stopConnects } from './stop-connects.ts';
+import { type Arrival, arrivalOf, takeArrivals } from './socket-reads.ts';
+import { hearAll, stopConnects } from './stop-connects.ts';
 import { keepUrgentData } from './urgent-data.ts';
 
 /** A listener that is not as the table wants it; everything else goes on. */
@@ -31,9 +32,11 @@ export class AcceptSocket {
   readonly #scope: ProxyScope;
   readonly #server: Server;
   #name: string;
-  #onAccepted: (accepted: Socket) => void;
-  readonly #onRefused: (accepted: Socket) => void;
+  #onAccepted: (arrival: Arrival) => void;
+  readonly #onRefused: (arrival: Arrival) => void;
   #isClosed = false;
+  /** No connection begins any more: what comes had begun before. */
+  #isDoorClosed = false;
   #closing: Promise<void> | undefined;
   /** Connections that the kernel handed over, whatever became of them. */
   #taken = 0;
@@ -41,34 +44,21 @@ export class AcceptSocket {
   #warnedMs = Number.NEGATIVE_INFINITY;
 
   /**
-   * `name` is for people; `onAccepted` gets a paused socket that nobody has read from, `onRefused` one
+   * `name` is for people; `onAccepted` gets a connection that nobody has read from, `onRefused` one
    * that there is no room for, before it is closed.
    */
   constructor(
     scope: ProxyScope,
     name: string,
-    onAccepted: (accepted: Socket) => void,
-    onRefused: (accepted: Socket) => void = () => undefined,
+    onAccepted: (arrival: Arrival) => void,
+    onRefused: (arrival: Arrival) => void = () => undefined,
   ) {
     this.#scope = scope;
     this.#name = name;
     this.#onAccepted = onAccepted;
     this.#onRefused = onRefused;
     const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
-    this.#server = createServer(options, (accepted) => {
-      this.#taken++;
-      if (!this.#mayAccept()) {
-        this.#onRefused(accepted);
-        accepted.destroy();
-        return;
-      }
-      scope.accepted++;
-      try {
-        this.#onAccepted(accepted);
-      } catch (error) {
-        scope.containBug(accepted, error);
-      }
-    });
+    this.#server = createServer(options, (accepted) => this.#take(arrivalOf(accepted)));
   }
 
   /** The bound address; undefined until `listen` has succeeded, and after `close`. */
@@ -93,6 +83,7 @@ export class AcceptSocket {
       this.#server.listen({ host: address, port, backlog }, () => {
         this.#server.removeListener('error', onError);
         this.#server.on('error', (error: NodeJS.ErrnoException) => this.#onAcceptFailed(error));
+        takeArrivals(this.#server, this.#scope.sockets, (arrival) => this.#take(arrival));
         resolve(undefined);
       });
     });
@@ -104,7 +95,7 @@ export class AcceptSocket {
   }
 
   /** Another listener has what is accepted from now on: there is no moment without one. */
-  handTo(name: string, onAccepted: (accepted: Socket) => void): void {
+  handTo(name: string, onAccepted: (arrival: Arrival) => void): void {
     this.#name = name;
     this.#onAccepted = onAccepted;
   }
@@ -120,26 +111,28 @@ export class AcceptSocket {
 
   async #close(): Promise<void> {
     if (this.#server.listening) {
-      const isDoorClosed = stopConnects(this.#server);
-      await this.#takeWaiting(isDoorClosed);
+      this.#isDoorClosed = stopConnects(this.#server);
+      await this.#takeWaiting();
     }
     this.#isClosed = true;
     if (this.#server.listening) this.#server.close();
   }
 
   /** What the kernel has accepted for us, or is about to, would be reset with the socket. */
-  async #takeWaiting(isDoorClosed: boolean): Promise<void> {
+  async #takeWaiting(): Promise<void> {
     const { clock, limits } = this.#scope;
     const until = clock.now() + limits.acceptLastMs;
     let quietSince = clock.now();
-    while (clock.now() < until) {
+    for (;;) {
       const before = this.#taken;
+      const isOver = clock.now() >= until;
       const isQuiet = clock.now() >= quietSince + limits.acceptQuietMs;
-      const isLast = isQuiet && !(isDoorClosed && (await this.#isAnyHalfOpen()));
+      const isAwaited = isQuiet && this.#isDoorClosed && (await this.#isAnyHalfOpen());
       await this.#turn();
-      if (this.#taken === before) {
-        if (isLast) return;
-      } else quietSince = clock.now();
+      if (this.#taken !== before) quietSince = clock.now();
+      else if (isOver || (isQuiet && !isAwaited)) return;
+      // Where callers still come, somebody is turned away in the end.
+      if (isOver && !this.#isDoorClosed) return;
     }
   }
 
@@ -157,6 +150,22 @@ export class AcceptSocket {
       await new Promise<void>((resolve) => {
         wakeUps.after(delayMs, resolve);
       });
+    }
+  }
+
+  #take(arrival: Arrival): void {
+    this.#taken++;
+    if (this.#isDoorClosed) hearAll(arrival.socket);
+    if (!this.#mayAccept()) {
+      this.#onRefused(arrival);
+      arrival.socket.destroy();
+      return;
+    }
+    this.#scope.accepted++;
+    try {
+      this.#onAccepted(arrival);
+    } catch (error) {
+      this.#scope.containBug(arrival.socket, error);
     }
   }
 

@@ -1,31 +1,35 @@
 /**
- * Options of listening sockets that Node.js does not know: setsockopt through node:ffi.
+ * Options of sockets that Node.js does not know: setsockopt through node:ffi.
  *
  * Linux only, without a capability. Where it cannot be done nothing happens, and callers do without.
  */
 
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { quietly } from './original-destination.ts';
 
-export interface SocketOptions {
-  /** setsockopt(SOL_SOCKET) with the first `length` bytes of `value`; false when the kernel refuses. */
-  set(server: Server, option: number, value: ArrayBuffer, length: number): boolean;
-  /** Where `memory` is; it stays there as long as somebody holds it. */
-  addressOf(memory: ArrayBuffer): bigint;
-}
+/** Levels of setsockopt. */
+export const SocketLevel = { Socket: 1, Ip: 0, Ipv6: 41 } as const;
 
-const SOL_SOCKET = 1;
+type Level = (typeof SocketLevel)[keyof typeof SocketLevel];
+
+/** setsockopt with an int; false when the kernel refuses, or the socket is not open. */
+export type SetSocketOption = (
+  socket: Server | Socket,
+  level: Level,
+  option: number,
+  value: number,
+) => boolean;
 
 /** Undefined until it was looked for, null where there is none. */
-let found: SocketOptions | null | undefined;
+let found: SetSocketOption | null | undefined;
 
-/** Undefined where there is no way. */
-export function socketOptions(): SocketOptions | undefined {
+/** Sets an option by one system call; false where that cannot be done. */
+export const setSocketOption: SetSocketOption = (socket, level, option, value) => {
   if (found === undefined) found = open();
-  return found ?? undefined;
-}
+  return found?.(socket, level, option, value) ?? false;
+};
 
-function open(): SocketOptions | null {
+function open(): SetSocketOption | null {
   if (process.platform !== 'linux') return null;
   try {
     const ffi = quietly(() => process.getBuiltinModule('node:ffi'));
@@ -35,23 +39,22 @@ function open(): SocketOptions | null {
         arguments: ['int32', 'int32', 'int32', 'pointer', 'uint32'],
       },
     });
-    const addressOf = (memory: ArrayBuffer) => ffi.getRawPointer(memory);
-    return {
-      set(server, option, value, length) {
-        const descriptor = descriptorOf(server);
-        if (descriptor < 0) return false;
-        const address = addressOf(value);
-        return functions.setsockopt(descriptor, SOL_SOCKET, option, address, length) === 0;
-      },
-      addressOf,
+    const int = new Int32Array(1);
+    // Asked once: that costs as much as the system call.
+    const address = ffi.getRawPointer(int.buffer);
+    return (socket, level, option, value) => {
+      const descriptor = descriptorOf(socket);
+      if (descriptor < 0) return false;
+      int[0] = value;
+      return functions.setsockopt(descriptor, level, option, address, int.byteLength) === 0;
     };
   } catch {
     return null;
   }
 }
 
-/** The file descriptor of a server that listens; -1 when it does not. */
-function descriptorOf(server: Server): number {
-  const { _handle: handle } = server as unknown as { _handle?: { fd?: number } | null };
+/** The file descriptor of a server that listens, or of an open socket; -1 when there is none. */
+function descriptorOf(socket: Server | Socket): number {
+  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
   return handle?.fd ?? -1;
 }

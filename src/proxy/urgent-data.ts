@@ -3,16 +3,20 @@
  *
  * Without this the kernel sets the urgent byte aside, and a relay that reads the stream loses it. The
  * other end gets it as an ordinary byte: that it was urgent does not pass. What a listening socket is
- * told holds for the connections that it accepts.
+ * told holds for the connections that it accepts; one that is dialled has to be told itself, before it
+ * is read for the first time.
  */
 
-import type { Server } from 'node:net';
-import { socketOptions } from './socket-option.ts';
+import type { Server, Socket } from 'node:net';
+import { SocketLevel, setSocketOption } from './socket-option.ts';
 
 const SO_OOBINLINE = 10;
-const yes = Uint32Array.of(1).buffer;
+const yes = 1;
 
-/** For connections that `server`, which listens, accepts from now on. False where it cannot be done. */
-export function keepUrgentData(server: Server): boolean {
-  return socketOptions()?.set(server, SO_OOBINLINE, yes, yes.byteLength) ?? false;
+/**
+ * For a connection, or for those that a listening socket accepts from now on: one system call. False
+ * where it cannot be done.
+ */
+export function keepUrgentData(socket: Server | Socket): boolean {
+  return setSocketOption(socket, SocketLevel.Socket, SO_OOBINLINE, yes);
 }
