@@ -14,10 +14,10 @@ import { type BenchOptions, benchHelp, readOptions, UsageError } from './options
 import { reportRun } from './report.ts';
 import { readAny, resultSchema, takeUp } from './result/result.ts';
 import type { Machine, ResultArm } from './result/row.ts';
+import { isWrong } from './result/summary.ts';
 import { describeArms, type ResultHead, runScenario, type ScenarioRun } from './rounds/rounds.ts';
 import { describeScenarios } from './scenarios/describe.ts';
 import type { Cell, Scenario } from './scenarios/scenario.ts';
-import { scenarios } from './scenarios/scenarios.ts';
 import { Children } from './stage/children.ts';
 import { chooseCores, describeCommit, describeMachine, pinBench } from './stage/machine.ts';
 import { openRunFolder } from './stage/run-folder.ts';
@@ -36,7 +36,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if ('list' in options) {
-    process.stdout.write(describeScenarios(scenarios, options.list));
+    process.stdout.write(describeScenarios(options.scenarios, options.list));
     return 0;
   }
   if (process.platform !== 'linux') {
@@ -62,7 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Every scenario on one stage; the status is 1 when a row failed. */
+/** Every scenario on one stage; the status is 1 when a row failed, or has a wrong answer. */
 async function runAll(
   options: BenchOptions,
   date: string,
@@ -102,7 +102,7 @@ async function runAll(
           }
         : {}),
     });
-    if (rows.some((row) => row.faults.some((fault) => fault.startsWith('failed')))) status = 1;
+    if (rows.some(isWrong)) status = 1;
   }
   // Of a whole run everything in its folder, what was measured earlier too.
   const isRun = options.scale !== 'quick' && options.json === undefined;
@@ -123,7 +123,7 @@ function prepareFiles(options: BenchOptions): void {
   for (const path of options.scenarios.map((scenario) => pathOf(scenario, options))) {
     const name = nameOf(path, root);
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolders(dirname(path));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       throw new UsageError(`${name} cannot be written (${code}): choose another --out DIR`);
@@ -136,6 +136,13 @@ function prepareFiles(options: BenchOptions): void {
       throw new UsageError(`${what}; it is not overwritten: ${remedy}`);
     }
   }
+}
+
+/** One after the other: below /proc, where none can be made, a recursive mkdir never returns. */
+function makeFolders(path: string): void {
+  if (existsSync(path)) return;
+  makeFolders(dirname(path));
+  mkdirSync(path);
 }
 
 /** Whole rounds of the same run; nothing where there is none or another run's result. */
@@ -177,7 +184,7 @@ function describeRun(
   const chosen = scenario.arms.filter(
     ({ name }) => wanted.has(name) && cells.some((cell) => cell.arm === name),
   );
-  const arms = describeArms(chosen, stage.backend);
+  const arms = describeArms(chosen, stage.backend, scenario.lacks?.());
   warnOf(arms);
   return {
     schema: resultSchema,
@@ -194,7 +201,19 @@ function describeRun(
     backend: stage.backend,
     arms,
     cells: presentCells(cells, arms),
+    leftOut: leftOutOf(scenario, cells, wanted),
   };
+}
+
+/** Labels of the arms that --arms does not name. */
+function leftOutOf(
+  { arms }: Scenario,
+  cells: readonly Cell[],
+  wanted: ReadonlySet<string>,
+): readonly string[] {
+  return arms
+    .filter(({ name }) => !wanted.has(name) && cells.some((cell) => cell.arm === name))
+    .map(({ label }) => label);
 }
 
 /** Cells of arms that are here and wanted. */

@@ -1,5 +1,5 @@
 /**
- * Both ends of the connections of bench/interception.ts: a program that runs in its pods.
+ * Both ends of the connections of the scenario interception: a program that runs in its pods.
  *
  *   node bench/interception-load.ts serve COLD IDLE        until it is ended; 'open'; ports of either
  *   node bench/interception-load.ts call ORDER             one line of JSON: LoadAnswer

@@ -28,6 +28,12 @@ export interface BenchOptions {
   readonly keepAwake: boolean;
 }
 
+/** What is to be listed; without --only all, in a quick run too. */
+export interface BenchList {
+  readonly list: Scale;
+  readonly scenarios: readonly Scenario[];
+}
+
 /** A mistake of the caller; the message is the whole explanation. */
 export class UsageError extends Error {}
 
@@ -59,12 +65,14 @@ A result drawn again: node bench/report.ts FILE
 export function readOptions(
   args: readonly string[],
   date: string,
-): BenchOptions | 'help' | { readonly list: Scale } {
+): BenchOptions | 'help' | BenchList {
   const values = parse(args);
   if (values.help) return 'help';
   if (values.full && values.publish) throw new UsageError('--full and --publish: choose one');
   const scale: Scale = values.publish ? 'publish' : values.full ? 'full' : 'quick';
-  if (values.list) return { list: scale };
+  if (values.list) {
+    return { list: scale, scenarios: readScenarios(values.only, 'publish') };
+  }
   const chosen = readScenarios(values.only, scale);
   if (values.json !== undefined && chosen.length !== 1) {
     throw new UsageError('--json is for one scenario; for several there is --out DIR');

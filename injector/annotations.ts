@@ -327,7 +327,7 @@ Deployment, StatefulSet, DaemonSet, CronJob, Job or pod, whichever comes first.
 - A container whose \`NODE_OPTIONS\` comes from \`valueFrom\`, or may come from \`envFrom\`, is left as it
   is, with a warning: its value is not known when the pod is created.
 - An application that runs as user 1337 is refused: its connections would go past the sidecar.
-- Ports 15000, 15001, 15006, 15020, 15021, 15053 and 15090 belong to the sidecar.
+- Ports 15000, 15001, 15006, 15020, 15021, 15022, 15053 and 15090 belong to the sidecar.
 - A namespace that enforces Pod Security \`baseline\` or \`restricted\` refuses injected pods, because
   \`tracecar-init\` needs the capability NET_ADMIN to write the pod's redirection rules.
 `;

@@ -124,6 +124,7 @@ function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable
     ['TRACECAR_LABELS', literalValue(labels.toSorted().join(','))],
     ['TRACECAR_PROBES', literalValue(facts.probes)],
     ['TRACECAR_DRAIN_SECRET', literalValue(facts.drainSecret)],
+    ['TRACECAR_DRAIN_SECRET_FILE', facts.drainSecret === '' ? paths.drainSecret : ''],
     ['OTEL_SERVICE_NAME', literalValue(facts.serviceName)],
     ['OTEL_RESOURCE_ATTRIBUTES', facts.resourceAttributes],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', literalValue(options.otlpEndpoint)],
@@ -159,21 +160,24 @@ function healthProbe(
 
 /**
  * Anybody who reaches the pod reaches the health port; only the kubelet knows the secret. A manifest
- * for a repository holds none, and so asks from inside the pod, where the admin port listens.
+ * for a repository holds none: there each sidecar makes its own, and the hook reads it in its container.
  */
 function drainHook(secret: string) {
   if (secret === '') return { exec: { command: ['node', '-e', drainScript] } };
-  const httpHeaders = [{ name: 'x-tracecar-drain-secret', value: secret }];
+  const httpHeaders = [{ name: drainSecretHeader, value: secret }];
   return { httpGet: { path: '/drain', port: ports.health, scheme: 'HTTP', httpHeaders } };
 }
 
+const drainSecretHeader = 'x-tracecar-drain-secret';
+
 /** By node:net alone: fetch would cost the sidecar's memory 10 MiB more. */
-const drainScript = `const peer = require('node:net').connect(${ports.admin}, '127.0.0.1');
+const drainScript = `const secret = require('node:fs').readFileSync('${paths.drainSecret}', 'latin1');
+const peer = require('node:net').connect(${ports.health}, '127.0.0.1');
 peer.on('data', (answer) => {
   peer.destroy();
   if (!/^HTTP\\/1.1 200 /.test(answer)) throw new Error(answer);
 });
-peer.write('PUT /drain HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 0\\r\\n\\r\\n');`;
+peer.write('GET /drain HTTP/1.1\\r\\nHost: localhost\\r\\n${drainSecretHeader}: ' + secret + '\\r\\n\\r\\n');`;
 
 function sidecarMounts(options: InjectionOptions): VolumeMount[] {
   return [

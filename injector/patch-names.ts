@@ -24,13 +24,15 @@ export const paths = Object.freeze({
   tls: '/etc/tracecar/tls',
   preload: '/tracecar/preload',
   temporary: '/tmp',
+  /** In a volume that only the sidecar mounts. */
+  drainSecret: '/tmp/tracecar-drain-secret',
 });
 
-export const ports = Object.freeze({ admin: 15_000, health: 15_021, metrics: 15_090 });
+export const ports = Object.freeze({ health: 15_021, metrics: 15_090 });
 
 /** Ports that an application cannot have: ours, and those that the peers keep for the same. */
 export const reservedPorts: readonly number[] = [
-  15_000, 15_001, 15_006, 15_020, 15_021, 15_053, 15_090,
+  15_000, 15_001, 15_006, 15_020, 15_021, 15_022, 15_053, 15_090,
 ];
 
 /** The sidecar's user; connections of this user are not captured. */

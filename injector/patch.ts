@@ -47,8 +47,8 @@ export interface InjectionSettings {
   /** Holds where neither pod nor namespace says `tracecar.dev/otlp-endpoint`. */
   readonly otlpEndpoint: string;
   /**
-   * Printable text without spaces; a pod that has one from an earlier injection keeps it. Empty: the
-   * pod has none, and begins its drain from inside.
+   * Printable text without spaces; a pod that has one from an earlier injection keeps it. Empty: each
+   * sidecar makes its own when it starts, and the drain begins from inside its container.
    */
   readonly drainSecret: string;
   /** Namespaces that are never meshed; without it those of `exemptNamespaces()`. */

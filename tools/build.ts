@@ -23,6 +23,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
 import { copyKoffi } from './koffi-copy.ts';
+import { launcherEnvironment, launcherFlags, sidecarSemiSpaceMib } from './launcher.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const { values } = parseArgs({ options: { out: { type: 'string', default: 'dist' } } });
@@ -97,6 +98,7 @@ cpSync(
   join(out, 'preload/tracecar-propagate.cjs'),
 );
 const koffiBytes = copyKoffi(root, out);
+const exported = Object.entries(launcherEnvironment).map(([name, value]) => `${name}=${value}`);
 // The pinned runtime beside a checkout; inside the image and elsewhere the node on PATH. Started by its
 // own path it runs no other program: each one would cost a start 1 to 2 ms.
 writeFileSync(
@@ -108,10 +110,10 @@ here=\${file%/*}
 [ "$here" = "$file" ] && here=.
 node="$here/../node_modules/.bin/node"
 [ -x "$node" ] || node=node
-export MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=262144
-young=2
+export ${exported.join(' ')}
+young=${sidecarSemiSpaceMib}
 [ "$1" = injector ] && young=16
-exec "$node" --disable-warning=ExperimentalWarning --max-semi-space-size=$young "$here/tracecar.cjs" "$@"
+exec "$node" ${launcherFlags.join(' ')} --max-semi-space-size=$young "$here/tracecar.cjs" "$@"
 `,
 );
 chmodSync(join(out, 'tracecar'), 0o755);

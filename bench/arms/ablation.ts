@@ -2,11 +2,13 @@
  * The first steps of the price list as arms: Tracecar's proxy with parts left out.
  *
  * Later steps are forms of the product itself (tracecar.ts). These run ablated-proxy.ts, bundled as the
- * product is when that is what runs, so that no step is the price of a bundle.
+ * product is when that is what runs, and with the flags and variables of its launcher, so that no step is
+ * the price of a bundle or of a larger young generation.
  */
 
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
+import { launcherEnvironment, sidecarFlags } from '../../tools/launcher.ts';
 import type { Arm, ArmCommand, ArmPlace } from './arm.ts';
 import { fillText, readTemplate, root } from './find.ts';
 import { describeTracecar, isBundled } from './tracecar.ts';
@@ -43,10 +45,11 @@ function prepareStep(step: AblationStep, place: ArmPlace): ArmCommand {
   return {
     command: process.execPath,
     args: [
-      '--disable-warning=ExperimentalWarning',
+      ...sidecarFlags,
       isBundled() ? bundle(place.directory) : join(root, program),
       ...[step, String(place.port), String(place.backendPort), file],
     ],
+    environment: launcherEnvironment,
   };
 }
 

@@ -11,6 +11,8 @@ export interface ArmPlace {
   readonly backendPort: number;
   readonly secondBackendPort: number;
   readonly collectorPort: number;
+  /** Of the second upstream (load/stream-backend.ts), which runs only where a scenario starts it. */
+  readonly besidePort: number;
   /** Free ports for its own endpoints, where it has such: loopback administration and metrics. */
   readonly adminPort: number;
   readonly metricsPort: number;
@@ -27,6 +29,8 @@ export interface ArmCommand {
 export interface FoundArm {
   readonly version: string;
   readonly program: string;
+  /** A hash of what runs, where it is built and no part of the commit. */
+  readonly build?: string;
 }
 
 export interface MissingArm {

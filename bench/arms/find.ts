@@ -70,6 +70,7 @@ export function fillText(
     BACKEND: place.backendPort,
     SECOND: place.secondBackendPort,
     COLLECTOR: place.collectorPort,
+    BESIDE: place.besidePort,
     HOST: benchHost,
     ...more,
   };

@@ -1,5 +1,5 @@
 /**
- * The arms on the same Node.js as Tracecar: packages that people use, and the floor.
+ * The arms on the same Node.js as Tracecar: packages that people use, and a simple proxy.
  *
  * Their programs are in bench/rivals/, and the packages in its package.json.
  */
@@ -25,7 +25,7 @@ export const nodeArms: readonly Arm[] = [
   {
     name: 'floor',
     label: 'bare Node.js',
-    setting: 'raw sockets, one head scan, traceparent added: what no Node.js proxy gets below',
+    setting: "a simple proxy on Node.js's own streams: one head scan, traceparent added",
     find: () => ({ version: process.versions.node, program: 'bench/rivals/floor.ts' }),
     prepare: (place) => nodeCommand('floor.ts', place),
   },

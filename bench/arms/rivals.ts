@@ -65,7 +65,7 @@ function fillWithoutStatistics(place: ArmPlace): string {
 }
 
 /** `fill` writes the configuration of one copy and returns its path. */
-function envoyArm(
+export function envoyArm(
   name: string,
   label: string,
   setting: string,

@@ -5,8 +5,10 @@
  * other form is the same program with other variables, flags or resources, made by `tracecarVariant`.
  */
 
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { launcherEnvironment, sidecarFlags } from '../../tools/launcher.ts';
 import type { Arm, ArmCommand, ArmPlace, FoundArm, MissingArm } from './arm.ts';
 import { fillText, readTemplate, root } from './find.ts';
 
@@ -69,7 +71,23 @@ function findTracecar(): FoundArm | MissingArm {
   if (program === undefined) {
     return { missing: 'src/main/proxy.ts is not there yet', install: 'a checkout that has it' };
   }
-  return { version: describeTracecar(), program };
+  const version = describeTracecar();
+  return program === 'dist/tracecar'
+    ? { version, program, build: hashBundle() }
+    : { version, program };
+}
+
+/** Of every file that the sidecar may load; a few characters of it. */
+function hashBundle(): string {
+  const hash = createHash('sha256');
+  const dist = join(root, 'dist');
+  for (const name of readdirSync(dist).sort()) {
+    // The kept code of V8 is made of the bundle and may differ from build to build.
+    if (name === 'tracecar' || name.endsWith('.cjs')) {
+      hash.update(`${name}\n`).update(readFileSync(join(dist, name)));
+    }
+  }
+  return hash.digest('hex').slice(0, 12);
 }
 
 /** Its version and that of the Node.js it runs on. */
@@ -83,9 +101,15 @@ export function isBundled(): boolean {
   return chooseTracecar() === 'dist/tracecar';
 }
 
-/** The sources when they are newer than the bundle. */
+/** What the bundle is made of and by, besides src/. */
+const madeBy = ['tools/build.ts', 'tools/launcher.ts', 'tools/koffi-copy.ts', 'package-lock.json'];
+
+/** The sources when they, or what builds the bundle, are newer than it. */
 function chooseTracecar(): 'dist/tracecar' | 'src/cli/tracecar.ts' | undefined {
-  const sourcesAt = newestChange(join(root, 'src'));
+  const sourcesAt = Math.max(
+    newestChange(join(root, 'src')),
+    ...madeBy.map((file) => changedAt(join(root, file))),
+  );
   if (changedAt(join(root, 'dist/tracecar')) >= sourcesAt) return 'dist/tracecar';
   return changedAt(join(root, 'src/main/proxy.ts')) > 0 ? 'src/cli/tracecar.ts' : undefined;
 }
@@ -101,8 +125,9 @@ function prepareTracecar(place: ArmPlace, change: TracecarChange): ArmCommand {
   ];
   return {
     command: bundled ? join(root, 'dist/tracecar') : process.execPath,
-    args: bundled ? args : [join(root, 'src/cli/tracecar.ts'), ...args],
+    args: bundled ? args : [...sidecarFlags, join(root, 'src/cli/tracecar.ts'), ...args],
     environment: {
+      ...launcherEnvironment,
       OTEL_SERVICE_NAME: 'bench',
       ...sampling(0.01),
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${place.collectorPort}`,

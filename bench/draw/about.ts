@@ -6,7 +6,7 @@
 
 import type { Result } from '../result/row.ts';
 import { intervalOf } from '../result/statistics.ts';
-import type { Summary } from '../result/summary.ts';
+import { droppedMax, type Summary } from '../result/summary.ts';
 
 /** Of the whole machine; the same for all scenarios of a run. */
 export function describeMachineOf({ machine, pinning, backend, keptAwake }: Result): string {
@@ -42,15 +42,29 @@ export function howToRead(results: readonly Result[]): string {
   );
 }
 
-/** What the intervals are worth, by the numbers of rounds that the results have. */
+/**
+ * What the intervals are worth, by the numbers of rounds that the results have, and that are left of
+ * them where rows were dropped (the fewest that a figure may rest on).
+ */
 export function intervalsOf(results: readonly Result[]): string {
-  const counts = new Set(
-    results.flatMap(({ rounds, cells }) =>
-      cells.map((cell) => Math.min(cell.rounds ?? rounds, rounds)),
-    ),
-  );
+  const counts = new Set<number>();
+  for (const result of results) for (const count of roundsKept(result)) counts.add(count);
   const numbers = [...counts].sort((left, right) => right - left);
   return numbers.map(describeInterval).join('; ');
+}
+
+/** Of each cell: its rounds, and how many of them have no fault at all, which is what latencies rest on. */
+function roundsKept({ rounds, cells, rows, tolerateNoise }: Result): readonly number[] {
+  const faulty = new Map<string, number>();
+  for (const { arm, point, faults } of rows) {
+    const key = `${arm} ${point}`;
+    if (faults.length > 0) faulty.set(key, (faulty.get(key) ?? 0) + 1);
+  }
+  return cells.flatMap((cell) => {
+    const all = Math.min(cell.rounds ?? rounds, rounds);
+    const dropped = tolerateNoise ? 0 : (faulty.get(`${cell.arm} ${cell.point}`) ?? 0);
+    return dropped === 0 || dropped > droppedMax * all ? [all] : [all, all - dropped];
+  });
 }
 
 function describeInterval(rounds: number): string {
@@ -64,7 +78,10 @@ function describeInterval(rounds: number): string {
 export function notesOf(summary: Summary): readonly string[] {
   const { result } = summary;
   return [
+    ...wrongLines(summary),
     ...missingLines(result),
+    ...lackLines(result),
+    ...leftOutLines(result),
     ...tracecarLines(result),
     ...faultLines(summary),
     ...stealLines(result),
@@ -87,7 +104,9 @@ function tracecarLines(result: Result): readonly string[] {
   if (own.program !== 'dist/tracecar') {
     lines.push(`Tracecar ran as ${own.program}: slower to start and larger than the bundle.`);
   }
-  if (result.spansCollected === 0) lines.push('NO SPAN REACHED THE COLLECTOR: tracing was off.');
+  const exports = !own.setting.includes('no exporter');
+  if (exports && result.spansCollected === 0)
+    lines.push('NO SPAN REACHED THE COLLECTOR: tracing was off.');
   return lines;
 }
 
@@ -95,6 +114,24 @@ function missingLines(result: Result): readonly string[] {
   return result.arms
     .filter((arm) => arm.missing !== undefined)
     .map((arm) => `${arm.label} is missing: ${arm.missing}; to have it: ${arm.install}`);
+}
+
+/** Not among the noise: whoever answers wrongly is no measured arm. */
+function wrongLines(summary: Summary): readonly string[] {
+  const wrong = [...summary.wrongArms()].map(
+    ([arm, rows]) => `${summary.label(arm)} in ${rows} ${rows === 1 ? 'row' : 'rows'}`,
+  );
+  return wrong.length === 0 ? [] : [`WRONG ANSWERS OR FAILURES: ${wrong.join(', ')}.`];
+}
+
+function leftOutLines({ leftOut = [] }: Result): readonly string[] {
+  return leftOut.length === 0 ? [] : [`Left out by --arms: ${leftOut.join(', ')}.`];
+}
+
+/** Columns of '-' would not say why. */
+function lackLines({ rows }: Result): readonly string[] {
+  const lacks = new Set(rows.flatMap((row) => row.lacks ?? []));
+  return [...lacks].map((each) => `missing: ${each}`);
 }
 
 function faultLines(summary: Summary): readonly string[] {

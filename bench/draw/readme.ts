@@ -85,9 +85,10 @@ export function drawHeadline(reports: Reports, pictures: string): string {
   lines.push(...headlineOf('Targets', targetRows(outcomes)));
   const memory = find('memory');
   if (memory !== undefined) lines.push(...memoryHeadline(memory.summary));
+  const commits = [...new Set(reports.list.map(({ result }) => result.commit))];
   const dates = [...new Set(reports.list.map(({ result }) => result.date.slice(0, 10)))].join(', ');
   lines.push(
-    `${countVerdicts(outcomes)} ${dates}, ${describeMachineOf(reports.list[0]!.result)} Medians over rounds ` +
+    `${countVerdicts(outcomes)} ${dates}, measured at commit ${commits.join(' and ')}. ${describeMachineOf(reports.list[0]!.result)} Medians over rounds ` +
       `[bootstrap interval; ${intervalsOf(reports.list.map(({ result }) => result))}]; ` +
       '(2d) = two rounds dropped; \\* = the load was the limit, or as much of one as the proxy; what each column is, and all other figures: [bench/README.md](bench/README.md).',
   );

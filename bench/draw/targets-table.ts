@@ -34,8 +34,9 @@ export function countVerdicts(outcomes: readonly TargetOutcome[]): string {
 export const verdictNote =
   'met, missed: the whole interval of three rounds or more says so (of a count: all its rounds); open: ' +
   'neither is proven; no target: nothing was asked. An added latency is judged by the difference in us, ours ' +
-  "less the limit times Envoy's in the same round, which must be wholly below 0; before it stands the ratio of " +
-  'the medians, "-" where Envoy adds no more than two direct arms differ by. Being inside what two identical ' +
+  "less the limit times Envoy's in the same round, and is met only where it is wholly below 0 by more than two " +
+  'identical Tracecars differ by there (A/A), missed only where it is as far above; before it stands the ratio ' +
+  'of the medians, "-" where Envoy adds no more than two direct arms differ by. Being inside what two identical ' +
   "arms show proves nothing where that is wider than 25 %. Envoy's benchmarking FAQ says to consider switching its " +
   "statistics off; Tracecar's metrics stay on in either row.";
 
@@ -61,13 +62,15 @@ export function reasonLines(outcomes: readonly TargetOutcome[]): readonly string
   return [...lines].map(([reason, names]) => `${names.join('; ')}. ${reason}`.trimEnd());
 }
 
-/** '0.31; ours - 0.75 x theirs: -45 [-60..-10] us' of an added latency: the interval that is judged. */
-function measuredOf({ target, measured, times }: TargetOutcome): string {
+/** '0.31; ours - 0.75 x theirs, us: -45 [-60..-10]; A/A +-8' of an added latency: what is judged. */
+function measuredOf({ target, measured, times, bandUs }: TargetOutcome): string {
   if (target.times === undefined || measured.state !== 'measured') {
     return showFigure(measured, target.digits);
   }
   const multiple = times === undefined ? '-' : times.toFixed(target.digits);
-  return `${multiple}; ours - ${target.limit} x theirs, us: ${showFigure(measured, 0)}`;
+  const noise = bandUs === undefined ? 'no A/A' : `A/A +-${bandUs.toFixed(0)}`;
+  const difference = `ours - ${target.limit} x theirs, us: ${showFigure(measured, 0)}`;
+  return `${multiple}; ${difference}; ${noise}`;
 }
 
 function limitOf({ target, bandMost }: TargetOutcome): string {
@@ -76,6 +79,6 @@ function limitOf({ target, bandMost }: TargetOutcome): string {
   if (target.band !== undefined) {
     return bandMost === undefined ? '<= the A/A band' : `<= ${bandMost.toFixed(digits)} ${unit}`;
   }
-  const text = `<= ${limit} ${unit}`;
+  const text = `${target.isLeast === true ? '>=' : '<='} ${limit} ${unit}`;
   return stretch === undefined ? text : `${text} (stretch ${stretch})`;
 }

@@ -28,6 +28,15 @@ export function measureAll(title: string, cases: readonly Case[]): void {
   }
 }
 
+/** Nanoseconds of CPU per operation, for a caller that prints them itself. */
+export function measureOne(operation: () => void): {
+  readonly best: number;
+  readonly median: number;
+} {
+  const rounds = measure(operation).toSorted((left, right) => left - right);
+  return { best: rounds[0]!, median: rounds[ROUNDS >> 1]! };
+}
+
 /** One figure a round. */
 function measure(operation: () => void): number[] {
   const operations = operationsFor(operation);

@@ -10,6 +10,12 @@ const tracer =
   'Records are encoded straight into OTLP and sent by a worker that shares the one core of the proxy here; ' +
   'what is left of a span is its encoding and its share of the HTTP request.';
 
+const hopCpu =
+  'Two thirds of what a request costs are the loopback TCP of the kernel, which every arm pays (perf, ' +
+  '2026-11-25); what is left are reads and writes past the streams of Node.js, a head read, checked and ' +
+  'printed, and what is on by default. The arm "bare Node.js" is a simple proxy on those streams and no ' +
+  'lower bound for a proxy in this language.';
+
 const latency =
   'The load, the backend and the collector share one core, so what disturbs that core stands in the high ' +
   'percentiles of all arms; rows where others or the hypervisor took it are dropped for latencies. A ' +
@@ -27,13 +33,8 @@ const edit =
   'the proxy here; what changed in the table then goes to the hot thread (docs/decisions/edits.md).';
 
 export const reasons: Readonly<Record<string, string>> = {
-  'hop-cpu-envoy':
-    'Two thirds of what a request costs are the loopback TCP of the kernel, which every arm pays (perf, ' +
-    '2026-11-25); the arm "bare Node.js", which scans one head and does nothing else, is what no proxy ' +
-    'in this language gets below.',
-  'hop-cpu-haproxy':
-    'Two thirds of what a request costs are the loopback TCP of the kernel, which every arm pays (perf, ' +
-    '2026-11-25).',
+  'hop-cpu-envoy': hopCpu,
+  'hop-cpu-haproxy': hopCpu,
   'traced-cpu-envoy': tracer,
   'tracing-hot': tracer,
   'tracing-both': tracer,
@@ -56,8 +57,16 @@ export const reasons: Readonly<Record<string, string>> = {
   'memory-idle-connection':
     'An idle downstream connection holds a socket of Node.js with its stream state and handle; what reads ' +
     'a head and carries an exchange is lent to it when bytes come.',
+  'capture-first-byte':
+    'A captured connection is accepted and dialled anew, each end a socket of Node.js with its stream state ' +
+    'and handle, after the kernel was asked where it was going. The rules and the second connection are ' +
+    'paid by HAProxy behind the same rules too: its row is what is left for the program to save.',
+  'capture-throughput':
+    'Both ends of the load share one core, and the faster a proxy is the sooner that core is the limit.',
   'system-calls':
-    'A request needs six: the waits, reads and writes on both sides. What is above them are a refill of ' +
+    'A request needs six: the waits, reads and writes on both sides. Waits that bring nothing are no part of ' +
+    'the figure: perf, which slows nothing down, counts about one more a request (2026-11-25), the look that ' +
+    'libuv takes before it sleeps. What is above them are a refill of ' +
     "the buffer of random words every few hundred requests and futex calls, mostly jobs for V8's " +
     'compilers, which come now and then. These are not taken out: with one malloc arena a futex may also ' +
     'be a wait for the thread that exports. What goes on without requests (timers, the poll of the ' +

@@ -78,10 +78,21 @@ function findLacking(result: Partial<Result>): string | undefined {
   return result.rows!.every(isRow) ? undefined : 'a row is broken';
 }
 
-/** What decides whether a file holds rounds of the same run. */
+/** What decides whether a file holds rounds of the same run: what was asked, what ran, and on what. */
 export type RunIdentity = Pick<
   Result,
-  'scenario' | 'scale' | 'commit' | 'rounds' | 'seconds' | 'tolerateNoise' | 'keptAwake' | 'cells'
+  | 'scenario'
+  | 'scale'
+  | 'commit'
+  | 'rounds'
+  | 'seconds'
+  | 'tolerateNoise'
+  | 'keptAwake'
+  | 'cells'
+  | 'arms'
+  | 'backend'
+  | 'machine'
+  | 'pinning'
 >;
 
 /** What is at a path where a run is to be written. */
@@ -100,8 +111,7 @@ export function takeUp(path: string, run: RunIdentity): Found {
   if (!existsSync(path)) return { kind: 'nothing' };
   const found = readAny(path);
   const [before, now] = [identityOf(found), identityOf(run)];
-  const names = Object.keys(now) as (keyof RunIdentity)[];
-  const differing = names.filter(
+  const differing = Object.keys(now).filter(
     (name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]),
   );
   if (differing.length > 0) return { kind: 'other run', differing };
@@ -136,9 +146,16 @@ function nameRow(round: number, arm: string, point: string): string {
   return `round ${round + 1}, ${arm}${point === '' ? '' : `, ${point}`}`;
 }
 
-function identityOf(run: RunIdentity): RunIdentity {
+/** Labels and settings of the arms are words, and how busy the machine was belongs to a moment. */
+function identityOf(run: RunIdentity): Readonly<Record<string, unknown>> {
   const { scenario, scale, commit, rounds, seconds, tolerateNoise, keptAwake, cells } = run;
-  return { scenario, scale, commit, rounds, seconds, tolerateNoise, keptAwake, cells };
+  const { loadAverage: _, idleBusy: __, ...machine } = run.machine;
+  const { backend, pinning } = run;
+  const arms = run.arms.map(({ name, version, program, build, missing }) => ({
+    ...{ name, version, program, build, missing },
+  }));
+  const asked = { scenario, scale, commit, rounds, seconds, tolerateNoise, keptAwake, cells };
+  return { ...asked, arms, backend, machine, pinning };
 }
 
 /** One element a line. */

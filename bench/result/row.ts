@@ -26,6 +26,8 @@ export interface Row {
    * memory of a proxy.
    */
   readonly values: Readonly<Record<string, number>>;
+  /** What could not be counted, and what to run to have it; the row counts without. */
+  readonly lacks?: readonly string[];
   /** In ns: 'latency' from the time a request was due, 'service' from its sending. */
   readonly histograms?: Readonly<Record<string, SparseCounts>>;
 }
@@ -36,6 +38,8 @@ export interface ResultArm {
   readonly setting: string;
   readonly version?: string;
   readonly program?: string;
+  /** A hash of what ran, where it is built and no part of the commit. */
+  readonly build?: string;
   readonly missing?: string;
   readonly install?: string;
 }
@@ -87,6 +91,8 @@ export interface Result {
   readonly backend: string;
   /** All arms of the scenario, direct ones and missing ones too. */
   readonly arms: readonly ResultArm[];
+  /** Labels of arms that the caller did not want. */
+  readonly leftOut?: readonly string[];
   /** What each round measures, missing arms left out. */
   readonly cells: readonly Cell[];
   /** Spans that the collector counted over all of it; proof that tracing was on. */

@@ -22,12 +22,15 @@ export type Figure =
       readonly dropped: number;
       /** All rounds, the dropped ones too. */
       readonly rounds: number;
+      /** The run tolerated noise: no verdict rests on it. */
+      readonly isSmokeTest?: true;
     }
   | { readonly state: 'unproven'; readonly dropped: number; readonly rounds: number }
   /** The arm is missing or was not measured there, or has no such value. */
   | { readonly state: 'absent' };
 
-const droppedMax = 0.3;
+/** A figure of which more rounds, as a share, had to be dropped is unproven. */
+export const droppedMax = 0.3;
 
 /** How faults begin that are of the load and its core alone (rounds/measure.ts, rounds/conditions.ts). */
 const loadFaults: readonly string[] = [
@@ -43,6 +46,8 @@ type RoundValues = readonly (number | undefined)[];
 export class Summary {
   readonly result: Result;
   readonly #rows = new Map<string, Row>();
+  /** Arms whose rows were read since `reading` began. */
+  readonly #armsRead = new Set<string>();
 
   constructor(result: Result) {
     this.result = result;
@@ -59,9 +64,31 @@ export class Summary {
     return this.result.arms.find((each) => each.name === arm)?.label ?? arm;
   }
 
+  /** What `measure` finds, and the arms whose rows it looked at to find it. */
+  reading(measure: (summary: Summary) => Figure): {
+    readonly figure: Figure;
+    readonly arms: ReadonlySet<string>;
+  } {
+    this.#armsRead.clear();
+    const figure = measure(this);
+    return { figure, arms: new Set(this.#armsRead) };
+  }
+
+  /**
+   * Arms that answered wrongly or failed, and in how many rows. Such a row is dropped like noise and is
+   * none: the arm is at fault, in whatever few rounds.
+   */
+  wrongArms(): ReadonlyMap<string, number> {
+    const wrong = new Map<string, number>();
+    for (const row of this.result.rows.filter(isWrong)) {
+      wrong.set(row.arm, (wrong.get(row.arm) ?? 0) + 1);
+    }
+    return wrong;
+  }
+
   /** The median over rounds of what `read` finds in the arm's rows. */
   figure(arm: string, point: string, read: Reader): Figure {
-    return summarize(this.#values(arm, point, read));
+    return this.#summarize(this.#values(arm, point, read));
   }
 
   /** The same of what is counted and not timed: in place of the interval the range of the rounds. */
@@ -89,9 +116,9 @@ export class Summary {
     return this.#pairs(this.#values(arm, point, read), this.#values(rival, point, read), subtract);
   }
 
-  /** What `arm` adds to a latency percentile (us): over the mean of the round's two direct arms. */
+  /** What `arm` adds to a latency percentile (us): over the mean of the round's direct arms. */
   added(arm: string, point: string, share: number): Figure {
-    return summarize(this.#added(arm, point, share));
+    return this.#summarize(this.#added(arm, point, share));
   }
 
   /**
@@ -108,16 +135,17 @@ export class Summary {
 
   /**
    * The median of what `arm` adds divided by that of `rival`; undefined where the rival adds no more than
-   * the two direct arms differ by: a multiple of noise says nothing.
+   * the two direct arms differ by, or where that is not known: a multiple of noise says nothing.
    */
   addedTimes(arm: string, rival: string, point: string, share: number): number | undefined {
     const above = this.added(arm, point, share);
     const below = this.added(rival, point, share);
     const noise = this.directNoise(point, share);
     if (above.state !== 'measured' || below.state !== 'measured') return undefined;
-    const least = noise.state === 'measured' ? noise.spread.median : 0;
+    if (noise.state !== 'measured') return undefined;
     const { median } = below.spread;
-    return median > 0 && median > least ? above.spread.median / median : undefined;
+    const isMore = median > 0 && median > noise.spread.median;
+    return isMore ? above.spread.median / median : undefined;
   }
 
   /** The noise floor: what an identical second Tracecar has against the first, as a ratio. */
@@ -161,6 +189,7 @@ export class Summary {
   }
 
   #values(arm: string, point: string, read: Reader): RoundValues {
+    this.#armsRead.add(arm);
     const values: (number | undefined)[] = [];
     let hasValue = false;
     for (let round = 0; round < this.result.rounds; round++) {
@@ -199,12 +228,22 @@ export class Summary {
     join: (left: number, right: number) => number,
   ): Figure {
     if (left.length === 0 || right.length === 0) return { state: 'absent' };
-    return summarize(
+    return this.#summarize(
       left.map((value, round) => {
         const other = right[round];
         return value === undefined || other === undefined ? undefined : join(value, other);
       }),
     );
+  }
+
+  #summarize(values: RoundValues): Figure {
+    if (values.length === 0) return { state: 'absent' };
+    const kept = values.filter((value) => value !== undefined);
+    const rounds = values.length;
+    const dropped = rounds - kept.length;
+    if (dropped > droppedMax * rounds) return { state: 'unproven', dropped, rounds };
+    const about = this.result.tolerateNoise ? ({ isSmokeTest: true } as const) : {};
+    return { state: 'measured', spread: spreadOf(kept), dropped, rounds, ...about };
   }
 
   /** Wrong answers and failures are never tolerated; noise is, when the run was asked to. */
@@ -223,6 +262,12 @@ export function rangeOf(figure: Figure): Figure {
   return { ...figure, spread: { ...figure.spread, low, high } };
 }
 
+/** Its answers were wrong, or it broke: not what others did to it. */
+export function isWrong({ faults, values }: Row): boolean {
+  const isOfArm = (fault: string) => /^(wrong answers|failed)\b/.test(fault);
+  return (values.errors ?? 0) > 0 || faults.some(isOfArm);
+}
+
 /** What spoils the load leaves the proxy's CPU for a request, memory and counters as they are. */
 function isOfProxy(fault: string): boolean {
   return !loadFaults.some((kind) => fault.startsWith(kind));
@@ -230,16 +275,6 @@ function isOfProxy(fault: string): boolean {
 
 function keyOf(arm: string, point: string, round: number): string {
   return `${arm} ${point} ${round}`;
-}
-
-function summarize(values: RoundValues): Figure {
-  if (values.length === 0) return { state: 'absent' };
-  const kept = values.filter((value) => value !== undefined);
-  const dropped = values.length - kept.length;
-  if (dropped > droppedMax * values.length) {
-    return { state: 'unproven', dropped, rounds: values.length };
-  }
-  return { state: 'measured', spread: spreadOf(kept), dropped, rounds: values.length };
 }
 
 function divide(above: number, below: number): number {

@@ -1,19 +1,27 @@
 /**
- * What issue 5 asks of the hot path, and whether results reach it.
+ * What issues 5 and 6 ask of the hot path and of captured connections, and whether results reach it.
  *
  * Each target reads one scenario's summary. Ratios are taken in the same rounds on the same machine. A
  * missed target stays in the table with its measured value; a scenario without a result is
  * 'not measured'.
  */
 
-import { editsFailed, parsedToEffectMs } from '../scenarios/edits-report.ts';
+import {
+  appliedLeast,
+  editsFailed,
+  parsedToEffectMs,
+  tooFewApplied,
+} from '../scenarios/edits-report.ts';
 import { idlePrivateBytes } from '../scenarios/memory-report.ts';
 import { PricePoint, workRead } from '../scenarios/prices-report.ts';
 import { routesP99Ratio } from '../scenarios/routes-report.ts';
 import { firstOverSteady } from '../scenarios/start-drain-report.ts';
 import { pointOf } from '../scenarios/tracing-report.ts';
+import { captureTargets } from './capture-targets.ts';
+import { percentile } from './read.ts';
+import type { Spread } from './statistics.ts';
 import { type Figure, type Reader, read, type Summary } from './summary.ts';
-import { bandAround, isTooWide } from './verdict.ts';
+import { bandAround, bandAroundZero, isTooWide, roundsMin } from './verdict.ts';
 
 export interface Target {
   /** A word that stays when the limit or the words change; reasons.ts speaks of it by this. */
@@ -25,6 +33,10 @@ export interface Target {
   readonly digits: number;
   /** The name of the scenario whose result it reads. */
   readonly scenario: string;
+  /** The measured value must not be below the limit; else it must not be above. */
+  readonly isLeast?: true;
+  /** Why a figure within the limit proves nothing in this run; undefined when it does. */
+  doubt?(summary: Summary): string | undefined;
   /** What we would like beyond the limit. */
   readonly stretch?: number;
   measure(summary: Summary): Figure;
@@ -33,6 +45,8 @@ export interface Target {
    * multiple that is printed beside it, undefined where the rival's part is within the noise.
    */
   times?(summary: Summary): number | undefined;
+  /** Beside `times`: the second, identical Tracecar less the first, us: the difference must exceed it. */
+  identical?(summary: Summary): Figure;
   /** In place of the limit: the ratio must not be above what two identical arms show. */
   band?(summary: Summary): Figure;
   /** One sum over the whole run, not a figure of rounds. */
@@ -52,12 +66,11 @@ export interface TargetOutcome {
   readonly times?: number | undefined;
   /** Of a target with a band: how far up it reaches. */
   readonly bandMost?: number;
+  /** Of one with `identical`: how far from 0 those two are, us; absent where they were not measured. */
+  readonly bandUs?: number;
   /** Of an open one: why. */
   readonly openBecause?: string;
 }
-
-/** Fewer rounds, kept ones, give no verdict: one or two have no spread worth the name. */
-const roundsMin = 3;
 
 export const targets: readonly Target[] = [
   {
@@ -111,8 +124,16 @@ export const targets: readonly Target[] = [
     measure: (summary) => parsedToEffectMs(summary, 'edits-10000'),
   },
   {
-    ...plainTarget('edits-failed', 'edits', 'failed in 1000 edits', 0, 'requests', 0),
+    ...plainTarget(
+      'edits-failed',
+      'edits',
+      `failed while ${appliedLeast} configurations were applied`,
+      0,
+      'requests or edits',
+      0,
+    ),
     measure: editsFailed,
+    doubt: tooFewApplied,
     isTotal: true,
   },
   {
@@ -135,7 +156,14 @@ export const targets: readonly Target[] = [
     measure: (summary) => summary.figure('tracecar', 'idle', idlePrivateBytes),
   },
   {
-    ...plainTarget('system-calls', 'prices', 'system calls of a plain request', 6, 'calls', 2),
+    ...plainTarget(
+      'system-calls',
+      'prices',
+      'system calls of a plain request, waits that bring nothing left out',
+      6,
+      'calls',
+      2,
+    ),
     measure: (summary) => summary.count('tracecar', PricePoint.Work, workRead.systemCalls),
   },
   {
@@ -165,6 +193,7 @@ export const targets: readonly Target[] = [
     ),
     measure: (summary) => summary.figure('tracecar', 'fresh', firstOverSteady),
   },
+  ...captureTargets,
 ];
 
 function plainTarget(
@@ -185,11 +214,12 @@ function tracingTargets(): readonly Target[] {
     summary.difference('tracecar-100', 'tracecar-off', 'saturation', reader);
   return [
     {
-      // A full core: at a fixed rate waking up costs more than tracing does.
+      // A full core: at a fixed rate waking up costs more than tracing does. Of the two scenarios that have
+      // both arms at saturation the price list has fewer others between them in a round.
       ...plainTarget(
         'tracing-hot',
         'prices',
-        'tracing at 100 % against off, hot thread',
+        'tracing at 100 % against off, hot thread (price list)',
         2,
         'us',
         1,
@@ -200,7 +230,7 @@ function tracingTargets(): readonly Target[] {
       ...plainTarget(
         'tracing-both',
         'prices',
-        'tracing at 100 % against off, both threads',
+        'tracing at 100 % against off, both threads (price list)',
         8,
         'us',
         1,
@@ -244,12 +274,23 @@ export function judgeTargets(
       const verdict = target.isInformation === true ? 'no target' : 'not measured';
       return { target, measured: { state: 'absent' }, verdict };
     }
-    const measured = target.measure(summary);
+    const { figure: measured, arms } = summary.reading((each) => target.measure(each));
     if (target.isInformation === true) return { target, measured, verdict: 'no target' };
     if (measured.state === 'absent') return { target, measured, verdict: 'not measured' };
     const times = target.times === undefined ? {} : { times: target.times(summary) };
-    return { target, measured, ...times, ...judge(target, measured, summary) };
+    const band = target.identical && bandAroundZero(target.identical(summary));
+    const beside = band === undefined ? {} : { bandUs: band.most };
+    const judgement = unlessWrong(judge(target, measured, summary), summary, arms);
+    return { target, measured, ...times, ...beside, ...judgement };
   });
+}
+
+/** What gave wrong answers, or broke, meets nothing, and nothing is met beside it. */
+function unlessWrong(judgement: Judgement, summary: Summary, arms: ReadonlySet<string>): Judgement {
+  const wrong = [...summary.wrongArms().keys()].filter((arm) => arms.has(arm));
+  if (judgement.verdict !== 'met' || wrong.length === 0) return judgement;
+  const names = wrong.map((arm) => summary.label(arm)).join(', ');
+  return { ...judgement, verdict: 'open', openBecause: `wrong answers or failures of ${names}` };
 }
 
 type Judgement = Omit<TargetOutcome, 'target' | 'measured'>;
@@ -273,9 +314,39 @@ function judge(target: Target, measured: Figure, summary: Summary): Judgement {
     if (isTooWide(band)) return { ...open('the noise of this run is wider than 25 %'), ...about };
     return high <= band.most ? { verdict: 'met', ...about } : { ...inside, ...about };
   }
+  if (target.isLeast === true) {
+    if (high < target.limit) return { verdict: 'missed' };
+    return low >= target.limit ? unlessInDoubt(target, summary) : inside;
+  }
+  if (target.identical !== undefined) {
+    return judgeBeside(measured.spread, target.identical(summary));
+  }
   const most = target.times === undefined ? target.limit : 0;
-  if (high <= most) return { verdict: 'met' };
+  if (high <= most) return unlessInDoubt(target, summary);
   return low > most ? { verdict: 'missed' } : inside;
+}
+
+/** A difference that must be below 0, by more than two identical arms differ by in the same rounds. */
+function judgeBeside({ low, high }: Spread, identical: Figure): Judgement {
+  const open = (openBecause: string): Judgement => ({ verdict: 'open', openBecause });
+  const band = bandAroundZero(identical);
+  if (band === undefined || identical.state !== 'measured') {
+    const isAbsent = identical.state === 'absent';
+    return open(`two identical Tracecars were not ${isAbsent ? 'measured' : 'proven'} beside it`);
+  }
+  if (identical.spread.rounds < roundsMin) return open('too few rounds of two identical Tracecars');
+  if (high < band.least) return { verdict: 'met' };
+  if (low > band.most) return { verdict: 'missed' };
+  const isClear = high < 0 || low > 0;
+  const why = isClear
+    ? 'two identical Tracecars differ by as much'
+    : 'the limit is inside the interval';
+  return open(why);
+}
+
+function unlessInDoubt(target: Target, summary: Summary): Judgement {
+  const doubt = target.doubt?.(summary);
+  return doubt === undefined ? { verdict: 'met' } : { verdict: 'open', openBecause: doubt };
 }
 
 function tooManyDropped({ dropped, rounds }: { dropped: number; rounds: number }): string {
@@ -307,5 +378,6 @@ function addedTarget(
     ...ratioTarget(`added-${name}-${point}`, `added ${name}, ${load}`, 'Envoy', limit),
     measure: (summary) => summary.addedOver('tracecar', 'envoy', point, share, limit),
     times: (summary) => summary.addedTimes('tracecar', 'envoy', point, share),
+    identical: (summary) => summary.difference('tracecar-aa', 'tracecar', point, percentile(share)),
   };
 }

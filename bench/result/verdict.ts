@@ -3,7 +3,8 @@
  *
  * The noise is what two identical arms show. Where the ratio of those two may be zero or less it is no
  * measure of anything, and where it leaves more than a quarter open, being inside it proves nothing: then
- * the verdict is open. Pure: figures in, a word out.
+ * the verdict is open. So it is with fewer than three rounds, and in a run that tolerated noise. Pure:
+ * figures in, a word out.
  */
 
 import type { Figure } from './summary.ts';
@@ -15,11 +16,19 @@ export type Verdict =
   | 'no difference'
   | 'open'
   | typeof tooNoisy
+  | typeof tooFewRounds
+  | typeof noiseTolerated
   | 'unproven'
   | 'absent';
 
 /** The verdict where the band is so wide that being inside it, or partly, proves nothing. */
 export const tooNoisy = 'open: the noise of this run is wider than 25 %';
+
+/** Fewer rounds, kept ones, give no verdict: one or two have no spread worth the name. */
+export const roundsMin = 3;
+
+export const tooFewRounds = `open: fewer than ${roundsMin} rounds`;
+export const noiseTolerated = 'open: noise was tolerated';
 
 /** A band that reaches further, on either side of 1, proves nothing. */
 const bandMost = 1.25;
@@ -60,6 +69,8 @@ export function isTooWide({ least, most }: Band): boolean {
  */
 export function judgeRatio(ratio: Figure, identical: Figure): Verdict {
   if (ratio.state !== 'measured') return ratio.state;
+  const refusal = refuseOf(ratio) ?? refuseOf(identical);
+  if (refusal !== undefined) return refusal;
   const band = bandAround(identical);
   if (band === undefined && identical.state === 'measured') return 'open';
   return judge(ratio, band ?? { least: 1, most: 1 }, band !== undefined && isTooWide(band));
@@ -71,10 +82,19 @@ export function judgeRatio(ratio: Figure, identical: Figure): Verdict {
  */
 export function judgeDifference(difference: Figure, identical: Figure, ratio: Figure): Verdict {
   if (difference.state !== 'measured') return difference.state;
+  const refusal = refuseOf(difference) ?? refuseOf(identical);
+  if (refusal !== undefined) return refusal;
   const band = bandAroundZero(identical);
   if (band === undefined) return 'open';
   const share = bandAround(ratio);
   return judge(difference, band, share === undefined || isTooWide(share));
+}
+
+/** Why nothing may be said of a figure, or by it. */
+function refuseOf(figure: Figure): typeof tooFewRounds | typeof noiseTolerated | undefined {
+  if (figure.state !== 'measured') return undefined;
+  if (figure.isSmokeTest === true) return noiseTolerated;
+  return figure.spread.rounds < roundsMin ? tooFewRounds : undefined;
 }
 
 function judge(figure: Figure & { state: 'measured' }, band: Band, isNoisy: boolean): Verdict {

@@ -1,6 +1,6 @@
 /**
- * The arm `floor`: the smallest program on Node.js that still is a proxy. What it costs, no proxy in
- * this language gets below.
+ * The arm `floor`: a simple proxy on Node.js's own streams, for what those cost. It is no lower bound: who
+ * writes past the streams, as Tracecar does, may cost less.
  *
  * Raw sockets, one scan of the head, Connection and an old traceparent cut out, a new one added, a
  * pool of upstream connections. It is not a product: no limits, no timeouts, no chunked bodies, a head

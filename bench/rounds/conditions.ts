@@ -9,12 +9,13 @@ import {
   microsPerTick,
   noThreads,
   readCoreTimes,
+  readEndedMicros,
   readMemory,
   readThreadTimes,
   type ThreadTimes,
   threadsUsed,
 } from '../stage/procfs.ts';
-import type { RunningArm, Stage } from '../stage/stage.ts';
+import type { Stage } from '../stage/stage.ts';
 
 /**
  * Above these a row is dropped; shares of one core, each of the two by itself, from
@@ -35,25 +36,35 @@ export interface Seen {
   readonly faults: readonly string[];
 }
 
+/** An arm, as far as it is watched: direct ones have no process. */
+export interface Watched {
+  readonly child: { readonly pid: number } | undefined;
+}
+
 export class Watch {
   readonly #stage: Stage;
   readonly #pid: number | undefined;
+  readonly #withEnded: boolean;
   readonly #before: Conditions;
 
-  /** Watching begins now; without an arm, or with direct, only the cores are watched. */
-  constructor(stage: Stage, running: RunningArm | undefined) {
+  /**
+   * Watching begins now; without an arm, or with direct, only the cores are watched. `withEnded`: the
+   * bench's children that end meanwhile are the load, and no strangers on its core.
+   */
+  constructor(stage: Stage, running: Watched | undefined, withEnded = false) {
     this.#stage = stage;
     this.#pid = running?.child?.pid;
-    this.#before = readConditions(stage, this.#pid);
+    this.#withEnded = withEnded;
+    this.#before = readConditions(stage, this.#pid, withEnded);
   }
 
   /**
    * Watching ends now. `started` is an arm that was started since: its CPU time counts from its exec.
    * Throws when the arm's process is gone.
    */
-  end(started?: RunningArm): Seen {
+  end(started?: Watched): Seen {
     const pid = started?.child?.pid ?? this.#pid;
-    const after = readConditions(this.#stage, pid);
+    const after = readConditions(this.#stage, pid, this.#withEnded);
     const before = this.#before;
     const shares = compareCores(this.#stage, before, after);
     // What starts runs on the load's core until taskset has moved it, and is no stranger there.
@@ -80,11 +91,13 @@ export type CoreShares = ReturnType<typeof compareCores>;
 
 const unknownCore: CoreTimes = { idleUs: 0, stolenUs: 0 };
 
-function readConditions(stage: Stage, pid: number | undefined): Conditions {
+function readConditions(stage: Stage, pid: number | undefined, withEnded: boolean): Conditions {
   const { cores } = stage;
+  const ended = withEnded ? [{ ...noThreads, ticksUs: readEndedMicros(process.pid) }] : [];
   return {
     threads: pid === undefined ? noThreads : readThreadTimes(pid),
-    loadThreads: cores === undefined ? [] : stage.loadProcesses().flatMap(readIfThere),
+    loadThreads:
+      cores === undefined ? [] : [...stage.loadProcesses().flatMap(readIfThere), ...ended],
     proxyCore: cores === undefined ? unknownCore : readCoreTimes(cores.proxy),
     loadCore: cores === undefined ? unknownCore : readCoreTimes(cores.load),
     atUs: performance.now() * 1000,

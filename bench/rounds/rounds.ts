@@ -7,7 +7,7 @@
  * gone: a night's run must not be lost to one arm.
  */
 
-import { type Arm, directNames } from '../arms/arm.ts';
+import { type Arm, directNames, type MissingArm } from '../arms/arm.ts';
 import { writeResult } from '../result/result.ts';
 import type { CrossCheck, Result, ResultArm, Row } from '../result/row.ts';
 import type { Cell, Scenario } from '../scenarios/scenario.ts';
@@ -72,17 +72,24 @@ export async function runScenario(run: ScenarioRun): Promise<Result> {
   }
 }
 
-/** The arms of a result: direct ones first, each with its version or why it is missing. */
-export function describeArms(arms: readonly Arm[], backend: string): readonly ResultArm[] {
+/**
+ * The arms of a result: direct ones first, each with its version or why it is missing. `lacking`: what
+ * the machine lacks for all of them.
+ */
+export function describeArms(
+  arms: readonly Arm[],
+  backend: string,
+  lacking?: MissingArm,
+): readonly ResultArm[] {
   const direct = directNames.map((name) => ({
     name,
     label: name === 'direct' ? 'direct' : 'direct, again',
     setting: 'no proxy',
-    version: backend,
+    ...(lacking ?? { version: backend }),
   }));
   const others = arms.map((arm) => {
     const { name, label, setting } = arm;
-    return { name, label, setting, ...arm.find() };
+    return { name, label, setting, ...(lacking ?? arm.find()) };
   });
   return [...direct, ...others];
 }

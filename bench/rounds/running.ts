@@ -12,8 +12,8 @@ import type { Row } from '../result/row.ts';
 import type { Cell, RowPlace } from '../scenarios/scenario.ts';
 import type { CollectorControl } from '../stage/collector-control.ts';
 import type { RunningArm, Stage } from '../stage/stage.ts';
-import type { Bench } from './bench-run.ts';
-import { Watch } from './conditions.ts';
+import type { Bench, Closeable } from './bench-run.ts';
+import { Watch, type Watched } from './conditions.ts';
 import { measureLoad } from './measure.ts';
 
 /** About 60 000 requests for the quick arms: then the just-in-time compilers are done (2.1 there). */
@@ -27,6 +27,7 @@ export class RunningBench implements Bench {
   readonly #running = new Map<string, RunningArm>();
   readonly #failed = new Map<string, Error>();
   readonly #fresh = new Set<RunningArm>();
+  readonly #kept = new Map<string, Promise<Closeable>>();
 
   constructor(stage: Stage, arms: readonly Arm[], progress: (text: string) => void) {
     this.stage = stage;
@@ -64,12 +65,20 @@ export class RunningBench implements Bench {
     await this.stage.stopArm(running);
   }
 
+  keep<Thing extends Closeable>(name: string, make: () => Promise<Thing>): Promise<Thing> {
+    const known = this.#kept.get(name);
+    if (known !== undefined) return known as Promise<Thing>;
+    const making = make();
+    this.#kept.set(name, making);
+    return making;
+  }
+
   load(running: RunningArm, cell: Cell, place: RowPlace, order: LoadOrder): Promise<Row> {
     return measureLoad(this.stage, running, cell, place, order);
   }
 
-  watch(running: RunningArm | undefined): Watch {
-    return new Watch(this.stage, running);
+  watch(running: Watched | undefined, withEnded?: boolean): Watch {
+    return new Watch(this.stage, running, withEnded);
   }
 
   /** The arms that run now, direct excluded. */
@@ -83,6 +92,9 @@ export class RunningBench implements Bench {
     await Promise.all(running.map((each) => this.stage.stopArm(each)));
     this.#running.clear();
     this.#fresh.clear();
+    const kept = await Promise.allSettled(this.#kept.values());
+    this.#kept.clear();
+    for (const each of kept) if (each.status === 'fulfilled') await each.value.close();
   }
 
   #armOf(name: string): Arm {

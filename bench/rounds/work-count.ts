@@ -9,16 +9,25 @@
 
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { findPeer } from '../../tools/peers.ts';
+import { findPeer, installCommand } from '../../tools/peers.ts';
 import type { Arm } from '../arms/arm.ts';
 import type { LoadReport } from '../load/load-order.ts';
 import type { RunningArm, Stage } from '../stage/stage.ts';
+import { perfCallsPerRequest } from './perf-calls.ts';
 import { callsPerRequest, traceRequests } from './system-calls.ts';
 
 /** Per request; a value is absent where it cannot be counted. */
 export interface WorkCount {
   readonly allocatedBytesPerRequest?: number;
   readonly systemCallsPerRequest?: number;
+  /** By perf, waits that bring nothing too; of the default only. */
+  readonly perfCallsPerRequest?: number;
+}
+
+export interface CountedWork {
+  readonly counts: WorkCount;
+  /** What could not be counted, why, and what helps. */
+  readonly lacks: readonly string[];
 }
 
 const warmRequests = 40_000;
@@ -50,16 +59,21 @@ export function withProbe(arm: Arm): Arm {
 }
 
 /** Starts a copy of `arm`, counts, and stops it. Rejects when an answer was wrong. */
-export async function countWork(stage: Stage, arm: Arm): Promise<WorkCount> {
+export async function countWork(stage: Stage, arm: Arm): Promise<CountedWork> {
   const running = await stage.startArm(withProbe(arm));
   try {
     await send(stage, running, warmRequests, warmConnections);
     const allocatedBytesPerRequest = await countBytes(stage, running);
-    const systemCallsPerRequest = await countCalls(stage, running);
-    return {
-      ...(allocatedBytesPerRequest === undefined ? {} : { allocatedBytesPerRequest }),
-      ...(systemCallsPerRequest === undefined ? {} : { systemCallsPerRequest }),
-    };
+    const bytes = allocatedBytesPerRequest === undefined ? {} : { allocatedBytesPerRequest };
+    const calls = await countCalls(stage, running);
+    const perf = arm.name === 'tracecar' ? await countByPerf(stage, running) : undefined;
+    if (perf !== undefined && typeof calls !== 'string') {
+      const counted = { systemCallsPerRequest: calls, perfCallsPerRequest: perf };
+      return { counts: { ...bytes, ...counted }, lacks: [] };
+    }
+    return typeof calls === 'string'
+      ? { counts: bytes, lacks: [calls] }
+      : { counts: { ...bytes, systemCallsPerRequest: calls }, lacks: [] };
   } finally {
     await stage.stopArm(running);
   }
@@ -72,16 +86,29 @@ async function countBytes(stage: Stage, running: RunningArm): Promise<number | u
   return before === undefined || after === undefined ? undefined : (after - before) / completed;
 }
 
-async function countCalls(stage: Stage, running: RunningArm): Promise<number | undefined> {
+/** What is said where strace is not installed. */
+export const noStrace = `strace, for system calls; to have it: ${installCommand(['strace'])}`;
+
+/** Or why not. */
+async function countCalls(stage: Stage, running: RunningArm): Promise<number | string> {
   const strace = findPeer('strace')?.path;
   const { child } = running;
-  if (strace === undefined || child === undefined) return undefined;
+  if (strace === undefined || child === undefined) return noStrace;
   const traced = { strace, pid: child.pid };
   await send(stage, running, tracedRequests, 1);
   const counted = await traceRequests(traced, tracedRequests, async (requests) => {
     await send(stage, running, requests, 1);
   });
-  return typeof counted === 'string' ? undefined : callsPerRequest(counted);
+  return typeof counted === 'string'
+    ? `system calls, because ${counted}`
+    : callsPerRequest(counted);
+}
+
+async function countByPerf(stage: Stage, running: RunningArm): Promise<number | undefined> {
+  if (running.child === undefined) return undefined;
+  return await perfCallsPerRequest(running.child.pid, tracedRequests, async (requests) => {
+    await send(stage, running, requests, 1);
+  });
 }
 
 async function send(

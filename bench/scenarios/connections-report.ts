@@ -108,8 +108,11 @@ function addedTable(
   );
 }
 
-/** Of the medians; '-' where Envoy adds no more than noise. */
+/** Of the medians; '-' where Envoy adds no more than noise. Of one direct arm there is no noise to know. */
 function timesOf(summary: Summary, point: string, share: number): string {
+  const isKnown = summary.directNoise(point, share).state === 'measured';
+  const isAdded = summary.added('envoy', point, share).state === 'measured';
+  if (!isKnown && isAdded) return 'noise unknown';
   return summary.addedTimes('tracecar', 'envoy', point, share)?.toFixed(2) ?? '-';
 }
 
@@ -138,7 +141,7 @@ const verdictNote =
   'identical copies are, whichever of them is above. "lower", "higher": the whole interval lies outside it; ' +
   '"no difference": wholly inside, where the copies differ by no more than 25 % of the latency; else ' +
   '"open". Tracecar x Envoy is the ratio of the medians, "-" where Envoy adds no more than two direct ' +
-  'arms differ by.';
+  'arms differ by; with one direct arm a round that is not known, and there is no ratio.';
 
 function telemetryTable(summary: Summary, steps: readonly Step[], arms: readonly string[]): Table {
   const pairs = telemetryPairs.filter(({ on, off }) => arms.includes(on) && arms.includes(off));

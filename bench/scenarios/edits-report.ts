@@ -7,15 +7,32 @@
 
 import { type Plot, type Section, showFigure, type Table } from '../draw/section.ts';
 import { percentile, value } from '../result/read.ts';
+import type { Row } from '../result/row.ts';
 import { spreadOf } from '../result/statistics.ts';
 import { type Figure, type Reader, read, type Summary } from '../result/summary.ts';
 
 const names = ['edits', 'edits-10000'];
 const editedPoints = ['each', 'storm'];
 
+/** So many configurations must have been applied before "nothing failed" says anything. */
+export const appliedLeast = 1000;
+
+/** Configurations that took effect, in all rows: of a storm's edits most are replaced before they do. */
+export function appliedOf(summary: Summary): number {
+  return editedRows(summary).reduce((sum, { values }) => sum + (values.applied ?? 0), 0);
+}
+
+/** Too few were applied; undefined where they were enough. */
+export function tooFewApplied(summary: Summary): string | undefined {
+  const applied = appliedOf(summary);
+  return applied >= appliedLeast
+    ? undefined
+    : `${applied} of ${appliedLeast} configurations were applied`;
+}
+
 /** Requests that had no right answer, and edits that were never in effect, over all rounds. */
 export function editsFailed(summary: Summary): Figure {
-  const rows = summary.result.rows.filter(({ point }) => editedPoints.includes(point));
+  const rows = editedRows(summary);
   if (rows.length === 0) return { state: 'absent' };
   const counts = rows.map(({ values }) => (values.errors ?? Number.NaN) + (values.lostEdits ?? 0));
   // A row without values is a run that broke: nothing is proven then.
@@ -37,11 +54,16 @@ export function reportEdits(summary: Summary): Section {
   return {
     title: summary.result.title,
     text: [
-      `${edits} edits in all; failed requests and lost edits: ${showFigure(editsFailed(summary), 0)}.`,
+      `${edits} edits written, ${appliedOf(summary)} configurations applied; failed requests and lost edits: ` +
+        `${showFigure(editsFailed(summary), 0)}.`,
     ],
     tables: [editsTable(summary), effectTable(summary)],
     plots: [effectPlot(summary)],
   };
+}
+
+function editedRows({ result }: Summary): readonly Row[] {
+  return result.rows.filter(({ point }) => editedPoints.includes(point));
 }
 
 function editsTable(summary: Summary): Table {

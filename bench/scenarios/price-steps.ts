@@ -52,5 +52,5 @@ export const priceSteps: readonly PriceStep[] = [
   { arm: armOf('tracecar-100'), adds: 'every span exported' },
 ];
 
-/** Before the first step: what Node.js itself costs; and the default once more, for the noise. */
+/** Before the first step: a simple proxy on Node.js's own streams; and the default once more, for the noise. */
 export const besideSteps: readonly Arm[] = [armOf('floor'), armOf('tracecar-aa')];

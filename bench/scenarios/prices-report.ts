@@ -58,7 +58,7 @@ function pricesTable(summary: Summary): Table {
     rows: [
       [
         floor.label,
-        'a head scanned, a header added: no proxy yet',
+        "a simple proxy on Node.js's own streams: a head scanned, a header added",
         ...figuresOf(summary, floor.name, undefined),
       ],
       ...priceSteps.map(({ arm, adds }, index) => [
@@ -75,11 +75,22 @@ function pricesTable(summary: Summary): Table {
         'more than 25 % apart.',
       `Bytes and system calls: of the hot thread, counted in ${countedRounds(summary)} in copies of ` +
         'their own (V8 allocation counter; strace on one connection, so that no two requests share a ' +
-        'wait); [the least..the most] where the rounds differ.',
-      'The relay is no lower bound: it copies every chunk for a stream of Node.js, where HTTP is written ' +
+        'wait, and waits that bring nothing left out); [the least..the most] where the rounds differ.',
+      ...perfNotes(summary),
+      'Neither "bare Node.js" nor the relay is a lower bound: the relay copies every chunk for a stream of Node.js, where HTTP is written ' +
         'from one slab.',
     ],
   };
+}
+
+/** Beside strace's figure, where perf was there. */
+function perfNotes(summary: Summary): readonly string[] {
+  const all = summary.count('tracecar', PricePoint.Work, value('perfCallsPerRequest'));
+  if (all.state !== 'measured') return [];
+  return [
+    `perf, which slows nothing down and leaves no wait out, counts ${showCount(all, 2)} system calls a request ` +
+      'of the default: libuv looks once in vain before it sleeps.',
+  ];
 }
 
 function figuresOf(
@@ -121,11 +132,13 @@ function showCountAdded(figure: Figure, digits: number): string {
   return figure.state === 'measured' && figure.spread.median > 0 ? `+${text}` : text;
 }
 
-/** 'one round', '3 rounds'. */
+/** 'one round', '3 rounds', '2 to 3 rounds'. */
 function countedRounds({ result }: Summary): string {
-  const cell = result.cells.find(({ point }) => point === PricePoint.Work);
-  const rounds = Math.min(cell?.rounds ?? result.rounds, result.rounds);
-  return rounds === 1 ? 'one round' : `${rounds} rounds`;
+  const cells = result.cells.filter(({ point }) => point === PricePoint.Work);
+  const counts = cells.map(({ rounds }) => Math.min(rounds ?? result.rounds, result.rounds));
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  if (cells.length === 0 || most === 1) return 'one round';
+  return least === most ? `${most} rounds` : `${least} to ${most} rounds`;
 }
 
 function stepsPlot(summary: Summary): Plot {

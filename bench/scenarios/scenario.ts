@@ -5,7 +5,7 @@
  * no process but what it starts through Bench.
  */
 
-import type { Arm } from '../arms/arm.ts';
+import type { Arm, MissingArm } from '../arms/arm.ts';
 import type { Section } from '../draw/section.ts';
 import type { Row } from '../result/row.ts';
 import type { Summary } from '../result/summary.ts';
@@ -38,6 +38,8 @@ export interface Scenario {
   readonly title: string;
   /** Every arm that a cell names, in the order of tables; direct ones excluded. */
   readonly arms: readonly Arm[];
+  /** What this machine lacks for any of its arms, direct ones too; undefined when nothing. */
+  lacks?(): MissingArm | undefined;
   /** The scenario starts its arms itself; otherwise all are started and warmed before round 1. */
   readonly startsItsArms?: boolean;
   /**

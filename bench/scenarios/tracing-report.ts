@@ -103,7 +103,9 @@ function collectorsTable(summary: Summary): Table {
     }),
     notes: [
       'Waiting: in the ring, in the queue of 2048 or on their way when the load ended; fewer than 512 ' +
-        'wait for the schedule of 5 s only. A full queue drops and counts; no request waits for it.',
+        'wait for the schedule of 5 s only. A full queue drops and counts; no request waits for it. Before ' +
+        'each load with a collector that is slow, dead or busy, 15 000 requests fill queue and ring, and ' +
+        'spans are counted from then on; a row that then saw no drop is not counted.',
       ...bandNotes(summary),
     ],
   };

@@ -69,6 +69,14 @@ export class Child {
     return this.process.exitCode !== null || this.process.signalCode !== null;
   }
 
+  /** Resolves when it has printed `word`; rejects when it ends before. */
+  async says(word: string): Promise<void> {
+    while (!this.#output.includes(word)) {
+      if (this.hasEnded) throw new Error(this.describeEnd());
+      await Promise.race([once(this.process.stdout!, 'data'), once(this.process, 'close')]);
+    }
+  }
+
   /** All that a short program printed, once it has ended well; rejects when it has not in time. */
   async finish(patienceMs: number): Promise<string> {
     const timer = setTimeout(() => this.process.kill('SIGKILL'), patienceMs);
@@ -87,6 +95,7 @@ export class Child {
 
 export class Children {
   readonly #running = new Set<Child>();
+  readonly #closings = new Set<() => Promise<void>>();
 
   constructor() {
     process.on('exit', () => this.#kill('SIGKILL'));
@@ -115,8 +124,15 @@ export class Children {
     clearTimeout(harder);
   }
 
+  /** What `stopAll` must close besides, however the run ends; the answer takes it off the list. */
+  closeAtEnd(close: () => Promise<void>): () => void {
+    this.#closings.add(close);
+    return () => this.#closings.delete(close);
+  }
+
   async stopAll(): Promise<void> {
-    await Promise.all([...this.#running].map((child) => this.stop(child)));
+    const closings = [...this.#closings].map((close) => close());
+    await Promise.all([...[...this.#running].map((child) => this.stop(child)), ...closings]);
   }
 
   #kill(signal: NodeJS.Signals): void {

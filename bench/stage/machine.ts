@@ -49,9 +49,10 @@ export async function describeMachine(cores: Cores | undefined): Promise<Machine
 const notMeasured = [':(exclude)bench/results', ':(exclude,glob)**/*.md'];
 
 /**
- * The commit; when files differ from it, with `+` and a hash of the difference, so that rounds of two
- * states of one checkout are never taken for the same. Results and texts do not count: a run that
- * writes its own results into the checkout stays the same run. 'unknown' outside a checkout.
+ * The commit; when files differ from it, or are not in it and not ignored, with `+` and a hash of the
+ * difference, so that rounds of two states of one checkout are never taken for the same. Results and
+ * texts do not count: a run that writes its own results into the checkout stays the same run. 'unknown'
+ * outside a checkout.
  */
 export function describeCommit(directory: string): string {
   const git = (...args: string[]) =>
@@ -63,7 +64,10 @@ export function describeCommit(directory: string): string {
     }).stdout?.trim() ?? '';
   const commit = git('rev-parse', '--short', 'HEAD');
   if (commit === '') return 'unknown';
-  const difference = git('diff', 'HEAD', '--', '.', ...notMeasured);
+  const others = git('ls-files', '-z', '--others', '--exclude-standard', '.', ...notMeasured);
+  const names = others.split('\0').filter((name) => name !== '');
+  const hashes = names.length === 0 ? '' : git('hash-object', '--', ...names);
+  const difference = git('diff', 'HEAD', '--', '.', ...notMeasured) + others + hashes;
   if (difference === '') return commit;
   return `${commit}+${createHash('sha256').update(difference).digest('hex').slice(0, 6)}`;
 }

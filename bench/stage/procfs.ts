@@ -47,9 +47,19 @@ export function parseCpuMicros(stat: string): number {
   return (statField(stat, 14) + statField(stat, 15)) * microsPerTick;
 }
 
+/** The same of children that have ended and were waited for, and of theirs. */
+export function parseEndedMicros(stat: string): number {
+  return (statField(stat, 16) + statField(stat, 17)) * microsPerTick;
+}
+
 /** When the process of a /proc/PID/stat began, in ticks since boot: with its id it is one process. */
 export function parseStartTicks(stat: string): number {
   return statField(stat, 22);
+}
+
+/** It has ended, and whoever started it has not yet heard of it: state Z or X. */
+export function parseHasEnded(stat: string): boolean {
+  return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
 }
 
 /** By its number in proc(5). */
@@ -108,6 +118,13 @@ export function parseAllowedCores(status: string): readonly number[] {
   });
 }
 
+/** Descriptors that a process may have open, from /proc/self/limits. */
+export function parseOpenFilesMax(limits: string): number {
+  const found = /^Max open files +(\d+|unlimited)/m.exec(limits)?.[1];
+  if (found === undefined) throw new Error('no "Max open files" in /proc/PID/limits');
+  return found === 'unlimited' ? Number.POSITIVE_INFINITY : Number(found);
+}
+
 /** The line `cpuN` of /proc/stat; waiting for a disk is idle too. */
 export function parseCoreTimes(stat: string, core: number): CoreTimes {
   const line = new RegExp(`^cpu${core} (.+)$`, 'm').exec(stat)?.[1];
@@ -118,6 +135,10 @@ export function parseCoreTimes(stat: string, core: number): CoreTimes {
 
 export function readCpuMicros(pid: number): number {
   return parseCpuMicros(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+}
+
+export function readEndedMicros(pid: number): number {
+  return parseEndedMicros(readFileSync(`/proc/${pid}/stat`, 'latin1'));
 }
 
 export function readMemory(pid: number): ProcessMemory {
@@ -140,6 +161,10 @@ export function readThreadTimes(pid: number): ThreadTimes {
 
 export function readAllowedCores(): readonly number[] {
   return parseAllowedCores(readFileSync('/proc/self/status', 'latin1'));
+}
+
+export function readOpenFilesMax(): number {
+  return parseOpenFilesMax(readFileSync('/proc/self/limits', 'latin1'));
 }
 
 export function readCoreTimes(core: number): CoreTimes {

@@ -6,6 +6,7 @@
  * that work in it are ended, then it is removed. Folders of others, and without an owner, stay.
  */
 
+import { spawnSync } from 'node:child_process';
 import {
   lstatSync,
   mkdtempSync,
@@ -17,10 +18,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseStartTicks } from './procfs.ts';
+import { parseHasEnded, parseStartTicks } from './procfs.ts';
 
 const prefix = 'tracecar-bench-';
 const ownerFile = 'owner';
+/** Network namespaces that go with the folder, a name a line. */
+const namespacesFile = 'namespaces';
 
 /** Sweeps, then makes a folder that goes when this process exits; `progress` hears what was swept. */
 export function openRunFolder(progress: (text: string) => void, parent = tmpdir()): string {
@@ -33,6 +36,11 @@ export function openRunFolder(progress: (text: string) => void, parent = tmpdir(
   return folder;
 }
 
+/** Says in the folder which network namespaces a sweep has to remove with it. */
+export function ownNamespaces(folder: string, names: readonly string[]): void {
+  writeFileSync(join(folder, namespacesFile), names.map((name) => `${name}\n`).join(''));
+}
+
 /** Ends and removes what runs that are gone left below `parent`; the folders that were removed. */
 export function sweepRunFolders(parent: string): readonly string[] {
   const swept: string[] = [];
@@ -40,6 +48,10 @@ export function sweepRunFolders(parent: string): readonly string[] {
     const folder = join(parent, name);
     if (!name.startsWith(prefix) || !isStale(folder)) continue;
     for (const pid of processesIn(folder)) endProcess(pid);
+    for (const name of namespacesOf(folder)) {
+      spawnSync('ip', ['netns', 'delete', name]);
+      rmSync(join('/etc/netns', name), { recursive: true, force: true });
+    }
     try {
       rmSync(folder, { recursive: true, force: true });
       swept.push(folder);
@@ -48,6 +60,15 @@ export function sweepRunFolders(parent: string): readonly string[] {
     }
   }
   return swept;
+}
+
+function namespacesOf(folder: string): readonly string[] {
+  try {
+    const lines = readFileSync(join(folder, namespacesFile), 'latin1').split('\n');
+    return lines.filter((line) => /^tracecar-pods-[\w-]+$/.test(line));
+  } catch {
+    return [];
+  }
 }
 
 /** Ours, and its owner no more the process that it names. */
@@ -62,10 +83,11 @@ function isStale(folder: string): boolean {
   }
 }
 
-/** 'PID TICKS-SINCE-BOOT'; undefined when there is no such process. */
+/** 'PID TICKS-SINCE-BOOT'; undefined when there is no such process, or only what is left of one. */
 function nameProcess(pid: number): string | undefined {
   try {
-    return `${pid} ${parseStartTicks(readFileSync(`/proc/${pid}/stat`, 'latin1'))}`;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return parseHasEnded(stat) ? undefined : `${pid} ${parseStartTicks(stat)}`;
   } catch {
     return undefined;
   }

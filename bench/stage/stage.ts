@@ -56,8 +56,12 @@ export class Stage {
   /** What the backend is, with its version. */
   readonly backend: string;
   readonly cores: Cores | undefined;
-  readonly #children: Children;
-  readonly #directory: string;
+  /** For what a scenario starts besides arms; all of it ends with the run. */
+  readonly children: Children;
+  /** The run's own folder. */
+  readonly directory: string;
+  /** Processes of the load that others have started on its core. */
+  readonly loadBeside = new Set<number>();
   readonly #ports: readonly number[];
   readonly #backend: Child;
   #copies = 0;
@@ -68,9 +72,9 @@ export class Stage {
     backend: { readonly child: Child; readonly name: string },
     parts: Pick<Stage, 'generator' | 'collector' | 'keptAwake'>,
   ) {
-    this.#children = children;
+    this.children = children;
     this.cores = cores;
-    this.#directory = directory;
+    this.directory = directory;
     this.#ports = ports;
     this.#backend = backend.child;
     this.backend = backend.name;
@@ -82,7 +86,7 @@ export class Stage {
   /** Starts everything but the arms. */
   static async start(options: StageOptions): Promise<Stage> {
     const { children, cores, directory } = options;
-    const ports = (await freePorts(3)) as [number, number, number];
+    const ports = (await freePorts(5)) as [number, number, number, number, number];
     const core = cores?.load;
     const backend = await startBackend(children, core, directory, ports);
     const generator = await LoadGenerator.start(children, core, directory);
@@ -104,7 +108,7 @@ export class Stage {
   /** All that we run on the load's core, this process too; empty where nothing is pinned. */
   loadProcesses(): readonly number[] {
     if (this.cores === undefined) return [];
-    return [process.pid, ...this.#children.pidsOn(this.cores.load)];
+    return [process.pid, ...this.children.pidsOn(this.cores.load), ...this.loadBeside];
   }
 
   /** Both direct arms: the backend itself. */
@@ -112,30 +116,49 @@ export class Stage {
     return { name, port: this.#ports[0]!, place: undefined, child: undefined, firstAnswerMs: 0 };
   }
 
+  /** Where the second upstream listens once it is started; direct, for what goes to it. */
+  get besidePort(): number {
+    return this.#ports[3]!;
+  }
+
+  /** Starts the second upstream; resolves when it takes connections. */
+  async startBeside(): Promise<Child> {
+    const program = join(import.meta.dirname, '../load/stream-backend.ts');
+    const child = this.children.start({
+      command: process.execPath,
+      args: [program, ...this.#ports.slice(3).map(String)],
+      core: this.cores?.load,
+      directory: this.directory,
+    });
+    await child.says('open');
+    return child;
+  }
+
   /** Starts one more copy of an arm and waits for its first right answer. */
   async startArm(arm: Arm): Promise<RunningArm> {
     const [port, adminPort, metricsPort] = (await freePorts(3)) as [number, number, number];
-    const directory = join(this.#directory, `${arm.name}-${this.#copies++}`);
+    const directory = join(this.directory, `${arm.name}-${this.#copies++}`);
     mkdirSync(directory);
     const place: ArmPlace = {
       port,
       backendPort: this.#ports[0]!,
       secondBackendPort: this.#ports[1]!,
       collectorPort: this.#ports[2]!,
+      besidePort: this.besidePort,
       adminPort,
       metricsPort,
       directory,
     };
     const launch = arm.prepare(place);
     const startedAt = performance.now();
-    const child = this.#children.start({ ...launch, core: this.cores?.proxy, directory });
+    const child = this.children.start({ ...launch, core: this.cores?.proxy, directory });
     await waitForFirstAnswer(port, child, arm.name);
     return { name: arm.name, port, place, child, firstAnswerMs: performance.now() - startedAt };
   }
 
   /** SIGTERM; resolves when it has ended. */
   async stopArm(running: RunningArm): Promise<void> {
-    if (running.child !== undefined) await this.#children.stop(running.child);
+    if (running.child !== undefined) await this.children.stop(running.child);
   }
 }
 
@@ -163,6 +186,7 @@ async function startBackend(
     backendPort: port,
     secondBackendPort: second,
     collectorPort: 0,
+    besidePort: 0,
     adminPort: 0,
     metricsPort: 0,
     directory,

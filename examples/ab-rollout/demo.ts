@@ -12,6 +12,7 @@ import { followRollout } from './driver/follow.ts';
 import { Load } from './driver/load.ts';
 import { measure } from './driver/measure.ts';
 import { DemoProblem, type Mesh, startMesh } from './driver/mesh.ts';
+import { npmGone } from './driver/orphan.ts';
 import { type DemoPlan, readPlan } from './driver/plan.ts';
 import { printFigures, printNext, printPlaces } from './driver/report.ts';
 import { startTransparentMesh } from './driver/transparent-mesh.ts';
@@ -102,6 +103,7 @@ async function runDemo(settings: DemoSettings): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.once(signal, () => settle());
     }
+    void npmGone().then(settle);
   });
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});

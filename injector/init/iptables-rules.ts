@@ -1,8 +1,9 @@
 /**
  * The same rules for iptables and ip6tables: pure, options and what is loaded in, a transaction out.
  *
- *   nat PREROUTING -> TRACECAR_IN  -> skipped port? stays : 15006
- *   nat OUTPUT     -> TRACECAR_OUT -> sentinel | proxy's user | lo | skipped? stays : 15001
+ *   nat PREROUTING -> TRACECAR_IN: health | skipped port? stays : 15006
+ *   nat OUTPUT     -> TRACECAR_OUT -> sentinel in -> TRACECAR_IN
+ *                                  -> sentinel out | proxy's user | lo | skipped? stays : 15001
  *
  * Each family is one input of `iptables-restore --noflush`, which replaces our two chains and touches no
  * other rule but the jumps to them. As in rules.ts only numbers and parsed prefixes are printed.
@@ -10,7 +11,7 @@
 
 import type { PortRange } from './port-list.ts';
 import { type Prefix, printPrefix, readPrefixList } from './prefix-list.ts';
-import { capturePorts, ownPorts, type RuleOptions, sentinels } from './rules.ts';
+import { capturePorts, healthPorts, type RuleOptions, sentinels, skippedInbound } from './rules.ts';
 
 export const iptablesChains = Object.freeze({ inbound: 'TRACECAR_IN', outbound: 'TRACECAR_OUT' });
 
@@ -35,7 +36,8 @@ export function iptablesRules(
     [
       iptablesChains.inbound,
       [
-        ...skippedPorts([...ownPorts, ...options.skipInbound]),
+        `-p tcp -m tcp --dport ${healthPorts.asked} -j REDIRECT --to-ports ${healthPorts.passed}`,
+        ...skippedPorts(skippedInbound(options)),
         `-p tcp -j REDIRECT --to-ports ${inbound}`,
       ],
     ],
@@ -43,6 +45,7 @@ export function iptablesRules(
       iptablesChains.outbound,
       [
         `-d ${sentinel} -p tcp -m tcp --dport ${outbound} -j REDIRECT --to-ports ${outbound}`,
+        `-d ${sentinel} -p tcp -m tcp --dport ${inbound} -j ${iptablesChains.inbound}`,
         `-m owner --uid-owner ${options.proxyUid} -j RETURN`,
         '-o lo -j RETURN',
         ...skippedPorts(options.skipOutbound),

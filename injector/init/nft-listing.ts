@@ -7,7 +7,7 @@
 
 import { readPrefixList } from './prefix-list.ts';
 import { memberDifferences, ruleDifferences, type Span, spanOfPrefix } from './rule-differences.ts';
-import { type NftChain, type NftSet, type NftTable, tableName } from './rules.ts';
+import { type NftChain, type NftSet, type NftTable, natPriority, tableName } from './rules.ts';
 
 /** What nft lists; fields that are not there are undefined. */
 interface Item {
@@ -87,12 +87,12 @@ function spanOfText(text: string): Span {
 }
 
 function chainDifferences(items: readonly Item[], chain: NftChain): string[] {
-  const { name, hook, priority, rules } = chain;
+  const { name, hook, rules } = chain;
   const found = items.find((item) => item.chain?.name === name)?.chain;
   if (found === undefined) return [`the table ${tableName} lacks its chain ${name}`];
   const lines: string[] = [];
-  const is = `${found.type} hook ${found.hook} priority ${found.prio} policy ${found.policy}`;
-  const belongs = `nat hook ${hook} priority ${priority} policy accept`;
+  const is = printHook(found.type, found.hook, found.prio, found.policy);
+  const belongs = hook === undefined ? printHook() : printHook('nat', hook, natPriority, 'accept');
   if (is !== belongs) lines.push(`the chain ${name} is of type ${is}, not ${belongs}`);
   const printed = items.flatMap(({ rule }) =>
     rule?.chain === name && Array.isArray(rule.expr) ? [printRule(rule.expr)] : [],
@@ -100,12 +100,20 @@ function chainDifferences(items: readonly Item[], chain: NftChain): string[] {
   return [...lines, ...ruleDifferences(name, rules, printed)];
 }
 
+/** Without arguments: a chain that the kernel does not enter by itself. */
+function printHook(type?: unknown, hook?: unknown, priority?: unknown, policy?: unknown): string {
+  return hook === undefined
+    ? 'without hook'
+    : `${type} hook ${hook} priority ${priority} policy ${policy}`;
+}
+
 function printRule(expressions: readonly unknown[]): string {
   return expressions.map(printExpression).join(' ');
 }
 
 function printExpression(expression: unknown): string {
-  const { match, redirect } = Object(expression) as {
+  const { jump, match, redirect } = Object(expression) as {
+    jump?: { target?: unknown };
     match?: { op?: unknown; left?: unknown; right?: unknown };
     redirect?: { port?: unknown };
   };
@@ -117,6 +125,7 @@ function printExpression(expression: unknown): string {
     if (text !== undefined) return `${left}${operator} ${text}`;
   }
   if (redirect?.port !== undefined) return `redirect to :${redirect.port}`;
+  if (jump?.target !== undefined) return `jump ${jump.target}`;
   if ('return' in Object(expression)) return 'return';
   return JSON.stringify(expression);
 }

@@ -1,8 +1,9 @@
 /**
  * The redirection rules of one pod as an nft table: pure, options in, a table or its text out.
  *
- *   to the pod   -> prerouting -> skipped port? stays : 15006
- *   from the pod -> output     -> sentinel | proxy's user | lo | skipped? stays : 15001
+ *   to the pod   -> prerouting ──────────────► inbound: health | skipped port? stays : 15006
+ *   from the pod -> outbound -> sentinel in ──►
+ *                            -> sentinel out | proxy's user | lo | skipped? stays : 15001
  *
  * One `inet` table for IPv4 and IPv6, replaced as a whole, so running it again changes nothing. Only
  * numbers and parsed prefixes of port-list.ts and prefix-list.ts are printed: no text of a user's.
@@ -15,16 +16,29 @@ import { type Prefix, printPrefix } from './prefix-list.ts';
 
 export const tableName = 'tracecar';
 
+/** Of the kernel's own destination NAT (`dstnat`). */
+export const natPriority = -100;
+
 /** Where captured connections go; the proxy listens there. */
 export const capturePorts = Object.freeze({ outbound: 15_001, inbound: 15_006 });
 
-/** Health and probes, metrics, and the port that the peers keep for the same: never captured. */
-export const ownPorts: readonly PortRange[] = [15_020, 15_021, 15_090].map((port) => ({
+/**
+ * The health port, and the one where the same server hears what passed the inbound rules: a probe that
+ * comes from elsewhere to the first shows that it did not (src/admin/health-port.ts).
+ */
+export const healthPorts = Object.freeze({ asked: 15_021, passed: 15_022 });
+
+/** Metrics, and the port that the peers keep for the same: never captured. */
+export const ownPorts: readonly PortRange[] = [15_020, 15_090].map((port) => ({
   first: port,
   last: port,
 }));
 
-/** Addresses that nobody has (RFC 5737, RFC 3849): the proxy dials them to prove the table. */
+/**
+ * Addresses that nobody has (RFC 5737, RFC 3849): the proxy dials them to prove the table. Nothing that
+ * a process of the pod sends passes prerouting, so the sentinel of the inbound rules enters their chain
+ * from output: when that chain is empty or gone, nobody answers.
+ */
 export const sentinels = Object.freeze({ v4: '192.0.2.1', v6: '2001:db8::1' });
 
 export interface RuleOptions {
@@ -44,8 +58,8 @@ export interface NftSet {
 
 export interface NftChain {
   readonly name: string;
-  readonly hook: 'prerouting' | 'output';
-  readonly priority: number;
+  /** Where the kernel enters it; absent: from other chains only. */
+  readonly hook?: 'prerouting' | 'output';
   /** In nft's own words, as it lists them. */
   readonly rules: readonly string[];
 }
@@ -64,7 +78,7 @@ export function nftTable(options: RuleOptions): NftTable {
       {
         name: 'skip_in',
         type: 'inet_service',
-        members: [...ownPorts, ...options.skipInbound].map(printRange),
+        members: skippedInbound(options).map(printRange),
       },
       { name: 'skip_out', type: 'inet_service', members: options.skipOutbound.map(printRange) },
       { name: 'skip_out4', type: 'ipv4_addr', members: prefixes(4) },
@@ -73,21 +87,21 @@ export function nftTable(options: RuleOptions): NftTable {
     chains: [
       {
         name: 'inbound',
-        hook: 'prerouting',
-        priority: -100,
         rules: [
-          'meta l4proto != tcp return',
+          `tcp dport ${healthPorts.asked} redirect to :${healthPorts.passed}`,
           'tcp dport @skip_in return',
           `meta l4proto tcp redirect to :${inbound}`,
         ],
       },
+      { name: 'prerouting', hook: 'prerouting', rules: ['meta l4proto tcp jump inbound'] },
       {
         name: 'outbound',
         hook: 'output',
-        priority: -100,
         rules: [
           `ip daddr ${sentinels.v4} tcp dport ${outbound} redirect to :${outbound}`,
           `ip6 daddr ${sentinels.v6} tcp dport ${outbound} redirect to :${outbound}`,
+          `ip daddr ${sentinels.v4} tcp dport ${inbound} jump inbound`,
+          `ip6 daddr ${sentinels.v6} tcp dport ${inbound} jump inbound`,
           `meta skuid ${options.proxyUid} return`,
           'oifname "lo" return',
           'meta l4proto != tcp return',
@@ -99,6 +113,22 @@ export function nftTable(options: RuleOptions): NftTable {
       },
     ],
   };
+}
+
+/**
+ * What callers reach directly. A connection to the inbound capture port itself ends the same whether it
+ * is redirected or not, so that port is left out, and the sentinel comes back whatever is skipped.
+ */
+export function skippedInbound({ skipInbound }: RuleOptions): readonly PortRange[] {
+  const port = capturePorts.inbound;
+  const parts = skipInbound.flatMap(({ first, last }) => {
+    if (port < first || port > last) return [{ first, last }];
+    return [
+      { first, last: port - 1 },
+      { first: port + 1, last },
+    ];
+  });
+  return [...ownPorts, ...parts.filter(({ first, last }) => first <= last)];
 }
 
 /** The input of `nft -f -`. Naming the table before deleting it makes the first run like any other. */
@@ -121,10 +151,11 @@ ${elements(members)}  }
 `;
 }
 
-function printChain({ name, hook, priority, rules }: NftChain): string {
+function printChain({ name, hook, rules }: NftChain): string {
+  const entry =
+    hook === undefined ? '' : `    type nat hook ${hook} priority ${natPriority}; policy accept;\n`;
   return `  chain ${name} {
-    type nat hook ${hook} priority ${priority}; policy accept;
-${rules.map((rule) => `    ${rule}\n`).join('')}  }
+${entry}${rules.map((rule) => `    ${rule}\n`).join('')}  }
 `;
 }
 

@@ -41,7 +41,9 @@ function adminPages(state: AdminState): readonly Page[] {
     },
     show('/config', 'compiled routing table, generation, diagnostics', () => state.config()),
     show('/clusters', 'endpoints and what is under way to each', () => state.clusters()),
-    show('/connections', 'listeners and open connections', () => state.connections()),
+    show('/connections', 'listeners and open connections, relayed ones first', () =>
+      state.connections(),
+    ),
     show('/stats', 'counters of this process', () => state.stats()),
     {
       path: '/log-level',

@@ -9,6 +9,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
+import type { Passage } from './health-port.ts';
 import {
   type HealthNews,
   type HealthOrder,
@@ -32,6 +33,8 @@ export interface HealthLinkOptions {
   readonly drainSecret: string;
   readonly probes: readonly Probe[];
   readonly applicationAddress: string;
+  /** Absent: nothing is captured. */
+  readonly passage: Passage | undefined;
   readonly warn: (text: string) => void;
 }
 
@@ -107,11 +110,12 @@ export class HealthLink {
   }
 
   #start(): void {
-    const { applicationAddress, drainSecret, probes } = this.#options;
+    const { applicationAddress, drainSecret, passage, probes } = this.#options;
     this.#state = this.#read();
     const data: HealthWorkerData = {
       ...this.#place,
       ...{ applicationAddress, drainSecret, probes },
+      ownAddresses: passage?.ownAddresses,
       beats: this.#beats,
       state: this.#state,
     };
@@ -150,6 +154,9 @@ export class HealthLink {
         // In this order: who has the answer to a drain finds the pod not ready.
         this.tell();
         this.#order({ kind: 'left' });
+        break;
+      case 'passage':
+        this.#options.passage?.onProbe(news.hasPassed);
         break;
       default:
         news satisfies never;

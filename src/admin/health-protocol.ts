@@ -2,7 +2,7 @@
  * What the hot thread and the health worker say to each other: plain data, and one shared counter.
  *
  *   hot ──state──► worker      hot ──beats[0] += 1, twice a second──► worker looks
- *   hot ──left───► worker      worker ──listening | failed | leave──► hot
+ *   hot ──left───► worker      worker ──listening | failed | leave | passage──► hot
  */
 
 import type { Clock, Milliseconds } from '../base/clock.ts';
@@ -20,6 +20,8 @@ export interface HealthWorkerData {
   readonly drainSecret: string;
   readonly probes: readonly Probe[];
   readonly applicationAddress: string;
+  /** Addresses of the pod whose connections are captured; absent: none are. */
+  readonly ownAddresses: readonly string[] | undefined;
   /** In shared memory; the hot thread counts it up. */
   readonly beats: Int32Array;
   readonly state: HealthState;
@@ -35,7 +37,9 @@ export type HealthNews =
   /** With the system's word: `EADDRINUSE`. */
   | { readonly kind: 'failed'; readonly code: string }
   /** Somebody with the secret wants the end of the pod. */
-  | { readonly kind: 'leave' };
+  | { readonly kind: 'leave' }
+  /** Whether a probe from elsewhere passed the inbound rules (`Passage.onProbe`). */
+  | { readonly kind: 'passage'; readonly hasPassed: boolean };
 
 export const healthPace = Object.freeze({
   /** Between two beats of the hot thread. */

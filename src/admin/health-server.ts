@@ -24,6 +24,8 @@ export const stuck = 'its event loop has stood still for ten seconds';
 export interface HealthOptions {
   /** Empty when ready. */
   whyNotReady(): string;
+  /** Why who asks from `peer` must hear that this proxy is not ready; empty: no reason. */
+  judge?(peer: string): string;
   /** Empty when connections are taken: also by a proxy that is not warm yet. */
   whyNotOpen(): string;
   /** Whether the event loop of traffic turns; absent where it is the one that answers. */
@@ -46,7 +48,8 @@ export function createHealthServer(options: HealthOptions): PageServer {
       {
         path: '/healthz/ready',
         summary: '200 when this proxy takes traffic, else 503 with the reason',
-        get: (wantsText) => readyReply(options.whyNotReady(), wantsText),
+        get: (wantsText, _headers, peer) =>
+          readyReply(options.judge?.(peer) || options.whyNotReady(), wantsText),
       },
       {
         path: '/healthz/open',
@@ -87,11 +90,12 @@ function drainPage({ drainSecret, leave }: HealthOptions): Page {
   return {
     path: '/drain',
     summary: `the pod is ending: not ready, inbound connections move away (${drainSecretHeader})`,
+    refuse: (headers) =>
+      isSecret(headers[drainSecretHeader], drainSecret)
+        ? undefined
+        : refusal(403, `${drainSecretHeader} is not this pod's secret`),
     takesPost: true,
-    get: async (wantsText, headers) => {
-      if (!isSecret(headers[drainSecretHeader], drainSecret)) {
-        return refusal(403, `${drainSecretHeader} is not this pod's secret`);
-      }
+    get: async (wantsText) => {
       await leave();
       return showState({ draining: true }, wantsText);
     },

@@ -8,6 +8,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
+import { HealthPort } from './health-port.ts';
 import {
   type HealthNews,
   type HealthOrder,
@@ -15,10 +16,10 @@ import {
   healthPace,
   Pulse,
 } from './health-protocol.ts';
-import { createHealthServer, stuck } from './health-server.ts';
+import { stuck } from './health-server.ts';
 
-const { address, applicationAddress, beats, drainSecret, port, probes, state }: HealthWorkerData =
-  workerData;
+const data: HealthWorkerData = workerData;
+const { address, applicationAddress, beats, drainSecret, ownAddresses, port, probes, state } = data;
 const pulse = new Pulse(beats, systemClock);
 let known = state;
 let leaving: (() => void)[] = [];
@@ -53,16 +54,21 @@ parentPort?.on('message', (order: HealthOrder) => {
   leaving = [];
 });
 watchPulse();
-createHealthServer({
-  whyNotReady: () => (pulse.isBeating ? known.whyNotReady : stuck),
-  whyNotOpen: () => (pulse.isBeating ? known.whyNotOpen : stuck),
-  isLive: () => pulse.isBeating,
-  leave,
-  drainSecret,
-  probes,
-  applicationAddress,
-  wakeUps: systemWakeUps,
-})
+new HealthPort(
+  {
+    whyNotReady: () => (pulse.isBeating ? known.whyNotReady : stuck),
+    whyNotOpen: () => (pulse.isBeating ? known.whyNotOpen : stuck),
+    isLive: () => pulse.isBeating,
+    leave,
+    drainSecret,
+    probes,
+    applicationAddress,
+    wakeUps: systemWakeUps,
+  },
+  ownAddresses === undefined
+    ? undefined
+    : { ownAddresses, onProbe: (hasPassed) => tell({ kind: 'passage', hasPassed }) },
+)
   .listen(address, port)
   .then(
     (bound) => tell({ kind: 'listening', address: bound.address, port: bound.port }),

@@ -7,7 +7,8 @@
  */
 
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { PageConnections } from './page-connections.ts';
 
 // An ESM `import` of node:http costs 15 MB and 35 ms, because its namespace trips the getters that
 // load undici (nodejs/node#59686; measured 2026-11-22). This is the sidecar's one way to it.
@@ -23,8 +24,14 @@ export interface Page {
   readonly path: string;
   /** One line, listed where somebody asks for a path that is not there. */
   readonly summary: string;
-  /** `wantsText`: the reader accepts text/plain and not JSON. */
-  get(wantsText: boolean, headers: IncomingHttpHeaders): PageReply | Promise<PageReply>;
+  /** `wantsText`: the reader accepts text/plain and not JSON. `peer`: its address, empty if it is gone. */
+  get(
+    wantsText: boolean,
+    headers: IncomingHttpHeaders,
+    peer: string,
+  ): PageReply | Promise<PageReply>;
+  /** Asked before anything else, whatever the method: who may not come in learns nothing more. */
+  readonly refuse?: (headers: IncomingHttpHeaders) => PageReply | undefined;
   /** POST is answered as GET is: for hooks of supervisors. */
   readonly takesPost?: boolean;
   /** Absent on pages that only show. */
@@ -44,6 +51,7 @@ export interface PageLimits {
   readonly keepAliveIdleMs: number;
   /** The longest time that a page needs to answer. */
   readonly answerTimeoutMs: number;
+  /** One more takes the place of another: page-connections.ts. */
   readonly connectionsMax: number;
   /** A PUT's body. */
   readonly bodyBytesMax: number;
@@ -62,6 +70,7 @@ export const pageLimits: PageLimits = Object.freeze({
 
 export class PageServer {
   readonly #server: Server;
+  readonly #connections: PageConnections;
   readonly #pages: ReadonlyMap<string, Page>;
   readonly #options: PageServerOptions;
 
@@ -79,7 +88,8 @@ export class PageServer {
       },
       (request, response) => this.#answer(request, response),
     );
-    this.#server.maxConnections = limits.connectionsMax;
+    this.#connections = new PageConnections(limits.connectionsMax);
+    this.#server.on('connection', (socket) => this.#connections.add(socket));
     // A reader that takes nothing for this long is cut, so that a stalled one holds no page.
     const { requestTimeoutMs, keepAliveIdleMs, answerTimeoutMs } = limits;
     this.#server.setTimeout(requestTimeoutMs + keepAliveIdleMs + answerTimeoutMs);
@@ -107,16 +117,22 @@ export class PageServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
+    this.#connections.ask(request.socket);
+    response.on('close', () => this.#connections.answered(request.socket));
     const path = (request.url ?? '').split('?', 1)[0]!;
     if (this.#options.isLocalOnly && !isLocalAuthority(request.headers.host ?? '')) {
       send(request, response, refusal(403, 'this port answers only to 127.0.0.1 and localhost'));
       return;
     }
     const page = this.#pages.get(path);
+    const refused = page?.refuse?.(request.headers);
     if (page === undefined) {
       send(request, response, this.#notFound(path));
+    } else if (refused !== undefined) {
+      send(request, response, refused);
     } else if (isReading(request.method, page)) {
-      void guarded(() => page.get(wantsText(request), request.headers)).then((reply) =>
+      const { headers, socket } = request;
+      void guarded(() => page.get(wantsText(request), headers, peerOf(socket))).then((reply) =>
         send(request, response, reply),
       );
     } else if (request.method === 'PUT' && page.put !== undefined) {
@@ -158,6 +174,11 @@ export class PageServer {
 /** A JSON or text reply with status `status` that says `message`. */
 export function refusal(status: number, message: string): PageReply {
   return { status, contentType: 'text/plain; charset=utf-8', body: `${message}\n` };
+}
+
+/** Without the prefix by which a socket of both families shows IPv4. */
+function peerOf({ remoteAddress = '' }: Socket): string {
+  return remoteAddress.replace(/^::ffff:/, '');
 }
 
 function isReading(method: string | undefined, page: Page): boolean {

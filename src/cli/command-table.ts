@@ -76,9 +76,11 @@ connections to a sidecar, and behaves like it: terminal, signals, exit status. N
 configured in COMMAND; with Node.js it gets the propagation preload. Without --config everything
 goes where it was meant, and is recorded.
 
-It needs Linux and root, ip, nft and setpriv. COMMAND runs as the user who called; as another one:
-tracecar run -- setpriv --reuid 1000 --clear-groups node app.js. Its localhost is its own: to be
-reached it listens on all addresses, and what listens on this machine is at 169.254.N.1. IPv4 only.
+It needs Linux and root, ip, nft, setpriv and flock. COMMAND runs as the user who called; as another
+one: tracecar run -- setpriv --reuid 1000 --clear-groups node app.js. Its localhost is its own: to
+be reached it listens on all addresses, and what listens on this machine is at 169.254.N.1. It has
+IPv6 too where this machine forwards it already (net.ipv6.conf.all.forwarding) by a default route.
+The sidecar runs as user 1337, who must be able to read \`tracecar\` and what --config names.
 
 Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points, to this machine's loopback too (default
 http://localhost:4318, where \`tracecar view\` listens).`,

@@ -5,7 +5,6 @@
  * workload sees; or the application behind an inbound listener.
  */
 
-import { trafficLimits } from '../model/limits.ts';
 import type { Cluster, Endpoint } from '../model/routing-table.ts';
 import { kubernetesName } from './host-names.ts';
 import type { Resolved } from './resolve.ts';
@@ -38,8 +37,7 @@ export class ClusterList {
       namespace: kubernetesName(service.host)?.namespace ?? service.resource.namespace,
       subset: subset?.name ?? '',
       balancing,
-      connectTimeoutMs:
-        policy?.connectionPool?.tcp?.connectTimeout ?? trafficLimits.connectTimeoutMs,
+      connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout,
       endpoints: selectEndpoints(service, port, subset?.labels),
     });
   }
@@ -56,7 +54,7 @@ export class ClusterList {
       namespace: own.namespace,
       subset: own.version,
       balancing: 'least-request',
-      connectTimeoutMs: trafficLimits.connectLocalTimeoutMs,
+      connectTimeoutMs: undefined,
       endpoints: [{ address: endpoint.address, port: endpoint.port, labels: noLabels }],
     });
   }

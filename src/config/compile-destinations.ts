@@ -16,7 +16,7 @@ import { selectEndpoints } from './compile-clusters.ts';
 import type { ImportedService } from './imports.ts';
 import { mayBeHttp } from './port-protocol.ts';
 import { resourceName } from './resource.ts';
-import { RulesByName, takesNames } from './rules-by-name.ts';
+import { holdsForEndpoints, RulesByName, takesNames, uniqueRules } from './rules-by-name.ts';
 import type { BoundHost } from './world.ts';
 
 type Parts = Pick<CaptureParts, 'world' | 'connections' | 'complaints'>;
@@ -58,17 +58,20 @@ export function compileDestinations(parts: Parts, view: CaptureView): readonly D
   return [...destinations, ...byName.destinations(view.listeners)].toSorted(compare);
 }
 
-/** Of connections that are known to be for the service; none where HTTP was declared. */
+/**
+ * Of connections that are known to be for the service, the default last. Where HTTP was declared it takes
+ * what is relayed all the same: HTTP/2 without TLS, or whatever else is spoken there.
+ */
 function rulesOf(
   { connections }: Parts,
   { service, port, bound }: ImportedService,
 ): readonly ConnectionRule[] {
   const { protocol, number } = port;
-  if (protocol === 'http') return [];
+  const isRuled = bound !== undefined && protocol !== 'http';
   const mayBeTls = protocol === 'tls' || protocol === 'detect';
   return [
-    ...(bound !== undefined && mayBeTls ? connections.tlsRules(bound.resource, number) : []),
-    ...(bound !== undefined ? connections.tcpRules(bound.resource, number) : []),
+    ...(isRuled && mayBeTls ? connections.tlsRules(bound.resource, number) : []),
+    ...(isRuled ? connections.tcpRules(bound.resource, number) : []),
     connections.defaultRule(service, port),
   ];
 }
@@ -84,22 +87,26 @@ function candidatesOf(
     protocol,
     service: service.host,
     listener: mayBeHttp(port) ? listener : '',
-    connectionRules,
   };
+  const last = connectionRules.length - 1;
+  const endpointRules = connectionRules.filter(
+    (rule, index) => index === last || holdsForEndpoints(rule),
+  );
   const name = `${service.isHeadless ? 0 : 1} ${resourceName(service.resource)}`;
   const candidates: Candidate[] = [];
   for (const written of service.addresses) {
     const range = parseRange(written);
     if (range === undefined) continue;
     const at = { address: printBytes(range.bytes), prefix: range.prefix, port: port.number };
-    const destination = { ...at, kind: 'service' as const, ...shared };
+    const destination = { ...at, kind: 'service' as const, ...shared, connectionRules };
     candidates.push({ destination, from, rank: `0 ${name}` });
   }
   for (const { address, port: number } of selectEndpoints(service, port, undefined)) {
     const bytes = parseAddress(address);
     if (bytes === undefined) continue;
     const at = { address, prefix: bytes.length * 8, port: number };
-    const destination = { ...at, kind: 'endpoint' as const, ...shared };
+    const rules = { connectionRules: endpointRules };
+    const destination = { ...at, kind: 'endpoint' as const, ...shared, ...rules };
     candidates.push({ destination, from, rank: `1 ${name}` });
   }
   return candidates;
@@ -125,30 +132,58 @@ function destinationOfStranger(
   };
 }
 
-/** One destination for each address and port: that of the first rank. */
-function takeFirst(candidates: readonly Candidate[], { complaints }: Parts): Destination[] {
-  const taken = new Map<string, Candidate>();
+/** One destination for each address and port: that of the first rank, or of all that TLS tells apart. */
+function takeFirst(candidates: readonly Candidate[], parts: Parts): Destination[] {
+  const taken = new Map<string, Candidate[]>();
   const sorted = candidates.toSorted(
     (first, second) => Number(first.rank > second.rank) - Number(first.rank < second.rank),
   );
   for (const candidate of sorted) {
     const { address, prefix, port, kind, protocol } = candidate.destination;
     const key = `${address}/${prefix} ${port}`;
-    const other = taken.get(key);
-    if (other === undefined) {
-      taken.set(key, candidate);
+    const others = taken.get(key);
+    if (others === undefined) {
+      taken.set(key, [candidate]);
       continue;
     }
+    const [other] = others as [Candidate];
     // Services of HTTP share addresses often: the authority tells which one is meant.
     const { from } = candidate;
+    if (areToldApart(candidate, other)) {
+      others.push(candidate);
+      continue;
+    }
     const isUsual = protocol === 'http' && other.destination.protocol === 'http';
     const isPlain = kind !== 'service' || other.destination.kind !== 'service';
     if (isUsual || isPlain || from === undefined) continue;
     const message = `${address}:${port} is already that of \`${other.destination.service}\`, which counts`;
     const fix = 'Give one of the two services another address or port.';
-    complaints.add('destination-taken', from.service.at, message, fix);
+    parts.complaints.add('destination-taken', from.service.at, message, fix);
   }
-  return [...taken.values()].map(({ destination }) => destination);
+  return [...taken.values()].map((sharing) => joinByName(sharing, parts));
+}
+
+/** Services of TLS that share an address: the name that a ClientHello asks for says which one is meant. */
+function areToldApart(one: Candidate, other: Candidate): boolean {
+  const isTls = [one, other].every(({ destination }) => destination.protocol === 'tls');
+  const areServices = one.from !== undefined && other.from !== undefined;
+  return isTls && areServices && one.destination.kind === other.destination.kind;
+}
+
+/** Names that nobody has are of the first. */
+function joinByName(sharing: readonly Candidate[], { connections }: Parts): Destination {
+  const [{ destination }] = sharing as [Candidate];
+  if (sharing.length === 1) return destination;
+  const written: ConnectionRule[] = [];
+  const byHost: ConnectionRule[] = [];
+  for (const { destination: each, from } of sharing) {
+    written.push(...each.connectionRules.filter(takesNames));
+    if (from === undefined) continue;
+    const matches = [{ sniHosts: [from.service.host], subnets: [] }];
+    byHost.push(connections.defaultRule(from.service, from.port, matches));
+  }
+  const rest = destination.connectionRules.filter((rule) => !takesNames(rule));
+  return { ...destination, connectionRules: [...uniqueRules(written), ...byHost, ...rest] };
 }
 
 function compare(first: Destination, second: Destination): number {

@@ -57,6 +57,7 @@ const rows = {
   'weight-absent': ['TC1320', 'warning', 'A backend among several has no weight: it gets nothing.'],
   'bad-path': ['TC1321', 'error', 'Not the absolute path of a file.'],
   'protocol-opaque': ['TC1322', 'warning', 'HTTP/2 is relayed unread for now.'],
+  'affinity-ignored': ['TC1323', 'warning', 'Callers are not tied to endpoints.'],
   'duplicate-subset': ['TC1401', 'error', 'Two subsets have the same name.'],
   'duplicate-port': ['TC1402', 'error', 'Two ports have the same number or name.'],
   'same-match': ['TC1403', 'error', 'Two rules have the same match: the later never answers.'],

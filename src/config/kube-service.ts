@@ -5,7 +5,8 @@
  * Service says names, ports and virtual addresses; its slices say who is ready; a pod adds its labels.
  */
 
-import { anyList, flag, needed, openRecord, optional, text } from './schema.ts';
+import { isIP } from 'node:net';
+import { anyList, checked, flag, needed, openRecord, optional, text } from './schema.ts';
 import { hostname, ipAddress, labels, portNumber } from './values.ts';
 
 const servicePort = openRecord({
@@ -15,16 +16,25 @@ const servicePort = openRecord({
   appProtocol: optional(text),
 });
 
+const serviceSpec = openRecord({
+  type: optional(text),
+  /** An address, `None` for a headless one, or empty. */
+  clusterIP: optional(text),
+  clusterIPs: optional(anyList(text)),
+  externalName: optional(hostname),
+  sessionAffinity: optional(text),
+  ports: optional(anyList(servicePort)),
+});
+
 /** From the document's root. */
 export const kubeServiceSpec = openRecord({
   spec: needed(
-    openRecord({
-      type: optional(text),
-      /** An address, `None` for a headless one, or empty. */
-      clusterIP: optional(text),
-      clusterIPs: optional(anyList(text)),
-      externalName: optional(hostname),
-      ports: optional(anyList(servicePort)),
+    checked(serviceSpec, ({ sessionAffinity, at, offsets }, { reading }) => {
+      if (sessionAffinity === undefined || sessionAffinity === 'None') return;
+      const place = { ...at, path: `${at.path}.sessionAffinity`, offset: offsets.sessionAffinity! };
+      const message = `\`${sessionAffinity}\` has no effect here: every connection is balanced anew`;
+      const fix = 'Remove it, or leave the Service out of these files.';
+      reading.complaints.add('affinity-ignored', place, message, fix);
     }),
   ),
 });
@@ -46,11 +56,26 @@ const slicePort = openRecord({
 });
 
 /** From the document's root: a slice has no `spec`. */
-export const endpointSliceSpec = openRecord({
-  metadata: optional(sliceMetadata),
-  endpoints: optional(anyList(sliceEndpoint)),
-  ports: optional(anyList(slicePort)),
-});
+export const endpointSliceSpec = checked(
+  openRecord({
+    metadata: optional(sliceMetadata),
+    addressType: optional(text),
+    endpoints: optional(anyList(sliceEndpoint)),
+    ports: optional(anyList(slicePort)),
+  }),
+  ({ addressType, endpoints }, { reading }) => {
+    const version = addressType === 'IPv6' ? 6 : 4;
+    if (addressType !== `IPv${version}`) return;
+    for (const { addresses, at, offsets } of endpoints ?? []) {
+      const wrong = addresses.find((address) => isIP(address) !== version);
+      if (wrong === undefined) continue;
+      const place = { ...at, path: `${at.path}.addresses`, offset: offsets.addresses! };
+      const message = `\`${wrong}\` is no ${addressType} address, as \`addressType\` of this slice says`;
+      const fix = 'Write it into a slice of its own family.';
+      reading.complaints.add('bad-address', place, message, fix);
+    }
+  },
+);
 
 /** From the document's root. */
 export const podSpec = openRecord({

@@ -19,7 +19,7 @@ import { CompileMemory } from './compile-memory.ts';
 import { RuleCompiler } from './compile-rules.ts';
 import { Complaints, filePlace, placeText } from './complaints.ts';
 import { deepFreeze } from './deep-freeze.ts';
-import { readResource } from './read-resource.ts';
+import { readDocument } from './read-resource.ts';
 import { type Resource, resourceName } from './resource.ts';
 import { labelText, selectSidecar } from './select-sidecar.ts';
 import { World } from './world.ts';
@@ -61,8 +61,7 @@ export function readResources(sources: readonly ConfigSource[], namespace = 'def
   const resources: Resource[] = [];
   for (const { file, text } of sources) {
     for (const document of parseYaml(file, text, complaints)) {
-      const resource = readResource(document, complaints, namespace);
-      if (resource !== undefined) resources.push(resource);
+      resources.push(...readDocument(document, complaints, namespace));
     }
   }
   const kept = dropDuplicates(resources, complaints);

@@ -1,5 +1,5 @@
 /**
- * Read resource: one YAML document to one resource, or complaints.
+ * Read resource: one YAML document to one resource, or those of a List, or complaints.
  *
  * The head (apiVersion, kind, metadata) decides which schema reads `spec`. Mesh resources of kinds that
  * are not read yet are errors, because leaving out, say, an AuthorizationPolicy would open what it
@@ -14,7 +14,7 @@ import { destinationRuleSpec } from './destination-rule.ts';
 import { endpointSliceSpec, kubeServiceSpec, podSpec } from './kube-service.ts';
 import { didYouMean, listOfNames } from './nearest-name.ts';
 import type { Resource } from './resource.ts';
-import { complainOfType, text } from './schema.ts';
+import { anyList, complainOfType, text } from './schema.ts';
 import { serviceEntrySpec } from './service-entry.ts';
 import { sidecarSpec } from './sidecar.ts';
 import { isDnsLabel, isDnsName } from './values.ts';
@@ -44,18 +44,36 @@ type MeshKind = (typeof meshKinds)[number];
 type KubeKind = 'Service' | 'Pod' | 'EndpointSlice';
 
 /**
- * The resource of a document; undefined when it is none that can be used.
+ * The resources of a document that can be used: one, those of a `List` as kubectl prints it, or none.
  *
- * @param namespace holds where the document names none, as kubectl's does
+ * @param namespace holds where a resource names none, as kubectl's does
  */
-export function readResource(
+export function readDocument(
   document: YamlDocument,
   complaints: Complaints,
   namespace: string,
-): Resource | undefined {
-  const errorsBefore = complaints.errorCount;
+): readonly Resource[] {
   const reading = new DocumentReading(document, noResource, complaints);
   const root = new Cursor(reading, document.root, '', 0);
+  const fields = new Map(root.entries()?.map((entry) => [entry.key, entry]));
+  const isList =
+    peekText(fields.get('kind')) === 'List' && peekText(fields.get('apiVersion')) === 'v1';
+  const items = isList ? readItems(root, fields) : [root];
+  return items.map((item) => readResource(item, namespace)).filter((each) => each !== undefined);
+}
+
+function readItems(root: Cursor, fields: Fields): readonly Cursor[] {
+  const items = fields.get('items')?.value;
+  if (items !== undefined && !items.isNull) return anyList((item) => item)(items) ?? [];
+  complainOfMissing(root, 'items');
+  return [];
+}
+
+function readResource(root: Cursor, namespace: string): Resource | undefined {
+  const { reading } = root;
+  const { complaints } = reading;
+  const errorsBefore = complaints.errorCount;
+  reading.resource = noResource;
   const entries = root.entries();
   if (entries === undefined) {
     const message = `Expected a resource, found ${root.describe()}`;
@@ -205,8 +223,9 @@ function complainOfOtherGroup(cursor: Cursor, group: string, kind: string): unde
     return cursor.complain('kind-not-implemented', message, kindsRead);
   }
   if (kind === 'List') {
-    const fix = 'Write its items as documents of their own, separated by `---`.';
-    return cursor.complain('kind-not-implemented', 'A List is not read yet', fix);
+    const fix = 'Write its items into one such List, or as documents separated by `---`.';
+    const message = 'Only a List of `v1` is read, and none within another';
+    return cursor.complain('kind-not-implemented', message, fix);
   }
   const message = `${kind} (${group}) is nothing of the mesh and is left alone`;
   return cursor.complain('kind-ignored', message, kindsRead);

@@ -7,7 +7,7 @@
  */
 
 import { parseAddress } from '../base/ip-address.ts';
-import type { ConnectionRule, Destination } from '../model/routing-table.ts';
+import type { ConnectionMatch, ConnectionRule, Destination } from '../model/routing-table.ts';
 import type { CaptureParts } from './compile-capture.ts';
 import type { ImportedService } from './imports.ts';
 import type { Service } from './service-facts.ts';
@@ -44,10 +44,11 @@ export class RulesByName {
       const matches = [{ sniHosts: [service.host], subnets: [] }];
       return [...rules.filter(takesNames), connections.defaultRule(service, port, matches)];
     }
-    if (protocol === 'detect' || hasAddress(service)) return [];
     const rules = bound === undefined ? [] : connections.tcpRules(bound.resource, number);
-    if (isDenying) return [...rules, connections.defaultRule(service, port)];
-    if (bound !== undefined && rules.length > 0) this.#complainOfAddress(bound);
+    if (isDenying && protocol !== 'detect' && !hasAddress(service)) {
+      return [...rules, connections.defaultRule(service, port)];
+    }
+    if (bound !== undefined && !rules.every(holdsForEndpoints)) this.#complainOfAddress(bound);
     return [];
   }
 
@@ -107,8 +108,9 @@ export class RulesByName {
   }
 
   #complainOfAddress({ host, at }: BoundHost): void {
-    const message = `\`${host}\` has no address here, so its \`tcp\` rules take no connection`;
-    const fix = 'Give its ServiceEntry `addresses`, or write the address as the host.';
+    const message = `\`${host}\` has no address of its own here, so its \`tcp\` rules take no connection`;
+    const fix =
+      'Give its ServiceEntry `addresses`, or its Service a `clusterIP`; or write the address as the host.';
     this.#parts.complaints.add('rule-without-address', at, message, fix);
   }
 }
@@ -118,12 +120,21 @@ export function takesNames({ matches }: ConnectionRule): boolean {
   return matches.length > 0 && matches.every(({ sniHosts }) => sniHosts.length > 0);
 }
 
+/**
+ * Who dials an endpoint means that one: shares of a service are not for it. What somebody wrote for the
+ * name that a ClientHello asks for is, as with requests, and so is what is written for addresses.
+ */
+export function holdsForEndpoints({ matches }: ConnectionRule): boolean {
+  const isNarrow = ({ sniHosts, subnets }: ConnectionMatch) => sniHosts.length + subnets.length > 0;
+  return matches.length > 0 && matches.every(isNarrow);
+}
+
 function hasAddress({ endpoints }: Service): boolean {
   return endpoints.some(({ address }) => parseAddress(address) !== undefined);
 }
 
 /** A VirtualService for several hosts comes with each of them. */
-function uniqueRules(rules: readonly ConnectionRule[]): readonly ConnectionRule[] {
+export function uniqueRules(rules: readonly ConnectionRule[]): readonly ConnectionRule[] {
   const seen = new Map<string, ConnectionRule>();
   for (const rule of rules) if (!seen.has(rule.identity)) seen.set(rule.identity, rule);
   return [...seen.values()];

@@ -77,11 +77,13 @@ export function gatherServices(
     if (resource.kind !== 'ServiceEntry') continue;
     for (const service of servicesOfEntry(resource, parts)) {
       const { host, at } = service;
-      const other = services.get(host)?.resource;
-      if (other === undefined) services.set(host, service);
-      else if (other !== resource) {
-        const fix = 'Join the endpoints under one ServiceEntry: merging is not implemented.';
-        complainOfTwo(complaints, 'host-defined-twice', at, host, other, fix);
+      const other = services.get(host);
+      const joined = other === undefined ? service : join(other, service);
+      if (joined !== undefined) services.set(host, joined);
+      else if (other !== undefined && other.resource !== resource) {
+        const fix =
+          'Join the two: only ports of a name that DNS resolves may stand in several ServiceEntries.';
+        complainOfTwo(complaints, 'host-defined-twice', at, host, other.resource, fix);
       }
     }
   }
@@ -95,6 +97,32 @@ export function gatherServices(
     complaints.add('slice-without-service', slice.at, message, fix);
   }
   return services;
+}
+
+/**
+ * One service of two ServiceEntries that say of one name, which is its own endpoint, other ports each: so
+ * what allows a call can be pasted for one port after the other. Undefined where they say more than that.
+ */
+function join(first: Service, second: Service): Service | undefined {
+  const both = [first, second].toSorted((one, other) => compareNames(one.resource, other.resource));
+  const [main] = both as [Service, Service];
+  const isJoinable =
+    both.every(({ isOwnEndpoint, resource }) => isOwnEndpoint && resource.isSound) &&
+    both.every(({ addresses }) => addresses.length === 0) &&
+    first.resource.namespace === second.resource.namespace &&
+    first.exportTo?.join() === second.exportTo?.join() &&
+    !first.ports.some(({ number }) => second.ports.some((port) => port.number === number));
+  if (!isJoinable) return undefined;
+  return {
+    ...main,
+    sources: both.flatMap(({ sources }) => sources),
+    ports: both.flatMap(({ ports }) => ports),
+  };
+}
+
+function compareNames(first: Resource, second: Resource): number {
+  const [one, other] = [resourceName(first), resourceName(second)];
+  return Number(one > other) - Number(one < other);
 }
 
 export function complainOfTwo(

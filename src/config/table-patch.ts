@@ -12,6 +12,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type {
   CapturePlan,
   Cluster,
+  ConnectionRule,
   Destination,
   Listener,
   OutboundPolicy,
@@ -223,26 +224,35 @@ function settleDestinations(
   after: CapturePlan | undefined,
 ): SettledList<Destination, Destination> {
   const [old, list] = [before?.destinations ?? [], after?.destinations ?? []];
-  if (old !== list) return settleList(old, list, destinationKey, sameDestination, whole);
+  if (old !== list) return settleList(old, list, destinationKey, destinationComparison(), whole);
   // As after every edit of rules for requests.
   const count = list.length;
   const steps = count === 0 ? [] : [{ kind: 'keep' as const, at: 0, count }];
   return { list, patch: { steps, from: count, to: count }, isSame: true };
 }
 
-/** Mostly new objects of the same texts, thousands of them: compared field by field. */
-function sameDestination(first: Destination, second: Destination): boolean {
-  if (first === second) return true;
-  const isAlike =
-    first.address === second.address &&
-    first.prefix === second.prefix &&
-    first.port === second.port &&
-    first.kind === second.kind &&
-    first.protocol === second.protocol &&
-    first.service === second.service &&
-    first.listener === second.listener;
-  const [rules, others] = [first.connectionRules, second.connectionRules];
-  return isAlike && (rules === others || isDeepStrictEqual(rules, others));
+/**
+ * Mostly new objects of the same texts, thousands of them: compared field by field, and the rules that
+ * the addresses of one service share once.
+ */
+function destinationComparison(): (first: Destination, second: Destination) => boolean {
+  const same = new Map<readonly ConnectionRule[], readonly ConnectionRule[]>();
+  return (first, second) => {
+    if (first === second) return true;
+    const isAlike =
+      first.address === second.address &&
+      first.prefix === second.prefix &&
+      first.port === second.port &&
+      first.kind === second.kind &&
+      first.protocol === second.protocol &&
+      first.service === second.service &&
+      first.listener === second.listener;
+    const [rules, others] = [first.connectionRules, second.connectionRules];
+    if (!isAlike || rules === others || same.get(rules) === others) return isAlike;
+    if (!isDeepStrictEqual(rules, others)) return false;
+    same.set(rules, others);
+    return true;
+  };
 }
 
 function destinationKey({ address, prefix, port }: Destination): string {

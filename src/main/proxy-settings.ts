@@ -116,6 +116,8 @@ export interface ProxySettings {
   readonly probes: readonly Probe[];
   /** What `/drain` of the health port asks for; empty: it refuses everybody. */
   readonly drainSecret: string;
+  /** Where to leave one of our own making when there is none; empty: nowhere. */
+  readonly drainSecretFile: string;
   readonly admin: SocketAddress;
   readonly health: SocketAddress;
   readonly metrics: SocketAddress;
@@ -165,6 +167,7 @@ export function readProxySettings(
     podAddresses,
     probes: probesOf(environment.TRACECAR_PROBES ?? ''),
     drainSecret: environment.TRACECAR_DRAIN_SECRET ?? '',
+    drainSecretFile: environment.TRACECAR_DRAIN_SECRET_FILE ?? '',
     admin,
     health: podPort('health', values, podAddresses),
     metrics: podPort('metrics', values, podAddresses),

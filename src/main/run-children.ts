@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import type { Environment } from './flags.ts';
 import { StartError } from './listen-problem.ts';
 import type { RunNetwork } from './run-network.ts';
+import { whyUnreadable } from './run-readable.ts';
 import type { RunSettings } from './run-settings.ts';
 import { bundledWorker } from './version.ts';
 
@@ -48,6 +49,22 @@ function programEnvironment(): Environment {
   return { ...process.env, NODE_OPTIONS: undefined };
 }
 
+/** Throws StartError when the sidecar's user may not read its program or its configuration. */
+export function checkReadable({ config }: RunSettings): void {
+  const install = 'install it where everybody may read it, such as /usr/local';
+  const move = 'move it to where everybody may read it, such as /opt';
+  const problem = whyUnreadable(sidecarUser, proxyUid, [
+    { path: process.execPath, what: 'Node.js', remedy: install },
+    { path: resolve(tracecar.at(-1)!), what: 'tracecar itself', remedy: move },
+    ...config.map((path) => ({
+      path: resolve(path),
+      what: '--config',
+      remedy: 'copy it to where everybody may read it, such as /etc/tracecar',
+    })),
+  ]);
+  if (problem !== undefined) throw new StartError(problem);
+}
+
 /** Starts it; what it complains of goes to our stderr. */
 export function startSidecar(
   network: RunNetwork,
@@ -62,7 +79,7 @@ export function startSidecar(
   ];
   const env = { ...programEnvironment(), OTEL_SERVICE_NAME: serviceName, ...variables };
   return start(network, sidecarUser, [...tracecar, 'proxy', ...flags], {
-    env: { ...env, POD_IPS: network.address },
+    env: { ...env, POD_IPS: network.addresses.join(',') },
     stdio: 'ignore',
     isApart: true,
   });

@@ -6,10 +6,12 @@
  * who holds the lock makes, takes away or judges.
  */
 
+import { spawnSync } from 'node:child_process';
 import {
-  existsSync,
+  closeSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -19,64 +21,97 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { StartError } from './listen-problem.ts';
 
-const folder = '/run/tracecar';
 /** 169.254.0.0/24 and 169.254.255.0/24 are reserved (RFC 3927), 169.254.169.254 is a cloud's. */
 const numbers = Array.from({ length: 254 }, (_none, index) => index + 1).filter((n) => n !== 169);
 
-/** Says that forwarding was off before the first run. */
-export const forwardingMark = join(folder, 'forwarding-was-off');
+const lockPatienceSeconds = 20;
 
-const fileOf = (number: number) => join(folder, `run-${number}`);
-const lock = join(folder, 'lock');
-const lockPatienceMs = 20_000;
-const lockPauseMs = 10;
+export interface Runs {
+  /** Their processes run. */
+  readonly alive: readonly number[];
+  /** Their processes are gone, what they made may be there. */
+  readonly dead: readonly number[];
+}
 
-/** Runs `action` while no other run of this machine does. Throws StartError, and what it throws. */
-export function withLock<T>(action: () => T): T {
-  return withDraft((draft) => {
-    for (let waitedMs = 0; !isLinked(draft, lock); waitedMs += lockPauseMs) {
-      if (isOfTheDead(lock)) rmSync(lock, { force: true });
-      else if (waitedMs < lockPatienceMs) pause(lockPauseMs);
-      else throw new StartError(`another \`tracecar run\` starts or ends, and holds ${lock}`);
-    }
+export class RunRecord {
+  /** Says that forwarding was off before the first run. */
+  readonly forwardingMark: string;
+  readonly #folder: string;
+
+  /** /run/tracecar; another folder is for tests. */
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.forwardingMark = join(folder, 'forwarding-was-off');
+  }
+
+  /**
+   * Runs `action` while no other run of this machine does. Throws StartError, and what it throws.
+   *
+   * The kernel keeps the lock with our open folder, whoever asked for it (flock(2)), and takes it back
+   * when we end, be it by SIGKILL: no lock of a dead owner is left that somebody would have to judge.
+   */
+  withLock<T>(action: () => T): T {
+    const descriptor = this.#openFolder();
     try {
+      const { status, error, stderr } = spawnSync(
+        'flock',
+        ['--exclusive', '--wait', `${lockPatienceSeconds}`, '3'],
+        { stdio: ['ignore', 'ignore', 'pipe', descriptor], encoding: 'utf8' },
+      );
+      if (status === 1) {
+        throw new StartError(`another \`tracecar run\` starts or ends, and holds ${this.#folder}`);
+      }
+      if (status !== 0) throw new StartError(`flock said: ${error?.message ?? stderr.trim()}`);
       return action();
     } finally {
-      rmSync(lock, { force: true });
+      closeSync(descriptor);
     }
-  });
-}
-
-/** Nothing of ours goes on meanwhile: there is nothing to go on with before the lock. */
-function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
-
-/** Takes a free number for this process. Throws StartError. */
-export function claimNumber(): number {
-  return withDraft((draft) => {
-    const number = numbers.filter(isFree).find((each) => isLinked(draft, fileOf(each)));
-    if (number !== undefined) return number;
-    throw new StartError(`${numbers.length} runs at a time are the most`);
-  });
-}
-
-let drafts = 0;
-
-/** A file that names this process, to be linked to where it counts. */
-function withDraft<T>(use: (draft: string) => T): T {
-  drafts += 1;
-  const draft = join(folder, `draft-${process.pid}-${drafts}`);
-  try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(draft, `${process.pid} ${startOf(process.pid)}\n`);
-  } catch (error) {
-    throw new StartError(`cannot write to ${folder}: ${(error as Error).message}`);
   }
-  try {
-    return use(draft);
-  } finally {
-    rmSync(draft, { force: true });
+
+  /** Takes a free number for this process, which has the lock. Throws StartError. */
+  claimNumber(): number {
+    // It counts once it is linked to a number, and is whole then.
+    const draft = join(this.#folder, `draft-${process.pid}`);
+    try {
+      writeFileSync(draft, `${process.pid} ${startOf(process.pid)}\n`);
+      const free = numbers.filter(isFree);
+      const number = free.find((each) => isLinked(draft, this.#fileOf(each)));
+      if (number !== undefined) return number;
+    } catch (error) {
+      throw new StartError(`cannot write to ${this.#folder}: ${(error as Error).message}`);
+    } finally {
+      rmSync(draft, { force: true });
+    }
+    throw new StartError(`${numbers.length} runs at a time are the most`);
+  }
+
+  releaseNumber(number: number): void {
+    rmSync(this.#fileOf(number), { force: true });
+  }
+
+  /** Every run that has a file. */
+  list(): Runs {
+    const [alive, dead]: [number[], number[]] = [[], []];
+    for (const name of namesIn(this.#folder)) {
+      const number = /^run-(\d+)$/.exec(name)?.[1];
+      if (number === undefined) continue;
+      (isAlive(this.#fileOf(Number(number))) ? alive : dead).push(Number(number));
+    }
+    return { alive, dead };
+  }
+
+  #fileOf(number: number): string {
+    return join(this.#folder, `run-${number}`);
+  }
+
+  /** What we start does not inherit it: the lock would outlive us. */
+  #openFolder(): number {
+    try {
+      mkdirSync(this.#folder, { recursive: true });
+      return openSync(this.#folder, 'r');
+    } catch (error) {
+      throw new StartError(`cannot use ${this.#folder}: ${(error as Error).message}`);
+    }
   }
 }
 
@@ -93,30 +128,8 @@ function isLinked(from: string, to: string): boolean {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw new StartError(`cannot write ${to}: ${(error as Error).message}`);
+    throw error;
   }
-}
-
-export function releaseNumber(number: number): void {
-  rmSync(fileOf(number), { force: true });
-}
-
-export interface Runs {
-  /** Their processes run. */
-  readonly alive: readonly number[];
-  /** Their processes are gone, what they made may be there. */
-  readonly dead: readonly number[];
-}
-
-/** Every run that has a file. */
-export function listRuns(): Runs {
-  const [alive, dead]: [number[], number[]] = [[], []];
-  for (const name of namesIn(folder)) {
-    const number = /^run-(\d+)$/.exec(name)?.[1];
-    if (number === undefined) continue;
-    (isAlive(fileOf(Number(number))) ? alive : dead).push(Number(number));
-  }
-  return { alive, dead };
 }
 
 function namesIn(path: string): readonly string[] {
@@ -135,11 +148,6 @@ function isAlive(file: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Not so when the file has just gone: somebody else may have a new one there by now. */
-function isOfTheDead(file: string): boolean {
-  return existsSync(file) && !isAlive(file);
 }
 
 /** When a process started, in the kernel's ticks; throws when there is none. */

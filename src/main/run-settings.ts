@@ -102,9 +102,10 @@ export function readRunSettings(args: readonly string[], environment: Environmen
     namespace: text('namespace') ?? 'default',
     labels,
     serviceName:
-      text('service-name') ??
-      environment.OTEL_SERVICE_NAME ??
-      readLabels(labels).app ??
+      // An empty variable names nothing; what is typed wins over all of them.
+      text('service-name') ||
+      environment.OTEL_SERVICE_NAME ||
+      readLabels(labels).app ||
       basename(program),
     address,
     hasPreload: text('propagation') !== 'off',

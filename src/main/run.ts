@@ -13,6 +13,7 @@ import { systemWakeUps } from '../base/deadlines.ts';
 import {
   asStatus,
   awaitSidecar,
+  checkReadable,
   passSignals,
   startCommand,
   startSidecar,
@@ -20,7 +21,7 @@ import {
   whyNotRunnable,
 } from './run-children.ts';
 import { relayExporter } from './run-exporter.ts';
-import { openNetwork, type RunNetwork } from './run-network.ts';
+import { checkMachine, openNetwork, type RunNetwork } from './run-network.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
 
 /** Gives the exit status. Throws UsageError and StartError. */
@@ -32,6 +33,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     return problem.status;
   }
   const signals = new Signals();
+  checkMachine();
+  checkReadable(settings);
   const network = openNetwork(settings.address);
   try {
     return await runIn(network, settings, signals);
@@ -45,7 +48,7 @@ async function runIn(
   settings: RunSettings,
   signals: Signals,
 ): Promise<number> {
-  const relay = await relayExporter(process.env, network.gateway);
+  const relay = await relayExporter(process.env, network.gateways[0]!);
   const sidecar = startSidecar(network, settings, relay.variables);
   try {
     const early = await Promise.race([awaitSidecar(network, settings, sidecar), signals.early]);
@@ -86,9 +89,10 @@ class Signals {
   }
 }
 
-function tell({ address, gateway, remark }: RunNetwork, { command }: RunSettings): void {
+function tell({ addresses, gateways, remark }: RunNetwork, { command }: RunSettings): void {
+  const [at, machine] = [addresses.join(' and '), gateways.join(' and ')];
   const lines = [
-    `${command[0]} is reached at ${address}; it reaches this machine at ${gateway}`,
+    `${command[0]} is reached at ${at}; it reaches this machine at ${machine}`,
     ...(remark === '' ? [] : [remark]),
   ];
   process.stderr.write(lines.map((line) => `tracecar run: ${line}\n`).join(''));
@@ -98,10 +102,10 @@ const finishMs = 2_000;
 const lookMs = 20;
 
 /** The command's last answers may still be on their way through the sidecar. */
-async function finishAnswers({ address }: RunNetwork): Promise<void> {
+async function finishAnswers({ addresses }: RunNetwork): Promise<void> {
   const until = systemClock.now() + finishMs;
   while (systemClock.now() < until) {
-    const active = await requestsActive(`http://${address}:15090/metrics`);
+    const active = await requestsActive(`http://${addresses[0]}:15090/metrics`);
     if (active === 0) return;
     await new Promise<void>((resolve) => systemWakeUps.after(lookMs, resolve));
   }

@@ -8,6 +8,7 @@
  */
 
 import { networkInterfaces } from 'node:os';
+import { pastRules } from '../admin/health-port.ts';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import { openOriginalDestination } from '../proxy/original-destination.ts';
@@ -18,7 +19,7 @@ import type { ProxySettings } from './proxy-settings.ts';
 
 /**
  * How the rules are proven: at first often, because they are about to come, and silently. A flush shows
- * after 30 s and the time of a proof at the latest.
+ * after 33 s at the latest: by the second proof that fails, each of which takes a second at most.
  */
 const pace = Object.freeze({
   first: { timeoutMs: 100, pauseMs: 10 },
@@ -61,9 +62,13 @@ export interface RedirectionWatchOptions {
 export class RedirectionWatch {
   /** Empty while the last proof held, and before the first. */
   problem = '';
-  /** What the log was last told; empty: nothing, or that all is well. */
+  /** The reason that the log was last told; empty: none, or that all is well. */
   #told = '';
   #isProven = false;
+  /** The last proof did. */
+  #hasFailed = false;
+  /** It was told that probes come past the rules. */
+  #isPast = false;
   #isOver = false;
   readonly #options: RedirectionWatchOptions;
   readonly #startedMs: Milliseconds;
@@ -83,6 +88,19 @@ export class RedirectionWatch {
     });
   }
 
+  /**
+   * A probe from elsewhere came past the inbound rules, or passed them again. It is answered accordingly;
+   * the log is told once. Before the first proof the rules are just about to come.
+   */
+  takeProbe(hasPassed: boolean): void {
+    const isPast = !hasPassed && this.#isProven;
+    if (this.#isOver || isPast === this.#isPast) return;
+    this.#isPast = isPast;
+    const { log } = this.#options;
+    if (isPast) log.write('error', `not ready: ${pastRules}`);
+    else log.write('info', 'probes pass the inbound redirection rules of this pod again');
+  }
+
   /** Nobody needs the proof any more. */
   close(): void {
     this.#isOver = true;
@@ -96,8 +114,10 @@ export class RedirectionWatch {
     const { timeoutMs, pauseMs } = isFirst ? pace.first : pace.later;
     const problem = await prove(timeoutMs);
     if (this.#isOver) return;
-    // What cannot be told now is as it was.
-    if (problem !== undefined) this.#take(problem, isFirst);
+    // What cannot be told now is as it was; and one dial may be late on a machine that is short of time.
+    const isLone = problem !== '' && this.problem === '' && this.#isProven && !this.#hasFailed;
+    this.#hasFailed = problem !== undefined && problem !== '';
+    if (problem !== undefined && !isLone) this.#take(problem, isFirst);
     const isWell = problem === '';
     this.#callOff = wakeUps.after(isWell ? pace.provenPauseMs : pauseMs, () => void this.#prove());
   }
@@ -113,8 +133,10 @@ export class RedirectionWatch {
   }
 
   #tell(problem: string, isQuiet: boolean): void {
-    if (problem === this.#told || (problem !== '' && isQuiet)) return;
-    this.#told = problem;
+    // Behind it stands how a dial ended, which may be another way each time.
+    const [reason = ''] = problem.split(': ', 1);
+    if (reason === this.#told || (problem !== '' && isQuiet)) return;
+    this.#told = reason;
     const { log } = this.#options;
     if (problem === '') log.write('info', 'the redirection rules of this pod are in force');
     else log.write('error', `not ready: ${problem}`);

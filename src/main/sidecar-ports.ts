@@ -7,9 +7,11 @@
 
 import { createAdminServer } from '../admin/admin-server.ts';
 import { HealthLink } from '../admin/health-link.ts';
-import { createHealthServer } from '../admin/health-server.ts';
+import { HealthPort } from '../admin/health-port.ts';
 import { createMetricsServer } from '../admin/metrics-server.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
+import { systemRandom } from '../base/random.ts';
+import { drainSecretOf } from './drain-secret.ts';
 import { codeOf, listenProblem, StartError } from './listen-problem.ts';
 import type { Sidecar } from './sidecar.ts';
 import { podAddresses } from './sidecar-capture.ts';
@@ -68,19 +70,20 @@ export class SidecarPorts {
 
   #healthPort(): Port {
     const sidecar = this.#sidecar;
-    const { drainSecret, probes } = sidecar.settings;
+    const { probes } = sidecar.settings;
     const options = {
       whyNotReady: () => sidecar.whyNotReady,
       whyNotOpen: () => sidecar.whyNotOpen,
       leave: () => sidecar.leave(),
-      drainSecret,
+      drainSecret: drainSecretOf(sidecar.settings, systemRandom),
       probes,
       applicationAddress: podAddresses(sidecar.settings)[0] ?? '127.0.0.1',
       wakeUps: systemWakeUps,
     };
-    if (probes.length === 0) return createHealthServer(options);
+    const passage = sidecar.passage;
+    if (probes.length === 0) return new HealthPort(options, passage);
     this.#health = new HealthLink({
-      ...options,
+      ...{ ...options, passage },
       clock: sidecar.clock,
       workerUrl: bundledWorker('health-worker'),
       warn: (text) => sidecar.log.write('warn', text),

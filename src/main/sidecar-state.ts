@@ -6,6 +6,7 @@
  */
 
 import type { AdminState } from '../admin/admin-server.ts';
+import { trafficLimits } from '../model/limits.ts';
 import { renderPrometheus } from '../telemetry/prometheus.ts';
 import { isLogLevel, logLevels } from './log.ts';
 import type { Sidecar } from './sidecar.ts';
@@ -27,7 +28,8 @@ export function adminState(sidecar: Sidecar): AdminState {
     clusters: () => proxy.snapshot().clusters,
     connections: () => {
       const { connections, counts, isDraining, listeners } = proxy.snapshot();
-      return { ...connections, ...counts, isDraining, listeners };
+      const open = proxy.connections(trafficLimits.connectionsShownMax);
+      return { ...connections, ...counts, isDraining, listeners, open };
     },
     stats: () => stats(sidecar),
     logLevel: () => log.level,

@@ -9,6 +9,7 @@
  * It reads no flag and no signal: `proxy.ts` does. Every failure to start is a StartError.
  */
 
+import type { Passage } from '../admin/health-port.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
@@ -29,8 +30,9 @@ import { Telemetry } from '../telemetry/telemetry.ts';
 import { ConfigFeed } from './config-feed.ts';
 import { listenProblem, StartError } from './listen-problem.ts';
 import type { Log } from './log.ts';
+import { fewFiles } from './open-files.ts';
 import type { ProxySettings } from './proxy-settings.ts';
-import { prepareCapture, RedirectionWatch } from './sidecar-capture.ts';
+import { podAddresses, prepareCapture, RedirectionWatch } from './sidecar-capture.ts';
 import { type OpenPorts, SidecarPorts } from './sidecar-ports.ts';
 import { trimMemory } from './trim-memory.ts';
 import { bundledWorker, tracecarVersion } from './version.ts';
@@ -123,12 +125,22 @@ export class Sidecar {
     return this.#phase === warmingUp ? '' : this.#phase;
   }
 
+  /** What probes of others show of the inbound rules; undefined when nothing is captured. */
+  get passage(): Passage | undefined {
+    const redirection = this.#redirection;
+    if (redirection === undefined) return undefined;
+    const onProbe = (hasPassed: boolean) => redirection.takeProbe(hasPassed);
+    return { ownAddresses: podAddresses(this.settings), onProbe };
+  }
+
   get #redirectionProblem(): string {
     return this.#isEnding ? '' : (this.#redirection?.problem ?? '');
   }
 
   /** Opens everything. Throws StartError; what was opened until then is closed by `close`. */
   async start(): Promise<void> {
+    const files = fewFiles(this.#limits.connectionsMax);
+    if (files !== '') this.log.write('warn', files);
     const ports = await (this.#redirection === undefined
       ? this.#openListening()
       : this.#openCaptured(this.#redirection));

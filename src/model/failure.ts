@@ -49,7 +49,7 @@ const rows = [
     414,
     'DPE',
     'never',
-    'The request target is longer than 8 KiB.',
+    'A rule is about the request, and its target is longer than 8 KiB.',
   ],
   [
     'body-too-big',
@@ -90,7 +90,7 @@ const rows = [
     408,
     'DT',
     'never',
-    'The downstream did not finish its request head in time.',
+    'The downstream did not finish its request head in time, or the ClientHello whose name a rule asks for.',
   ],
   [
     'request-body-timeout',
@@ -98,7 +98,7 @@ const rows = [
     408,
     'DT',
     'never',
-    'The downstream stopped sending its request body, or sent it too slowly.',
+    'A rule is about the request, and its body stopped coming or came too slowly.',
   ],
   [
     'client-gone',
@@ -154,7 +154,7 @@ const rows = [
     503,
     'UO',
     'never',
-    'The endpoint has as many requests under way as its limit allows.',
+    'The endpoint has 10 000 requests or tunnels under way, as many as the proxy takes in all.',
   ],
   ['draining', 'policy', 503, 'LH', 'never', 'This proxy is shutting down and takes no new work.'],
   [

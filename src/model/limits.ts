@@ -36,8 +36,14 @@ export interface TrafficLimits {
   /** A body below `bodyRateBytesPerSecondMin` over this window is cut with 408. */
   readonly bodyRateWindowMs: number;
   readonly bodyRateBytesPerSecondMin: number;
-  /** TCP connect to an upstream endpoint; to the own application. */
+  /**
+   * TCP connect to an upstream endpoint, where nobody has set one: a kernel sends a lost SYN, or one
+   * that met a full accept queue, again after 1, 3 and 7 s, and without us the caller would wait.
+   */
   readonly connectTimeoutMs: number;
+  /** To one that is left for another when it does not answer. */
+  readonly connectElsewhereMs: number;
+  /** To the own application. */
   readonly connectLocalTimeoutMs: number;
   /** From the first byte of a response head to its end. */
   readonly responseHeadTimeoutMs: number;
@@ -46,11 +52,16 @@ export interface TrafficLimits {
   /** An idle upstream connection; below Node.js servers' own 5 s. */
   readonly poolIdleMs: number;
   readonly poolIdlePerEndpointMax: number;
-  /** Requests under way to one endpoint, and waiting for one. More is `overflow`. */
+  /**
+   * Requests under way to one endpoint, and waiting for one. More is `overflow`. Nobody has asked for a
+   * limit, so neither is met before that of connections.
+   */
   readonly inFlightPerEndpointMax: number;
   readonly pendingPerClusterMax: number;
   /** Open downstream connections of the process; more are closed at accept. */
   readonly connectionsMax: number;
+  /** Open connections that the admin page lists: making the list holds traffic up. */
+  readonly connectionsShownMax: number;
   /** How long `accept` pauses when the process has no descriptor left. */
   readonly acceptPauseMs: number;
   /** After SIGTERM: the whole time that work under way may take. */
@@ -77,8 +88,11 @@ export interface TrafficLimits {
   readonly detectLineMs: number;
   /** No byte either way on a relayed (opaque) connection. */
   readonly opaqueIdleMs: number;
-  /** Idle before the system asks whether the peers of an upgraded connection are still there. */
+  /** A relayed connection that lives longer asks the system to look whether its peers are there. */
+  readonly tunnelYoungMs: number;
+  /** Idle before the system asks a peer, and between its questions; and how many without an answer. */
   readonly tunnelKeepAliveMs: number;
+  readonly tunnelProbesMax: number;
   /** Relayed directions that may read 64 KiB at a time, into memory of their own; others copy. */
   readonly tunnelSlabsMax: number;
   /** Of a direction, kept ready for connections that become busy. */
@@ -103,6 +117,8 @@ export interface TrafficLimits {
   readonly warmUpMs: number;
   /** Between two warnings of one kind about refused connections. */
   readonly refusalWarningMs: number;
+  /** Of one kind: subjects (destinations, for example) that have such a warning each; all others share one. */
+  readonly warnedSubjectsMax: number;
 }
 
 export const trafficLimits: TrafficLimits = Object.freeze({
@@ -122,15 +138,17 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   bodyIdleMs: 30_000,
   bodyRateWindowMs: 10_000,
   bodyRateBytesPerSecondMin: 256,
-  connectTimeoutMs: 1_000,
-  connectLocalTimeoutMs: 300,
+  connectTimeoutMs: 10_000,
+  connectElsewhereMs: 1_000,
+  connectLocalTimeoutMs: 10_000,
   responseHeadTimeoutMs: 15_000,
   streamIdleMs: 300_000,
   poolIdleMs: 4_000,
   poolIdlePerEndpointMax: 256,
-  inFlightPerEndpointMax: 1_024,
-  pendingPerClusterMax: 1_024,
+  inFlightPerEndpointMax: 10_000,
+  pendingPerClusterMax: 10_000,
   connectionsMax: 10_000,
+  connectionsShownMax: 500,
   acceptPauseMs: 100,
   drainMs: 25_000,
   drainListenMs: 5_000,
@@ -143,7 +161,9 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   detectSilenceMs: 200,
   detectLineMs: 3_000,
   opaqueIdleMs: 3_600_000,
+  tunnelYoungMs: 5_000,
   tunnelKeepAliveMs: 10_000,
+  tunnelProbesMax: 6,
   tunnelSlabsMax: 64,
   exchangesFreeMax: 128,
   parkMs: 60_000,
@@ -157,6 +177,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   acceptLastMs: 2_000,
   warmUpMs: 700,
   refusalWarningMs: 60_000,
+  warnedSubjectsMax: 32,
 });
 
 /** Configuration as people write it. */
@@ -312,5 +333,12 @@ export function assertLimits(limits: TrafficLimits): void {
     limits.acceptQuietMs < limits.acceptLastMs,
     'callers that go on do not hold a socket open',
   );
-  assert(limits.connectLocalTimeoutMs <= limits.connectTimeoutMs, 'the own application is near');
+  assert(
+    Math.min(limits.inFlightPerEndpointMax, limits.pendingPerClusterMax) >= limits.connectionsMax,
+    'an endpoint gets what the connections bring',
+  );
+  assert(
+    limits.connectElsewhereMs < limits.connectTimeoutMs,
+    'an endpoint is left sooner where there is another',
+  );
 }

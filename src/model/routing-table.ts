@@ -225,7 +225,8 @@ export interface Cluster {
   /** Empty when the cluster is the whole service. */
   readonly subset: string;
   readonly balancing: BalancingPolicy;
-  readonly connectTimeoutMs: Milliseconds;
+  /** As somebody has written it; undefined: nobody has, and the limits of traffic say. */
+  readonly connectTimeoutMs: Milliseconds | undefined;
   readonly endpoints: readonly Endpoint[];
 }
 

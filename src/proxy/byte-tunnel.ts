@@ -6,7 +6,8 @@
  *   downstream ◄──bytes, FIN── upstream
  *
  * One direction may end long before the other. RST on one side is RST on the other. It ends when both
- * directions have, when a side is lost, or after `idleMs` without a byte. A side that is not being
+ * directions have, when a side is lost, or after `idleMs` without a byte. That a quiet peer is gone
+ * without a word the system finds out, once the tunnel is not young any more. A side that is not being
  * read, because the other does not take its bytes, is not seen to be lost until it is read again:
  * libuv watches no socket that is neither read nor written.
  */
@@ -25,6 +26,7 @@ import {
   UpstreamState,
   type UpstreamUser,
 } from './upstream-connection.ts';
+import { keepUrgentData } from './urgent-data.ts';
 
 /** What a tunnel joins: both are the tunnel's from now on; the upstream may still be being dialled. */
 export interface TunnelEnds {
@@ -48,13 +50,17 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   readonly #up: ByteFlow;
   readonly #down: ByteFlow;
   readonly #deadline: Deadline = new Deadline(this);
+  /** When it has been idle for too long. */
+  #idleAt: Milliseconds = Number.POSITIVE_INFINITY;
+  /** When it is no longer young; Infinity from then on. */
+  #grownAt: Milliseconds;
   #isReset = false;
   #isOver = false;
 
   /**
-   * `report` has begun its span and is finished by the tunnel. `idleMs`: Infinity, and the system's
-   * keep-alive looks whether the peers are there. A FIN that the downstream has sent before is told
-   * by `onDownstreamEnded`.
+   * `said`: what the downstream has said already; it is the first that is sent. `report` has begun its
+   * span and is finished by the tunnel. `idleMs`: Infinity for none while both directions are open. A
+   * FIN that the downstream has sent before is told by `onDownstreamEnded`.
    */
   constructor(
     scope: ProxyScope,
@@ -62,21 +68,27 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
     report: ConnectionReport,
     owner: TunnelOwner,
     idleMs: Milliseconds,
+    said?: Buffer,
   ) {
     const { downstream, upstream } = ends;
+    // What has been said is on its way while everything else is made.
+    this.#up = new ByteFlow(scope, downstream, upstream.socket);
+    if (said !== undefined) {
+      report.record.requestBytes += said.length;
+      this.#up.pass(said);
+    }
     this.report = report;
     this.#scope = scope;
     this.#owner = owner;
     this.#idleMs = idleMs;
     this.#downstream = downstream;
     this.#upstream = upstream;
-    this.#up = new ByteFlow(scope, downstream, upstream.socket);
     this.#down = new ByteFlow(scope, upstream.socket, downstream);
     scope.countsOf(report.direction).downstreamOpen++;
     upstream.handTo(this);
     this.#listen();
-    if (idleMs === Number.POSITIVE_INFINITY) this.#keepAlive();
-    else this.#onActivity();
+    this.#grownAt = scope.clock.now() + scope.limits.tunnelYoungMs;
+    this.#onActivity();
   }
 
   /** Bytes that wait to be sent: each at most `heldBytesMax`. */
@@ -109,6 +121,8 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
 
   onUpstreamConnected(): void {
     this.report.connected();
+    // What waited for the connection goes out first; it is read after that.
+    process.nextTick(keepUrgentData, this.#upstream.socket);
   }
 
   onUpstreamBytes(chunk: Buffer): void {
@@ -145,8 +159,14 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
     this.#end(failure['connect-timeout']);
   }
 
-  onDeadline(): void {
-    this.#end(failure['stream-idle-timeout']);
+  onDeadline(now: Milliseconds): void {
+    if (now >= this.#idleAt) {
+      this.#end(failure['stream-idle-timeout']);
+      return;
+    }
+    this.#grownAt = Number.POSITIVE_INFINITY;
+    this.#keepAlive();
+    this.#arm();
   }
 
   /** Ends at once, by RST on both sides. */
@@ -185,21 +205,27 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
     }
   }
 
+  /** Eight system calls: short connections, and the first bytes of long ones, go without. */
   #keepAlive(): void {
-    const { tunnelKeepAliveMs } = this.#scope.limits;
-    this.#downstream.setKeepAlive(true, tunnelKeepAliveMs);
-    this.#upstream.socket.setKeepAlive(true, tunnelKeepAliveMs);
+    const { tunnelKeepAliveMs: ms, tunnelProbesMax } = this.#scope.limits;
+    this.#downstream.setKeepAlive(true, ms, ms, tunnelProbesMax);
+    this.#upstream.socket.setKeepAlive(true, ms, ms, tunnelProbesMax);
   }
 
   /** A tunnel without an idle limit has that of opaque connections once a side has ended. */
   #onActivity(): void {
-    const { deadlines, clock, limits } = this.#scope;
+    const { clock, limits } = this.#scope;
     let ms = this.#idleMs;
-    if (ms === Number.POSITIVE_INFINITY) {
-      if (!this.#up.isEnded && !this.#down.isEnded) return;
+    if (ms === Number.POSITIVE_INFINITY && (this.#up.isEnded || this.#down.isEnded)) {
       ms = limits.opaqueIdleMs;
     }
-    deadlines.set(this.#deadline, clock.now() + ms);
+    this.#idleAt = clock.now() + ms;
+    this.#arm();
+  }
+
+  #arm(): void {
+    const at = Math.min(this.#idleAt, this.#grownAt);
+    if (at !== Number.POSITIVE_INFINITY) this.#scope.deadlines.set(this.#deadline, at);
   }
 
   /** Cuts both sides; `what` is undefined when the proxy itself ends. */

@@ -12,13 +12,14 @@
  * Everything about a connection follows from its destination's port and the plans of the moment.
  */
 
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { DeclaredProtocol, Direction } from '../model/routing-table.ts';
 import { AcceptSocket, type ListenError } from './accept-socket.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
 import { CapturedConnection } from './captured-connection.ts';
 import { printDenial } from './denied.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
+import { HttpExpected } from './first-move.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { Parking } from './parking.ts';
 import { type OnwardEntry, Passthrough } from './passthrough.ts';
@@ -26,7 +27,7 @@ import type { BackendPlan, CapturePlans, ListenerPlan } from './plan.ts';
 import { plainAddress, printAddress } from './print-address.ts';
 import type { CaptureOptions, ProxyScope } from './proxy-scope.ts';
 import type { Family, Sentinel } from './sentinel.ts';
-import { resetSocket } from './socket-reads.ts';
+import { type Arrival, arrivalOf, resetSocket } from './socket-reads.ts';
 import { readSecure } from './tls-server.ts';
 import type { UpgradedConnection } from './upgrade-switch.ts';
 import { WarningLimit } from './warning-limit.ts';
@@ -126,11 +127,13 @@ export class CaptureListener {
   async listen(): Promise<ListenError | undefined> {
     const port = this.#context.options.ports[this.direction];
     for (const address of addresses[this.direction]) {
+      // `::` takes both families.
+      const family = address === '::' ? 0 : isIP(address);
       const socket = new AcceptSocket(
         this.#scope,
         this.name,
-        (accepted) => this.#accept(accepted),
-        (accepted) => this.#isSentinel(this.#destinationOf(accepted)),
+        (arrival) => this.#accept(arrival, family),
+        (arrival) => this.#isSentinel(this.#destinationOf(arrival, family)),
       );
       const error = await socket.listen(address, port);
       if (error === undefined) {
@@ -141,7 +144,7 @@ export class CaptureListener {
         this.#sockets = [];
         return error;
       }
-      // `::` takes both families; a port that the system chose cannot be had twice.
+      // A port that the system chose cannot be had twice.
       if (error === undefined && (address === '::' || port === 0)) break;
     }
     if (this.#sockets.length > 0) {
@@ -158,7 +161,7 @@ export class CaptureListener {
     const parking = this.#parking;
     if (this.isRetired) return;
     this.#parking = undefined;
-    parking?.leave((accepted, destination) => this.#take(accepted, destination));
+    parking?.leave((accepted, destination) => this.#take(arrivalOf(accepted), destination));
   }
 
   /** Takes what has come, accepts nothing more; open connections finish what is under way. */
@@ -192,37 +195,37 @@ export class CaptureListener {
     this.#scope.accepted++;
     try {
       const owner = new CaptureOwner(this, destination);
-      this.captured.add(new CapturedConnection(this.#scope, owner, accepted));
+      this.captured.add(new CapturedConnection(this.#scope, owner, arrivalOf(accepted)));
     } catch (error) {
       this.#scope.containBug(accepted, error);
     }
   }
 
-  #accept(accepted: Socket): void {
-    const destination = this.#destinationOf(accepted);
-    if (this.#isSentinel(destination)) accepted.destroy();
-    else if (destination === undefined || this.#isOurs(destination, accepted)) {
-      this.#refuse(accepted, destination);
-    } else if (this.#parking === undefined) this.#take(accepted, destination);
-    else this.#parking.park(accepted, destination);
+  #accept(arrival: Arrival, family: number): void {
+    const destination = this.#destinationOf(arrival, family);
+    if (this.#isSentinel(destination)) arrival.socket.destroy();
+    else if (destination === undefined || this.#isOurs(destination, arrival)) {
+      this.#refuse(arrival.socket, destination);
+    } else if (this.#parking === undefined) this.#take(arrival, destination);
+    else this.#parking.park(arrival.socket, destination);
   }
 
-  #destinationOf(accepted: Socket): OriginalDestination | undefined {
-    return this.#context.options.originalDestination.read(accepted);
+  #destinationOf(arrival: Arrival, family: number): OriginalDestination | undefined {
+    return this.#context.options.originalDestination.read(arrival, family);
   }
 
   #isSentinel(destination: OriginalDestination | undefined): boolean {
-    return destination !== undefined && this.#context.sentinel.takes(destination);
+    return destination !== undefined && this.#context.sentinel.takes(destination, this.direction);
   }
 
-  #take(accepted: Socket, destination: OriginalDestination): void {
+  #take(arrival: Arrival, destination: OriginalDestination): void {
     const owner = new CaptureOwner(this, destination);
     const tls = this.planFor(destination.port)?.tls;
     if (tls === undefined) {
-      this.captured.add(new CapturedConnection(this.#scope, owner, accepted));
+      this.captured.add(new CapturedConnection(this.#scope, owner, arrival));
       return;
     }
-    tls.accept(accepted, (secure) => {
+    tls.accept(arrival.socket, (secure) => {
       this.connections.add(new DownstreamConnection(this.#scope, owner, secure, readSecure));
     });
   }
@@ -231,19 +234,19 @@ export class CaptureListener {
    * A direct hit reads as one of our ports at an address of this pod: sending it on would be a loop.
    * The same port of another host is somebody else's service.
    */
-  #isOurs({ address, port }: OriginalDestination, accepted: Socket): boolean {
+  #isOurs({ address, port }: OriginalDestination, arrival: Arrival): boolean {
     const { listeners, options } = this.#context;
     if (!listeners().some((each) => each.port === port)) return false;
     return (
       isLoopback(address) ||
       options.ownAddresses.includes(address) ||
-      plainAddress(accepted.localAddress ?? '') === address
+      plainAddress(arrival.socket.localAddress ?? '') === address
     );
   }
 
   #refuse(accepted: Socket, destination: OriginalDestination | undefined): void {
     this.#scope.counts.refusedCaptures++;
-    this.#context.sentinel.misread(destination);
+    this.#context.sentinel.misread(destination, this.direction);
     const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
     const why =
       destination === undefined
@@ -311,9 +314,11 @@ export class CaptureOwner implements ConnectionOwner {
     return this.#listener.planFor(this.destination.port) === undefined ? undefined : 'http';
   }
 
-  /** Whether HTTP/1.1 is expected. */
-  get isDeclared(): boolean {
-    return this.declared === 'http';
+  /** `HttpExpected`. A listener of the inbound half is about this very pod. */
+  get httpExpected(): number {
+    if (this.declared !== 'http') return HttpExpected.Nowhere;
+    const isOfAddress = this.known !== undefined || this.direction === 'inbound';
+    return isOfAddress ? HttpExpected.AtAddress : HttpExpected.AtPort;
   }
 
   get plan(): ListenerPlan {

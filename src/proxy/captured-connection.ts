@@ -20,8 +20,8 @@ import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { type Failure, failure } from '../model/failure.ts';
 import { Detected } from '../telemetry/detection.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
-import { ClientHelloReader, HelloState } from '../wire/client-hello.ts';
-import { Protocol, ProtocolDetector } from '../wire/detect.ts';
+import { ClientHelloReader, HANDSHAKE_RECORD, HelloState } from '../wire/client-hello.ts';
+import { Patience, Protocol, ProtocolDetector } from '../wire/detect.ts';
 import { ByteHold } from './byte-hold.ts';
 import { ByteTunnel, type TunnelOwner } from './byte-tunnel.ts';
 import type { CaptureOwner } from './capture-listener.ts';
@@ -29,12 +29,13 @@ import { connectFailure } from './connect-failure.ts';
 import { chooseConnection, isFailure } from './connection-choice.ts';
 import { ConnectionLease } from './connection-lease.ts';
 import { ConnectionReport } from './connection-report.ts';
-import { printDenial } from './denied.ts';
+import { denialSubject, printDenial } from './denied.ts';
 import { DownstreamConnection } from './downstream-connection.ts';
 import { FirstMove, howDetected, openingMoveOf, warnOfWrong } from './first-move.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
-import { adoptSocket, type ByteTaker, resetSocket } from './socket-reads.ts';
+import { type Arrival, adoptSocket, type ByteTaker, resetSocket } from './socket-reads.ts';
 import { UpstreamConnection, UpstreamState, type UpstreamUser } from './upstream-connection.ts';
+import { keepUrgentData } from './urgent-data.ts';
 import { noteVerdict, type VerdictEntry } from './verdict-memory.ts';
 
 const CaptureState = { Waiting: 0, Http: 1, Opaque: 2, Closed: 3 } as const;
@@ -51,7 +52,7 @@ export class CapturedConnection
   /** What the connections before this one spoke. */
   readonly #memory: VerdictEntry;
   readonly #firstMove: number;
-  /** Until the verdict is there. */
+  /** From the first byte on. */
   #detector: ProtocolDetector | undefined;
   /** First bytes, while they may still become a request line. */
   readonly #hold = new ByteHold();
@@ -59,10 +60,14 @@ export class CapturedConnection
   #upstream: UpstreamConnection | undefined;
   /** The endpoint that was chosen, from the first dial on. */
   #lease: ConnectionLease | undefined;
-  /** What it turned out to be, while the first of several endpoints is dialled. */
+  /** What it turned out to be, while the endpoint is being dialled; its bytes are held. */
   #awaited: number | undefined;
+  /** As much is held as may be; nothing is read. */
+  #isFull = false;
   /** FIN has come before there was anybody to pass it on to. */
   #hasEnded = false;
+  /** The listener has gone, and what it took is waited for no longer than this once. */
+  #isLastWait = false;
   /** Why the destination could not be reached. */
   #failed: Failure | undefined;
   /** Who has the bytes once it is known what they are. */
@@ -71,25 +76,27 @@ export class CapturedConnection
   /** Reads along while a ClientHello is relayed. */
   #hello: ClientHelloReader | undefined;
 
-  constructor(scope: ProxyScope, owner: CaptureOwner, accepted: Socket) {
+  constructor(scope: ProxyScope, owner: CaptureOwner, arrival: Arrival) {
     const { direction, destination } = owner;
+    const now = scope.clock.now();
     this.#scope = scope;
     this.#owner = owner;
     this.#counts = scope.countsOf(direction);
     this.#memory = scope.verdicts.entryOf(destination.address, destination.port);
     this.#firstMove = openingMoveOf(owner, this.#memory);
-    this.#detector = new ProtocolDetector(scope.limits.targetBytesMax);
-    this.report = new ConnectionReport(scope, direction, destination, accepted);
-    if (owner.known !== undefined) this.report.record.destinationId = owner.known.nameId;
+    // Nothing that can wait stands before the dial: the peer answers meanwhile.
+    if (this.#firstMove !== FirstMove.Wait) this.#choose('');
     this.#counts.downstreamOpen++;
-    this.socket = adoptSocket(accepted, this, scope.sockets);
+    this.report = new ConnectionReport(scope, direction, now);
+    this.socket = adoptSocket(arrival.socket, this, scope.sockets);
+    this.report.from(this.socket, destination);
+    if (owner.known !== undefined) this.report.record.destinationId = owner.known.nameId;
+    if (this.#firstMove === FirstMove.Wait) this.#wakeIn(scope.limits.detectSilenceMs);
+    else this.#noteDial(now);
     this.#listen();
-    if (this.#firstMove === FirstMove.Relay) {
-      this.#dial();
-      if (this.#failed !== undefined) this.#wakeIn(0);
-      else this.#relay(owner.declared === 'http2' ? Detected.Http2 : Detected.Other);
-    } else if (this.#firstMove === FirstMove.Dial) this.#dial();
-    else this.#wakeIn(scope.limits.detectSilenceMs);
+    if (this.#firstMove !== FirstMove.Relay) return;
+    if (this.#failed !== undefined) this.#wakeIn(0);
+    else this.#relay(owner.declared === 'http2' ? Detected.Http2 : Detected.Other);
   }
 
   /** Bytes that wait to be sent upstream. */
@@ -106,11 +113,13 @@ export class CapturedConnection
     this.#next.onBytes(chunk);
   }
 
-  /** Silence, short or for an hour, or a request line that does not end. */
+  /** Silence, short or for an hour, or a request line or a ClientHello that does not end. */
   onDeadline(): void {
     this.#guard(() => {
-      if (this.#owner.isRetired && this.#hold.length === 0) this.destroy();
+      if (this.#state === CaptureState.Opaque) this.#endHello();
+      else if (this.#isLastWait && this.#hold.length === 0) this.destroy();
       else if (this.#failed !== undefined) this.#giveUp(this.#failed);
+      else if (this.#isNameAwaited) this.#giveUp(failure['request-head-timeout'], Detected.Tls);
       else if (this.#hold.length > 0) this.#relay(this.#verdictSoFar());
       else if (this.#upstream === undefined) this.#dial();
       else this.#giveUp(failure['stream-idle-timeout']);
@@ -120,7 +129,9 @@ export class CapturedConnection
   /** Draining: nobody waits for a connection on which nothing has been said. */
   retire(): void {
     if (this.#state !== CaptureState.Waiting || this.#hold.length > 0) return;
-    if (this.#awaited === undefined) this.#wakeIn(this.#scope.limits.drainIdleMs);
+    if (this.#awaited !== undefined) return;
+    this.#isLastWait = true;
+    this.#wakeIn(this.#scope.limits.drainIdleMs);
   }
 
   /** Ends at once, by RST on both sides. */
@@ -130,18 +141,24 @@ export class CapturedConnection
   }
 
   onTunnelClosed(): void {
+    this.#endHello();
     this.#lease?.end();
     this.#state = CaptureState.Closed;
     this.#owner.onCapturedClosed(this);
   }
 
   onUpstreamConnected(): void {
+    const { socket } = this.#upstream!;
     this.report.connected();
     const awaited = this.#awaited;
-    if (awaited === undefined) return;
-    this.#awaited = undefined;
-    this.socket.resume();
-    this.#relay(awaited);
+    if (awaited !== undefined) {
+      this.#awaited = undefined;
+      this.#relay(awaited);
+      if (this.#isFull) this.socket.resume();
+      this.#isFull = false;
+    }
+    // What was held has gone out, and nothing has been read: too late would lose a byte.
+    keepUrgentData(socket);
   }
 
   /** The server speaks first. */
@@ -157,24 +174,31 @@ export class CapturedConnection
     this.#relay(this.#verdictSoFar())?.onUpstreamEnded();
   }
 
-  /** Whoever speaks HTTP learns the cause from an answer, so its first bytes are waited for. */
   onUpstreamLost(code: string): void {
     this.#upstream = undefined;
-    if (this.report.isConnected) {
-      this.#giveUp(failure['upstream-reset']);
-      return;
-    }
-    if (this.#lease?.mayDialAgain === true) {
-      this.#connect(this.#lease);
-      return;
-    }
-    this.#failed = connectFailure(code);
-    if (this.#awaited !== undefined) this.#giveUp(this.#failed);
-    else if (this.#hold.length === 0) this.#wakeIn(this.#scope.limits.detectSilenceMs);
+    if (this.report.isConnected) this.#giveUp(failure['upstream-reset']);
+    else this.#onUnreached(connectFailure(code));
   }
 
   onConnectTimeout(): void {
-    this.#giveUp(failure['connect-timeout']);
+    this.#upstream?.destroy(true);
+    this.#upstream = undefined;
+    this.#onUnreached(failure['connect-timeout']);
+  }
+
+  /** Whoever speaks HTTP learns the cause from an answer, so its first bytes are waited for. */
+  #onUnreached(why: Failure): void {
+    const lease = this.#lease;
+    if (lease?.mayDialAgain === true) {
+      const now = this.#scope.clock.now();
+      this.#connect(lease);
+      if (this.#failed === undefined) this.report.dialled(now, lease);
+      else this.#wakeIn(this.#scope.limits.detectSilenceMs);
+      return;
+    }
+    this.#failed = why;
+    if (this.#awaited !== undefined) this.#giveUp(this.#failed);
+    else if (this.#hold.length === 0) this.#wakeIn(this.#scope.limits.detectSilenceMs);
   }
 
   #listen(): void {
@@ -202,25 +226,59 @@ export class CapturedConnection
   }
 
   #detect(chunk: Buffer): void {
-    const detector = this.#detector;
-    if (this.#state !== CaptureState.Waiting || detector === undefined) return;
+    if (this.#state !== CaptureState.Waiting) return;
+    if (this.#awaited !== undefined) {
+      this.#holdMore(chunk);
+      return;
+    }
     if (this.#hello !== undefined) {
       this.#hold.append(chunk, 0, chunk.length);
       this.#awaitName(chunk);
       return;
     }
     const isFirst = this.#hold.length === 0;
+    this.#detector ??= new ProtocolDetector(this.#scope.limits.targetBytesMax);
+    const detector = this.#detector;
+    const { patience } = detector;
     const verdict = detector.feed(chunk);
     if (isFirst && verdict === Protocol.Http1) {
       this.#becomeHttp().onBytes(chunk);
       return;
     }
+    if (isFirst && verdict === Protocol.Other) {
+      this.#relay(Detected.Other, chunk);
+      return;
+    }
     this.#hold.append(chunk, 0, chunk.length);
-    if (verdict === Protocol.Http1) this.#replayHeld(this.#becomeHttp());
-    else if (verdict === Protocol.Http2) this.#relay(Detected.Http2);
-    else if (verdict === Protocol.Tls) this.#relayTls();
+    if (verdict === Protocol.Http1) {
+      this.#becomeHttp().onBytes(this.#hold.view());
+      this.#hold.clear();
+    } else if (verdict === Protocol.Http2) this.#relay(Detected.Http2);
+    else if (verdict === Protocol.Tls) this.#relayTls(isFirst);
     else if (verdict === Protocol.Other) this.#relay(Detected.Other);
-    else if (isFirst) this.#wakeIn(this.#scope.limits.detectLineMs);
+    else if (isFirst || detector.patience !== patience) this.#awaitMore(detector.patience);
+  }
+
+  /** From the first bytes on, and again when they promise less. @param patience `Patience` */
+  #awaitMore(patience: number): void {
+    const { detectLineMs, detectSilenceMs, headTimeoutMs } = this.#scope.limits;
+    if (this.#isNameAwaited) this.#wakeIn(headTimeoutMs);
+    else if (patience === Patience.None) this.#relay(Detected.Other);
+    else this.#wakeIn(patience === Patience.Line ? detectLineMs : detectSilenceMs);
+  }
+
+  /** Where a name decides, what begins as TLS is not let go without it. */
+  get #isNameAwaited(): boolean {
+    return this.#owner.known?.rules.needsName === true && this.#hold.view()[0] === HANDSHAKE_RECORD;
+  }
+
+  /** While it is awaited that somebody takes them. */
+  #holdMore(chunk: Buffer): void {
+    this.#hold.append(chunk, 0, chunk.length);
+    if (this.#hello !== undefined) this.#readHello(chunk);
+    if (this.#hold.length < this.#scope.sockets.heldBytesMax) return;
+    this.#isFull = true;
+    this.socket.pause();
   }
 
   #becomeHttp(): DownstreamConnection {
@@ -235,10 +293,13 @@ export class CapturedConnection
   }
 
   /** The rules of some destinations ask for a name; the others are not held up by it. */
-  #relayTls(): void {
+  #relayTls(isFirst: boolean): void {
     this.#hello = new ClientHelloReader();
-    if (this.#owner.known?.rules.needsName === true) {
-      this.#wakeIn(this.#scope.limits.detectLineMs);
+    if (this.#isNameAwaited) {
+      if (isFirst) this.#awaitMore(Patience.Line);
+      // What was dialled in a race was chosen without the name.
+      this.#spare();
+      this.#failed = undefined;
       this.#awaitName(this.#hold.view());
       return;
     }
@@ -248,11 +309,7 @@ export class CapturedConnection
 
   #awaitName(chunk: Buffer): void {
     this.#readHello(chunk);
-    if (this.#hello !== undefined) return;
-    // What was dialled in a race was chosen without the name.
-    this.#spare();
-    this.#failed = undefined;
-    this.#relay(Detected.Tls);
+    if (this.#hello === undefined) this.#relay(Detected.Tls);
   }
 
   #readHello(chunk: Buffer): void {
@@ -260,7 +317,14 @@ export class CapturedConnection
     const state = hello.feed(chunk);
     if (state === HelloState.More) return;
     this.report.hello(hello.serverName, hello.alpn);
+    this.#endHello();
+  }
+
+  /** It has been read, or nobody waits for its end any longer: what there is of it is memory. */
+  #endHello(): void {
+    if (this.#hello === undefined) return;
     this.#hello = undefined;
+    if (this.#state !== CaptureState.Waiting) this.#scope.deadlines.remove(this.#deadline);
   }
 
   /** Nobody here needs the upstream: its pool may lend it. */
@@ -272,54 +336,52 @@ export class CapturedConnection
     this.report.isConnected = false;
   }
 
-  /** Both ends are a tunnel's from here on. Where connecting has failed there is nobody to relay to. */
-  #relay(detected: number): ByteTunnel | undefined {
+  /**
+   * Both ends are a tunnel's from here on. `said`: what the downstream has said, unless it is held.
+   * Where connecting has failed there is nobody to relay to.
+   */
+  #relay(detected: number, said?: Buffer): ByteTunnel | undefined {
     if (this.#state !== CaptureState.Waiting) return this.#tunnel;
     if (this.#upstream === undefined && this.#failed === undefined) this.#dial();
     if (this.#failed !== undefined) {
       this.#giveUp(this.#failed, detected);
       return undefined;
     }
-    const isDialling = this.#upstream!.state === UpstreamState.Connecting;
-    if (isDialling && this.#lease?.mayDialAgain === true) {
+    if (this.#upstream!.state === UpstreamState.Connecting) {
       this.#awaited = detected;
-      this.socket.pause();
+      if (said !== undefined) this.#hold.append(said, 0, said.length);
       return undefined;
     }
+    const ends = { downstream: this.socket, upstream: this.#upstream! };
+    const { opaqueIdleMs } = this.#scope.limits;
+    const first = this.#hold.length === 0 ? said : this.#hold.view();
+    const tunnel = new ByteTunnel(this.#scope, ends, this.report, this, opaqueIdleMs, first);
+    this.#hold.clear();
     this.#decide(detected);
     this.#counts.downstreamTotal++;
     this.#state = CaptureState.Opaque;
-    const ends = { downstream: this.socket, upstream: this.#upstream! };
-    const { opaqueIdleMs } = this.#scope.limits;
-    const tunnel = new ByteTunnel(this.#scope, ends, this.report, this, opaqueIdleMs);
     this.#tunnel = tunnel;
     this.#next = tunnel;
-    this.#replayHeld(tunnel);
+    if (this.#hello !== undefined) this.#wakeIn(this.#scope.limits.headTimeoutMs);
     if (this.#hasEnded) tunnel.onDownstreamEnded();
     return tunnel;
   }
 
   /** It is known what is spoken: the end of waiting. */
-  #decide(detected: number): void {
+  #decide(detected: number, isDenied = false): void {
     const scope = this.#scope;
-    const by = howDetected(this.#firstMove, this.#owner.isDeclared, detected);
+    const by = howDetected(this.#firstMove, this.#owner.httpExpected, detected);
     this.#detector = undefined;
     this.#counts.downstreamOpen--;
     scope.deadlines.remove(this.#deadline);
     this.report.detected(detected, by);
     if (this.#firstMove !== FirstMove.Relay) noteVerdict(this.#memory, detected);
-    warnOfWrong(scope, this.#owner, detected);
-  }
-
-  #replayHeld(taker: ByteTaker): void {
-    if (this.#hold.length > 0) taker.onBytes(this.#hold.view());
-    this.#hold.clear();
+    if (!isDenied) warnOfWrong(scope, this.#owner, detected);
   }
 
   #onPeerEnded(): void {
     this.#hasEnded = true;
-    if (this.#hold.length === 0 && this.#upstream === undefined) this.destroy();
-    else if (this.#awaited === undefined) this.#relay(this.#verdictSoFar());
+    if (this.#awaited === undefined) this.#relay(this.#verdictSoFar());
   }
 
   /** Of one that ends before it has said enough. */
@@ -338,13 +400,15 @@ export class CapturedConnection
   /** Whoever does not speak HTTP learns nothing but the RST. */
   #warnOfDenial(detected: number): void {
     const protocol = detected === Detected.Tls ? 'TLS' : 'TCP';
-    const text = printDenial(this.report.serverName, this.#owner.destination, protocol);
-    this.#scope.denials.warn(`outbound: ${text}`);
+    const { destination } = this.#owner;
+    const { serverName } = this.report;
+    const text = printDenial(serverName, destination, protocol);
+    this.#scope.denials.warn(denialSubject(serverName, destination), `outbound: ${text}`);
   }
 
   /** Ends both sides while it is ours. */
   #cut(what: Failure | undefined, detected = this.#verdictSoFar()): void {
-    this.#decide(detected);
+    this.#decide(detected, what === failure['egress-denied']);
     this.#state = CaptureState.Closed;
     this.#counts.downstreamTotal++;
     this.#upstream?.destroy(true);
@@ -355,29 +419,34 @@ export class CapturedConnection
     this.report.finish(what);
   }
 
-  /** Chooses where it goes and dials there; where nothing can be chosen `#failed` says why. */
+  /** Dials where it goes; where nothing can be chosen `#failed` says why. */
   #dial(): void {
-    const scope = this.#scope;
-    const { serverName } = this.report;
-    this.#wakeIn(scope.limits.opaqueIdleMs);
+    const now = this.#scope.clock.now();
+    this.#choose(this.report.serverName);
+    this.#noteDial(now);
+  }
+
+  /** Needs nothing but the owner: it is the first that is done. */
+  #choose(serverName: string): void {
     const choice = chooseConnection(this.#owner, serverName);
     if (isFailure(choice)) {
       this.#failed = choice;
-      this.#wakeIn(scope.limits.detectSilenceMs);
       return;
     }
-    this.#lease = new ConnectionLease(scope, this.#counts, this, choice);
+    this.#lease = new ConnectionLease(this.#scope, this.#counts, this, choice);
     this.#connect(this.#lease);
   }
 
   #connect(lease: ConnectionLease): void {
     const dialled = lease.dial();
-    if (dialled instanceof UpstreamConnection) {
-      this.#upstream = dialled;
-      this.report.dialling(lease.choice.backend, lease.pool!.endpointId, lease.choice.rule);
-      return;
-    }
-    this.#failed = dialled;
-    this.#wakeIn(this.#scope.limits.detectSilenceMs);
+    if (dialled instanceof UpstreamConnection) this.#upstream = dialled;
+    else this.#failed = dialled;
+  }
+
+  /** What follows on a dial at `atMs`, or on a choice that came to nothing. */
+  #noteDial(atMs: number): void {
+    const { detectSilenceMs, opaqueIdleMs } = this.#scope.limits;
+    this.#wakeIn(this.#failed === undefined ? opaqueIdleMs : detectSilenceMs);
+    if (this.#failed === undefined) this.report.dialled(atMs, this.#lease!);
   }
 }

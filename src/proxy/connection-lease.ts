@@ -1,11 +1,13 @@
 /**
  * The hold of one connection that is not read on an endpoint: chosen, counted as its load, dialled, and
- * given up once. Where nothing listens another endpoint is tried, once: no byte can have reached it.
+ * given up once. Where nothing listens or answers another endpoint is tried, once: no byte can have
+ * reached it.
  */
 
 import { pickEndpoint } from '../balancing/pick-endpoint.ts';
 import { type Failure, failure } from '../model/failure.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { connectTimeoutOf } from './connect-timeout.ts';
 import type { ConnectionChoice } from './connection-choice.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { ProxyScope } from './proxy-scope.ts';
@@ -59,8 +61,8 @@ export class ConnectionLease {
     this.#poolIndex = index;
     this.pool = pool;
     if (this.#isLoad) pool.inFlight++;
-    const { connectTimeoutMs } = cluster;
-    return new UpstreamConnection(this.#scope, pool, this.#counts, this.#user, connectTimeoutMs);
+    const timeoutMs = connectTimeoutOf(backend.cluster, this.#scope.limits, this.mayDialAgain);
+    return new UpstreamConnection(this.#scope, pool, this.#counts, this.#user, timeoutMs);
   }
 
   /** The connection is over, or somebody else's: it is no load any more. */

@@ -13,7 +13,7 @@ import type { Direction } from '../model/routing-table.ts';
 import { detectionPlace } from '../telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
 import { TraceContext, TraceFlag } from '../telemetry/trace-context.ts';
-import type { ConnectionBackend, ConnectionPlan } from './capture-lookup.ts';
+import type { ConnectionLease } from './connection-lease.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { plainAddress, printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
@@ -30,21 +30,21 @@ export class ConnectionReport {
   #isBegun = false;
   #dialMs: Milliseconds = -0.5;
 
-  /** `destination`: where a captured connection was going; undefined for a tunnel. */
-  constructor(
-    scope: ProxyScope,
-    direction: Direction,
-    destination: OriginalDestination | undefined,
-    downstream: Socket,
-  ) {
+  /** `startMs`: when it began. */
+  constructor(scope: ProxyScope, direction: Direction, startMs: Milliseconds) {
     this.#scope = scope;
     this.direction = direction;
-    this.#startMs = scope.clock.now();
+    this.#startMs = startMs;
     const { record } = this;
     record.kind = RecordKind.Connection;
     record.flags = direction === 'inbound' ? RecordFlag.Inbound : 0;
     record.startMs = this.#startMs;
     record.connectionId = scope.nextConnectionId();
+  }
+
+  /** Whose connection it is. `destination`: where it was going; undefined for a tunnel. */
+  from(downstream: Socket, destination?: OriginalDestination): void {
+    const { record } = this;
     if (destination !== undefined) {
       record.authority = printAddress(destination.address, destination.port);
     }
@@ -92,18 +92,19 @@ export class ConnectionReport {
     this.record.userAgent = alpn.join(',').slice(0, ALPN_TEXT_MAX);
   }
 
-  /** A backend has been chosen for it, by `rule` if any, and `endpointId` of its endpoints. */
-  dialling(backend: ConnectionBackend, endpointId: number, rule?: ConnectionPlan): void {
+  /** An endpoint has been dialled for it at `atMs`. */
+  dialled(atMs: Milliseconds, { choice, pool }: ConnectionLease): void {
     const { record } = this;
+    const { rule, backend } = choice;
     if (rule !== undefined) {
       record.routeId = rule.routeId;
       record.ruleIndex = rule.rule.index;
     }
-    this.#dialMs = this.#scope.clock.now();
+    this.#dialMs = atMs;
     record.clusterId = backend.clusterId;
     record.subsetId = backend.subsetId;
     record.weight = backend.weight;
-    record.endpointId = endpointId;
+    record.endpointId = pool!.endpointId;
   }
 
   connected(): void {
@@ -125,7 +126,10 @@ export class ConnectionReport {
     counts.opaqueTotal++;
     counts.opaqueSentBytes += record.requestBytes;
     counts.opaqueReceivedBytes += record.responseBytes;
-    if (what !== undefined) record.causeCode = what.code;
+    if (what !== undefined) {
+      record.causeCode = what.code;
+      counts.causes[what.code]!++;
+    }
     record.totalUs = this.#since(this.#startMs);
     this.#scope.telemetry.finish(record);
   }

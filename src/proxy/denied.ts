@@ -27,9 +27,11 @@ export function printDenial(
 ): string {
   const isName = isHostname(hostname);
   const where = printAddress(address, port);
-  const host = isName ? hostname : `${nameOf(address)}.internal`;
-  const name = host.replaceAll('.', '-').slice(0, RESOURCE_NAME_LENGTH_MAX).replace(/-+$/, '');
-  const ports = `[{number: ${port}, name: ${protocol.toLowerCase()}, protocol: ${protocol}}]`;
+  // Whoever pastes this meets the next port tomorrow: neither name nor host may be taken by then.
+  const name = resourceName(isName ? hostname : `address-${address}`, port);
+  const host = isName ? hostname : `${name}.internal`;
+  const word = protocol.toLowerCase();
+  const ports = `[{number: ${port}, name: ${word}-${port}, protocol: ${protocol}}]`;
   const there = isName
     ? 'resolution: DNS'
     : `addresses: ["${address}"], resolution: STATIC, endpoints: [{address: "${address}"}]`;
@@ -41,6 +43,11 @@ export function printDenial(
   );
 }
 
+/** What a denial is about, whatever addresses DNS gives for it: `api.example.com:443`. */
+export function denialSubject(hostname: string, { address, port }: OriginalDestination): string {
+  return isHostname(hostname) ? `${hostname}:${port}` : printAddress(address, port);
+}
+
 /** A DNS name of several labels that is no IPv4 address. */
 function isHostname(text: string): boolean {
   if (text.length > NAME_LENGTH_MAX || /^[\d.]+$/.test(text)) return false;
@@ -48,7 +55,8 @@ function isHostname(text: string): boolean {
   return labels.length > 1 && labels.every((each) => label.test(each));
 }
 
-/** `192.0.2.1` to `address-192-0-2-1`. */
-function nameOf(address: string): string {
-  return `address-${address.replaceAll(/[.:]+/g, '-').replaceAll(/^-|-$/g, '')}`;
+/** `api.example.com` and 443 to `api-example-com-443`: a label of DNS. */
+function resourceName(host: string, port: number): string {
+  const end = `-${port}`;
+  return host.replaceAll(/[.:]/g, '-').slice(0, RESOURCE_NAME_LENGTH_MAX - end.length) + end;
 }

@@ -21,6 +21,10 @@ import type { ProxyScope } from './proxy-scope.ts';
 
 const none: readonly Destination[] = Object.freeze([]);
 
+type RulesPlan = Pick<DestinationPlan, 'rules' | 'connections' | 'clusters'>;
+/** All addresses of a service have the very same rules: one list, one plan of it. */
+type SharedRules = Map<readonly ConnectionRule[], RulesPlan>;
+
 export class DestinationPlanner {
   readonly #scope: ProxyScope;
   readonly #clusters: ClusterKeeper;
@@ -41,10 +45,13 @@ export class DestinationPlanner {
     const oldWeights = this.#weights;
     this.#plans = new Map();
     this.#weights = new Map();
+    const shared: SharedRules = new Map();
     for (const destination of destinations) {
       const known = before.get(destination);
       const plan =
-        known !== undefined && this.#holdsFor(known) ? known : this.#plan(destination, oldWeights);
+        known !== undefined && this.#holdsFor(known)
+          ? known
+          : this.#plan(destination, shared, oldWeights);
       this.#plans.set(destination, plan);
       for (const { rule, weights } of plan.connections)
         this.#weights.set(weightsKey(rule), weights);
@@ -64,21 +71,30 @@ export class DestinationPlanner {
     return clusters.every((plan) => this.#clusters.find(plan.cluster.name) === plan);
   }
 
-  #plan(destination: Destination, before: ReadonlyMap<string, WeightState>): DestinationPlan {
+  #plan(
+    destination: Destination,
+    shared: SharedRules,
+    before: ReadonlyMap<string, WeightState>,
+  ): DestinationPlan {
     const { address, port, connectionRules } = destination;
+    const isAnyAddress = address === '';
+    const { names } = this.#scope.telemetry;
+    const known = shared.get(connectionRules) ?? this.#planRules(connectionRules, before);
+    shared.set(connectionRules, known);
+    const { rules, connections, clusters } = known;
+    const nameId = isAnyAddress ? 0 : names.idOf(printAddress(address, port));
+    return { destination, isAnyAddress, nameId, rules, connections, clusters };
+  }
+
+  #planRules(
+    connectionRules: readonly ConnectionRule[],
+    before: ReadonlyMap<string, WeightState>,
+  ): RulesPlan {
     const connections = connectionRules.map((rule) => this.#connection(rule, before));
     const backends = connections.flatMap((each) => each.backends);
     const clusters = backends.flatMap((each) => (each === undefined ? [] : [each.cluster]));
-    const isAnyAddress = address === '';
-    const { names } = this.#scope.telemetry;
-    return {
-      destination,
-      isAnyAddress,
-      nameId: isAnyAddress ? 0 : names.idOf(printAddress(address, port)),
-      rules: new ConnectionRules(connectionRules),
-      connections,
-      clusters: [...new Set(clusters)],
-    };
+    const rules = new ConnectionRules(connectionRules);
+    return { rules, connections, clusters: [...new Set(clusters)] };
   }
 
   #connection(rule: ConnectionRule, before: ReadonlyMap<string, WeightState>): ConnectionPlan {

@@ -1,11 +1,12 @@
 /**
- * Sockets whose writes make no object: the bytes go to the kernel at once, past the stream.
+ * Sockets that go to the kernel at once, past the stream: writes that make no object, dials without a
+ * tick and the branches for names.
  *
  * Nearly every message is taken whole. Only what the kernel does not take at once, or refuses, meets
  * the stream's machinery, which then knows the same as if it had sent the bytes itself: unsent bytes,
  * 'drain', 'finish', errors. That saves a request object, a tick and its arguments a message: 700
- * bytes and 2 us of CPU a request (Node 26.10, 2026-11-25). This file and socket-reads.ts are the
- * only ones that know the insides of Node.js; without them a plain write does the same.
+ * bytes and 2 us of CPU a request (Node 26.10, 2026-11-25). This file and socket-reads.ts are the only
+ * ones that know the insides of Node.js; without them a plain write and a plain connect do the same.
  */
 
 import { Socket } from 'node:net';
@@ -31,10 +32,72 @@ interface StreamHandle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
 }
 
+/** A connect of libuv's under way. */
+interface ConnectRequest {
+  oncomplete: (this: ConnectRequest, status: number) => void;
+  socket: DirectSocket;
+}
+
+/** A TCP socket of libuv's. Its calls give 0, or an error number (negative). */
+interface TcpHandle {
+  connect(request: ConnectRequest, address: string, port: number): number;
+  connect6(request: ConnectRequest, address: string, port: number): number;
+  setNoDelay(isOn: boolean): number;
+  close(): void;
+}
+
+interface TcpBinding {
+  readonly TCP: new (type: number) => TcpHandle;
+  readonly TCPConnectWrap: new () => ConnectRequest;
+  readonly constants: { readonly SOCKET: number };
+}
+
+const [DOT, DIGIT_0, DIGIT_9, COLON] = [0x2e, 0x30, 0x39, 0x3a];
+
+/** EINVAL of libuv: what it got is no IP address. */
+const NO_ADDRESS = -22;
+
 type Written = (error?: Error | null) => void;
 
 const binding = findBinding();
+const tcp = findTcpBinding();
 let spare = binding === undefined ? undefined : new binding.WriteWrap();
+
+/** A connect that has begun, or has failed at once; a socket follows in the same turn. */
+export interface Dial {
+  readonly handle: TcpHandle;
+  readonly request: ConnectRequest;
+  /** 0, or an error number. */
+  readonly error: number;
+}
+
+/**
+ * Dials an IP address before this returns, so that the peer answers while everything else is made.
+ * Undefined for a name, and where Node.js does not let us.
+ */
+export function beginDial(host: string, port: number): Dial | undefined {
+  const family = tcp === undefined ? 0 : familyOf(host);
+  if (family === 0) return undefined;
+  const handle = new tcp!.TCP(tcp!.constants.SOCKET);
+  const request = new tcp!.TCPConnectWrap();
+  request.oncomplete = onConnected;
+  const error =
+    family === 6 ? handle.connect6(request, host, port) : handle.connect(request, host, port);
+  if (error !== NO_ADDRESS) return { handle, request, error };
+  handle.close();
+  return undefined;
+}
+
+/** 4, 6, or 0 for a name; by its characters alone: libuv knows better, and the regex of `isIP` is slow. */
+function familyOf(host: string): number {
+  let family = 4;
+  for (let at = 0; at < host.length; at++) {
+    const code = host.charCodeAt(at);
+    if (code === COLON) return 6;
+    if (code !== DOT && (code < DIGIT_0 || code > DIGIT_9)) family = 0;
+  }
+  return family;
+}
 
 export class DirectSocket extends Socket {
   /** Where it reads into, if it is known. */
@@ -47,6 +110,32 @@ export class DirectSocket extends Socket {
   constructor(options?: object, reads?: ReadMemory) {
     super(options);
     this.reads = reads;
+  }
+
+  /** The socket of a dial that has begun. `options`: those of `Socket`. */
+  static ofDial(dial: Dial, options: object, reads: ReadMemory): DirectSocket {
+    const { handle, request, error } = dial;
+    const socket = new DirectSocket({ ...options, handle, manualStart: true }, reads);
+    request.socket = socket;
+    (socket as { connecting: boolean }).connecting = true;
+    if (error !== 0) socket.destroy(systemError('connect', error));
+    return socket;
+  }
+
+  /** The end of a dial, good or bad. */
+  connected(status: number): void {
+    // It may have been destroyed meanwhile.
+    if (this.destroyed) return;
+    (this as { connecting: boolean }).connecting = false;
+    if (status !== 0) {
+      this.destroy(systemError('connect', status));
+      return;
+    }
+    this.emit('connect');
+    const { _handle: handle } = this as unknown as { readonly _handle: TcpHandle | null };
+    // After the first bytes: they are delayed by nothing.
+    handle?.setNoDelay(true);
+    if (!this.isPaused()) this.read(0);
   }
 
   /**
@@ -85,8 +174,8 @@ export class DirectSocket extends Socket {
     const request = this.#underWay;
     if (request !== undefined) {
       this.#underWay = undefined;
-      request.oncomplete = (status) => done(status < 0 ? writeError(status) : null);
-    } else if (this.#failed !== 0) done(writeError(this.#failed));
+      request.oncomplete = (status) => done(status < 0 ? systemError('write', status) : null);
+    } else if (this.#failed !== 0) done(systemError('write', this.#failed));
     else super._write(chunk, encoding, done);
   }
 }
@@ -94,24 +183,43 @@ export class DirectSocket extends Socket {
 /** Of a request until the stream waits for it. */
 function ignoreStatus(): void {}
 
-function writeError(status: number): Error {
-  const code = getSystemErrorName(status);
-  return Object.assign(new Error(`write ${code}`), { code, errno: status, syscall: 'write' });
+function onConnected(this: ConnectRequest, status: number): void {
+  this.socket.connected(status);
 }
 
-/** Undefined on a Node.js that shows its binding no more, or another one. */
-function findBinding(): StreamBinding | undefined {
-  const source = process as unknown as { binding?: (name: string) => Partial<StreamBinding> };
+function systemError(syscall: string, status: number): Error {
+  const code = getSystemErrorName(status);
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall });
+}
+
+/** Of one of Node.js's own parts; undefined on a Node.js that shows it no more. */
+function bindingOf<Binding>(name: string): Partial<Binding> | undefined {
+  const source = process as unknown as { binding?: (name: string) => Partial<Binding> };
   try {
-    const found = source.binding?.('stream_wrap');
-    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = found ?? {};
-    const isWhole =
-      typeof WriteWrap === 'function' &&
-      streamBaseState instanceof Int32Array &&
-      typeof kLastWriteWasAsync === 'number' &&
-      kLastWriteWasAsync < streamBaseState.length;
-    return isWhole ? (found as StreamBinding) : undefined;
+    return source.binding?.(name);
   } catch {
     return undefined;
   }
+}
+
+/** Undefined where there is none, or another one. */
+function findBinding(): StreamBinding | undefined {
+  const found = bindingOf<StreamBinding>('stream_wrap');
+  const { WriteWrap, streamBaseState, kLastWriteWasAsync } = found ?? {};
+  const isWhole =
+    typeof WriteWrap === 'function' &&
+    streamBaseState instanceof Int32Array &&
+    typeof kLastWriteWasAsync === 'number' &&
+    kLastWriteWasAsync < streamBaseState.length;
+  return isWhole ? (found as StreamBinding) : undefined;
+}
+
+function findTcpBinding(): TcpBinding | undefined {
+  const found = bindingOf<TcpBinding>('tcp_wrap');
+  const { TCP, TCPConnectWrap, constants } = found ?? {};
+  if (typeof TCPConnectWrap !== 'function' || typeof constants?.SOCKET !== 'number')
+    return undefined;
+  const methods = ['connect', 'connect6', 'setNoDelay', 'close'];
+  const isWhole = methods.every((name) => typeof TCP?.prototype[name] === 'function');
+  return isWhole ? (found as TcpBinding) : undefined;
 }

@@ -23,7 +23,7 @@ import { ByteHold } from './byte-hold.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
 import type { ExchangePool } from './exchange-pool.ts';
-import type { RouteAsker } from './exchange-route.ts';
+import type { DenialPrinter, RouteAsker } from './exchange-route.ts';
 import { printRefusal } from './local-reply.ts';
 import type { ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
@@ -35,15 +35,13 @@ import { type LastUser, type UpstreamConnection, UpstreamState } from './upstrea
 const DownstreamState = { Idle: 0, Busy: 1, Closing: 2, Closed: 3, Switched: 4 } as const;
 
 /** What a connection asks of the listener that accepted it. */
-export interface ConnectionOwner extends RouteAsker {
+export interface ConnectionOwner extends RouteAsker, DenialPrinter {
   /** The plan for the next request. */
   readonly plan: ListenerPlan;
   /** Where the downstream connected to, or meant to. */
   readonly port: number;
   /** No longer accepting: the connection closes after the answer it owes. */
   readonly isRetired: boolean;
-  /** What to tell whoever called `hostname`, which may not be. */
-  deniedDetail(hostname: string): string;
   onConnectionClosed(connection: DownstreamConnection): void;
   /** It has become a tunnel, which is the owner's from now on. */
   onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void;

@@ -43,7 +43,8 @@ export class Attempts {
     pinned: EndpointPool | undefined,
   ): Failure | undefined {
     this.#count++;
-    return this.#lease.acquire(cluster, isFresh, pinned);
+    const hasOther = this.#count < ATTEMPTS_MAX && pinned === undefined && cluster.pools.length > 1;
+    return this.#lease.acquire(cluster, isFresh, pinned, hasOther);
   }
 
   /** Whether what failed with `what` at `stage` (an `AttemptStage`) may be sent again, at once. */

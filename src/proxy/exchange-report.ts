@@ -62,13 +62,25 @@ export class ExchangeReport {
     record.authority = head.authority();
     record.userAgent = head.userAgent();
     if (this.#isServer) record.minorVersion = head.minorVersion;
-    this.setDownstream(downstream);
+    this.#setDownstream(downstream);
   }
 
-  /** The peer of a SERVER record; all that is known of a refused head. */
-  setDownstream(downstream: DownstreamConnection): void {
-    if (!this.#isServer) return;
+  /** `head`: of a request that was refused, as far as it could be read; nobody was asked for it. */
+  setRefused(head: MessageHead | undefined, downstream: DownstreamConnection): void {
+    if (head === undefined) this.#setDownstream(downstream);
+    else this.setRequest(head, downstream);
+    const onward = downstream.owner.passthrough?.cluster.pools[0];
+    if (this.#isServer || onward === undefined) return;
+    this.record.peerAddress = onward.address;
+    this.record.peerPort = onward.port;
+  }
+
+  /** Where it was going, and the peer of a SERVER record. */
+  #setDownstream(downstream: DownstreamConnection): void {
     const { record } = this;
+    const { known } = downstream.owner;
+    if (known !== undefined) record.destinationId = known.nameId;
+    if (!this.#isServer) return;
     record.connectionId = downstream.id;
     record.connectionRequests = downstream.requests;
     if (downstream.requests > 1) record.flags |= RecordFlag.ConnectionReused;

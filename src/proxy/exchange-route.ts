@@ -32,6 +32,13 @@ export interface RouteAsker {
   readonly isDenying: boolean;
 }
 
+export interface DenialPrinter {
+  /** What to tell whoever called `hostname`, which may not be. */
+  deniedDetail(hostname: string): string;
+}
+
+const DETAIL_MAX = 200;
+
 /** One object an exchange, reused. What was chosen before a failure was met stays in it. */
 export class RouteChoice {
   rule: RulePlan | undefined = undefined;
@@ -67,7 +74,7 @@ export function chooseRoute(
   out.rule = found;
   out.isAsSent = found.isDefault && asker.isCaptured;
   if (rule.broken !== undefined) return failure[rule.broken];
-  if (head.fault !== 0 && !out.isAsSent && (found.looksAtPaths || !isOnlyPath(head))) {
+  if (head.fault !== 0 && !out.isAsSent && !maySuit(found, head)) {
     return failure[faultOf(head).cause];
   }
   const backend = found.backends[nextWeighted(found.weights)];
@@ -123,10 +130,22 @@ function passOn(
   return undefined;
 }
 
-/** A path without a normal form, and nothing else: it goes on as it is where nobody looks at it. */
-function isOnlyPath({ fault, faults, targetAuthority }: MessageHead): boolean {
+/**
+ * A head with one fault may follow a rule all the same: a method is what it is, known or not, and a
+ * path without a normal form goes on as it is where nobody looks at it.
+ */
+function maySuit({ looksAtPaths }: RulePlan, head: MessageHead): boolean {
+  const { fault, faults, targetAuthority } = head;
+  if (faults !== 1) return false;
+  if (fault === Reason.MethodUnknown) return true;
   const isPath = fault === Reason.TargetHiddenByte || fault === Reason.TargetEscape;
-  return isPath && faults === 1 && targetAuthority === '';
+  return isPath && !looksAtPaths && targetAuthority === '';
+}
+
+/** Why `head` goes nowhere, beside `what` itself, for a person. */
+export function detailOf(what: Failure, head: MessageHead, asker: DenialPrinter): string {
+  if (what === failure['egress-denied']) return asker.deniedDetail(head.view.hostname);
+  return `${head.authority()} ${head.path()}`.slice(0, DETAIL_MAX);
 }
 
 /** What is wrong with a head that can only go on as it was sent; `Reason.None` when nothing is. */

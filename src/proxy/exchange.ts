@@ -20,12 +20,11 @@ import { HeadReader } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
 import { Method } from '../wire/http1/method.ts';
 import { passesUpgrade } from '../wire/http1/print.ts';
-import { connectFailure } from './connect-failure.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { Attempts } from './exchange-attempts.ts';
 import { ExchangeClock } from './exchange-clock.ts';
 import { ExchangeReport } from './exchange-report.ts';
-import { chooseRoute, faultOf, RouteChoice } from './exchange-route.ts';
+import { chooseRoute, detailOf, faultOf, RouteChoice } from './exchange-route.ts';
 import { putForwardedHead } from './forwarded-head.ts';
 import { applyEdits, type CompiledEdits } from './header-edits.ts';
 import { printFailure, printRefusal } from './local-reply.ts';
@@ -34,7 +33,7 @@ import type { ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { type HeadSource, RequestRelay, RequestState } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
-import { AttemptStage, isEndOfKept } from './retry-rule.ts';
+import { AttemptStage, isEndOfKept, lossOf } from './retry-rule.ts';
 import { TraceHeaders } from './trace-headers.ts';
 import { UpstreamState, type UpstreamUser } from './upstream-connection.ts';
 import { UpstreamLease } from './upstream-lease.ts';
@@ -170,7 +169,8 @@ export class Exchange implements UpstreamUser, HeadSource {
     const now = this.#scope.clock.now();
     this.#start(plan, startMs, now);
     this.#trace.clear();
-    this.#report.setDownstream(this.downstream);
+    const known = this.headReader.hasStartLine ? this.head : undefined;
+    this.#report.setRefused(known, this.downstream);
     this.#report.beginSpan(this.#trace);
     this.#reply(what, detail, false, false, now);
   }
@@ -333,16 +333,17 @@ export class Exchange implements UpstreamUser, HeadSource {
   }
 
   onUpstreamLost(code: string): void {
-    const detail = code === '' ? this.#lease.where : `${code}, ${this.#lease.where}`;
-    if (this.state === ExchangeState.Connecting) this.fail(connectFailure(code), detail);
-    else if (this.state === ExchangeState.Relaying) this.fail(failure['upstream-cut'], detail);
-    else if (this.response.firstByteMs < 0 && this.#lease.upstream!.isReused) {
-      this.fail(failure['idle-race'], detail);
-    } else this.fail(failure['upstream-reset'], detail);
+    const { upstream, where } = this.#lease;
+    const isHeadRead = this.state === ExchangeState.Relaying;
+    const what = lossOf(code, this.#stage(), isHeadRead, upstream!.isReused);
+    this.fail(what, code === '' ? where : `${code}, ${where}`);
   }
 
   onConnectTimeout(): void {
-    this.fail(failure['connect-timeout'], this.#lease.where);
+    const late = failure['connect-timeout'];
+    const now = this.#scope.clock.now();
+    if (this.#mayRetry(late, now)) this.#retry(late, now);
+    else if (!this.#lease.waitOn()) this.fail(late, this.#lease.where);
   }
 
   /** Asks to be called at the next moment when something may be late. */
@@ -399,7 +400,6 @@ export class Exchange implements UpstreamUser, HeadSource {
     const refused = chooseRoute(plan, head, owner, this.#trace.isLoop, route);
     if (route.rule !== undefined) this.#report.setRule(route.rule);
     if (route.backend !== undefined) this.#report.setBackend(route.backend);
-    if (owner.known !== undefined) this.#report.record.destinationId = owner.known.nameId;
     if (refused !== undefined) return refused;
     this.#clock.setRouteTimeout(now, route.timeoutMs);
     this.#scope.retryBudget.onRequest();
@@ -410,9 +410,7 @@ export class Exchange implements UpstreamUser, HeadSource {
   #failRoute(what: Failure, head: MessageHead, now: Milliseconds): void {
     const fault = faultOf(head);
     if (what === failure[fault.cause]) this.#end(what, printRefusal(fault), false, now);
-    else if (what === failure['egress-denied']) {
-      this.fail(what, this.downstream.owner.deniedDetail(head.view.hostname));
-    } else this.fail(what, `${head.authority()} ${head.path()}`.slice(0, 200));
+    else this.fail(what, detailOf(what, head, this.downstream.owner));
   }
 
   /** Gets a connection for this attempt; `isFresh` takes no idle one. */

@@ -21,11 +21,21 @@ export const FirstMove = {
   Relay: 2,
 } as const;
 
-/** `isDeclared`: HTTP is expected at the port. */
-export function firstMoveOf(isDeclared: boolean, port: number, memory: VerdictEntry): number {
-  if (!isDeclared && hasKnownProtocol(port)) return FirstMove.Relay;
+/** Where it is said that HTTP/1.1 is spoken. */
+export const HttpExpected = {
+  Nowhere: 0,
+  /** For the port, by names of services: nothing is known of the address. */
+  AtPort: 1,
+  AtAddress: 2,
+} as const;
+
+/** @param http `HttpExpected` */
+export function firstMoveOf(http: number, port: number, memory: VerdictEntry): number {
+  if (http === HttpExpected.Nowhere && hasKnownProtocol(port)) return FirstMove.Relay;
   const expected = expectedOf(memory);
-  if (isDeclared) return expected === Detected.ServerFirst ? FirstMove.Dial : FirstMove.Wait;
+  if (http === HttpExpected.AtAddress) {
+    return expected === Detected.ServerFirst ? FirstMove.Dial : FirstMove.Wait;
+  }
   return expected === Detected.Http1 ? FirstMove.Wait : FirstMove.Dial;
 }
 
@@ -37,13 +47,14 @@ export function openingMoveOf(owner: CaptureOwner, memory: VerdictEntry): number
     return expectedOf(memory) === Detected.ServerFirst ? FirstMove.Dial : FirstMove.Wait;
   }
   if (declared === 'tls') return FirstMove.Dial;
-  return firstMoveOf(owner.isDeclared, destination.port, memory);
+  return firstMoveOf(owner.httpExpected, destination.port, memory);
 }
 
 /** How the verdict is known (`DetectedBy`). */
-export function howDetected(firstMove: number, isDeclared: boolean, detected: number): number {
+export function howDetected(firstMove: number, http: number, detected: number): number {
   if (firstMove === FirstMove.Relay) return DetectedBy.Declared;
-  if (isDeclared && detected === Detected.Http1) return DetectedBy.Declared;
+  if (http !== HttpExpected.Nowhere && detected === Detected.Http1) return DetectedBy.Declared;
+  const isDeclared = http === HttpExpected.AtAddress;
   const remembered = isDeclared ? Detected.ServerFirst : Detected.Http1;
   const isUnusual = firstMove === (isDeclared ? FirstMove.Dial : FirstMove.Wait);
   return isUnusual && detected === remembered ? DetectedBy.Remembered : DetectedBy.Sniffed;

@@ -42,7 +42,10 @@ export class ListenerSet {
   constructor(scope: ProxyScope, capture: CaptureOptions | undefined, plans: Plans) {
     this.#scope = scope;
     this.#plans = plans;
-    this.sentinel = new Sentinel(scope.wakeUps, () => this.outboundCapture?.port ?? 0);
+    this.sentinel = new Sentinel(
+      scope.wakeUps,
+      (direction) => this.captures.find((each) => each.direction === direction)?.port ?? 0,
+    );
     if (capture === undefined) this.captures = [];
     else {
       const context = {
@@ -65,10 +68,6 @@ export class ListenerSet {
   /** Those that accept, in the order in which they were opened; captures last. */
   listening(): readonly (TrafficListener | CaptureListener)[] {
     return [...this.#listeners.values(), ...this.captures].filter((each) => each.isListening);
-  }
-
-  get outboundCapture(): CaptureListener | undefined {
-    return this.captures[0];
   }
 
   /** Whether anything that comes in that direction is passed on. */

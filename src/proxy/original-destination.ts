@@ -10,6 +10,7 @@
 
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import { type Arrival, arrivalOf } from './socket-reads.ts';
 
 /** An address as `node:net` prints it (IPv4-mapped ones as IPv4) and a port, 1 to 65535. */
 export interface OriginalDestination {
@@ -19,10 +20,11 @@ export interface OriginalDestination {
 
 export interface OriginalDestinationReader {
   /**
-   * Asks the kernel; call it once, in the listener's callback. A socket that was not redirected
-   * reads as undefined, or as the address that it was accepted on when it is loopback.
+   * Asks the kernel; call it once, in the listener's callback. A connection that was not redirected
+   * reads as undefined, or as the address that it was accepted on when it is loopback. `family`: what
+   * its listener takes, 4 or 6; 0 = both.
    */
-  read(socket: Socket): OriginalDestination | undefined;
+  read(from: Arrival | Socket, family?: number): OriginalDestination | undefined;
 }
 
 export type OpenedReader =
@@ -136,12 +138,11 @@ export function quietly<Result>(load: () => Result): Result {
 function readerOf(lookup: Lookup): OriginalDestinationReader {
   const { bytes } = lookup;
   return {
-    read(socket) {
-      const descriptor = descriptorOf(socket);
+    read(from, family = 0) {
+      const arrival = 'descriptor' in from ? from : arrivalOf(from);
+      const { descriptor } = arrival;
       if (descriptor < 0) return undefined;
-      // An IPv4 connection on a `[::]` listener has an IPv4-mapped address and IPv4's option.
-      const { localAddress = '' } = socket;
-      const isV6 = localAddress.includes(':') && !localAddress.startsWith('::ffff:');
+      const isV6 = family === 0 ? isOfV6(arrival) : family === 6;
       if (lookup.call(descriptor, isV6 ? SOL_IPV6 : SOL_IP) !== 0) return undefined;
       const port = (bytes[2]! << 8) | bytes[3]!;
       const address = isV6 ? printV6(bytes) : `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`;
@@ -150,10 +151,10 @@ function readerOf(lookup: Lookup): OriginalDestinationReader {
   };
 }
 
-/** The file descriptor behind a socket; -1 when it is closed. */
-function descriptorOf(socket: Socket): number {
-  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
-  return handle?.fd ?? -1;
+/** An IPv4 connection on a `[::]` listener has an IPv4-mapped address and IPv4's option. */
+function isOfV6({ socket }: Arrival): boolean {
+  const { localAddress = '' } = socket;
+  return localAddress.includes(':') && !localAddress.startsWith('::ffff:');
 }
 
 /** RFC 5952: lower-case, the longest run of two or more zero groups as `::`. */

@@ -20,7 +20,7 @@ import type { OriginalDestinationReader } from './original-destination.ts';
 import { Slab, SlabPool } from './slab.ts';
 import type { SocketSettings } from './socket-reads.ts';
 import { VerdictMemory } from './verdict-memory.ts';
-import { WarningLimit } from './warning-limit.ts';
+import { WarningLimit, WarningLimits } from './warning-limit.ts';
 import { WriteSlab } from './write-slab.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -90,8 +90,8 @@ export class ProxyScope {
   readonly verdicts: VerdictMemory;
   /** About those that spoke something else than what was declared. */
   readonly wrongProtocols: WarningLimit;
-  /** About connections that REGISTRY_ONLY refuses. */
-  readonly denials: WarningLimit;
+  /** About connections that REGISTRY_ONLY refuses, by name or address and port. */
+  readonly denials: WarningLimits;
   readonly retryBudget: RetryBudget;
   /** Leads to this very pod; undefined when inbound connections are not captured. */
   localHop: LocalHop | undefined = undefined;
@@ -129,7 +129,7 @@ export class ProxyScope {
     this.tunnelSlabs = new SlabPool(limits.heldBytesMax, limits.tunnelSlabsMax);
     this.verdicts = new VerdictMemory(limits.passthroughMax);
     this.wrongProtocols = new WarningLimit(this);
-    this.denials = new WarningLimit(this);
+    this.denials = new WarningLimits(this);
     this.retryBudget = new RetryBudget(
       limits.retryRatio,
       limits.retriesPerSecond,

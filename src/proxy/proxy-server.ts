@@ -17,6 +17,7 @@ import { ListenerSet } from './listener-set.ts';
 import type { Plans } from './plan.ts';
 import { PlanKeeper } from './plan-keeper.ts';
 import { type ProxyOptions, ProxyScope, type ScopeCounts } from './proxy-scope.ts';
+import type { Family } from './sentinel.ts';
 import {
   type ConnectionSnapshot,
   connectionsOf,
@@ -70,16 +71,18 @@ export class ProxyServer {
   }
 
   /**
-   * Asks the kernel whether it redirects connections of this pod to us, in each family that the pod has
-   * and we listen for. Empty when it does; one line for a person when not; undefined when that cannot be
-   * told now. Never rejects.
+   * Asks the kernel whether it redirects connections of this pod to us, in both directions and in each
+   * family that the pod has and we listen for. Empty when it does; one line for a person when not, or
+   * when there is no such family; undefined when that cannot be told now. Never rejects.
    */
   proveRedirection(timeoutMs: Milliseconds): Promise<string | undefined> {
-    const { outboundCapture, sentinel } = this.#listeners;
-    const families = (outboundCapture?.families ?? []).filter((family) =>
-      this.#ownAddresses.some((address) => isIPv4(address) === (family === 'v4')),
+    const { captures, sentinel } = this.#listeners;
+    const rules = captures.flatMap(({ direction, families }) =>
+      families
+        .filter((family) => this.#hasAddressOf(family))
+        .map((family) => ({ direction, family })),
     );
-    return sentinel.prove(families, timeoutMs);
+    return sentinel.prove(rules, timeoutMs);
   }
 
   /**
@@ -126,9 +129,9 @@ export class ProxyServer {
     return snapshotOf(this.#scope, this.#plans, this.#listeners.all());
   }
 
-  /** The open downstream connections, one by one. */
-  connections(): readonly ConnectionSnapshot[] {
-    return connectionsOf(this.#listeners.all());
+  /** The open downstream connections, one by one; with `most` the first ones, relayed before others. */
+  connections(most: number = Number.POSITIVE_INFINITY): readonly ConnectionSnapshot[] {
+    return connectionsOf(this.#listeners.all(), this.#scope.clock.now(), most);
   }
 
   /**
@@ -163,6 +166,10 @@ export class ProxyServer {
   /** Ends everything at once. */
   async close(): Promise<void> {
     await this.drain(0);
+  }
+
+  #hasAddressOf(family: Family): boolean {
+    return this.#ownAddresses.some((address) => isIPv4(address) === (family === 'v4'));
   }
 
   async #apply(table: RoutingTable): Promise<readonly ListenError[]> {

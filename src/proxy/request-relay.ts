@@ -40,6 +40,8 @@ export class RequestRelay implements BodySink {
   #framing: number = Framing.Plain;
   /** Chunk lines and trailers go on as they came. */
   #isRaw = false;
+  /** Nobody asked for our help, so a slow body is its server's affair. */
+  #mayBeSlow = false;
   /** The upstream of this attempt has not been sent the head. */
   #owesHead = false;
   #upstream: UpstreamConnection | undefined;
@@ -68,6 +70,7 @@ export class RequestRelay implements BodySink {
     this.#awaitsContinue = head.expectsContinue;
     this.#framing = head.bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
     this.#isRaw = false;
+    this.#mayBeSlow = false;
     if (head.bodyKind === BodyKind.None) {
       this.state = RequestState.Done;
     } else {
@@ -78,6 +81,7 @@ export class RequestRelay implements BodySink {
 
   /** The body goes on as it was sent: it is read all the same, and refused as any other. */
   passAsSent(): void {
+    this.#mayBeSlow = true;
     this.#isRaw = this.#framing === Framing.Chunked;
     this.#framing = Framing.Plain;
   }
@@ -175,7 +179,7 @@ export class RequestRelay implements BodySink {
 
   /** When the body is next judged too slow; Infinity when no body is awaited. */
   deadline(): Milliseconds {
-    if (!this.isReading || this.#awaitsContinue) return Number.POSITIVE_INFINITY;
+    if (!this.#isTimed) return Number.POSITIVE_INFINITY;
     const { bodyIdleMs, bodyRateWindowMs } = this.#scope.limits;
     return Math.min(this.#lastByteMs + bodyIdleMs, this.#windowMs + bodyRateWindowMs);
   }
@@ -183,7 +187,7 @@ export class RequestRelay implements BodySink {
   /** Whether the body is too slow at `now`; begins a new window when the old one was good. */
   isTooSlow(now: Milliseconds): boolean {
     const { bodyIdleMs, bodyRateWindowMs, bodyRateBytesPerSecondMin } = this.#scope.limits;
-    if (!this.isReading || this.#awaitsContinue) return false;
+    if (!this.#isTimed) return false;
     if (now >= this.#lastByteMs + bodyIdleMs) return true;
     if (now < this.#windowMs + bodyRateWindowMs) return false;
     const wanted = (bodyRateBytesPerSecondMin * bodyRateWindowMs) / 1000;
@@ -191,5 +195,10 @@ export class RequestRelay implements BodySink {
     this.#windowMs = now;
     this.#windowBytes = 0;
     return false;
+  }
+
+  /** The downstream owes body bytes, and has not all the time in the world for them. */
+  get #isTimed(): boolean {
+    return this.isReading && !this.#awaitsContinue && !this.#mayBeSlow;
   }
 }

@@ -13,6 +13,7 @@ import { type Failure, failure } from '../model/failure.ts';
 import { BodyKind } from '../wire/http1/body-kind.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
 import { isIdempotent } from '../wire/http1/method.ts';
+import { connectFailure } from './connect-failure.ts';
 
 /** How far the failed attempt came. */
 export const AttemptStage = { Connecting: 0, Sent: 1, Answering: 2 } as const;
@@ -23,6 +24,21 @@ export const AttemptStage = { Connecting: 0, Sent: 1, Answering: 2 } as const;
  */
 export function isEndOfKept(what: Failure): boolean {
   return what === failure['idle-race'] || what === failure['upstream-reset'];
+}
+
+/**
+ * What it means that an upstream connection is gone at `stage` (an `AttemptStage`); `code` is the
+ * system's word or ''. `isHeadRead`: the final head had been read; `isReused`: it had served before.
+ */
+export function lossOf(
+  code: string,
+  stage: number,
+  isHeadRead: boolean,
+  isReused: boolean,
+): Failure {
+  if (stage === AttemptStage.Connecting) return connectFailure(code);
+  if (isHeadRead) return failure['upstream-cut'];
+  return stage === AttemptStage.Sent && isReused ? failure['idle-race'] : failure['upstream-reset'];
 }
 
 /** `endpoints`: how many the cluster has; where connecting failed another one is needed. */

@@ -1,20 +1,29 @@
 /**
  * The sentinel: an address that nobody has, to which only the redirection rules of this pod answer.
  *
- *   prove ── dial 192.0.2.1:15001 ──► rules of the kernel ──► our outbound capture ── takes ──► proven
+ *   prove ─┬─ dial 192.0.2.1:15001 ──► outbound rules ──► our outbound capture ─┬─ takes ──► proven
+ *          └─ dial 192.0.2.1:15006 ──► inbound rules ───► our inbound capture ──┘
  *
  * A dial by the proxy's own user is never redirected, except to the sentinel (injector/init/rules.ts):
- * one that comes back shows that the rules are in force and that original destinations can be read.
+ * one that comes back shows that the rules of its direction are in force and that original destinations
+ * can be read. That the kernel enters the inbound rules for what comes from elsewhere it cannot show.
  * Whoever dialled it, such a connection is never passed on: that would be a loop without an end.
  */
 
 import { connect, type Socket } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
+import type { Direction } from '../model/routing-table.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { printAddress } from './print-address.ts';
 
 export type Family = 'v4' | 'v6';
+
+/** The rules of one direction and family. */
+export interface ProvenRules {
+  readonly direction: Direction;
+  readonly family: Family;
+}
 
 /** Addresses of the documentation ranges (RFC 5737, RFC 3849): nobody listens there. */
 export const sentinels = Object.freeze({ v4: '192.0.2.1', v6: '2001:db8::1' });
@@ -22,74 +31,92 @@ export const sentinels = Object.freeze({ v4: '192.0.2.1', v6: '2001:db8::1' });
 /** Codes of a process that is short of something: they say nothing about the rules. */
 const ownWants = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
 
-const missingRules =
-  'the redirection rules of this pod are not in force (did `tracecar init` run here? `nft list table inet tracecar` shows them)';
+const nothingToProve =
+  'this pod has no address of a family that the sidecar listens for, so nothing proves its redirection rules (POD_IPS, or else the interfaces, say what it has when the sidecar starts)';
 
 export class Sentinel {
   readonly #wakeUps: WakeUps;
-  readonly #port: () => number;
+  readonly #portOf: (direction: Direction) => number;
   readonly #addresses: Readonly<Record<Family, string>>;
   readonly #dials = new Set<Dial>();
 
-  /** `port` is that of the outbound capture, 15001 in a pod; other addresses are for tests. */
+  /** `portOf` gives those of the captures, 15001 and 15006 in a pod; other addresses are for tests. */
   constructor(
     wakeUps: WakeUps,
-    port: () => number,
+    portOf: (direction: Direction) => number,
     addresses: Readonly<Record<Family, string>> = sentinels,
   ) {
     this.#wakeUps = wakeUps;
-    this.#port = port;
+    this.#portOf = portOf;
     this.#addresses = addresses;
   }
 
   /**
-   * Empty when the sentinel of every family came back, each within `timeoutMs`; one line for a person
-   * when not; undefined when that cannot be told now. Never rejects.
+   * Empty when the sentinel came back by all of `rules`, each within `timeoutMs`; one line for a person
+   * when not, or when there are none; undefined when that cannot be told now. Never rejects.
    */
-  async prove(families: readonly Family[], timeoutMs: Milliseconds): Promise<string | undefined> {
-    const dials = families.map((family) => {
-      const dial = new Dial(this.#addresses[family], this.#port(), timeoutMs, this.#wakeUps);
+  async prove(rules: readonly ProvenRules[], timeoutMs: Milliseconds): Promise<string | undefined> {
+    if (rules.length === 0) return nothingToProve;
+    const dials = rules.map(({ direction, family }) => {
+      const port = this.#portOf(direction);
+      const dial = new Dial(direction, this.#addresses[family], port, timeoutMs, this.#wakeUps);
       this.#dials.add(dial);
       return dial;
     });
     const answers = await Promise.all(dials.map(({ answer }) => answer));
     for (const dial of dials) this.#dials.delete(dial);
-    return answers.find((answer) => answer !== '' && answer !== undefined) ?? worst(answers);
+    const failed = dials.filter((_dial, index) => (answers[index] ?? '') !== '');
+    const [first] = failed;
+    if (first === undefined) return answers.includes(undefined) ? undefined : '';
+    const isOne = failed.every(({ direction }) => direction === first.direction);
+    return first.explain(isOne ? `${first.direction} ` : '');
   }
 
-  /** Whether a captured connection was going to the sentinel: then it is of no more use. */
-  takes({ address, port }: OriginalDestination): boolean {
-    if (port !== this.#port()) return false;
+  /** Whether what `direction` captured was going to the sentinel: then it is of no more use. */
+  takes({ address, port }: OriginalDestination, direction: Direction): boolean {
     if (address !== this.#addresses.v4 && address !== this.#addresses.v6) return false;
-    for (const dial of this.#dials) if (dial.address === address) dial.end('');
+    if (port !== this.#portOf('outbound') && port !== this.#portOf('inbound')) return false;
+    for (const dial of this.#dials) {
+      // Somebody else's dial that went another way says nothing of these rules.
+      if (dial.address === address && dial.port === port && dial.direction === direction) {
+        dial.end('');
+      }
+    }
     return true;
   }
 
   /** A connection came whose destination reads as ourselves or cannot be read: ours, perhaps. */
-  misread(destination: OriginalDestination | undefined): void {
-    for (const dial of this.#dials) dial.misread(destination);
+  misread(destination: OriginalDestination | undefined, direction: Direction): void {
+    for (const dial of this.#dials) if (dial.direction === direction) dial.misread(destination);
   }
-}
-
-/** Of answers among which there is no problem. */
-function worst(answers: readonly (string | undefined)[]): string | undefined {
-  return answers.includes(undefined) ? undefined : '';
 }
 
 /** One dial of the sentinel. Whoever answers, nothing is said. */
 class Dial {
+  readonly direction: Direction;
   readonly address: string;
+  readonly port: number;
+  /** Empty when it came back; else how it ended; undefined when that says nothing of the rules. */
   readonly answer: Promise<string | undefined>;
-  readonly #port: number;
   readonly #socket: Socket;
   #isConnected = false;
+  #isOver = false;
+  /** How it ended, when it did not come back. */
+  #ending = '';
   #readAs = '';
   #settle!: (answer: string | undefined) => void;
   readonly #callOff: () => void;
 
-  constructor(address: string, port: number, timeoutMs: Milliseconds, wakeUps: WakeUps) {
+  constructor(
+    direction: Direction,
+    address: string,
+    port: number,
+    timeoutMs: Milliseconds,
+    wakeUps: WakeUps,
+  ) {
+    this.direction = direction;
     this.address = address;
-    this.#port = port;
+    this.port = port;
     this.answer = new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -116,23 +143,25 @@ class Dial {
   }
 
   end(answer: string | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#ending = answer ?? '';
     this.#callOff();
     this.#settle(answer);
     this.#socket.destroy();
   }
 
-  #fail(code: string): void {
-    if (ownWants.has(code)) {
-      this.end(undefined);
-      return;
-    }
-    const problem = this.#isConnected ? this.#whoAnswered() : `${missingRules}: ${code}`;
-    this.end(`${problem}, for a dial of the sentinel ${printAddress(this.address, this.#port)}`);
+  /** One line for a person; `which` names the direction when the other one's rules are in force. */
+  explain(which: string): string {
+    const problem =
+      this.#isConnected && this.#readAs !== ''
+        ? `the original destination reads as ${this.#readAs}`
+        : `the ${which}redirection rules of this pod are not in force (did \`tracecar init\` run here? \`nft list table inet tracecar\` shows them): ${this.#ending}`;
+    return `${problem}, for a dial of the sentinel ${printAddress(this.address, this.port)}`;
   }
 
-  /** Somebody did, and it was not what it should have been. */
-  #whoAnswered(): string {
-    if (this.#readAs === '') return `${missingRules}: another host answers`;
-    return `the original destination reads as ${this.#readAs}`;
+  #fail(code: string): void {
+    if (ownWants.has(code)) this.end(undefined);
+    else this.end(this.#isConnected ? 'another host answers' : code);
   }
 }

@@ -2,11 +2,13 @@
  * The state of the proxy as plain data, for the admin page: a copy, safe to print as JSON.
  */
 
+import type { Milliseconds } from '../base/clock.ts';
 import { detectedWords } from '../telemetry/detection.ts';
 import type { CapturedConnection } from './captured-connection.ts';
 import type { ConnectionReport } from './connection-report.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import type { Plans } from './plan.ts';
+import { printAddress } from './print-address.ts';
 import type { ProxyScope, ScopeCounts } from './proxy-scope.ts';
 import type { UpgradedConnection } from './upgrade-switch.ts';
 
@@ -76,6 +78,8 @@ interface RelayedSnapshot {
   readonly to: string;
   /** That a TLS ClientHello asks for; '' = none. */
   readonly serverName: string;
+  /** Since it was accepted, or has switched. */
+  readonly ageMs: Milliseconds;
   readonly sentBytes: number;
   readonly receivedBytes: number;
 }
@@ -96,46 +100,63 @@ export interface ListenerView {
   readonly destinations?: number;
 }
 
-/** Every open downstream connection: a long list, made when it is asked for. */
-export function connectionsOf(listeners: readonly ListenerView[]): ConnectionSnapshot[] {
-  return listeners.flatMap((listener) => [
-    ...[...listener.connections].map((connection) => ({
-      id: connection.id,
-      listener: listener.name,
-      peer: `${connection.peerAddress}:${connection.peerPort}`,
-      requests: connection.requests,
-      isBusy: connection.isBusy,
-      requestHeldBytes: connection.requestHeldBytes,
-      responseHeldBytes: connection.socket.writableLength,
-    })),
-    ...[...listener.tunnels].map((tunnel) => ({
-      id: tunnel.id,
-      listener: listener.name,
-      peer: tunnel.peer,
-      requests: tunnel.requests,
-      isBusy: true,
-      requestHeldBytes: tunnel.tunnel.requestHeldBytes,
-      responseHeldBytes: tunnel.tunnel.responseHeldBytes,
-      relayed: relayedOf(tunnel.tunnel.report),
-    })),
-    ...[...(listener.captured ?? [])].map((captured) => ({
-      id: captured.report.record.connectionId,
-      listener: listener.name,
-      peer: `${captured.report.record.peerAddress}:${captured.report.record.peerPort}`,
-      requests: 0,
-      isBusy: true,
-      requestHeldBytes: captured.requestHeldBytes,
-      responseHeldBytes: captured.socket.writableLength,
-      relayed: relayedOf(captured.report),
-    })),
-  ]);
+/**
+ * The first `most` open downstream connections: those that are relayed, then those that speak HTTP, the
+ * oldest of each listener first. A long list, made when it is asked for.
+ */
+export function connectionsOf(
+  listeners: readonly ListenerView[],
+  now: Milliseconds,
+  most: number,
+): ConnectionSnapshot[] {
+  const shown: ConnectionSnapshot[] = [];
+  for (const connection of everyConnection(listeners, now)) {
+    if (shown.length >= most) break;
+    shown.push(connection);
+  }
+  return shown;
 }
 
-function relayedOf({ record }: ConnectionReport): RelayedSnapshot {
+function* everyConnection(
+  listeners: readonly ListenerView[],
+  now: Milliseconds,
+): Generator<ConnectionSnapshot> {
+  for (const { name: listener, captured, tunnels } of listeners) {
+    for (const { report, requestHeldBytes, socket } of captured ?? []) {
+      yield {
+        id: report.record.connectionId,
+        listener,
+        peer: printAddress(report.record.peerAddress, report.record.peerPort),
+        requests: 0,
+        isBusy: true,
+        requestHeldBytes,
+        responseHeldBytes: socket.writableLength,
+        relayed: relayedOf(report, now),
+      };
+    }
+    for (const { id, peer, requests, tunnel } of tunnels) {
+      const { requestHeldBytes, responseHeldBytes } = tunnel;
+      const relayed = relayedOf(tunnel.report, now);
+      const held = { requestHeldBytes, responseHeldBytes };
+      yield { id, listener, peer, requests, isBusy: true, ...held, relayed };
+    }
+  }
+  for (const { name: listener, connections } of listeners) {
+    for (const connection of connections) {
+      const { id, requests, isBusy, requestHeldBytes } = connection;
+      const peer = printAddress(connection.peerAddress, connection.peerPort);
+      const responseHeldBytes = connection.socket.writableLength;
+      yield { id, listener, peer, requests, isBusy, requestHeldBytes, responseHeldBytes };
+    }
+  }
+}
+
+function relayedOf({ record }: ConnectionReport, now: Milliseconds): RelayedSnapshot {
   return {
     protocol: detectedWords[record.method] ?? '',
     to: record.authority,
     serverName: record.target,
+    ageMs: Math.round(now - record.startMs),
     sentBytes: record.requestBytes,
     receivedBytes: record.responseBytes,
   };

@@ -7,8 +7,8 @@
  * a Buffer and a stream push a read: 1.5 us of CPU a request (Node 26.10, 2026-11-25).
  */
 
-import type { Socket } from 'node:net';
-import { DirectSocket } from './direct-socket.ts';
+import type { Server, Socket } from 'node:net';
+import { beginDial, DirectSocket } from './direct-socket.ts';
 import { ReadMemory, type Slab } from './slab.ts';
 
 /** Who gets the bytes of a socket. */
@@ -32,6 +32,18 @@ interface WithHandle {
 /** How a connection comes to read a socket that was accepted; returns the socket to write to. */
 export type ReadSocket = (accepted: Socket, taker: ByteTaker, settings: SocketSettings) => Socket;
 
+/** Of a server that listens. */
+interface ListeningHandle {
+  /** `status`: 0, or an error number. */
+  onconnection: (this: ListeningHandle, status: number, client?: AcceptedHandle) => void;
+  setNoDelay?(isOn: boolean): number;
+}
+
+interface AcceptedHandle {
+  readonly fd?: number;
+  setNoDelay?(isOn: boolean): number;
+}
+
 /** Of a TLSSocket: the socket beneath. */
 interface WithParent {
   readonly _parent?: Socket | null;
@@ -44,10 +56,80 @@ export function resetSocket(socket: Socket): void {
 }
 
 /**
- * Takes over a socket that a `net.Server` with `pauseOnConnect` has accepted: a server's sockets
- * have no `onread` option, a new Socket on the same handle has. Reading starts at once.
+ * A connection that has been accepted and that nobody has read from. It becomes a socket when it is
+ * first asked for one: what must be fast is done before.
+ */
+export interface Arrival {
+  /** Of the system; -1 when it is closed, or has none. */
+  readonly descriptor: number;
+  readonly socket: Socket;
+}
+
+/** Of one that is a socket already. */
+export function arrivalOf(socket: Socket): Arrival {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: AcceptedHandle | null };
+  return { descriptor: handle?.fd ?? -1, socket };
+}
+
+/**
+ * Gives what `server`, which listens, accepts to `onArrival`, without Nagle's delay. The server makes no
+ * sockets of its own then, and counts none. Where Node.js does not let us it goes on with its
+ * 'connection' events.
+ */
+export function takeArrivals(
+  server: Server,
+  settings: SocketSettings,
+  onArrival: (arrival: Arrival) => void,
+): void {
+  const { _handle: handle } = server as unknown as { readonly _handle: ListeningHandle | null };
+  const usual = handle?.onconnection;
+  if (handle === null || typeof usual !== 'function') return;
+  // On Linux accepted sockets have it from the one that listens.
+  const isInherited = process.platform === 'linux' && handle.setNoDelay?.(true) === 0;
+  handle.onconnection = function onConnection(status, client) {
+    if (status !== 0 || client === undefined) {
+      usual.call(this, status, client);
+      return;
+    }
+    if (!isInherited) client.setNoDelay?.(true);
+    onArrival(new UnreadHandle(client, settings));
+  };
+}
+
+class UnreadHandle implements Arrival {
+  readonly #handle: AcceptedHandle;
+  readonly #settings: SocketSettings;
+  #socket: Socket | undefined;
+
+  constructor(handle: AcceptedHandle, settings: SocketSettings) {
+    this.#handle = handle;
+    this.#settings = settings;
+  }
+
+  get descriptor(): number {
+    return this.#handle.fd ?? -1;
+  }
+
+  get socket(): Socket {
+    if (this.#socket === undefined) {
+      const settings = this.#settings;
+      this.#socket = socketOn(this.#handle, new LateReads(settings.slab), settings, true);
+    }
+    return this.#socket;
+  }
+}
+
+/**
+ * Lets `taker` have what comes on a socket that a server has accepted and nobody has read from. Reading
+ * starts at once. One that comes from a 'connection' event of a server with `pauseOnConnect` has no
+ * `onread` option, so a new socket takes its handle.
  */
 export function adoptSocket(accepted: Socket, taker: ByteTaker, settings: SocketSettings): Socket {
+  if (accepted instanceof DirectSocket && accepted.reads instanceof LateReads) {
+    accepted.reads.taker = taker;
+    accepted.read(0);
+    return accepted;
+  }
   const owner = accepted as unknown as WithHandle;
   const handle = owner._handle;
   if (handle === null || handle === undefined) {
@@ -57,12 +139,32 @@ export function adoptSocket(accepted: Socket, taker: ByteTaker, settings: Socket
     return accepted;
   }
   owner._handle = null;
-  const reads = new ReadMemory(settings.slab);
+  const reads = new LateReads(settings.slab);
+  reads.taker = taker;
+  return socketOn(handle, reads, settings, false);
+}
+
+/** Reads once it is known who wants them. */
+class LateReads extends ReadMemory implements ByteTaker {
+  taker: ByteTaker | undefined = undefined;
+
+  onBytes(chunk: Buffer): void {
+    this.taker?.onBytes(chunk);
+  }
+}
+
+function socketOn(
+  handle: object,
+  reads: LateReads,
+  settings: SocketSettings,
+  manualStart: boolean,
+): DirectSocket {
   const options = {
     handle,
+    manualStart,
     allowHalfOpen: true,
     writableHighWaterMark: settings.heldBytesMax,
-    onread: readInto(reads, taker),
+    onread: readInto(reads, reads),
   };
   return new DirectSocket(options, reads);
 }
@@ -74,6 +176,7 @@ export function openSocket(
   taker: ByteTaker,
   settings: SocketSettings,
 ): Socket {
+  const dial = beginDial(host, port);
   const reads = new ReadMemory(settings.slab);
   const options = {
     noDelay: true,
@@ -81,6 +184,7 @@ export function openSocket(
     writableHighWaterMark: settings.heldBytesMax,
     onread: readInto(reads, taker),
   };
+  if (dial !== undefined) return DirectSocket.ofDial(dial, options, reads);
   return new DirectSocket(options, reads).connect({ host, port });
 }
 

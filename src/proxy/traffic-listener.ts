@@ -68,7 +68,7 @@ export class TrafficListener implements ConnectionOwner {
   /** Opens the socket; undefined when that worked. */
   listen(): Promise<ListenError | undefined> {
     const { address, port } = this.plan.listener;
-    this.#socket = new AcceptSocket(this.#scope, this.name, (accepted) => this.#accept(accepted));
+    this.#socket = new AcceptSocket(this.#scope, this.name, ({ socket }) => this.#accept(socket));
     return this.#socket.listen(address, port);
   }
 
@@ -76,7 +76,7 @@ export class TrafficListener implements ConnectionOwner {
   takeOver(old: TrafficListener): void {
     this.#socket = old.#socket;
     old.#socket = undefined;
-    this.#socket?.handTo(this.name, (accepted) => this.#accept(accepted));
+    this.#socket?.handTo(this.name, ({ socket }) => this.#accept(socket));
   }
 
   /** Accepts nothing more until `listen` is called again; connections go on. */

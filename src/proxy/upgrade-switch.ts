@@ -15,8 +15,10 @@ import { ByteTunnel, type TunnelOwner } from './byte-tunnel.ts';
 import { ConnectionReport } from './connection-report.ts';
 import type { ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
+import { printAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+import { keepUrgentData } from './urgent-data.ts';
 
 /** Both ends, and the endpoint whose load the upstream is. */
 export interface SwitchedEnds {
@@ -47,9 +49,11 @@ export class UpgradedConnection implements Endable, TunnelOwner {
     this.#owner = owner;
     this.#pool = pool;
     this.id = downstream.id;
-    this.peer = `${downstream.peerAddress}:${downstream.peerPort}`;
+    this.peer = printAddress(downstream.peerAddress, downstream.peerPort);
     this.requests = downstream.requests;
-    const report = new ConnectionReport(scope, owner.plan.listener.direction, undefined, socket);
+    const now = scope.clock.now();
+    const report = new ConnectionReport(scope, owner.plan.listener.direction, now);
+    report.from(socket);
     report.begin(exchange);
     const isWebSocket = upgradeTokens(upstream.head).includes('websocket');
     report.upgradedTo(isWebSocket ? Detected.WebSocket : Detected.Upgraded);
@@ -57,6 +61,7 @@ export class UpgradedConnection implements Endable, TunnelOwner {
     scope.counts.switches++;
     const both = { downstream: socket, upstream };
     this.tunnel = new ByteTunnel(scope, both, report, this, Number.POSITIVE_INFINITY);
+    keepUrgentData(upstream.socket);
   }
 
   /** Ends at once, by RST on both sides. */

@@ -79,6 +79,11 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     user: UpstreamUser,
     timeoutMs: Milliseconds,
   ) {
+    const { address, port } = pool;
+    const hop = counts === scope.outbound ? scope.localHop : undefined;
+    this.socket =
+      hop?.open(address, port, this, scope.sockets.heldBytesMax) ??
+      openSocket(address, port, this, scope.sockets);
     this.id = scope.nextConnectionId();
     this.pool = pool;
     this.#scope = scope;
@@ -88,11 +93,6 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     counts.upstreamOpen++;
     counts.upstreamTotal++;
     scope.deadlines.set(this.#deadline, scope.clock.now() + timeoutMs);
-    const { address, port } = pool;
-    const hop = counts === scope.outbound ? scope.localHop : undefined;
-    this.socket =
-      hop?.open(address, port, this, scope.sockets.heldBytesMax) ??
-      openSocket(address, port, this, scope.sockets);
     this.#listen();
   }
 
@@ -147,6 +147,12 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
       this.#scope.deadlines.set(this.#deadline, now + this.#scope.limits.poolIdleMs);
     }
     if (!this.pool.giveBack(this)) this.destroy(false);
+  }
+
+  /** There is nobody else to ask: goes on connecting, for `moreMs`. */
+  waitOn(moreMs: Milliseconds): void {
+    assert(this.state === UpstreamState.Connecting, 'only a connection that is dialled is awaited');
+    this.#scope.deadlines.set(this.#deadline, this.#scope.clock.now() + moreMs);
   }
 
   /** Ends the lease after a whole response that leaves no doubt. */

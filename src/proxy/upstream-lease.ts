@@ -12,6 +12,7 @@ import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { type Failure, failure } from '../model/failure.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { connectTimeoutOf } from './connect-timeout.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { ClusterPlan } from './plan.ts';
 import { printAddress } from './print-address.ts';
@@ -32,6 +33,8 @@ export class UpstreamLease {
   #cluster: ClusterPlan | undefined;
   #poolIndex = -1;
   #isDialling = false;
+  /** How much longer the endpoint may take to accept when there is no other to try after all. */
+  #reserveMs: Milliseconds = 0;
   /** Somebody has logged in on this connection: it is for the same downstream only. */
   #own: UpstreamConnection | undefined = undefined;
 
@@ -66,13 +69,14 @@ export class UpstreamLease {
 
   /**
    * Chooses an endpoint of `cluster` (`pinned`, if given; else another than the last one, if there is
-   * another), and takes an idle connection to it or dials one (`isFresh`: always dials). Returns why
-   * that cannot be.
+   * another), and takes an idle connection to it or dials one (`isFresh`: always dials; `hasOther`:
+   * another endpoint will be tried when this one does not answer). Returns why that cannot be.
    */
   acquire(
     cluster: ClusterPlan,
     isFresh: boolean,
-    pinned: EndpointPool | undefined = undefined,
+    pinned: EndpointPool | undefined,
+    hasOther: boolean,
   ): Failure | undefined {
     assert(this.upstream === undefined, 'one lease at a time');
     const { random, limits } = this.#scope;
@@ -97,6 +101,7 @@ export class UpstreamLease {
       return failure.overflow;
     }
     const idle = isFresh ? undefined : (own ?? pool.takeIdle());
+    this.#reserveMs = 0;
     if (idle !== undefined) {
       idle.lease(this.#user);
       this.upstream = idle;
@@ -104,7 +109,7 @@ export class UpstreamLease {
     } else if (state.pending >= limits.pendingPerClusterMax) {
       this.detail = `${state.pending} requests wait for ${name}`;
       return failure.overflow;
-    } else this.#dial(cluster, pool);
+    } else this.#dial(cluster, pool, hasOther);
     pool.inFlight++;
     pool.requests++;
     return undefined;
@@ -115,6 +120,15 @@ export class UpstreamLease {
     assert(this.#isDialling, 'only a dialled connection can be connected');
     this.#isDialling = false;
     this.#cluster!.state.pending--;
+  }
+
+  /** No other endpoint may be tried: waits on for this one. False when it has had all its time. */
+  waitOn(): boolean {
+    const moreMs = this.#reserveMs;
+    if (!this.#isDialling || moreMs <= 0) return false;
+    this.#reserveMs = 0;
+    this.upstream!.waitOn(moreMs);
+    return true;
   }
 
   /** Ends the lease after a whole response that leaves no doubt: the pool may lend it again. */
@@ -163,12 +177,12 @@ export class UpstreamLease {
     if (this.upstream !== undefined) this.#take().destroy(reset);
   }
 
-  #dial(cluster: ClusterPlan, pool: EndpointPool): void {
-    const { connectTimeoutMs } = cluster.cluster;
-    const { connectLocalTimeoutMs } = this.#scope.limits;
-    const timeoutMs = this.#isInbound
-      ? Math.min(connectTimeoutMs, connectLocalTimeoutMs)
-      : connectTimeoutMs;
+  #dial(cluster: ClusterPlan, pool: EndpointPool, hasOther: boolean): void {
+    const { limits } = this.#scope;
+    const mostMs = this.#isInbound ? limits.connectLocalTimeoutMs : Number.POSITIVE_INFINITY;
+    const aloneMs = Math.min(connectTimeoutOf(cluster, limits, false), mostMs);
+    const timeoutMs = Math.min(connectTimeoutOf(cluster, limits, hasOther), mostMs);
+    this.#reserveMs = aloneMs - timeoutMs;
     this.upstream = new UpstreamConnection(this.#scope, pool, this.#counts, this.#user, timeoutMs);
     this.#awaitConnect(cluster);
   }

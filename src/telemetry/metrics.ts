@@ -13,6 +13,7 @@
  * series that went is not shown.
  */
 
+import { failures } from '../model/failure.ts';
 import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { DETECTION_PLACES } from './detection.ts';
@@ -37,6 +38,8 @@ export class ConnectionCounts {
   opaqueReceivedBytes = 0;
   /** Captured connections by what they turned out to speak: index is `detectionPlace`. */
   readonly detections = new Float64Array(DETECTION_PLACES);
+  /** Connections that were not read and failed, by cause: index is `Failure.code`. */
+  readonly causes = new Float64Array(failures.length + 1);
   /** Captured connections that spoke something else than what was declared. */
   wrongProtocol = 0;
   /** Exchanges under way. */

@@ -20,6 +20,7 @@ export function renderPrometheus(registry: MetricRegistry): string {
   addFailures(page, series);
   addDurations(page, series);
   addConnections(page, registry);
+  addConnectionFailures(page, registry);
   addDetections(page, registry);
   const counts = registry.spanCounts?.();
   if (counts !== undefined) addSpans(page, counts);
@@ -110,7 +111,7 @@ const connectionFamilies: readonly (readonly [
   name: string,
   type: 'counter' | 'gauge',
   help: string,
-  field: Exclude<keyof ConnectionCounts, 'detections'>,
+  field: Exclude<keyof ConnectionCounts, 'causes' | 'detections'>,
 ])[] = [
   [
     'tracecar_downstream_connections',
@@ -171,6 +172,19 @@ function addConnections(page: Page, registry: MetricRegistry): void {
     page.family(name, type, help);
     for (const direction of directions) {
       page.sample(name, `direction="${direction}"`, registry.connectionGauge(direction)[field]);
+    }
+  }
+}
+
+function addConnectionFailures(page: Page, registry: MetricRegistry): void {
+  const name = 'tracecar_connection_failures_total';
+  const help = 'Connections that were not read and failed, by cause and flag; see docs/causes.md.';
+  page.family(name, 'counter', help);
+  for (const direction of directions) {
+    const { causes } = registry.connectionGauge(direction);
+    for (const { code, cause, flag } of failures) {
+      const labels = `direction="${direction}",cause="${cause}",flag="${flag}"`;
+      if (causes[code]! > 0) page.sample(name, labels, causes[code]!);
     }
   }
 }

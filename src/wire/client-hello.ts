@@ -19,7 +19,8 @@ const NAME_BYTES_MAX = 255;
 
 const RECORD_HEAD_BYTES = 5;
 const MESSAGE_HEAD_BYTES = 4;
-const HANDSHAKE_RECORD = 22;
+/** The first byte of a TLS connection. */
+export const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
 const RANDOM_BYTES = 32;
 

@@ -114,6 +114,7 @@ function linkOf(t: TestContext, over: Partial<HealthLinkOptions> = {}): HealthLi
     drainSecret: '',
     probes: [],
     applicationAddress: '127.0.0.1',
+    passage: undefined,
     warn: (text) => assert.fail(text),
     ...over,
   });

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer, type RequestListener, request, type Server } from 'node:http';
+import { createServer, METHODS, type RequestListener, request, type Server } from 'node:http';
 import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
@@ -269,7 +269,10 @@ test('a gRPC probe of something else fails in its time', async (t) => {
   assert.equal((await ask(health.port, '/app-health/app/livez')).status, 503);
 });
 
-test('a drain asks for the secret and for nothing else', async (t) => {
+/** All that an HTTP client may send but CONNECT, which names no path. */
+const methods = METHODS.filter((method) => method !== 'CONNECT');
+
+test('a drain asks for the secret, by every method, and for nothing else', async (t) => {
   const health = await healthPort(t, {}, 'a secret');
   for (const headers of [
     {},
@@ -277,8 +280,10 @@ test('a drain asks for the secret and for nothing else', async (t) => {
     { 'x-tracecar-drain-secret': 'a secreT' },
     { 'x-tracecar-drain-secret': 'a secret and more' },
   ] as Record<string, string>[]) {
-    assert.equal((await ask(health.port, '/drain', headers)).status, 403);
-    assert.equal((await ask(health.port, '/drain', headers, 'POST')).status, 403);
+    for (const method of methods) {
+      const reply = await ask(health.port, '/drain', headers, method);
+      assert.deepEqual([reply.status, method], [403, method]);
+    }
   }
   assert.equal(health.leaves(), 0);
   assert.equal((await ask(health.port, '/healthz/ready')).status, 200);
@@ -286,7 +291,9 @@ test('a drain asks for the secret and for nothing else', async (t) => {
   assert.equal((await ask(health.port, '/drain', right)).status, 200);
   assert.equal((await ask(health.port, '/healthz/ready')).status, 503);
   assert.equal((await ask(health.port, '/drain', right, 'POST')).status, 200);
-  assert.equal((await ask(health.port, '/drain', right, 'PUT')).status, 405);
+  for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+    assert.equal((await ask(health.port, '/drain', right, method)).status, 405, method);
+  }
 });
 
 test('without a secret nobody may drain', async (t) => {

@@ -28,6 +28,7 @@ const link = new HealthLink({
   },
   ...{ drainSecret, probes },
   applicationAddress: '127.0.0.1',
+  passage: undefined,
   warn: (text) => parentPort?.postMessage({ warning: text }),
 });
 

@@ -4,8 +4,11 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { injectPod } from '../../injector/patch.ts';
@@ -14,6 +17,8 @@ import { createHealthServer } from '../../src/admin/health-server.ts';
 import { createMetricsServer } from '../../src/admin/metrics-server.ts';
 import { type PageServer, PageServer as Pages, pageLimits } from '../../src/admin/page-server.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import { drainSecretOf } from '../../src/main/drain-secret.ts';
 import { meshed, settings } from '../injector/patch/pod-fixtures.ts';
 
 interface Reply {
@@ -169,31 +174,43 @@ test('PUT /drain says that the pod is ending, GET only whether it is', async (t)
   assert.deepEqual(JSON.parse((await ask(port, '/drain')).body), { draining: true });
 });
 
-test('the hook of a pod without a secret reaches it', async (t) => {
-  let calls = 0;
-  const state = sampleState({
-    leave: () => {
-      calls += 1;
-    },
-  });
-  const port = await open(t, createAdminServer(state));
+test('the hook of a pod from a repository drains by the secret that its sidecar made', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tracecar-hook-'));
+  t.after(() => rmSync(folder, { recursive: true }));
   const pod = injectPod({ spec: {} }, meshed, { ...settings, drainSecret: '' });
-  const { lifecycle } = pod.spec.initContainers![0] as unknown as {
+  const { env, lifecycle } = pod.spec.initContainers![0] as unknown as {
+    env: { name: string; value: string }[];
     lifecycle: { preStop: { exec: { command: string[] } } };
   };
-  const [shell, ...args] = lifecycle.preStop.exec.command;
-  const hook = (at: number) =>
-    promisify(execFile)(
-      shell!,
-      args.map((each) => each.replace('15000', String(at))),
+  const inPod = env.find(({ name }) => name === 'TRACECAR_DRAIN_SECRET_FILE')!.value;
+  const file = join(folder, 'secret');
+  let calls = 0;
+  const health = (drainSecret: string) =>
+    open(
+      t,
+      createHealthServer({
+        whyNotReady: () => '',
+        whyNotOpen: () => '',
+        leave: () => {
+          calls += 1;
+        },
+        drainSecret,
+        probes: [],
+        applicationAddress: '127.0.0.1',
+        wakeUps: systemWakeUps,
+      }),
     );
-  await hook(port);
+  const [program, ...args] = lifecycle.preStop.exec.command;
+  const hook = (port: number) =>
+    promisify(execFile)(
+      program!,
+      args.map((each) => each.replace('15021', String(port)).replace(inPod, file)),
+    );
+  const made = drainSecretOf({ drainSecret: '', drainSecretFile: file }, systemRandom);
+  await hook(await health(made));
   assert.equal(calls, 1);
-  const refusing = await open(
-    t,
-    createMetricsServer(() => ''),
-  );
-  await assert.rejects(hook(refusing), { code: 1 });
+  await assert.rejects(hook(await health('of another pod')), { code: 1 });
+  assert.equal(calls, 1);
 });
 
 test('a Host that is not this machine is refused, as a rebound name would send it', async (t) => {

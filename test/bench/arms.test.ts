@@ -12,10 +12,18 @@ import { after, test } from 'node:test';
 import { withOneDestination } from '../../bench/arms/ablation.ts';
 import type { Arm, ArmPlace } from '../../bench/arms/arm.ts';
 import { armOf, arms } from '../../bench/arms/arms.ts';
+import {
+  besideArms,
+  withBesideBackend,
+  withBesideRoute,
+  withBesideRule,
+} from '../../bench/arms/beside.ts';
 import { fillTemplate, findPackage, readTemplate } from '../../bench/arms/find.ts';
 import { sampling, tracecarVariant } from '../../bench/arms/tracecar.ts';
 import { benchHost } from '../../bench/load/load-order.ts';
+import { priceSteps } from '../../bench/scenarios/price-steps.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
+import { launcherEnvironment, sidecarFlags } from '../../tools/launcher.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'bench-arms-'));
 after(() => rmSync(directory, { recursive: true }));
@@ -25,6 +33,7 @@ const place: ArmPlace = {
   backendPort: 1002,
   secondBackendPort: 1003,
   collectorPort: 1004,
+  besidePort: 1007,
   adminPort: 1005,
   metricsPort: 1006,
   directory,
@@ -137,3 +146,56 @@ test('the rule without a choice is the same rule with one destination', () => {
   assert.equal(one!.timeoutMs, split!.timeoutMs);
   assert.throws(() => withOneDestination('nothing'), /no split of 60 to 40/);
 });
+
+test('every step of the price list runs with the flags and variables of the launcher', () => {
+  for (const { arm } of priceSteps) {
+    const { command, args, environment } = arm.prepare(place);
+    // The launcher sets them itself; that it is written with these is how tools/build.ts makes it.
+    if (!command.endsWith('dist/tracecar')) {
+      assert.deepEqual(args.slice(0, sidecarFlags.length), sidecarFlags, arm.name);
+    }
+    for (const [name, value] of Object.entries(launcherEnvironment)) {
+      assert.equal(environment?.[name], value, `${arm.name}: ${name}`);
+    }
+  }
+});
+
+test('a second upstream is one more rule before those of Tracecar, which stay as they are', () => {
+  const filled = (text: string) =>
+    text
+      .replaceAll('{{HOST}}', benchHost)
+      .replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => `${1000 + name.length}`);
+  const rulesOf = (text: string) =>
+    compile(filled(text)).listeners[0]!.virtualHosts.flatMap(({ rules }) => rules);
+  const plain = rulesOf(readTemplate('arms/tracecar.yaml'));
+  const [beside, ...others] = rulesOf(withBesideRule(readTemplate('arms/tracecar.yaml')));
+  assert.deepEqual(beside!.matches[0]!.path, { kind: 'prefix', value: '/beside' });
+  const essence = (rules: typeof plain) =>
+    rules.map(({ matches, backends }) => [matches, backends]);
+  // The other service has a virtual host of its own, with a rule that leads to it.
+  assert.deepEqual(essence(others.slice(0, plain.length)), essence(plain));
+  assert.throws(() => withBesideRule('nothing'), /has no one line/);
+});
+
+for (const [name, text] of [
+  ['envoy', withBesideRoute(readTemplate('rivals/envoy.yaml'))],
+  ['haproxy', withBesideBackend(readTemplate('rivals/haproxy.cfg'))],
+] as const) {
+  test(`${name} takes its configuration with a second upstream, and one like it in a pod`, (t) => {
+    assert.match(text, /\/beside/);
+    const arm = besideArms.find((each) => each.name === name)!;
+    if ('missing' in arm.find()) {
+      t.skip(`${name.toUpperCase()} IS NOT INSTALLED: npm run peers ${name}`);
+      return;
+    }
+    const { command, args } = arm.prepare(place);
+    const file = args[args.indexOf(name === 'envoy' ? '-c' : '-f') + 1]!;
+    assert.match(readFileSync(file, 'utf8'), /\b1007\b/);
+    const check = (path: string) =>
+      name === 'envoy' ? ['-c', path, '-l', 'error', '--mode', 'validate'] : ['-c', '-f', path];
+    const inPod = name === 'envoy' ? 'envoy-tcp.yaml' : 'haproxy-tcp.cfg';
+    for (const path of [file, join(import.meta.dirname, '../../bench/rivals', inPod)]) {
+      execFileSync(command, check(path), { stdio: 'pipe' });
+    }
+  });
+}

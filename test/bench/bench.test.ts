@@ -85,6 +85,7 @@ test('a short run writes a complete result and leaves nothing behind', {
   );
   assert.ok(result.rows.every((row) => (row.values.errors ?? 0) === 0));
   assert.match(output(), /added_p50_us/);
+  assert.match(output(), /^Left out by --arms: Tracecar, Envoy, HAProxy, nginx, http-proxy\.$/m);
   assert.ok(result.rows.every((row) => !row.faults.some((fault) => fault.startsWith('failed'))));
   assert.deepEqual(readdirSync(temporary), []);
   assert.deepEqual(processesOf(temporary), []);
@@ -104,7 +105,7 @@ test('Ctrl-C ends a run with status 130 and takes its processes along', {
 
 test('a bench that is killed outright takes its processes along', {
   skip: notHere,
-  timeout: 10_000,
+  timeout: 60_000,
 }, async ({ signal }) => {
   const { child, temporary, output } = start('killed', '--arms', 'floor');
   while (!output().includes('warming floor')) await once(child.stderr!, 'data');
@@ -152,6 +153,12 @@ test('results that cannot be written are one line and status 2', async () => {
     output(),
     /^bench: .* cannot be written \(ENOTDIR\): choose another --out DIR .*\n$/,
   );
+});
+
+test('a folder where none can be made is one line and status 2', { skip: notHere }, async () => {
+  const { child, output } = start('nowhere', '--arms', 'floor', '--out', '/proc/x/y');
+  assert.equal(await endOf(child), 2);
+  assert.match(output(), /^bench: \/proc\/x\/y\/hop\.json cannot be written \(ENOENT\): .*\n$/);
 });
 
 test('help names every flag', async () => {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Summary } from '../../bench/result/summary.ts';
+import { judgeTargets, targets } from '../../bench/result/targets.ts';
 import { editsFailed, parsedToEffectMs, reportEdits } from '../../bench/scenarios/edits-report.ts';
 import { compareToWeights, countSubsets } from '../../bench/scenarios/subset-counts.ts';
 import { histogramsOf, latencyRow, resultOf } from './scenario-case.ts';
@@ -39,6 +40,22 @@ test('a failed request counts although its row is dropped, and so does a lost ed
   assert.ok(figure.state === 'measured' && figure.spread.median === 3);
 });
 
+test('nothing failed is a verdict only after a thousand configurations that were applied', () => {
+  const target = targets.find(({ id }) => id === 'edits-failed')!;
+  const judged = (applied: number) => {
+    const { result } = summaryOf(0, 0);
+    const rows = result.rows.map((row) =>
+      row.point === 'none' ? row : { ...row, values: { ...row.values, applied } },
+    );
+    const summaries = new Map([['edits', new Summary({ ...result, rows })]]);
+    const { verdict, openBecause } = judgeTargets(summaries, [target])[0]!;
+    return [verdict, openBecause];
+  };
+  // Six rows of edits; a storm writes a thousand in each of its three.
+  assert.deepEqual(judged(100), ['open', '600 of 1000 configurations were applied']);
+  assert.deepEqual(judged(200), ['met', undefined]);
+});
+
 test('a row without an answer proves nothing', () => {
   const summary = summaryOf(0, 0);
   const rows = summary.result.rows.map((row) =>
@@ -54,7 +71,7 @@ test('times of effect are read in milliseconds', () => {
 
 test('the report sets each point against the same load without edits', () => {
   const { tables, text } = reportEdits(summaryOf(0, 0));
-  assert.match(text[0]!, /^3060 edits in all/);
+  assert.match(text[0]!, /^3060 edits written, 180 configurations applied; /);
   const [none, each, storm] = tables[0]!.rows;
   assert.equal(none![8], '-');
   assert.match(each![8]!, /^50 \[50\.\.50\]$/);

@@ -1,132 +1,139 @@
+/**
+ * One captured connection: what its report and its targets say of small made-up results, and what a
+ * machine without network namespaces gets.
+ */
+
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { notesOf } from '../../bench/draw/about.ts';
+import { targetRows } from '../../bench/draw/targets-table.ts';
+import { captureTargets } from '../../bench/result/capture-targets.ts';
+import type { Row } from '../../bench/result/row.ts';
+import { Summary } from '../../bench/result/summary.ts';
+import { judgeTargets, type TargetOutcome } from '../../bench/result/targets.ts';
+import { describeArms } from '../../bench/rounds/rounds.ts';
+import { interception, lacksPods } from '../../bench/scenarios/interception.ts';
 import {
-  type InterceptionArm,
-  type InterceptionResult,
-  type InterceptionRow,
-  publishedInterception,
-  readInterceptionResult,
-  tableOf,
-  verdictOf,
-  withInterceptionSection,
-} from '../../bench/interception-report.ts';
-import { Histogram } from '../../bench/load/histogram.ts';
-import { spreadOf } from '../../bench/result/statistics.ts';
+  InterceptionPoint,
+  reportInterception,
+} from '../../bench/scenarios/interception-report.ts';
+import { latencyRow, resultOf } from './scenario-case.ts';
 
-const program = join(import.meta.dirname, '../../bench/interception.ts');
-const quiet = { wallUs: 1e6, cpuUs: 1e5, stolenUs: 0, foreignUs: 0, loadBusy: 0.5 };
-
-function timesOf(us: number): number[] {
-  const histogram = new Histogram();
-  histogram.record(us * 1000);
-  return histogram.toSparse();
-}
-
-const called = (arm: InterceptionArm, round: number, us: number): InterceptionRow => ({
-  ...quiet,
-  ...{ arm, load: 'first byte', round, times: timesOf(us) },
-});
-
-const streamed = (arm: InterceptionArm, round: number, streamUs: number): InterceptionRow => ({
-  ...quiet,
-  ...{ arm, load: 'stream', round, bytes: 1e9, streamUs },
-});
-
+const { FirstByte, Stream, Idle, Lookup } = InterceptionPoint;
+const names = ['direct', 'tracecar', 'haproxy'];
 const rounds = [0, 1, 2];
 
-function resultOf(rows: readonly InterceptionRow[]): InterceptionResult {
-  return {
-    schema: 'tracecar-interception-bench-1',
-    date: '2026-11-26T02:00:00.000Z',
-    commit: 'abc',
-    options: { rounds: 3, idleRounds: 3 },
-    machine: {
-      ...{ cpu: 'a processor', cores: 2, memoryMb: 1, kernel: '6', node: '26', mitigations: {} },
-      ...{ loadAverage: 0, idleBusy: 0 },
-    },
-    haproxy: '2.6',
-    pinning: { proxy: 0, load: 1 },
-    rows,
-  };
+function valueRow(
+  arm: string,
+  point: string,
+  round: number,
+  values: Readonly<Record<string, number>>,
+): Row {
+  return { round, place: 0, arm, point, faults: [], values: { errors: 0, ...values } };
 }
 
-function rowOf(rows: readonly InterceptionRow[], figure: string): string[] {
-  return tableOf(resultOf(rows)).find(([name]) => name!.startsWith(figure))!;
+const streamed = (arm: string, round: number, streamUs: number, loadCoreBusy = 0.5) =>
+  valueRow(arm, Stream, round, { bytes: 1e9, streamUs, cpuUs: streamUs / 2, loadCoreBusy });
+
+function outcomeOf(id: string, rows: readonly Row[]): TargetOutcome {
+  const summary = new Summary(resultOf('interception', names, rows));
+  const list = captureTargets.filter((target) => target.id === id);
+  return judgeTargets(new Map([['interception', summary]]), list)[0]!;
 }
 
-test('what an arm adds is its percentile less that of direct in the same round', () => {
+test('what a captured connection adds is over direct in the same round, judged in us', () => {
   const rows = rounds.flatMap((round) => [
-    called('direct', round, 100 * (round + 1)),
-    called('tracecar', round, 100 * (round + 1) + 40),
+    latencyRow('direct', FirstByte, round, 100 * (round + 1)),
+    latencyRow('tracecar', FirstByte, round, 100 * (round + 1) + 40),
   ]);
-  const [, limit, measured, verdict] = rowOf(rows, 'connect and first byte, added p50, Tracecar');
-  assert.equal(limit, '<= 60 us');
-  // A histogram's bucket is at most 0.4 % wide on either side.
-  assert.ok(Math.abs(Number.parseInt(measured!, 10) - 40) <= 3, measured!);
-  assert.equal(verdict, 'met');
+  const outcome = outcomeOf('capture-first-byte', rows);
+  assert.equal(outcome.verdict, 'met');
+  assert.equal(targetRows([outcome])[1]![1], '<= 60 us');
+  const slow = rows.map((row) =>
+    row.arm === 'tracecar' ? latencyRow('tracecar', FirstByte, row.round, 1000) : row,
+  );
+  assert.equal(outcomeOf('capture-first-byte', slow).verdict, 'missed');
 });
 
-test('a round with a disturbed row is dropped and counted, and two rounds prove nothing', () => {
-  const rows = rounds.flatMap((round) => [
-    called('direct', round, 100),
-    { ...called('tracecar', round, 110), foreignUs: round === 1 ? 60_000 : 0 },
-  ]);
-  const [, , measured, verdict] = rowOf(rows, 'connect and first byte, added p50, Tracecar');
-  assert.match(measured!, / \(1d\)$/);
-  assert.equal(verdict, 'open');
-});
-
-test('memory is said for a socket, of which an intercepted connection has two', () => {
-  const idle = { ...quiet, arm: 'tracecar', load: 'idle', connections: 1000 } as const;
-  const rows = rounds.map((round) => ({ ...idle, round, privateBytes: 10_000_000 }));
-  const [, , measured, verdict] = rowOf(rows, 'private memory');
-  assert.equal(measured, '5000 [5000..5000] bytes');
-  assert.equal(verdict, 'missed');
+test('throughput must be at least its share of HAProxy in every round of the interval', () => {
+  const rows = (us: readonly number[]) =>
+    rounds.flatMap((round) => [
+      streamed('tracecar', round, us[round]!),
+      streamed('haproxy', round, 1000),
+    ]);
+  const met = outcomeOf('capture-throughput', rows([1250, 1000, 900]));
+  assert.equal(met.verdict, 'met');
+  assert.equal(targetRows([met])[1]![1], '>= 0.8 x HAProxy, TCP mode');
+  assert.equal(outcomeOf('capture-throughput', rows([1300, 1000, 900])).verdict, 'open');
+  assert.equal(outcomeOf('capture-throughput', rows([1300, 1400, 1500])).verdict, 'missed');
 });
 
 test('a full core of the load flatters the ratio of throughputs, which then meets nothing', () => {
   const rows = rounds.flatMap((round) => [
     streamed('tracecar', round, 1000),
-    streamed('haproxy', round, 900),
+    streamed('haproxy', round, 1000, 1),
   ]);
-  assert.deepEqual(rowOf(rows, 'opaque throughput, Tracecar').slice(2), [
-    '0.90 [0.90..0.90] x',
-    'met',
+  const { verdict, openBecause } = outcomeOf('capture-throughput', rows);
+  assert.deepEqual([verdict, openBecause?.startsWith("the load's core was full")], ['open', true]);
+  // What is missed in spite of it is missed.
+  const slow = rows.map((row) =>
+    row.arm === 'tracecar' ? streamed('tracecar', row.round, 9e3) : row,
+  );
+  assert.equal(outcomeOf('capture-throughput', slow).verdict, 'missed');
+});
+
+test('memory is said for a socket, and the lookup with both of its parts', () => {
+  const rows = rounds.flatMap((round) => [
+    valueRow('tracecar', Idle, round, { socketBytes: 3000 }),
+    valueRow('tracecar', Lookup, round, { askUs: 2.5, findUs: 0.1, lookupUs: 2.6 }),
   ]);
-  const full = rows.map((row) => ({ ...row, cpuUs: 500, loadBusy: 1 }));
-  const [name, , , verdict] = rowOf(full, 'opaque throughput, Tracecar');
-  assert.match(name!, /the load's core was full/);
-  assert.equal(verdict, 'open');
+  assert.equal(outcomeOf('capture-idle-socket', rows).verdict, 'met');
+  assert.equal(outcomeOf('capture-lookup', rows).verdict, 'met');
+  const { tables } = reportInterception(new Summary(resultOf('interception', names, rows)));
+  const measured = tables.at(-1)!.rows.map(([, figure]) => figure);
+  assert.deepEqual(measured, [
+    '3000 [3000..3000]',
+    '2.50 [2.50..2.50]',
+    '0.10 [0.10..0.10]',
+    '2.60 [2.60..2.60]',
+  ]);
 });
 
-test('a verdict needs three rounds and the whole interval on one side', () => {
-  const limit = { kind: '>=', value: 0.8 } as const;
-  assert.equal(verdictOf(spreadOf([0.8, 0.9, 1]), limit), 'met');
-  assert.equal(verdictOf(spreadOf([0.7, 0.9, 1]), limit), 'open');
-  assert.equal(verdictOf(spreadOf([0.5, 0.6, 0.7]), limit), 'missed');
-  assert.equal(verdictOf(spreadOf([1, 1]), limit), 'open');
-  assert.equal(verdictOf(undefined, limit), 'open');
-  assert.equal(verdictOf(spreadOf([1, 1, 1]), undefined), '-');
+test('without network namespaces every arm is named as missing, and nothing is left out in silence', () => {
+  const lacking = {
+    missing: 'no network namespaces: this user is not root',
+    install: 'as root: x',
+  };
+  const arms = describeArms(interception.arms, 'nginx', lacking);
+  assert.ok(arms.length > 3 && arms.every((arm) => arm.missing === lacking.missing));
+  const result = { ...resultOf('interception', names, []), arms };
+  const notes = notesOf(new Summary(result));
+  assert.match(
+    notes.join('\n'),
+    /^Tracecar is missing: no network namespaces: .*; to have it: as root: x$/m,
+  );
+  // Each target is said to be not measured.
+  const summaries = new Map([['interception', new Summary(result)]]);
+  const verdicts = judgeTargets(summaries, captureTargets).map(({ verdict }) => verdict);
+  assert.deepEqual(new Set(verdicts), new Set(['not measured']));
 });
 
-test("the README's table of interception is the published result's, and nobody's typing", () => {
-  const text = readFileSync(join(import.meta.dirname, '../../bench/README.md'), 'utf8');
-  const drawn = withInterceptionSection(text, readInterceptionResult(publishedInterception));
-  assert.equal(text, drawn, 'run: node bench/interception.ts --readme');
+test('what is lacking for pods is a reason and a command, or nothing', () => {
+  const lacking = lacksPods();
+  if (lacking === undefined) return;
+  assert.match(lacking.missing, /^no network namespaces: /);
+  assert.match(lacking.install, /apt-get/);
 });
 
-test('a README without the marks of the drawn part is an error', () => {
-  assert.throws(() => withInterceptionSection('# Bench\n', resultOf([])), /lost the/);
-});
-
-test('a wrong option is one line and status 2', () => {
-  for (const wrong of ['--round', '--rounds=0', '--idle-rounds=9']) {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [program, wrong], {
-      encoding: 'utf8',
-    });
-    assert.deepEqual([status, stdout, stderr.trim().split('\n').length], [2, '', 1], stderr);
-  }
+test('the old command is the scenario under its name', () => {
+  const program = join(import.meta.dirname, '../../bench/interception.ts');
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+  assert.match(run('--help').stdout, /^npm run bench \[-- OPTIONS\]/);
+  // It is named already, so that one file can be asked for, which is refused here for what it is.
+  const { status, stderr } = run('--json', import.meta.filename);
+  assert.equal(status, 2);
+  assert.match(stderr, /it is not overwritten/);
 });

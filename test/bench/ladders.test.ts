@@ -90,8 +90,15 @@ test('each step of the connections is measured without a proxy too', () => {
   }
 });
 
-function connectionsSummary(): Summary {
-  const us = { direct: 100, tracecar: 150, 'tracecar-aa': 151, 'tracecar-off': 140, envoy: 200 };
+function connectionsSummary(more: Readonly<Record<string, number>> = {}): Summary {
+  const us = {
+    ...more,
+    direct: 100,
+    tracecar: 150,
+    'tracecar-aa': 151,
+    'tracecar-off': 140,
+    envoy: 200,
+  };
   const rows = [0, 1, 2].flatMap((round) =>
     [64, 2].flatMap((count) =>
       Object.entries(us).map(([arm, each]) =>
@@ -108,7 +115,9 @@ test("added latency stands beside Istio's figures for the same connections", () 
   assert.deepEqual(p50.columns, ['arm', '2 connections', '64 connections']);
   // Rounds add 50, 100 and 150 us.
   assert.match(rowOf(p50, 'tracecar')[0]!, /^(99|100|101) \[/);
-  assert.match(rowOf(p50, 'Tracecar x Envoy')[1]!, /^0\.(49|50|51)$/);
+  assert.equal(rowOf(p50, 'Tracecar x Envoy')[1], 'noise unknown', 'there is one direct arm');
+  const [twice] = reportConnections(connectionsSummary({ 'direct-again': 101 })).tables;
+  assert.match(rowOf(twice!, 'Tracecar x Envoy')[1]!, /^0\.(49|50|51)$/);
   // Rounds of 50, 100 and 150 us; two copies that differ by 1, 2 and 3.
   assert.match(rowOf(p50, 'Tracecar less Envoy, us')[1]!, /^-(99|100|101) \[-15\d\.\.-(49|50)\]$/);
   assert.match(rowOf(p50, 'band of two identical copies, us')[1]!, /^\+-[2-5]$/);

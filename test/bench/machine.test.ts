@@ -43,4 +43,13 @@ test('two states of a checkout differ, and results that a run writes into it do 
   assert.notEqual(describeCommit(folder), changed);
   writeFileSync(code, '2');
   assert.equal(describeCommit(folder), changed);
+  const added = join(folder, 'src/added é.ts');
+  writeFileSync(added, '1');
+  const withFile = describeCommit(folder);
+  assert.notEqual(withFile, changed, 'a file that git does not know yet is measured too');
+  writeFileSync(added, '2');
+  assert.notEqual(describeCommit(folder), withFile);
+  rmSync(added);
+  writeFileSync(join(folder, 'bench/results/published/rates.json'), '1');
+  assert.equal(describeCommit(folder), changed, 'a new result is none of it');
 });

@@ -15,7 +15,7 @@ const date = '2026-01-02T03:04:05.678Z';
 
 function optionsOf(...args: string[]): BenchOptions {
   const options = readOptions(args, date);
-  assert.ok(options !== 'help' && 'scenarios' in options);
+  assert.ok(options !== 'help' && 'out' in options);
   return options;
 }
 
@@ -49,7 +49,15 @@ test('a full run has cross-checks, a quick one only when asked, and none when to
 });
 
 test('the list says of every scenario what it takes', () => {
-  assert.deepEqual(readOptions(['--list', '--full'], date), { list: 'full' });
+  assert.deepEqual(readOptions(['--list', '--full'], date), { list: 'full', scenarios });
+  assert.deepEqual(readOptions(['--list'], date), { list: 'quick', scenarios });
+  const some = readOptions(['--list', '--full', '--only', 'B5,hop'], date);
+  assert.ok(typeof some === 'object' && 'list' in some);
+  assert.deepEqual(
+    some.scenarios.map(({ name }) => name),
+    ['hop', 'tracing'],
+  );
+  assert.throws(() => readOptions(['--list', '--only', 'B77'], date), UsageError);
   for (const scale of ['quick', 'full', 'publish'] as const) {
     const text = describeScenarios(scenarios, scale);
     for (const { id, name } of scenarios) assert.ok(text.includes(`${id} ${name}: `), name);

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { findPeer, installCommand, peerNames } from '../../tools/peers.ts';
+import { rivalArms } from '../../bench/arms/rivals.ts';
+import { findPeer, installCommand, namesOf, peerNames } from '../../tools/peers.ts';
 
 const program = join(import.meta.dirname, '../../tools/peers.ts');
 
@@ -30,6 +31,16 @@ test('an unknown name is one line that names the known ones, and status 2', () =
   assert.equal(status, 2);
   assert.match(stderr, /^peers: unknown peer "envoi"; known are: haproxy, nginx, envoy/);
   assert.throws(() => findPeer('envoi'), /unknown peer/);
+});
+
+test('the group bench is everything that an arm or a count may be missing for', () => {
+  const bench = namesOf(['bench']);
+  for (const name of bench) assert.ok(peerNames.includes(name), name);
+  // Arms of rivals are called by the program, some with what they do after it.
+  const rivals = rivalArms.map(({ name }) => name.split('-')[0]!);
+  for (const name of [...rivals, 'strace', 'wrk', 'h2load']) assert.ok(bench.includes(name), name);
+  assert.deepEqual(namesOf(['nginx', 'bench']).sort(), bench.toSorted(), 'each once');
+  assert.match(peers('--help').stdout, /^ +bench \(/m);
 });
 
 test('an unknown flag is status 2', () => {

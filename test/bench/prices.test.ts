@@ -8,11 +8,12 @@ import { directNames } from '../../bench/arms/arm.ts';
 import { Histogram } from '../../bench/load/histogram.ts';
 import type { Result, Row } from '../../bench/result/row.ts';
 import { Summary } from '../../bench/result/summary.ts';
+import { parsePerf } from '../../bench/rounds/perf-calls.ts';
 import { callsPerRequest, parseTrace } from '../../bench/rounds/system-calls.ts';
 import { priceSteps } from '../../bench/scenarios/price-steps.ts';
 import { prices } from '../../bench/scenarios/prices.ts';
 import type { Cell, Scenario } from '../../bench/scenarios/scenario.ts';
-import { tracing } from '../../bench/scenarios/tracing.ts';
+import { findSpanFaults, tracing } from '../../bench/scenarios/tracing.ts';
 import { parseSpanCounts } from '../../bench/stage/span-counts.ts';
 import { makeResult } from './result-case.ts';
 
@@ -59,15 +60,17 @@ test('the price of a step is what it has more than the one before', () => {
   const result = resultOf(prices, prices.cells('full'), ({ arm, point }) => {
     const step = order.indexOf(arm);
     if (point === 'work') {
-      return { values: { allocatedBytesPerRequest: 100 * step, systemCallsPerRequest: 6 } };
+      const counts = { allocatedBytesPerRequest: 100 * step, systemCallsPerRequest: 6 };
+      return { values: { ...counts, ...(arm === 'tracecar' ? { perfCallsPerRequest: 6.9 } : {}) } };
     }
     // Steps cost 10, 12, 14 us and so on; the same again costs as much as the default.
     const us = 10 + 2 * (step >= 0 ? step : order.indexOf('tracecar'));
     return { values: { requests, cpuUs: us * requests, hotCpuUs: (us - 1) * requests } };
   });
   const { tables, plots } = prices.report(new Summary(result));
-  const rows = tables[0]!.rows;
+  const { rows, notes } = tables[0]!;
   assert.equal(rows.length, 1 + order.length);
+  assert.ok(notes.some((note) => note.includes('counts 6.90 system calls a request')));
   const [relay, parse] = [rows[1]!, rows[2]!];
   assert.equal(relay[3], '-', 'the first step has none before it');
   assert.deepEqual(parse.slice(2, 7), [
@@ -117,6 +120,16 @@ test('a dead collector is held against the same arm with the collector up', () =
   assert.deepEqual(collectors!.rows[2]!.slice(8, 12), ['50', '40', '4', '6']);
 });
 
+test('a load with a bad collector that dropped no span is at fault: its queue was not full', () => {
+  for (const mode of ['slow', 'dead', 'busy'] as const) {
+    assert.deepEqual(findSpanFaults(mode, { spansDropped: 0 }), [
+      'no span dropped: the queue was not full',
+    ]);
+    assert.deepEqual(findSpanFaults(mode, { spansDropped: 1 }), []);
+  }
+  assert.deepEqual(findSpanFaults('up', { spansDropped: 0 }), []);
+});
+
 test('a report of arms that are missing has their rows, and no figure', () => {
   for (const scenario of [prices, tracing]) {
     const { tables } = scenario.report(new Summary(resultOf(scenario, [], () => ({ values: {} }))));
@@ -141,6 +154,12 @@ epoll_pwait(13,  <detached ...>
       ['read', 2],
     ],
   );
+});
+
+test('of perf the one number counts, and not counted is none', () => {
+  assert.equal(parsePerf('27682,,raw_syscalls:sys_enter,812345,100.00,,\n'), 27_682);
+  assert.equal(parsePerf('<not counted>,,raw_syscalls:sys_enter,0,100.00,,\n'), undefined);
+  assert.equal(parsePerf("event syntax error: 'raw_syscalls:sys_enter'"), undefined);
 });
 
 test('calls that are made without requests too, and those of opening a connection, are not theirs', () => {

@@ -8,16 +8,29 @@ import {
   parseAllowedCores,
   parseCoreTimes,
   parseCpuMicros,
+  parseEndedMicros,
+  parseHasEnded,
   parseMemory,
+  parseOpenFilesMax,
   parseScheduledMicros,
   readAllowedCores,
   readCpuMicros,
+  readEndedMicros,
   readMemory,
+  readOpenFilesMax,
   readThreadTimes,
   threadsUsed,
 } from '../../bench/stage/procfs.ts';
 
 const noLinux = process.platform === 'linux' ? false : 'there is no /proc here';
+
+test('a process that has ended and was not waited for is none', () => {
+  assert.ok(parseHasEnded('4711 (node) Z 1 4711 4711 0 -1 4194560'));
+  assert.ok(parseHasEnded('4711 (a) Z) X 1 4711'));
+  for (const state of ['R', 'S', 'D', 'T', 't', 'I']) {
+    assert.ok(!parseHasEnded(`4711 (x (Z) ) ${state} 1 4711`), state);
+  }
+});
 
 test('CPU time is utime plus stime, in ticks of 10 ms', () => {
   const stat =
@@ -101,4 +114,21 @@ test('a process that computes has used CPU time and memory', { skip: noLinux }, 
   const { byThread } = readThreadTimes(process.pid);
   assert.ok(byThread.size > 1 && byThread.get(process.pid)! > 10_000);
   assert.ok(readAllowedCores().length >= 1);
+});
+
+test('time of children that have ended is theirs that were waited for', { skip: noLinux }, () => {
+  // Fields 14 to 17 of proc(5): utime, stime, cutime, cstime, in ticks of 10 ms.
+  const stat = '7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 11 12 13 14 20 0 1 0 100 1 1';
+  assert.equal(parseCpuMicros(stat), 230_000);
+  assert.equal(parseEndedMicros(stat), 270_000);
+  assert.ok(readEndedMicros(process.pid) >= 0);
+});
+
+test('descriptors that a process may have open are the soft limit', { skip: noLinux }, () => {
+  const limits =
+    'Limit       Soft Limit  Hard Limit  Units\nMax open files   1024   4096   files\n';
+  assert.equal(parseOpenFilesMax(limits), 1024);
+  assert.equal(parseOpenFilesMax(limits.replace('1024', 'unlimited')), Number.POSITIVE_INFINITY);
+  assert.throws(() => parseOpenFilesMax(''), /Max open files/);
+  assert.ok(readOpenFilesMax() > 100);
 });

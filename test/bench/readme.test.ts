@@ -73,6 +73,12 @@ test('the front page has the arms that people know, the targets and at most two 
   assert.ok([...text.matchAll(/!\[/g)].length <= 2);
 });
 
+test('the front page names the commits that were measured, each once', () => {
+  const other = { ...hop, commit: 'def5678' };
+  assert.match(drawHeadline(joined(hop, hop), ''), /, measured at commit abc1234\. /);
+  assert.match(drawHeadline(joined(hop, other), ''), /, measured at commit abc1234 and def5678\. /);
+});
+
 test("the front page has Tracecar's memory beside that of its rivals, as multiples of it", () => {
   const of = (rssKb: number, privateKb: number) => ({ requests: 1, errors: 0, rssKb, privateKb });
   const rows = [0, 1, 2].flatMap((round) => [

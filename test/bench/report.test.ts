@@ -18,6 +18,7 @@ import { findHoles, writeResult } from '../../bench/result/result.ts';
 import type { Result } from '../../bench/result/row.ts';
 import type { Figure } from '../../bench/result/summary.ts';
 import { targets } from '../../bench/result/targets.ts';
+import { noStrace } from '../../bench/rounds/work-count.ts';
 import { changeRow, makeResult } from './result-case.ts';
 
 const reportFile = join(import.meta.dirname, '../../bench/report.ts');
@@ -67,6 +68,26 @@ test('too many dropped rounds print UNPROVEN in place of a number', () => {
   const text = print(noisy);
   assert.match(text, /cpu_us_per_request +UNPROVEN \(2\/3\)/);
   assert.match(text, /2 of \d+ rows have a fault: others \(2\)/);
+});
+
+test('what could not be counted is named once, with the command that helps', () => {
+  const whole = makeResult();
+  const rows = whole.rows.map((row) => ({ ...row, lacks: [noStrace] }));
+  const lines = print({ ...whole, rows }).split('\n');
+  assert.deepEqual(
+    lines.filter((line) => line.includes('strace')),
+    ['missing: strace, for system calls; to have it: npm run peers strace'],
+  );
+});
+
+test('wrong answers have a line of their own, and the arm is named', () => {
+  assert.doesNotMatch(print(makeResult()), /WRONG ANSWERS/);
+  const wrong = changeRow(
+    makeResult(),
+    (row) => row.arm === 'tracecar' && row.point === 'many' && row.round < 2,
+    { faults: ['wrong answers: 1 body'], values: { errors: 1 } },
+  );
+  assert.match(print(wrong), /^WRONG ANSWERS OR FAILURES: tracecar in 2 rows\.$/m);
 });
 
 test('a run that tolerated noise says that it is no measurement', () => {
@@ -139,6 +160,16 @@ test('what the intervals are worth is computed from the rounds of the results', 
   assert.equal(texts[0], 'of one round there is none');
   assert.equal(texts[1], 'of 5 rounds it is their range and covers about 94 % at best');
   assert.match(texts[2]!, /^of 21 rounds it covers about 9\d % at best$/);
+  // Of five rounds one or two were dropped; with two a figure is unproven, and has no interval.
+  const row = { ...makeResult().rows[0]!, arm: 'a', point: 'b', faults: ['others: 9 %'] };
+  const [one, two] = [[row], [row, row]].map((rows) =>
+    intervalsOf([makeResult({ rounds: 5, cells, rows })]),
+  );
+  assert.match(
+    one!,
+    /^of 5 rounds .*; of 4 rounds it is their range and covers about 88 % at best$/,
+  );
+  assert.equal(two, texts[1]);
 });
 
 test('cross-checks stand in a table of their scenario beside our own figures', () => {

@@ -77,10 +77,18 @@ test('rounds of another commit, pace or set of cells are not taken up', () => {
     { scale: 'full' },
     { keptAwake: false },
     { cells: whole.cells.slice(1) },
+    { backend: 'nginx 1.26' },
+    { pinning: { proxy: 2, load: 3 } },
+    { machine: { ...whole.machine, node: '26.11.0' } },
+    { arms: whole.arms.map((arm) => ({ ...arm, version: '2' })) },
+    { arms: whole.arms.map((arm) => ({ ...arm, program: 'src/cli/tracecar.ts' })) },
+    { arms: whole.arms.map((arm) => ({ ...arm, build: 'abc' })) },
   ] as const;
   for (const other of others) {
     const found = takeUp(path, { ...whole, ...other });
     assert.deepEqual(found, { kind: 'other run', differing: Object.keys(other) });
   }
+  const later = { ...whole.machine, idleBusy: 0.02, loadAverage: 1 };
+  assert.equal(takeUp(path, { ...whole, machine: later }).kind, 'same run', 'a calmer moment');
   assert.deepEqual(takeUp(join(folder, 'none.json'), whole), { kind: 'nothing' });
 });

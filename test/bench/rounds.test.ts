@@ -216,3 +216,72 @@ test('cross-checks are made once a run, after its rounds, and kept by whoever go
   assert.deepEqual(asked.splice(0), Array(4).fill('row'));
   assert.deepEqual(readResult(run.path).crossChecks, [check]);
 });
+
+test('what a scenario keeps is made once, and closed when the scenario is over', {
+  skip,
+}, async () => {
+  const said: string[] = [];
+  const run = runOf(
+    'kept.json',
+    async (bench, cell, place) => {
+      const kept = await bench.keep('thing', async () => {
+        said.push('made');
+        return { number: 7, close: async () => void said.push('closed') };
+      });
+      said.push(`used ${kept.number}`);
+      return { ...rowOf(cell, place), faults: [], values: { requests: 1 } };
+    },
+    () => {},
+  );
+  await runScenario({ ...run, head: { ...run.head, rounds: 1 } });
+  assert.deepEqual(said, ['made', 'used 7', 'used 7', 'closed']);
+});
+
+test('what could not be made is a fault of each row, and is not tried again', {
+  skip,
+}, async () => {
+  let tried = 0;
+  const run = runOf(
+    'unmade.json',
+    async (bench, cell, place) => {
+      await bench.keep('thing', () => {
+        tried++;
+        return Promise.reject(new Error('no namespaces'));
+      });
+      return { ...rowOf(cell, place), faults: [], values: {} };
+    },
+    () => {},
+  );
+  await runScenario({ ...run, head: { ...run.head, rounds: 1 } });
+  const { rows } = readResult(run.path);
+  assert.deepEqual(
+    rows.map(({ faults }) => faults),
+    [['failed: no namespaces'], ['failed: no namespaces']],
+  );
+  assert.equal(tried, 1);
+});
+
+test('what ends with the run is closed with its processes, once', async () => {
+  const own = new Children();
+  const closed: string[] = [];
+  own.closeAtEnd(async () => void closed.push('kept'));
+  const forget = own.closeAtEnd(async () => void closed.push('forgotten'));
+  forget();
+  await own.stopAll();
+  assert.deepEqual(closed, ['kept']);
+});
+
+test('a child that ends before it says its word is an error with what it said', {
+  skip,
+}, async () => {
+  const start = (script: string) =>
+    children.start({
+      ...{ command: process.execPath, args: ['-e', script], core: undefined },
+      directory: folder,
+    });
+  await start('console.log("open"); setInterval(() => {}, 9e8)').says('open');
+  await assert.rejects(
+    start('console.log("shut"); process.exit(3)').says('open'),
+    /status 3.*shut/,
+  );
+});

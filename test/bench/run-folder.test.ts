@@ -3,7 +3,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -19,7 +19,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseStartTicks } from '../../bench/stage/procfs.ts';
-import { openRunFolder, sweepRunFolders } from '../../bench/stage/run-folder.ts';
+import { openRunFolder, ownNamespaces, sweepRunFolders } from '../../bench/stage/run-folder.ts';
+import { whyNoPods } from '../support/namespace-pods.ts';
 
 const skip = process.platform === 'linux' ? false : 'there is no /proc here';
 const parent = mkdtempSync(join(tmpdir(), 'run-folder-'));
@@ -44,7 +45,7 @@ test('a run names itself in its folder, and another start leaves it alone', { sk
 
 test('what a killed run has left goes at the next start, its processes too', {
   skip,
-  timeout: 10_000,
+  timeout: 60_000,
 }, async () => {
   // A process that has ended, and an id that another process has by now.
   const gone = makeFolder('tracecar-bench-gone', '2147483646 1');
@@ -74,4 +75,24 @@ test('folders without an owner, of others, and links stay', { skip }, () => {
   symlinkSync(target, link);
   assert.deepEqual(sweepRunFolders(parent), []);
   for (const folder of [...strangers, link, target]) assert.ok(readdirSync(folder), folder);
+});
+
+test('namespaces that a killed run has left go with its folder, others stay', (t) => {
+  const why = whyNoPods();
+  if (why !== undefined) {
+    t.skip(why.toUpperCase());
+    return;
+  }
+  const names = [`tracecar-pods-swept-${process.pid}`, `tracecar-other-${process.pid}`];
+  const ip = (...args: string[]) => spawnSync('ip', ['netns', ...args], { encoding: 'utf8' });
+  after(() => {
+    for (const name of names) ip('delete', name);
+  });
+  for (const name of names) ip('add', name);
+  const folder = makeFolder('tracecar-bench-with-pods', '2147483646 1');
+  // Only names that pods have are taken for pods.
+  ownNamespaces(folder, names);
+  assert.deepEqual(sweepRunFolders(parent), [folder]);
+  const left = names.map((name) => ip('list').stdout.includes(name));
+  assert.deepEqual(left, [false, true]);
 });

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countVerdicts, reasonLines, targetRows } from '../../bench/draw/targets-table.ts';
 import type { Result, Row } from '../../bench/result/row.ts';
-import { type Figure, read, Summary } from '../../bench/result/summary.ts';
+import { type Figure, isWrong, read, Summary } from '../../bench/result/summary.ts';
 import { judgeTargets, type Target, targets } from '../../bench/result/targets.ts';
 import { changeRow, makeResult, measured } from './result-case.ts';
 
@@ -132,6 +132,24 @@ test('tolerated noise keeps noisy rows, but never wrong answers', () => {
   isClose(medianOf(new Summary(noisy).figure('tracecar', 'saturation', cpu)), 20);
   const wrong = changeRow(noisy, (row) => row.point === 'saturation', { values: { errors: 3 } });
   assert.equal(new Summary(wrong).figure('tracecar', 'saturation', cpu).state, 'unproven');
+});
+
+test('a row is wrong by its answers or its failure, and never by noise', () => {
+  const row = makeResult().rows[0]!;
+  assert.ok(isWrong({ ...row, values: { errors: 1 } }));
+  for (const fault of ['wrong answers: 3 body', 'failed: it ended']) {
+    assert.ok(isWrong({ ...row, faults: [fault] }), fault);
+  }
+  const noise = ["others on the proxy's core: 9.0 %", 'generator late, p99: 300 us'];
+  assert.ok(!isWrong({ ...row, faults: noise }));
+});
+
+test('a figure tells whose rows it rests on', () => {
+  const summary = new Summary(makeResult());
+  const ratio = summary.reading((each) => each.ratio('tracecar', 'envoy', 'saturation', cpu));
+  assert.deepEqual([...ratio.arms].sort(), ['envoy', 'tracecar']);
+  const added = summary.reading((each) => each.added('tracecar', 'single', 0.5));
+  assert.deepEqual([...added.arms].sort(), ['direct', 'direct-again', 'tracecar']);
 });
 
 test('direct has no CPU time of a proxy, and a missing arm has no figures', () => {

@@ -13,6 +13,8 @@ import {
   bandAroundZero,
   judgeDifference,
   judgeRatio,
+  noiseTolerated,
+  tooFewRounds,
   tooNoisy,
 } from '../../bench/result/verdict.ts';
 import { makeResult, measured } from './result-case.ts';
@@ -72,9 +74,18 @@ test('a difference is judged in its own unit, against that of two identical arms
   assert.equal(judgeDifference(absent, absent, absent), 'absent');
 });
 
-/** What the target added-p50-single says where the arms have these p50 of one connection, in us. */
-function addedOutcome(us: Readonly<Record<string, number>>): TargetOutcome {
-  const base = makeResult();
+/**
+ * What the target added-p50-single says where the arms have these p50 of one connection, in us; `keeps`
+ * says which arms there are, `change` is done to every row.
+ */
+function addedOutcome(
+  us: Readonly<Record<string, number>>,
+  keeps: (arm: string) => boolean = () => true,
+  change: (row: Row) => Row = (row) => row,
+): TargetOutcome {
+  const whole = makeResult();
+  const rowsKept = whole.rows.filter(({ arm }) => keeps(arm)).map(change);
+  const base = { ...whole, rows: rowsKept, cells: whole.cells.filter(({ arm }) => keeps(arm)) };
   const rows = base.rows.map((row): Row => {
     const each = us[row.arm];
     return row.point !== 'single' || each === undefined
@@ -86,26 +97,96 @@ function addedOutcome(us: Readonly<Record<string, number>>): TargetOutcome {
 }
 
 test('an added latency is missed where the rival adds less than nothing and ours is huge', () => {
-  const us = { direct: 100, 'direct-again': 102, tracecar: 900, envoy: 90 };
+  const us = {
+    ...{ direct: 100, 'direct-again': 102, envoy: 90 },
+    ...{ tracecar: 900, 'tracecar-aa': 905 },
+  };
   const outcome = addedOutcome(us);
   assert.equal(outcome.verdict, 'missed');
   const [what, limit, shown, verdict] = targetRows([outcome])[1]!;
   assert.deepEqual([what, limit], ['added p50, 1000/s on 1 connection', '<= 0.75 x Envoy']);
   // 799 us less 0.75 x -11 us.
-  assert.match(shown!, /^-; ours - 0\.75 x theirs, us: 80\d \[80\d\.\.80\d\]$/);
+  assert.match(shown!, /^-; ours - 0\.75 x theirs, us: 80\d \[80\d\.\.80\d\]; A\/A \+-[456]$/);
   assert.equal(verdict, 'missed');
 });
 
 test('an added latency is judged by the difference, and the multiple stands beside it', () => {
   const direct = { direct: 100, 'direct-again': 102 };
-  const met = addedOutcome({ ...direct, tracecar: 151, envoy: 201 });
+  const met = addedOutcome({ ...direct, tracecar: 151, 'tracecar-aa': 155, envoy: 201 });
   assert.equal(met.verdict, 'met');
-  assert.match(targetRows([met])[1]![2]!, /^0\.50; ours - 0\.75 x theirs, us: -2[45] \[/);
-  assert.equal(addedOutcome({ ...direct, tracecar: 190, envoy: 201 }).verdict, 'missed');
+  assert.match(
+    targetRows([met])[1]![2]!,
+    /^0\.50; ours - 0\.75 x theirs, us: -2[45] \[.*\]; A\/A \+-[345]$/,
+  );
+  const missed = { ...direct, tracecar: 190, 'tracecar-aa': 188, envoy: 201 };
+  assert.equal(addedOutcome(missed).verdict, 'missed');
   // Ours adds less than the direct arms differ by, the rival too: its multiple is not printed.
   assert.equal(addedOutcome({ ...direct, tracecar: 101.2, envoy: 102 }).times, undefined);
   // Envoy and direct differ by round, so ours is above the limit in one of three.
   assert.equal(addedOutcome({ tracecar: 220 }).verdict, 'open');
+});
+
+test('an added latency is open while two identical Tracecars differ by as much', () => {
+  const us = { direct: 100, 'direct-again': 102, tracecar: 151, envoy: 201 };
+  const open = addedOutcome({ ...us, 'tracecar-aa': 180 });
+  assert.equal(open.openBecause, 'two identical Tracecars differ by as much');
+  assert.ok(open.bandUs! > 28 && open.bandUs! < 30, `${open.bandUs}`);
+  const below = addedOutcome({ ...us, 'tracecar-aa': 122 });
+  assert.equal(below.verdict, 'open', 'whichever of the two is above');
+  const missed = addedOutcome({ ...us, tracecar: 190, 'tracecar-aa': 220 });
+  assert.equal(missed.verdict, 'open', 'and that holds for a missed one');
+});
+
+test('without a second, identical Tracecar an added latency is open, and the row says so', () => {
+  const us = { direct: 100, 'direct-again': 102, tracecar: 151, envoy: 201 };
+  const outcome = addedOutcome(us, (arm) => arm !== 'tracecar-aa');
+  assert.equal(outcome.openBecause, 'two identical Tracecars were not measured beside it');
+  assert.match(targetRows([outcome])[1]![2]!, /; no A\/A$/);
+});
+
+test('what answered wrongly, or broke, in a single row meets no target, and the row says who', () => {
+  const us = {
+    ...{ direct: 100, 'direct-again': 102, envoy: 201 },
+    ...{ tracecar: 151, 'tracecar-aa': 155 },
+  };
+  for (const fault of ['wrong answers: 1 body', 'failed: it ended']) {
+    const wrong = (arm: string) => (row: Row) =>
+      row.arm === arm && row.point === 'many' && row.round === 0
+        ? { ...row, faults: [fault] }
+        : row;
+    const outcome = addedOutcome(us, undefined, wrong('tracecar'));
+    assert.equal(outcome.openBecause, 'wrong answers or failures of tracecar');
+    const rival = addedOutcome(us, undefined, wrong('envoy'));
+    assert.equal(rival.openBecause, 'wrong answers or failures of envoy');
+    assert.equal(
+      addedOutcome(us, undefined, wrong('http-proxy')).verdict,
+      'met',
+      'it is not in it',
+    );
+  }
+  const missed = { ...us, tracecar: 190, 'tracecar-aa': 188 };
+  const wrong = (row: Row) =>
+    row.round === 0 ? { ...row, faults: ['wrong answers: 1 cut'] } : row;
+  const late = (row: Row) => (row.point === 'many' ? wrong(row) : row);
+  assert.equal(addedOutcome(missed, undefined, late).verdict, 'missed', 'missed is missed');
+});
+
+test('neither one or two rounds nor a run that tolerated noise give a verdict', () => {
+  const band = measured(0.97, 1.02);
+  const rounds = (figure: Figure, count: number): Figure =>
+    figure.state === 'measured'
+      ? { ...figure, spread: { ...figure.spread, rounds: count } }
+      : figure;
+  for (const count of [1, 2]) {
+    assert.equal(judgeRatio(rounds(measured(0.5, 0.6), count), band), tooFewRounds);
+    assert.equal(judgeRatio(measured(0.5, 0.6), rounds(band, count)), tooFewRounds);
+    const few = rounds(measured(-30, -20), count);
+    assert.equal(judgeDifference(few, measured(-1, 1), band), tooFewRounds);
+  }
+  assert.equal(judgeRatio(rounds(measured(0.5, 0.6), 3), band), 'lower');
+  const summary = (tolerateNoise: boolean) => new Summary(makeResult({ tolerateNoise }));
+  const of = (each: Summary) => each.verdict('tracecar', 'envoy', 'saturation', cpu);
+  assert.deepEqual([of(summary(false)), of(summary(true))], ['lower', noiseTolerated]);
 });
 
 /** The verdict on a made-up target, and why it is open. */

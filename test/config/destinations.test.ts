@@ -45,37 +45,40 @@ function show({ address, prefix, port, kind, protocol, service, ...rest }: Desti
 
 test('virtual addresses, pods and headless pods of Kubernetes are known', () => {
   assert.deepEqual(destinations(textOf('view-kubernetes')).map(show), [
-    '10.244.1.1 8080 endpoint http reviews',
-    '10.244.2.2 8080 endpoint http reviews',
-    '10.244.3.0 8080 endpoint http web',
-    '10.244.3.1 8080 endpoint http web',
+    '10.244.1.1 8080 endpoint http reviews =>100:outbound|80||reviews',
+    '10.244.2.2 8080 endpoint http reviews =>100:outbound|80||reviews',
+    '10.244.3.0 8080 endpoint http web =>100:outbound|8080||web',
+    '10.244.3.1 8080 endpoint http web =>100:outbound|8080||web',
     '10.244.4.1 5432 endpoint tcp db =>100:outbound|5432||db',
-    '10.96.0.10 80 service http reviews',
+    '10.96.0.10 80 service http reviews =>100:outbound|80||reviews',
     '10.96.0.20 5432 service tcp db =>100:outbound|5432||db',
-    'fd00:96::10 80 service http reviews',
+    'fd00:96::10 80 service http reviews =>100:outbound|80||reviews',
   ]);
 });
 
 test('machines and pods that a selector takes are endpoints, and a range is a destination', () => {
   assert.deepEqual(destinations(textOf('view-workload-entries')).map(show), [
-    '10.244.1.9 8080 endpoint http legacy',
+    '10.244.1.9 8080 endpoint http legacy =>100:outbound|80||legacy',
     '10.244.1.9 9000 endpoint tcp legacy =>100:outbound|9000||legacy',
-    '10.97.0.0/24 80 service http legacy',
+    '10.97.0.0/24 80 service http legacy =>100:outbound|80||legacy',
     '10.97.0.0/24 9000 service tcp legacy =>100:outbound|9000||legacy',
-    '192.0.2.1 8080 endpoint http legacy',
+    '192.0.2.1 8080 endpoint http legacy =>100:outbound|80||legacy',
     '192.0.2.1 9000 endpoint tcp legacy =>100:outbound|9000||legacy',
-    '192.0.2.2 8081 endpoint http legacy',
+    '192.0.2.2 8081 endpoint http legacy =>100:outbound|80||legacy',
     '192.0.2.2 9000 endpoint tcp legacy =>100:outbound|9000||legacy',
   ]);
 });
 
-test('rules for connections hold on the addresses of their host, by port, and before the default', () => {
-  const db = [
-    '10.96.0.0/16=>75:outbound|5432|v1|db,25:outbound|5432|v2|db',
-    '=>100:outbound|5432|v2|db',
-    '=>100:outbound|5432||db',
-  ].join(' ');
+test('rules for connections hold on the addresses of their host, and shares on no endpoint', () => {
+  const ranged = '10.96.0.0/16=>75:outbound|5432|v1|db,25:outbound|5432|v2|db';
+  const db = `${ranged} =>100:outbound|5432|v2|db =>100:outbound|5432||db`;
   const admin = '=>100:outbound|5433|v2|db =>100:outbound|5433||db';
+  const sharing = [
+    'two.example.net=>100:outbound|443|v2|two',
+    'one.example.net=>100:outbound|443||one',
+    'two.example.net=>100:outbound|443||two',
+    '=>100:outbound|443||one',
+  ].join(' ');
   const byName = [
     'b.example.com+*.cdn.example.com=>100:outbound|443||a',
     'a.example.com=>100:outbound|443||a',
@@ -83,19 +86,22 @@ test('rules for connections hold on the addresses of their host, by port, and be
   ].join(' ');
   assert.deepEqual(destinations(textOf('view-connection-routes')).map(show), [
     `/0 443 service tls  ${byName}`,
-    `10.244.4.1 5432 endpoint tcp db ${db}`,
-    `10.244.4.1 5433 endpoint tcp db ${admin}`,
-    `10.244.4.2 5432 endpoint tcp db ${db}`,
-    `10.244.4.2 5433 endpoint tcp db ${admin}`,
-    '10.244.5.1 80 endpoint http mixed',
+    `10.244.4.1 5432 endpoint tcp db ${ranged} =>100:outbound|5432||db`,
+    '10.244.4.1 5433 endpoint tcp db =>100:outbound|5433||db',
+    `10.244.4.2 5432 endpoint tcp db ${ranged} =>100:outbound|5432||db`,
+    '10.244.4.2 5433 endpoint tcp db =>100:outbound|5433||db',
+    '10.244.5.1 80 endpoint http mixed =>100:outbound|80||mixed',
     '10.244.5.1 7000 endpoint detect mixed =>100:outbound|7000||mixed',
     '10.244.5.1 50051 endpoint http2 mixed =>100:outbound|50051||mixed',
+    `10.244.6.1 443 endpoint tls one ${sharing}`,
+    `10.244.6.2 443 endpoint tls one ${sharing}`,
     `10.96.0.20 5432 service tcp db ${db}`,
     `10.96.0.20 5433 service tcp db ${admin}`,
-    '10.96.0.30 80 service http mixed',
+    '10.96.0.30 80 service http mixed =>100:outbound|80||mixed',
     '10.96.0.30 7000 service detect mixed =>100:outbound|7000||mixed',
     '10.96.0.30 50051 service http2 mixed =>100:outbound|50051||mixed',
     '192.0.2.7 25 service tcp 192 =>100:outbound|7000||mixed',
+    `240.0.0.7 443 service tls one ${sharing}`,
     `fd00:96::20 5432 service tcp db ${db}`,
     `fd00:96::20 5433 service tcp db ${admin}`,
   ]);
@@ -110,6 +116,7 @@ test('where the unknown is refused a name outside is known by SNI, or by its por
     `/0 443 service tls  ${byName}`,
     '/0 5432 service tcp  =>100:outbound|5432||api',
     `/0 8443 service detect  ${any}`,
+    '/0 9443 service tls  api.example.com=>100:outbound|9443||api',
     '192.0.2.25 25 service tcp mx =>100:outbound|25||mx',
     '192.0.2.26 25 endpoint tcp mx =>100:outbound|25||mx',
   ]);

@@ -367,7 +367,8 @@ test('an edit beside destinations leaves them as they are, and one of their rule
     { ...start, database: other, routes },
   );
   assert.equal(follower.quick, 1);
-  const found = follower.table!.capture!.destinations.find(({ port }) => port === 5432);
+  const { destinations } = follower.table!.capture!;
+  const found = destinations.find(({ address }) => address === '10.96.0.20');
   const [rule] = found!.connectionRules;
   assert.deepEqual(
     rule!.backends.map(({ weight }) => weight),

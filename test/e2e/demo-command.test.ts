@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -139,6 +139,67 @@ test('a wrong flag is one line, status 2', async (t) => {
     assert.match(stderr, /^demo: [^\n]+\n$/);
   }
 });
+
+const noProc = existsSync('/proc/self/stat') ? false : 'no /proc here: processes cannot be seen';
+if (noProc !== false) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${noProc}\n`);
+
+/** Those that it has started and that have not ended, and theirs. */
+function descendants(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  const children = text.split(' ').filter(Boolean).map(Number);
+  return [...children, ...children.flatMap(descendants)];
+}
+
+/** Dead, be it that its new parent has not heard of it yet. */
+function isGone(pid: number): boolean {
+  try {
+    return /^\d+ \(.*\) [ZX] /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
+
+/** Resolves when the last of them is dead, or the test is over. */
+async function allGone(pids: readonly number[], signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !pids.every(isGone)) {
+    await new Promise((settle) => setTimeout(settle, 20));
+  }
+}
+
+/** What stands for npm, and for the shell that it starts. */
+const asNpm = `const shell = require('node:child_process').spawn('sh', ['-c', process.argv[1]], {
+  env: { ...process.env, npm_lifecycle_event: 'demo' }, stdio: 'inherit' });`;
+
+for (const [name, isNpm] of [
+  ['a demo that is killed takes everything along', false],
+  ['a demo ends when the npm that started it is killed', true],
+] as const) {
+  test(name, { skip: noProc, timeout: 90_000 }, async (t) => {
+    const folder = await copyOnFreePorts();
+    t.after(() => folder.remove());
+    const own = [process.execPath, demo, '--requests', '20', '--config', folder.path];
+    // A shell that has something left to do stays beside its command.
+    const whole = own.map((word) => `'${word}'`).join(' ');
+    const [program, ...args] = isNpm ? [process.execPath, '-e', asNpm, `${whole}; true`] : own;
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    t.after(() => child.kill('SIGKILL'));
+    // Read on to its end: a demo that cannot write would end of that.
+    await new Promise<void>((settle) => {
+      let stdout = '';
+      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+        stdout += chunk;
+        if (stdout.includes('Ctrl-C ends everything')) settle();
+      });
+    });
+    const pids = descendants(child.pid!);
+    assert.ok(pids.length >= 9, `${pids}`);
+    t.after(() => {
+      for (const pid of pids) if (!isGone(pid)) process.kill(pid, 'SIGKILL');
+    });
+    child.kill('SIGKILL');
+    await allGone(pids, t.signal);
+  });
+}
 
 const noPods = whyNoPods();
 const skip = noPods ?? false;

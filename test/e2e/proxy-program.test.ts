@@ -3,9 +3,10 @@
  */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CertificateAuthority } from '../support/certificates.ts';
@@ -47,8 +48,15 @@ test('a request goes through to the application, and the ports beside traffic an
   assert.equal(config.table.listeners[0].port, inbound);
   const clusters = JSON.parse((await get(sidecar.admin, '/clusters')).body);
   assert.equal(clusters[0].endpoints[0].port, port);
-  const connections = JSON.parse((await get(sidecar.admin, '/connections')).body);
-  assert.equal(connections.listeners[0].port, inbound);
+  const caller = connect(inbound!, '127.0.0.1');
+  t.after(() => caller.destroy());
+  await once(caller, 'connect');
+  const peer = `127.0.0.1:${caller.localPort}`;
+  const { listeners } = await getUntil<{
+    listeners: { port: number }[];
+    open: { peer: string }[];
+  }>(sidecar.admin, '/connections', ({ open }) => open.some((each) => each.peer === peer));
+  assert.equal(listeners[0]!.port, inbound);
   assert.equal(JSON.parse((await get(sidecar.admin, '/stats')).body).ready, true);
   assert.equal(JSON.parse((await get(sidecar.admin, '/log-level')).body).level, 'info');
   const metrics = (await get(sidecar.metrics, '/metrics')).body;

@@ -104,6 +104,49 @@ test('rules that do not come are told of after two seconds, once for each reason
   assert.equal(log.length, 3);
 });
 
+test('the same reason with another word of the system is told once', async (t) => {
+  const { answers, log, time, watch } = watchOf(t, '');
+  await watch.start();
+  for (const ending of ['ENETUNREACH', 'no answer', 'ENETUNREACH']) {
+    answers(`${gone}: ${ending}, for a dial of the sentinel 192.0.2.1:15001`);
+    await time.advance(32_000);
+  }
+  assert.deepEqual(log, [
+    `not ready: ${gone}: ENETUNREACH, for a dial of the sentinel 192.0.2.1:15001`,
+  ]);
+});
+
+test('one proof that fails between two that hold changes nothing', async (t) => {
+  const { answers, changes, log, time, tries, watch } = watchOf(t, '');
+  await watch.start();
+  answers(gone);
+  await time.advance(30_500);
+  assert.equal(tries.length, 2);
+  answers('');
+  await time.advance(30_000);
+  assert.deepEqual([watch.problem, changes(), log], ['', 0, []]);
+  answers(gone);
+  await time.advance(31_500);
+  assert.equal(watch.problem, gone);
+});
+
+test('probes that come past the rules are told once, and not before the rules were there', async (t) => {
+  const { answers, log, time, watch } = watchOf(t, gone);
+  const started = watch.start();
+  watch.takeProbe(false);
+  assert.deepEqual(log, []);
+  answers('');
+  await time.advance(20);
+  await started;
+  watch.takeProbe(true);
+  assert.deepEqual(log, []);
+  for (let count = 0; count < 3; count++) watch.takeProbe(false);
+  assert.equal(log.length, 1);
+  assert.match(log[0]!, /^not ready: this probe came past the inbound redirection rules/);
+  for (let count = 0; count < 2; count++) watch.takeProbe(true);
+  assert.deepEqual(log.slice(1), ['probes pass the inbound redirection rules of this pod again']);
+});
+
 test('what cannot be told now is as it was, and is asked again soon', async (t) => {
   const { answers, changes, log, time, tries, watch } = watchOf(t, '');
   await watch.start();

@@ -28,12 +28,17 @@ test('what stands behind -- is the command, whatever it looks like', () => {
   }
 });
 
-test('spans are named by the flag, else by the label app, else by the command', () => {
+test('spans are named by the flag, else by the environment, the label app, the command', () => {
   const nameOf = (...args: string[]) =>
     readRunSettings([...args, '--', '/usr/bin/node'], {}).serviceName;
   assert.equal(nameOf('--service-name=shop', '--labels=app=web'), 'shop');
   assert.equal(nameOf('--labels=version=v1,app=web'), 'web');
   assert.equal(nameOf(), 'node');
+  const named = (OTEL_SERVICE_NAME: string, ...args: string[]) =>
+    readRunSettings([...args, '--', 'node'], { OTEL_SERVICE_NAME }).serviceName;
+  assert.equal(named('of the shell', '--service-name=typed'), 'typed');
+  assert.equal(named('of the shell', '--labels=app=web'), 'of the shell');
+  assert.equal(named('', '--labels=app=web'), 'web');
 });
 
 test('what is skipped is passed on as it came, from the environment too', () => {

@@ -11,7 +11,7 @@ import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts
 import { getOf, postOf, startPair } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from '../support/raw-origin.ts';
-import { clusterOf, listenerOf, ruleOf } from '../support/tables.ts';
+import { clusterOf, destinationOf, listenerOf, ruleOf } from '../support/tables.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const host = 'Host: shop.example\r\n';
@@ -286,8 +286,8 @@ for (const [name, request] of [
   ['a folded line', 'GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n'],
   ['two hosts', `GET / HTTP/1.1\r\n${host}${host}\r\n`],
   [
-    'an upgrade with a body',
-    post('Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n', 'a'),
+    'a WebSocket with a body',
+    post('Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n', 'a'),
   ],
 ] as const) {
   test(`${name} is refused as ever`, async (t) => {
@@ -298,6 +298,25 @@ for (const [name, request] of [
     assert.doesNotMatch(origin.received, /\r\n\r\n.*(ok|zz)/s);
   });
 }
+
+test('a request with a body goes on without the offer to switch that came with it', async (t) => {
+  const { downstream, origin } = await pass(
+    t,
+    answering(() => ok),
+  );
+  const settings = 'Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n';
+  const length = 'X: y\r\nContent-Length: 3\r\n';
+  await downstream.send(
+    post(`Connection: Upgrade, HTTP2-Settings\r\n${settings}${length}`, 'abc') +
+      post(`connection: close, upgrade, HTTP2-Settings\r\n${settings}${length}`, 'abc'),
+  );
+  for (const _ of [1, 2]) assert.equal((await downstream.response()).body, 'ok');
+  assert.equal(await downstream.ended(), 'fin');
+  assert.equal(
+    origin.received.replace(ours, ''),
+    post(length, 'abc') + post(`${length}Connection: close\r\n`, 'abc'),
+  );
+});
 
 test('CONNECT on a kept connection is a tunnel once it is granted', async (t) => {
   const granted = 'HTTP/1.1 200 Connection established\r\n\r\n';
@@ -352,7 +371,7 @@ async function withRule(
 ): Promise<Pass> {
   const origin = await RawOrigin.start(answering(() => okWith('x')));
   t.after(() => origin.close());
-  const rules = [ruleOf({ resource, matches }), ruleOf({ resource })];
+  const rules = [ruleOf({ resource, matches }), ruleOf({ resource, index: 1 })];
   const listener = listenerOf(rules, {
     name: `outbound|${origin.port}`,
     address: '',
@@ -360,7 +379,15 @@ async function withRule(
     virtualHosts: [{ name: 'shop.example', domains: ['shop.example'], rules }],
     defaultHost: -1,
   });
-  const capture = { outbound: [listener], inbound: [] };
+  // Declared to be HTTP, so nothing but requests makes connections.
+  const known = destinationOf({
+    address: '127.0.0.1',
+    port: origin.port,
+    protocol: 'http',
+    service: 'shop.example',
+    listener: listener.name,
+  });
+  const capture = { outbound: [listener], inbound: [], destinations: [known] };
   const proxy = await startCapture(t, { capture, clusters: [clusterOf([origin.port])] });
   return { ...proxy, origin, downstream: await proxy.outbound(origin.port) };
 }
@@ -396,6 +423,71 @@ test('a path without a normal form passes a VirtualService that looks at no path
     assert.equal((await downstream.response()).status, 200);
     assert.ok(origin.received.replace(ours, '').endsWith(get(target)));
   }
+});
+
+test('a method that nobody knows follows the rules of a VirtualService, by its name too', async (t) => {
+  const method: StringMatch = { kind: 'exact', value: 'PROPFIND' };
+  const match = { path: undefined, method, authority: undefined, headers: [], query: [] };
+  const { downstream, origin, telemetry } = await withRule(t, 'VirtualService default/shop', [
+    match,
+  ]);
+  for (const each of ['PROPFIND', 'MKCOL']) {
+    await downstream.send(`${each} //a HTTP/1.1\r\n${host}\r\n`);
+    assert.equal((await downstream.response()).status, 200);
+    assert.ok(origin.received.includes(`${each} /a HTTP/1.1\r\n`), origin.received);
+  }
+  await telemetry.recorded(2);
+  assert.deepEqual(
+    telemetry.records.map(({ ruleIndex }) => ruleIndex),
+    [0, 1],
+  );
+});
+
+test('a target is as long as the head has room for, and as a VirtualService takes', async (t) => {
+  const long = `/${'x'.repeat(60_000)}`;
+  const { downstream, origin } = await pass(
+    t,
+    answering(() => ok),
+  );
+  await downstream.send(get(long));
+  await downstream.response();
+  assert.equal(origin.received.replace(ours, ''), get(long));
+  await downstream.send(get(`${long}${long}`));
+  assert.equal((await downstream.response()).status, 431);
+  const ruled = await withRule(t, 'VirtualService default/shop');
+  await ruled.downstream.send(get(long));
+  assert.equal((await ruled.downstream.response()).status, 414);
+  assert.equal(ruled.origin.received, '');
+  const [record] = ruled.telemetry.records;
+  assert.equal(record!.authority, 'shop.example');
+  assert.equal(record!.target, long);
+});
+
+test('a refused head is recorded with where it was going and all that came before the fault', async (t) => {
+  const passed = await pass(t, () => undefined);
+  const known = await withRule(t, 'ServiceEntry default/shop');
+  for (const { downstream, origin, telemetry } of [passed, known]) {
+    void downstream.send(get('/path?q', `User-Agent: u\r\nX: ${'x'.repeat(70_000)}\r\n`));
+    assert.equal((await downstream.response()).status, 431);
+    const [record] = telemetry.records;
+    const { authority, method, target, userAgent, peerAddress, peerPort } = record!;
+    assert.deepEqual([authority, method, target, userAgent], ['shop.example', 1, '/path?q', 'u']);
+    assert.deepEqual([peerAddress, peerPort], ['127.0.0.1', origin.port]);
+  }
+  const { names, records } = known.telemetry;
+  assert.equal(records[0]!.destinationId, names.idOf(`127.0.0.1:${known.origin.port}`));
+});
+
+test('nothing of the request before is in the record of a refused one', async (t) => {
+  const { downstream, telemetry } = await pass(
+    t,
+    answering(() => ok),
+  );
+  await downstream.send(`${get('/first')}\r\n\r\n`);
+  await downstream.response();
+  assert.equal((await downstream.response()).status, 400);
+  const { target, authority, requestBytes } = telemetry.records[1]!;
+  assert.deepEqual([target, authority, requestBytes], ['', '', 0]);
 });
 
 test('it is refused where a rule looks at paths, and with anything else at fault', async (t) => {

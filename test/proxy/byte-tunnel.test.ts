@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
@@ -19,6 +20,7 @@ import { adoptSocket, type ByteTaker } from '../../src/proxy/socket-reads.ts';
 import { UpstreamConnection, type UpstreamUser } from '../../src/proxy/upstream-connection.ts';
 import { Detected } from '../../src/telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import { connectRaw, type RawConnection } from '../support/raw-connection.ts';
 import { RawOrigin } from '../support/raw-origin.ts';
@@ -45,6 +47,19 @@ const nobody: UpstreamUser = {
   destroy() {},
 };
 
+/** Of /proc/net/tcp: the socket asks its peer when it has been quiet for a while. */
+const KEEP_ALIVE_TIMER = 2;
+
+/** The kernel's timer that is running for an IPv4 socket; undefined: there is no such socket. */
+function timerOf({ local, remote }: { local: number; remote: number }): number | undefined {
+  const portOf = (address: string | undefined) => Number.parseInt(address?.split(':')[1] ?? '', 16);
+  for (const line of readFileSync('/proc/self/net/tcp', 'latin1').split('\n')) {
+    const [, here, there, , , timer] = line.trim().split(/\s+/);
+    if (portOf(here) === local && portOf(there) === remote) return Number.parseInt(timer!, 16);
+  }
+  return undefined;
+}
+
 /** A listener whose connections are tunnels to one origin, without anything in front of them. */
 class Tunnels {
   readonly telemetry = new MemoryTelemetry();
@@ -60,14 +75,15 @@ class Tunnels {
     limits: Partial<TrafficLimits>,
     idleMs: number,
     parent?: ExchangeRecord,
+    time?: ManualTime,
   ) {
     this.origin = origin;
     this.#idleMs = idleMs;
     this.#parent = parent;
     this.scope = new ProxyScope({
-      clock: systemClock,
+      clock: time?.clock ?? systemClock,
       random: seededRandom(7),
-      wakeUps: systemWakeUps,
+      wakeUps: time ?? systemWakeUps,
       limits: { ...trafficLimits, ...limits },
       telemetry: this.telemetry,
       log: (level, text) => assert.fail(`${level} ${text}`),
@@ -81,9 +97,10 @@ class Tunnels {
     limits: Partial<TrafficLimits> = {},
     idleMs: number = trafficLimits.opaqueIdleMs,
     parent?: ExchangeRecord,
+    time?: ManualTime,
   ): Promise<Tunnels> {
     const origin = await RawOrigin.start();
-    const tunnels = new Tunnels(origin, limits, idleMs, parent);
+    const tunnels = new Tunnels(origin, limits, idleMs, parent, time);
     tunnels.#server.listen(0, '127.0.0.1');
     await once(tunnels.#server, 'listening');
     t.after(async () => {
@@ -97,10 +114,14 @@ class Tunnels {
     return tunnels;
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
   /** Both outer ends of a new tunnel. */
   async connect(t: TestContext): Promise<{ down: RawConnection; up: RawConnection }> {
     const index = this.origin.connections.length;
-    const down = await connectRaw((this.#server.address() as AddressInfo).port);
+    const down = await connectRaw(this.port);
     t.after(() => down.socket.destroy());
     return { down, up: await this.origin.connection(index) };
   }
@@ -113,7 +134,8 @@ class Tunnels {
     const { scope } = this;
     let tunnel: ByteTunnel | undefined;
     const taker: ByteTaker = { onBytes: (chunk) => tunnel?.onBytes(chunk) };
-    const report = new ConnectionReport(scope, 'outbound', undefined, accepted);
+    const report = new ConnectionReport(scope, 'outbound', scope.clock.now());
+    report.from(accepted);
     if (this.#parent !== undefined) report.begin(this.#parent);
     report.upgradedTo(Detected.WebSocket);
     const downstream = adoptSocket(accepted, taker, scope.sockets);
@@ -231,13 +253,66 @@ test('an RST of a side that is not read is heard when the other side has read', 
 });
 
 test('a tunnel without an idle limit has one once a side has ended', async (t) => {
-  const tunnels = await Tunnels.start(t, { opaqueIdleMs: 30 }, Number.POSITIVE_INFINITY);
+  const time = new ManualTime();
+  const tunnels = await Tunnels.start(t, {}, Number.POSITIVE_INFINITY, undefined, time);
   const { down, up } = await tunnels.connect(t);
-  assert.equal(tunnels.scope.deadlines.size, 1, 'the connect timeout alone');
+  await down.send('hello');
+  await up.untilReceived('hello');
+  await time.advance(1_000_000_000);
+  assert.equal(tunnels.scope.deadlines.size, 0);
   up.finish();
   assert.equal(await down.ended(), 'fin');
+  await time.advance(trafficLimits.opaqueIdleMs - 1);
+  assert.equal(tunnels.telemetry.records.length, 0);
+  await time.advance(1);
   assert.equal(await up.closed(), 'reset');
   await tunnels.telemetry.recorded(1);
+  assert.equal(tunnels.telemetry.records[0]!.causeCode, failure['stream-idle-timeout'].code);
+});
+
+for (const [what, idleMs] of [
+  ['relayed', trafficLimits.opaqueIdleMs],
+  ['upgraded', Number.POSITIVE_INFINITY],
+] as const) {
+  test(`where it is ${what}, both peers are looked for once the tunnel is not young`, async (t) => {
+    const time = new ManualTime();
+    const tunnels = await Tunnels.start(t, {}, idleMs, undefined, time);
+    const { down, up } = await tunnels.connect(t);
+    await down.send('hello');
+    await up.untilReceived('hello');
+    const ours = [
+      { local: tunnels.port, remote: down.socket.localPort! },
+      { local: up.socket.remotePort!, remote: tunnels.origin.port },
+    ];
+    await time.advance(trafficLimits.tunnelYoungMs - 1);
+    for (const each of ours) assert.notEqual(timerOf(each), KEEP_ALIVE_TIMER);
+    await time.advance(1);
+    for (const each of ours) {
+      await untilSo(() => timerOf(each) === KEEP_ALIVE_TIMER, 'the keep-alive of a socket');
+    }
+    down.reset();
+    await up.closed();
+  });
+}
+
+test('activity does not keep a tunnel young, and keep-alive is no activity', async (t) => {
+  const time = new ManualTime();
+  const { tunnelYoungMs } = trafficLimits;
+  const idleMs = tunnelYoungMs + 1_000;
+  const tunnels = await Tunnels.start(t, {}, idleMs, undefined, time);
+  const { down, up } = await tunnels.connect(t);
+  await down.send('hello');
+  await up.untilReceived('hello');
+  await time.advance(tunnelYoungMs - 1);
+  await down.send('again');
+  await up.untilReceived('again');
+  await time.advance(1);
+  const ours = { local: up.socket.remotePort!, remote: tunnels.origin.port };
+  await untilSo(() => timerOf(ours) === KEEP_ALIVE_TIMER, 'the keep-alive');
+  await time.advance(idleMs - 2);
+  assert.equal(tunnels.telemetry.records.length, 0);
+  await time.advance(1);
+  assert.equal(await down.closed(), 'reset');
   assert.equal(tunnels.telemetry.records[0]!.causeCode, failure['stream-idle-timeout'].code);
 });
 

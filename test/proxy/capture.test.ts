@@ -5,11 +5,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
+import { trafficLimits } from '../../src/model/limits.ts';
 import { RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { ownAddress, startCapture } from '../support/capture-fixture.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { getOf, postOf } from '../support/proxy-fixture.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from '../support/raw-origin.ts';
-import { clusterOf, listenerOf, ruleOf } from '../support/tables.ts';
+import { clusterOf, destinationOf, listenerOf, ruleOf } from '../support/tables.ts';
 
 async function origin(t: { after(call: () => unknown): void }, script?: OriginScript) {
   const started = await RawOrigin.start(script);
@@ -57,7 +59,7 @@ test('a captured request is routed by its authority and the port it was going to
   const [record] = proxy.telemetry.records;
   assert.equal(record!.kind, RecordKind.Client);
   assert.equal(record!.peerPort, v1.port);
-  assert.equal(original.connections.length, 0, 'the original destination is not even dialled');
+  assert.equal(original.received, '', 'the original destination is told nothing');
 });
 
 test('an authority without a virtual host goes to the original destination', async (t) => {
@@ -159,12 +161,22 @@ test('a server that speaks first is heard, and the connection is relayed', async
   await downstream.closed();
 });
 
-test('a server that speaks first on a port declared HTTP is heard after a silence', async (t) => {
+test('a server that speaks first where HTTP is declared is heard after a silence', async (t) => {
   const original = await origin(t, (connection) => connection.send('220 mail ready\r\n'));
-  const capture = { outbound: [reviewsOn(original.port)], inbound: [] };
-  const limits = { detectSilenceMs: 20 };
-  const proxy = await startCapture(t, { capture, clusters: [clusterOf([1])], limits });
-  const downstream = await proxy.outbound(original.port);
+  const { port } = original;
+  const web = destinationOf({
+    address: '127.0.0.1',
+    port,
+    protocol: 'http',
+    listener: `outbound|${port}`,
+  });
+  const capture = { outbound: [reviewsOn(port)], inbound: [], destinations: [web] };
+  const time = new ManualTime();
+  const proxy = await startCapture(t, { capture, clusters: [clusterOf([1])], time });
+  const downstream = await proxy.outbound(port);
+  await time.advance(trafficLimits.detectSilenceMs - 1);
+  assert.equal(original.connections.length, 0, 'an address known to be HTTP is not dialled');
+  await time.advance(1);
   await downstream.untilReceived('220 mail ready\r\n');
   downstream.reset();
   assert.equal(await (await original.connection(0)).closed(), 'reset');

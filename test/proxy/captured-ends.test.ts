@@ -9,7 +9,7 @@ import { Detected } from '../../src/telemetry/detection.ts';
 import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
 import { RawOrigin } from '../support/raw-origin.ts';
-import { clusterOf, listenerOf, ruleOf } from '../support/tables.ts';
+import { clusterOf, destinationOf, listenerOf, ruleOf } from '../support/tables.ts';
 
 interface Ends {
   readonly proxy: CaptureFixture;
@@ -23,8 +23,9 @@ async function begin(t: TestContext, isDeclared = false): Promise<Ends> {
   t.after(() => original.close());
   const { port } = original;
   const listener = listenerOf([ruleOf()], { name: 'reviews', address: '', port, defaultHost: -1 });
-  const outbound = isDeclared ? [listener] : [];
-  const capture = { outbound, inbound: [] };
+  const web = destinationOf({ address: '127.0.0.1', port, protocol: 'http', listener: 'reviews' });
+  const declared = { outbound: [listener], inbound: [], destinations: [web] };
+  const capture = isDeclared ? declared : {};
   const proxy = await startCapture(t, { capture, clusters: [clusterOf([1])] });
   return { proxy, original, downstream: await proxy.outbound(port) };
 }
@@ -82,6 +83,26 @@ test('a FIN of a server that has not spoken is passed on', async (t) => {
   await upstream.ended();
   await downstream.closed();
   await assertRecorded(proxy, Detected.Silent);
+});
+
+test('a FIN before anything was said where HTTP is declared is passed on, and answered', async (t) => {
+  const { proxy, original, downstream } = await begin(t, true);
+  downstream.finish();
+  const upstream = await original.connection(0);
+  assert.equal(await upstream.ended(), 'fin');
+  await upstream.send('221 bye');
+  upstream.finish();
+  assert.equal(await downstream.closed(), 'fin');
+  assert.equal(downstream.received, '221 bye');
+  await assertRecorded(proxy, Detected.Silent);
+});
+
+test('a FIN before anything was said to nobody is an RST, with its cause', async (t) => {
+  const { proxy, original, downstream } = await begin(t, true);
+  await original.close();
+  downstream.finish();
+  assert.equal(await downstream.closed(), 'reset');
+  await assertRecorded(proxy, Detected.Silent, 'connect-refused');
 });
 
 test('an RST in the middle of what may become a request line is passed on', async (t) => {

@@ -2,11 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { failure } from '../../src/model/failure.ts';
+import { trafficLimits } from '../../src/model/limits.ts';
 import type { Backend, Destination } from '../../src/model/routing-table.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import { RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { startCapture } from '../support/capture-fixture.ts';
+import { startBlackHole } from '../support/black-hole.ts';
+import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import { alpn, helloMessage, inRecords, serverName } from '../support/client-hello.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { type OriginScript, RawOrigin } from '../support/raw-origin.ts';
 import {
   backendOf,
@@ -15,6 +19,7 @@ import {
   connectionRuleOf,
   destinationOf,
 } from '../support/tables.ts';
+import { untilSo } from '../support/turns.ts';
 
 /** Of the documentation's range (RFC 5737): only rules lead anywhere from here. */
 const virtual = { address: '192.0.2.10', port: 5432 };
@@ -96,6 +101,50 @@ test('an endpoint that refuses is replaced by another one, once', async (t) => {
   }
 });
 
+test('an endpoint that never answers is replaced by another one, once', async (t) => {
+  const hole = await startBlackHole(t);
+  const here = await origin(t, greet('here'));
+  const time = new ManualTime();
+  const cluster = clusterOf([hole, here.port], { name: 'db', connectTimeoutMs: undefined });
+  const proxy = await startCapture(t, {
+    capture: { destinations: [database([backendOf({ cluster: 'db' })])] },
+    clusters: [cluster],
+    time,
+  });
+  let met = 0;
+  for (let times = 0; times < 4; times++) {
+    const downstream = await proxy.outbound(virtual);
+    await downstream.send('SELECT 1');
+    const [silent] = proxy.proxy.snapshot().clusters[0]!.endpoints;
+    if (silent!.inFlight === 1) {
+      met++;
+      await time.advance(trafficLimits.connectElsewhereMs);
+    }
+    await downstream.untilReceived('here');
+    await (await here.connection(times)).untilReceived('SELECT 1');
+    downstream.reset();
+  }
+  assert.ok(met > 0);
+});
+
+test('where endpoints never answer the second has the time of a lost SYN, then it is reset', async (t) => {
+  const hole = await startBlackHole(t);
+  const time = new ManualTime();
+  const cluster = clusterOf([hole, hole], { name: 'db', connectTimeoutMs: undefined });
+  const proxy = await startCapture(t, {
+    capture: { destinations: [database([backendOf({ cluster: 'db' })])] },
+    clusters: [cluster],
+    time,
+  });
+  const downstream = await proxy.outbound(virtual);
+  assert.equal(await time.advanceUntil(downstream.closed()), 'reset');
+  await proxy.telemetry.recorded(1);
+  const [record] = proxy.telemetry.records;
+  assert.equal(record!.causeCode, failure['connect-timeout'].code);
+  const { connectElsewhereMs, connectTimeoutMs } = trafficLimits;
+  assert.equal(record!.totalUs, (connectElsewhereMs + connectTimeoutMs) * 1000);
+});
+
 test('where no endpoint answers the downstream is reset', async (t) => {
   const gone = await origin(t);
   await gone.close();
@@ -153,6 +202,10 @@ test('load is counted while a connection lasts, and least-request looks at it', 
   assert.deepEqual([first.connections.length, second.connections.length], [3, 3]);
   for (const each of open) each.reset();
 });
+
+/** Bytes of downstreams that wait in the proxy. */
+const held = ({ proxy }: CaptureFixture) =>
+  proxy.connections().reduce((sum, { requestHeldBytes }) => sum + requestHeldBytes, 0);
 
 const needsName = (cluster: string, ...sniHosts: string[]) =>
   connectionRuleOf({
@@ -246,6 +299,46 @@ test('where a name is asked for, a silent downstream gets what needs none', asyn
   downstream.reset();
   assert.equal(exact.connections.length, 0);
 });
+
+for (const [first, what] of [
+  [3, 'of which nobody can tell yet what it is'],
+  [40, 'whose name has not come'],
+] as const) {
+  test(`a slow ClientHello ${what} is waited for, then reset: no other rule takes it`, async (t) => {
+    const [exact, rest] = [await origin(t), await origin(t)];
+    const rules = [
+      needsName('exact', 'a.example.com'),
+      connectionRuleOf({ identity: 'rest', backends: [backendOf({ cluster: 'rest' })] }),
+    ];
+    const time = new ManualTime();
+    const proxy = await startCapture(t, {
+      capture: { destinations: [database([], { protocol: 'tls', connectionRules: rules })] },
+      clusters: [named('exact', [exact]), named('rest', [rest])],
+      time,
+    });
+    const hello = inRecords(helloMessage(serverName('a.example.com')));
+    const begin = async () => {
+      const downstream = await proxy.outbound(virtual);
+      await downstream.send(hello.subarray(0, first));
+      await untilSo(() => held(proxy) === first, 'the first bytes');
+      return downstream;
+    };
+    const inTime = await begin();
+    await time.advance(trafficLimits.headTimeoutMs - 1);
+    await inTime.send(hello.subarray(first));
+    await (await exact.connection(0)).untilReceived(hello.toString('latin1'));
+    inTime.reset();
+    await proxy.telemetry.recorded(1);
+    const late = await begin();
+    await time.advance(trafficLimits.headTimeoutMs);
+    assert.equal(await late.closed(), 'reset');
+    await proxy.telemetry.recorded(2);
+    const [, record] = proxy.telemetry.records;
+    assert.equal(record!.causeCode, failure['request-head-timeout'].code);
+    assert.equal(record!.method, Detected.Tls);
+    assert.equal(rest.connections.length, 0);
+  });
+}
 
 test('FIN in the middle of a ClientHello is passed on with what came before it', async (t) => {
   const rest = await origin(t);

@@ -4,14 +4,17 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { trafficLimits } from '../../src/model/limits.ts';
 import { Detected, DetectedBy, detectionPlace } from '../../src/telemetry/detection.ts';
 import { RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
 import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import { alpn, helloMessage, inRecords, serverName } from '../support/client-hello.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { getOf } from '../support/proxy-fixture.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from '../support/raw-origin.ts';
-import { clusterOf, listenerOf, ruleOf } from '../support/tables.ts';
+import { clusterOf, destinationOf, listenerOf, ruleOf } from '../support/tables.ts';
+import { untilSo } from '../support/turns.ts';
 
 const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
@@ -21,11 +24,12 @@ async function origin(t: TestContext, script?: OriginScript): Promise<RawOrigin>
   return started;
 }
 
-/** A capture for which `port` is one where HTTP is expected. */
+/** A capture for which `port` of the origin's address is declared to be HTTP. */
 function declaredHttp(port: number) {
   const listener = listenerOf([ruleOf()], { name: 'reviews', address: '', port, defaultHost: -1 });
+  const web = destinationOf({ address: '127.0.0.1', port, protocol: 'http', listener: 'reviews' });
   return {
-    capture: { outbound: [listener], inbound: [] },
+    capture: { outbound: [listener], inbound: [], destinations: [web] },
     clusters: [clusterOf([1])],
     limits: { detectSilenceMs: 20 },
   };
@@ -93,19 +97,66 @@ test('HTTP/2, TLS and others are told apart in the record and counted, not chang
   assert.ok(page.includes(`${line}\n`), page);
 });
 
+test('HTTP is HTTP whatever its method is, behind an empty line, and in pieces', async (t) => {
+  const original = await origin(
+    t,
+    answering(() => okWith('x')),
+  );
+  const proxy = await startCapture(t, { time: new ManualTime() });
+  const rest = ' /folder HTTP/1.1\r\nHost: a\r\n\r\n';
+  const pieces = [
+    [`PROPFIND${rest}`],
+    [`M-SEARCH${rest}`],
+    [`frob${rest}`],
+    [`\r\nGET${rest}`],
+    ['MKCOL', rest],
+    [...`\r\nREPORT${rest}`],
+  ];
+  for (const parts of pieces) {
+    const downstream = await proxy.outbound(original.port);
+    for (const part of parts) await downstream.send(part);
+    assert.equal((await downstream.response()).body, 'x');
+    downstream.finish();
+    await downstream.closed();
+    const passed = `${parts.join('').trimEnd()}\r\ntraceparent: `;
+    assert.ok(original.received.includes(passed), original.received);
+  }
+  assert.equal(count(proxy, Detected.Http1, DetectedBy.Sniffed), 3);
+  assert.equal(count(proxy, Detected.Http1, DetectedBy.Remembered), 3);
+});
+
+test('what is no request line is relayed when that is known, or as good as known', async (t) => {
+  const original = await origin(t);
+  const time = new ManualTime();
+  const proxy = await startCapture(t, { time });
+  const noRequests = ['PING\r\n', 'EHLO a.example\r\n', 'SET a b\r\n', 'SSH-2.0-OpenSSH\r\n'];
+  for (const text of [...noRequests, 'ruok', 'JDWP-Handshake']) await say(proxy, original, text);
+  const index = original.connections.length;
+  const downstream = await proxy.outbound(original.port);
+  await downstream.send('PIN');
+  await downstream.send('G');
+  await untilSo(() => proxy.proxy.connections()[0]?.requestHeldBytes === 4, 'the word');
+  await time.advance(trafficLimits.detectSilenceMs + 10);
+  await (await original.connection(index)).untilReceived('PING');
+  assert.equal(count(proxy, Detected.Other, DetectedBy.Sniffed), noRequests.length + 3);
+});
+
 test('name and protocols of a ClientHello that comes in many packets are in the record', async (t) => {
   const original = await origin(t);
-  const proxy = await startCapture(t);
+  const time = new ManualTime();
+  const proxy = await startCapture(t, { time });
   const hello = inRecords(helloMessage(serverName('db.example'), alpn('h2', 'x')), 40);
   const downstream = await proxy.outbound(original.port);
   for (let at = 0; at < hello.length; at += 30) await downstream.send(hello.subarray(at, at + 30));
   const upstream = await original.connection(0);
   await upstream.untilReceived(hello.toString('latin1'));
+  await time.advance(1_234);
   const [connection] = proxy.proxy.connections();
   assert.deepEqual(connection!.relayed, {
     protocol: 'tls',
     to: `127.0.0.1:${original.port}`,
     serverName: 'db.example',
+    ageMs: 1_234,
     sentBytes: hello.length,
     receivedBytes: 0,
   });
@@ -116,14 +167,48 @@ test('name and protocols of a ClientHello that comes in many packets are in the 
   assert.equal(record!.userAgent, 'h2,x');
 });
 
-test('a ClientHello that never ends is relayed as it comes', async (t) => {
-  const original = await origin(t);
+test('of the open connections the relayed ones are listed first, at most as many as asked for', async (t) => {
+  const original = await origin(
+    t,
+    answering(() => okWith('ok')),
+  );
   const proxy = await startCapture(t);
+  const http = await proxy.outbound(original.port);
+  await http.send(getOf('/'));
+  await http.response();
+  const before = original.connections.length;
+  const relayed = await proxy.outbound(original.port);
+  await relayed.send('\x00');
+  const upstream = await original.connection(before);
+  await upstream.untilReceived('\x00');
+  const listed = (most?: number) =>
+    proxy.proxy.connections(most).map(({ relayed }) => relayed?.protocol ?? 'http');
+  assert.deepEqual(listed(), ['other', 'http']);
+  assert.deepEqual(listed(1), ['other']);
+  relayed.reset();
+});
+
+test('a ClientHello is read along for a while and relayed as it comes', async (t) => {
+  const original = await origin(t);
   const whole = inRecords(helloMessage(serverName('db.example'))).toString('latin1');
-  await say(proxy, original, whole.slice(0, 60));
-  await proxy.telemetry.recorded(1);
-  assert.equal(proxy.telemetry.records[0]!.method, Detected.Tls);
-  assert.equal(proxy.telemetry.records[0]!.target, '');
+  for (const [lateByMs, name] of [
+    [-1, 'db.example'],
+    [0, ''],
+  ] as const) {
+    const time = new ManualTime();
+    const proxy = await startCapture(t, { time });
+    const downstream = await proxy.outbound(original.port);
+    const upstream = await original.connection(original.connections.length);
+    await downstream.send(whole.slice(0, 60));
+    await upstream.untilReceived(whole.slice(0, 60));
+    await time.advance(trafficLimits.headTimeoutMs + lateByMs);
+    await downstream.send(whole.slice(60));
+    await upstream.untilReceived(whole);
+    downstream.reset();
+    await proxy.telemetry.recorded(1);
+    assert.equal(proxy.telemetry.records[0]!.method, Detected.Tls);
+    assert.equal(proxy.telemetry.records[0]!.target, name);
+  }
 });
 
 test('who speaks first, and who never speaks, is counted', async (t) => {
@@ -183,6 +268,38 @@ test('after three times HTTP on an unknown port nothing is dialled before the re
   await ask(proxy, original.port);
   assert.equal(count(proxy, Detected.Http1, DetectedBy.Remembered), 1);
   assert.equal(original.connections.length, before + 1, 'one connection for one request');
+});
+
+test('where HTTP is expected by the port alone a greeting is not waited for', async (t) => {
+  const original = await origin(t, (connection) => connection.send('220 mail\r\n'));
+  const { capture, clusters } = declaredHttp(original.port);
+  // No time passes in this test.
+  const time = new ManualTime();
+  const proxy = await startCapture(t, {
+    capture: { ...capture, destinations: [] },
+    clusters,
+    time,
+  });
+  await beGreeted(proxy, original.port);
+  await proxy.telemetry.recorded(1);
+  assert.equal(count(proxy, Detected.ServerFirst, DetectedBy.Sniffed), 1);
+  assert.equal(time.clock.now(), new ManualTime().clock.now());
+});
+
+test('where HTTP is expected by the port alone, three times HTTP end the early dials', async (t) => {
+  const original = await origin(
+    t,
+    answering(() => okWith('ok')),
+  );
+  const capture = { ...declaredHttp(original.port).capture, destinations: [] };
+  const limits = { poolIdlePerEndpointMax: 0 };
+  const clusters = [clusterOf([original.port])];
+  const proxy = await startCapture(t, { capture, clusters, limits });
+  for (let round = 0; round < 3; round++) await ask(proxy, original.port);
+  const before = original.connections.length;
+  await ask(proxy, original.port);
+  assert.equal(original.connections.length, before + 1, 'one connection for one request');
+  assert.equal(count(proxy, Detected.Http1, DetectedBy.Declared), 4);
 });
 
 test('one contrary verdict makes the next connection be raced again', async (t) => {

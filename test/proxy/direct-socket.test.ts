@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { DirectSocket } from '../../src/proxy/direct-socket.ts';
+import { beginDial, DirectSocket } from '../../src/proxy/direct-socket.ts';
+import { ReadMemory, Slab } from '../../src/proxy/slab.ts';
 import { WriteSlab } from '../../src/proxy/write-slab.ts';
 
 const SLAB_BYTES = 4_096;
@@ -165,4 +166,100 @@ test('before it is connected a socket keeps what it is given', async (t) => {
   assert.equal(await received(peer), 'one two');
   peer.destroy();
   socket.destroy();
+});
+
+/** A dialled socket; `bytes` are what it reads. */
+function dialOf(t: TestContext, host: string, port: number): DirectSocket {
+  const dial = beginDial(host, port);
+  assert.ok(dial !== undefined);
+  const socket = DirectSocket.ofDial(
+    dial,
+    { allowHalfOpen: true },
+    new ReadMemory(new Slab(4_096)),
+  );
+  t.after(() => socket.destroy());
+  return socket;
+}
+
+for (const host of ['127.0.0.1', '::1']) {
+  test(`${host} is dialled at once, and what is written before it answers arrives`, async (t) => {
+    const server = createServer({ allowHalfOpen: true });
+    server.listen(0, host);
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      t.skip(`nothing can listen on ${host}: ${(error as Error).message}`);
+      return;
+    }
+    t.after(() => server.close());
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    const socket = dialOf(t, host, (server.address() as AddressInfo).port);
+    assert.ok(socket.connecting);
+    socket.end('early');
+    const [peer] = await accepted;
+    t.after(() => peer.destroy());
+    assert.equal(await received(peer), 'early');
+    assert.equal(socket.connecting, false);
+    peer.end('answer');
+    assert.equal(await received(socket), 'answer');
+  });
+}
+
+test('a dial that is refused says so by its code', async (t) => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  const socket = dialOf(t, '127.0.0.1', port);
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNREFUSED');
+  assert.equal(error.syscall, 'connect');
+});
+
+test('a dial that cannot begin says so later, by its code', async (t) => {
+  // A multicast address takes no connections.
+  const socket = dialOf(t, '224.0.0.1', 80);
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException];
+  assert.match(error.code!, /^E[A-Z]+$/);
+  assert.equal(error.syscall, 'connect');
+});
+
+test('a socket that is destroyed while it is dialled is closed without a word', async (t) => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const socket = dialOf(t, '127.0.0.1', (server.address() as AddressInfo).port);
+  socket.on('connect', () => assert.fail('connected'));
+  socket.destroy();
+  await once(socket, 'close');
+});
+
+test('a name is not dialled here, nor what libuv takes for no address', () => {
+  for (const host of ['localhost', 'a.example', '1.2.3.4.5', '127.1', ':', '']) {
+    assert.equal(beginDial(host, 80), undefined, host);
+  }
+});
+
+test('without the insides of Node.js nothing is dialled here, and writes go by the stream', async (t) => {
+  const hidden = Object.getOwnPropertyDescriptor(process, 'binding')!;
+  Object.defineProperty(process, 'binding', { ...hidden, value: undefined });
+  t.after(() => Object.defineProperty(process, 'binding', hidden));
+  const file = '../../src/proxy/direct-socket.ts?without-binding';
+  const without = (await import(file)) as typeof import('../../src/proxy/direct-socket.ts');
+  assert.equal(without.beginDial('127.0.0.1', 80), undefined);
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const socket = new without.DirectSocket({ allowHalfOpen: true });
+  socket.connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
+  const [peer] = await accepted;
+  t.after(() => peer.destroy());
+  assert.equal(socket.send(Buffer.from('plain')), true);
+  socket.end();
+  assert.equal(await received(peer), 'plain');
 });

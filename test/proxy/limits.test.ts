@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
+import { assertLimits, trafficLimits } from '../../src/model/limits.ts';
 import { getOf, startPair, startProxy } from '../support/proxy-fixture.ts';
 import { connectRaw, type RawConnection } from '../support/raw-connection.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
@@ -57,6 +58,14 @@ test('more requests than an endpoint may have in flight overflow', async (t) => 
   assert.equal(proxy.snapshot().clusters[0]!.endpoints[0]!.inFlight, 1);
   await upstream.send(okWith('x'));
   assert.equal((await over.response()).status, 200);
+});
+
+test('no limit of an endpoint is met before that of all connections', () => {
+  assertLimits(trafficLimits);
+  const less = trafficLimits.connectionsMax - 1;
+  for (const limit of ['inFlightPerEndpointMax', 'pendingPerClusterMax']) {
+    assert.throws(() => assertLimits({ ...trafficLimits, [limit]: less }), /an endpoint gets/);
+  }
 });
 
 test('a bug ends the connection that met it and nothing else, counted and logged', async (t) => {

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { compileTable, readResources } from '../../src/config/load.ts';
 import { failure } from '../../src/model/failure.ts';
-import { printDenial } from '../../src/proxy/denied.ts';
+import { printDenial, type SpokenProtocol } from '../../src/proxy/denied.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { helloMessage, inRecords, serverName } from '../support/client-hello.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
@@ -62,16 +63,45 @@ test('what is no HTTP is reset, with a line in the log that holds what allows it
   const downstream = await proxy.outbound(original.port);
   await downstream.send(inRecords(helloMessage(serverName('api.example.com'))));
   assert.equal(await downstream.closed(), 'reset');
+  const again = await proxy.outbound(original.port);
+  await again.send(inRecords(helloMessage(serverName('api.example.com'))));
+  assert.equal(await again.closed(), 'reset');
   const silent = await proxy.outbound(original.port);
   assert.equal(await silent.closed(), 'reset');
   assert.equal(original.connections.length, 0);
   const [line, ...more] = proxy.log;
-  assert.match(line!, /^warn outbound: .*kind: ServiceEntry, .*protocol: T(LS|CP)/);
-  assert.deepEqual(more, [], 'at most one line in a while');
-  await proxy.telemetry.recorded(2);
+  assert.match(line!, /^warn outbound: api\.example\.com at .*kind: ServiceEntry, .*protocol: TLS/);
+  assert.match(
+    more[0]!,
+    /^warn outbound: 127\.0\.0\.1:\d+ is .*kind: ServiceEntry, .*protocol: TCP/,
+  );
+  assert.deepEqual(more.slice(1), [], 'at most one line in a while about each');
+  await proxy.telemetry.recorded(3);
+  const { causes } = proxy.telemetry.metrics.connectionGauge('outbound');
+  assert.equal(causes[failure['egress-denied'].code], 3);
+  assert.equal(
+    causes.reduce((sum, each) => sum + each),
+    3,
+  );
   for (const { causeCode } of proxy.telemetry.records) {
     assert.equal(causeCode, failure['egress-denied'].code);
   }
+});
+
+test('what is refused is not also said to be relayed', async (t) => {
+  const original = await origin(t);
+  const over = { name: 'web', address: '', port: original.port, defaultHost: -1 };
+  const host = { name: 'web', domains: ['web'], rules: [ruleOf()] };
+  const proxy = await startCapture(t, {
+    capture: { outboundPolicy, outbound: [listenerOf([], { ...over, virtualHosts: [host] })] },
+    limits,
+  });
+  const downstream = await proxy.outbound(original.port);
+  await downstream.send(inRecords(helloMessage(serverName('api.example.com'))));
+  assert.equal(await downstream.closed(), 'reset');
+  const [line, ...more] = proxy.log;
+  assert.match(line!, /api\.example\.com at .* is not known here/);
+  assert.deepEqual(more, []);
 });
 
 test('a name outside may be called by SNI at any address, another one may not', async (t) => {
@@ -124,9 +154,45 @@ test('what allows a call is one line of YAML, also for an address without a name
   for (const hostname of ['', '192.0.2.7', 'a b', 'x\r\ny.z', 'single', '-a.b']) {
     const text = printDenial(hostname, at, 'TCP');
     assert.match(text, /^192\.0\.2\.7:5432 is not known here/);
-    assert.match(text, /hosts: \[address-192-0-2-7\.internal\]/);
+    assert.match(text, /hosts: \[address-192-0-2-7-5432\.internal\]/);
     assert.ok(!text.includes('\n'));
   }
   const v6 = printDenial('', { address: '2001:db8::1', port: 80 }, 'TCP');
-  assert.match(v6, /hosts: \[address-2001-db8-1\.internal\], .*addresses: \["2001:db8::1"\]/);
+  assert.match(v6, /hosts: \[address-2001-db8--1-80\.internal\], .*addresses: \["2001:db8::1"\]/);
+});
+
+/** The resource of a denial, as somebody copies it. */
+function pasted(hostname: string, address: string, port: number, protocol: SpokenProtocol): string {
+  const text = printDenial(hostname, { address, port }, protocol);
+  return text.slice(text.indexOf('{apiVersion'));
+}
+
+test('what allows several calls can be pasted into one file, whatever they have in common', () => {
+  const long = `${'a'.repeat(60)}.example.com`;
+  const documents = [
+    pasted('api.example.com', '192.0.2.1', 443, 'TLS'),
+    pasted('api.example.com', '192.0.2.1', 80, 'HTTP'),
+    pasted('api.example.com', '192.0.2.1', 5432, 'TCP'),
+    pasted(long, '192.0.2.1', 443, 'TLS'),
+    pasted(long, '192.0.2.1', 8443, 'TLS'),
+    pasted('', '192.0.2.1', 5432, 'TCP'),
+    pasted('', '192.0.2.1', 5433, 'TCP'),
+    pasted('', '2001:db8::1', 5432, 'TCP'),
+    pasted('', '2001:db8:1::', 5432, 'TCP'),
+    pasted('', '::1', 5432, 'TCP'),
+  ];
+  const { resources, diagnostics } = readResources([
+    { file: 'pasted.yaml', text: documents.join('\n---\n') },
+  ]);
+  assert.deepEqual(diagnostics, []);
+  const context = { namespace: 'default', labels: {}, generation: 1, capture: 'redirect' } as const;
+  const { diagnostics: more, table } = compileTable(resources, context);
+  assert.deepEqual(more, []);
+  const api = table.clusters.filter(({ service }) => service === 'api.example.com');
+  assert.deepEqual(
+    api
+      .flatMap(({ endpoints }) => endpoints.map(({ port }) => port))
+      .toSorted((one, other) => one - other),
+    [80, 443, 5432],
+  );
 });

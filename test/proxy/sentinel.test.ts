@@ -7,12 +7,18 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
-import { Sentinel, sentinels } from '../../src/proxy/sentinel.ts';
+import type { Direction } from '../../src/model/routing-table.ts';
+import { type Family, Sentinel, sentinels } from '../../src/proxy/sentinel.ts';
 import { freePorts } from '../e2e/sidecar-process.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 
 const addresses = { v4: '127.0.0.1', v6: '::1' };
-const enoughMs = 5_000;
+const enoughMs = 20_000;
+const portInPod = (direction: Direction) => (direction === 'outbound' ? 15_001 : 15_006);
+const outbound = (...families: Family[]) =>
+  families.map((family) => ({ direction: 'outbound', family }) as const);
+const inbound = (...families: Family[]) =>
+  families.map((family) => ({ direction: 'inbound', family }) as const);
 
 type OnAccepted = (sentinel: Sentinel, port: number, accepted: Socket) => void;
 
@@ -32,14 +38,49 @@ async function sentinelWith(t: TestContext, onAccepted: OnAccepted, wakeUps = sy
 
 const takes: OnAccepted = (sentinel, port, accepted) => {
   const address = accepted.localAddress === '::1' ? '::1' : '127.0.0.1';
-  assert.ok(sentinel.takes({ address, port }));
+  for (const direction of ['outbound', 'inbound'] as const) {
+    assert.ok(sentinel.takes({ address, port }, direction));
+  }
   accepted.destroy();
 };
 
-test('dials of both families that come back are the proof', async (t) => {
+test('dials of both families and directions that come back are the proof', async (t) => {
   const { sentinel } = await sentinelWith(t, takes);
-  assert.equal(await sentinel.prove(['v4', 'v6'], enoughMs), '');
-  assert.equal(await sentinel.prove(['v6'], enoughMs), '');
+  const all = [...outbound('v4', 'v6'), ...inbound('v4', 'v6')];
+  assert.equal(await sentinel.prove(all, enoughMs), '');
+  assert.equal(await sentinel.prove(inbound('v6'), enoughMs), '');
+});
+
+test('a direction whose dial does not come back is named, and the other proves nothing for it', async (t) => {
+  for (const missing of ['outbound', 'inbound'] as const) {
+    const server = createServer((accepted) => {
+      const address = '127.0.0.1';
+      const there = missing === 'outbound' ? 'inbound' : 'outbound';
+      sentinel.takes({ address, port: accepted.localPort! }, there);
+      accepted.destroy();
+    });
+    const port = () => (server.address() as AddressInfo).port;
+    const [closed] = (await freePorts(1)) as [number];
+    const sentinel = new Sentinel(
+      systemWakeUps,
+      (direction) => (direction === missing ? closed : port()),
+      addresses,
+    );
+    await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
+    t.after(() => server.close());
+    const problem = await sentinel.prove([...outbound('v4'), ...inbound('v4')], enoughMs);
+    const expected = `^the ${missing} redirection rules of this pod are not in force .*: ECONNREFUSED, .* 127\\.0\\.0\\.1:${closed}$`;
+    assert.match(problem!, new RegExp(expected));
+  }
+});
+
+test('a dial of the sentinel that came by the rules of the other direction is no proof', async (t) => {
+  const { sentinel } = await sentinelWith(t, (sentinel, port, accepted) => {
+    assert.ok(sentinel.takes({ address: '127.0.0.1', port }, 'outbound'));
+    accepted.destroy();
+  });
+  const problem = await sentinel.prove(inbound('v4'), enoughMs);
+  assert.match(problem!, /^the inbound redirection rules .* another host answers/);
 });
 
 test('one family that does not come back is no proof', async (t) => {
@@ -47,38 +88,50 @@ test('one family that does not come back is no proof', async (t) => {
     if (accepted.localAddress === '::1') accepted.destroy();
     else takes(sentinel, port, accepted);
   });
-  const problem = (await sentinel.prove(['v4', 'v6'], enoughMs)) ?? '';
+  const problem = (await sentinel.prove(outbound('v4', 'v6'), enoughMs)) ?? '';
   assert.match(problem, /not in force .*another host answers/);
   assert.ok(problem.endsWith(`for a dial of the sentinel [::1]:${port}`), problem);
 });
 
-test('no family proves nothing and finds nothing wrong', async () => {
-  const sentinel = new Sentinel(systemWakeUps, () => 1);
-  assert.equal(await sentinel.prove([], 1), '');
+test('a pod without an address of any family that we listen for has no proof', async () => {
+  const sentinel = new Sentinel(systemWakeUps, portInPod);
+  const problem = await sentinel.prove([], 1);
+  assert.match(
+    problem!,
+    /^this pod has no address .* nothing proves its redirection rules .*POD_IPS/,
+  );
+});
+
+test('a proxy in a pod that has loopback alone is not proven', async (t) => {
+  const { proxy } = await startCapture(t, { ownAddresses: [] });
+  assert.match((await proxy.proveRedirection(enoughMs))!, /^this pod has no address/);
 });
 
 test('without rules the reason is named, with how to look', async () => {
   const [port] = (await freePorts(1)) as [number];
   const sentinel = new Sentinel(systemWakeUps, () => port, addresses);
-  const problem = await sentinel.prove(['v4'], enoughMs);
+  const problem = await sentinel.prove([...outbound('v4'), ...inbound('v4')], enoughMs);
   assert.match(
     problem!,
     /^the redirection rules of this pod are not in force \(did `tracecar init` run here\? `nft list table inet tracecar` shows them\): ECONNREFUSED, for a dial of the sentinel 127\.0\.0\.1:\d+$/,
   );
 });
 
-test('only the sentinel on the outbound port is one', () => {
-  const sentinel = new Sentinel(systemWakeUps, () => 15_001);
-  for (const address of Object.values(sentinels)) {
-    assert.equal(sentinel.takes({ address, port: 15_001 }), true);
-    assert.equal(sentinel.takes({ address, port: 15_006 }), false);
+test('only the sentinel on the ports of the captures is one', () => {
+  const sentinel = new Sentinel(systemWakeUps, portInPod);
+  for (const direction of ['outbound', 'inbound'] as const) {
+    for (const address of Object.values(sentinels)) {
+      assert.equal(sentinel.takes({ address, port: 15_001 }, direction), true);
+      assert.equal(sentinel.takes({ address, port: 15_006 }, direction), true);
+      assert.equal(sentinel.takes({ address, port: 15_021 }, direction), false);
+    }
+    assert.equal(sentinel.takes({ address: '192.0.2.2', port: 15_001 }, direction), false);
   }
-  assert.equal(sentinel.takes({ address: '192.0.2.2', port: 15_001 }), false);
 });
 
 test('a dial that is not answered in its time is no proof', async (t) => {
   const { sentinel } = await sentinelWith(t, () => undefined);
-  const problem = await sentinel.prove(['v4'], 20);
+  const problem = await sentinel.prove(outbound('v4'), 20);
   assert.match(problem!, /not in force .*another host answers/);
 });
 
@@ -86,16 +139,17 @@ test('a dial that came back while our own thread stood still is a proof', async 
   // The time is over before any socket is heard.
   const late: WakeUps = { after: (_delayMs, call) => systemWakeUps.after(0, call) };
   const { sentinel } = await sentinelWith(t, takes, late);
-  assert.equal(await sentinel.prove(['v4'], 1), '');
+  assert.equal(await sentinel.prove(outbound('v4'), 1), '');
 });
 
 test('an original destination that cannot be read is named instead of the rules', async (t) => {
   const misread: OnAccepted = (sentinel, _port, accepted) => {
-    sentinel.misread(undefined);
+    sentinel.misread({ address: '10.0.0.1', port: 15_006 }, 'inbound');
+    sentinel.misread(undefined, 'outbound');
     accepted.destroy();
   };
   const { sentinel } = await sentinelWith(t, misread);
-  const problem = await sentinel.prove(['v4'], enoughMs);
+  const problem = await sentinel.prove(outbound('v4'), enoughMs);
   assert.match(problem!, /^the original destination reads as nothing, for a dial of the sentinel/);
 });
 

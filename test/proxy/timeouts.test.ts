@@ -5,12 +5,16 @@
  */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
+import type { TrafficLimits } from '../../src/model/limits.ts';
 import { startBlackHole } from '../support/black-hole.ts';
+import { startCapture } from '../support/capture-fixture.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { getOf, postOf, startPair, startProxy } from '../support/proxy-fixture.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
+import { untilSo } from '../support/turns.ts';
 
 test('row 152: a head that drips gets 408 when its time is over', async (t) => {
   const { connect, origin, telemetry } = await startPair(t, () => undefined, {
@@ -120,6 +124,29 @@ test('a body that is steady enough is never cut', async (t) => {
   }, 20);
   t.after(() => clearInterval(drip));
   assert.equal((await downstream.response()).body, 'done');
+});
+
+test('a body that goes on as it was sent may pause for as long as a stream', async (t) => {
+  const origin = await RawOrigin.start(async (upstream) => {
+    await upstream.untilReceived('end');
+    await upstream.send(okWith('whole'));
+  });
+  t.after(() => origin.close());
+  const time = new ManualTime();
+  const { outbound } = await startCapture(t, { time });
+  const [whole, silent] = [await outbound(origin.port), await outbound(origin.port)];
+  for (const [index, downstream] of [whole, silent].entries()) {
+    await downstream.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n');
+    await (await origin.connection(index)).untilReceived('\r\n\r\n');
+  }
+  await time.advance(200_000);
+  await whole.send('x');
+  await (await origin.connection(0)).untilReceived('\r\n\r\nx');
+  await time.advance(90_000);
+  await whole.send('-end');
+  assert.equal((await whole.response()).body, 'whole');
+  const response = await time.advanceUntil(silent.response());
+  assert.match(response.body, /^stream-idle-timeout: /);
 });
 
 test('a body that waits for 100 (Continue) is not slow, and one after it is', async (t) => {
@@ -280,7 +307,46 @@ test('a connection that is not accepted in time is a connect timeout', async (t)
   assert.match(response.body, new RegExp(`^connect-timeout: .*127.0.0.1:${port}`));
 });
 
-test('the own application has less time to accept', async (t) => {
+/** Says how long `endpoints` black holes were waited for until their caller got its answer. */
+async function waitedFor(
+  t: TestContext,
+  endpoints: number,
+  direction: 'inbound' | 'outbound',
+  limits: Partial<TrafficLimits> = {},
+): Promise<number> {
+  const ports = [];
+  while (ports.length < endpoints) ports.push(await startBlackHole(t));
+  const time = new ManualTime();
+  const table = tableOf([listenerOf([ruleOf()], { direction })], [clusterOf(ports)]);
+  const { connect, proxy } = await startProxy(t, { table, time, limits });
+  const downstream = await connect();
+  const startMs = time.clock.now();
+  await downstream.send(getOf('/'));
+  await untilSo(() => proxy.snapshot().connections.upstreamOpen === 1, 'the dial');
+  const response = await time.advanceUntil(downstream.response());
+  assert.match(response.body, /^connect-timeout: /);
+  return time.clock.now() - startMs;
+}
+
+test('where nobody has said how long, an endpoint has the time of three lost SYNs', async (t) => {
+  for (const direction of ['inbound', 'outbound'] as const) {
+    const waitedMs = await waitedFor(t, 1, direction);
+    assert.ok(waitedMs >= 10_000 && waitedMs < 11_000, `${direction}: ${waitedMs}`);
+  }
+});
+
+test('an endpoint is left sooner for another one, which has that time', async (t) => {
+  const waitedMs = await waitedFor(t, 2, 'outbound');
+  assert.ok(waitedMs >= 11_000 && waitedMs < 12_000, `${waitedMs}`);
+});
+
+test('one that may not be left for another has all the time of the last one', async (t) => {
+  const noRetries = { retryRatio: 0, retriesPerSecond: 0 };
+  const waitedMs = await waitedFor(t, 2, 'outbound', noRetries);
+  assert.ok(waitedMs >= 10_000 && waitedMs < 11_000, `${waitedMs}`);
+});
+
+test('the own application has its own time to accept, whatever a cluster says', async (t) => {
   const port = await startBlackHole(t);
   const cluster = clusterOf([port], { connectTimeoutMs: 60_000 });
   const listener = listenerOf([ruleOf()], { direction: 'inbound' });

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FirstMove, firstMoveOf, howDetected } from '../../src/proxy/first-move.ts';
+import { FirstMove, firstMoveOf, HttpExpected, howDetected } from '../../src/proxy/first-move.ts';
 import { expectedOf, noteVerdict, VerdictMemory } from '../../src/proxy/verdict-memory.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 
@@ -14,6 +14,7 @@ function after(...verdicts: readonly number[]) {
   return entry;
 }
 
+const { Nowhere, AtPort, AtAddress } = HttpExpected;
 const { Http1, ServerFirst, Silent, Other, Unknown } = Detected;
 
 test('three of the same in a row are expected, silence changes nothing, another one resets', () => {
@@ -38,23 +39,30 @@ test('the first move follows what is declared, then the port, then what is remem
   const nothing = after();
   const http = after(Http1, Http1, Http1);
   const greeting = after(ServerFirst, ServerFirst, ServerFirst);
-  assert.equal(firstMoveOf(false, 5432, nothing), FirstMove.Relay);
-  assert.equal(firstMoveOf(true, 5432, nothing), FirstMove.Wait);
-  assert.equal(firstMoveOf(true, 5432, http), FirstMove.Wait);
-  assert.equal(firstMoveOf(true, 5432, greeting), FirstMove.Dial);
-  assert.equal(firstMoveOf(false, 9080, nothing), FirstMove.Dial);
-  assert.equal(firstMoveOf(false, 9080, greeting), FirstMove.Dial);
-  assert.equal(firstMoveOf(false, 9080, http), FirstMove.Wait);
+  assert.equal(firstMoveOf(Nowhere, 5432, nothing), FirstMove.Relay);
+  assert.equal(firstMoveOf(AtAddress, 5432, nothing), FirstMove.Wait);
+  assert.equal(firstMoveOf(AtAddress, 5432, http), FirstMove.Wait);
+  assert.equal(firstMoveOf(AtAddress, 5432, greeting), FirstMove.Dial);
+  for (const expected of [Nowhere, AtPort]) {
+    assert.equal(firstMoveOf(expected, 9080, nothing), FirstMove.Dial);
+    assert.equal(firstMoveOf(expected, 9080, greeting), FirstMove.Dial);
+    assert.equal(firstMoveOf(expected, 9080, http), FirstMove.Wait);
+  }
+  assert.equal(firstMoveOf(AtPort, 5432, nothing), FirstMove.Dial, 'it may be HTTP');
 });
 
 test('a verdict is remembered only when memory has changed the first move and was right', () => {
   const { Declared, Sniffed, Remembered } = DetectedBy;
-  assert.equal(howDetected(FirstMove.Relay, false, Other), Declared);
-  assert.equal(howDetected(FirstMove.Wait, true, Http1), Declared);
-  assert.equal(howDetected(FirstMove.Dial, true, ServerFirst), Remembered);
-  assert.equal(howDetected(FirstMove.Wait, true, ServerFirst), Sniffed);
-  assert.equal(howDetected(FirstMove.Dial, true, Other), Sniffed);
-  assert.equal(howDetected(FirstMove.Wait, false, Http1), Remembered);
-  assert.equal(howDetected(FirstMove.Dial, false, Http1), Sniffed);
-  assert.equal(howDetected(FirstMove.Wait, false, Other), Sniffed);
+  assert.equal(howDetected(FirstMove.Relay, Nowhere, Other), Declared);
+  assert.equal(howDetected(FirstMove.Wait, AtAddress, Http1), Declared);
+  assert.equal(howDetected(FirstMove.Dial, AtAddress, ServerFirst), Remembered);
+  assert.equal(howDetected(FirstMove.Wait, AtAddress, ServerFirst), Sniffed);
+  assert.equal(howDetected(FirstMove.Dial, AtAddress, Other), Sniffed);
+  assert.equal(howDetected(FirstMove.Wait, Nowhere, Http1), Remembered);
+  assert.equal(howDetected(FirstMove.Dial, Nowhere, Http1), Sniffed);
+  assert.equal(howDetected(FirstMove.Wait, Nowhere, Other), Sniffed);
+  assert.equal(howDetected(FirstMove.Dial, AtPort, Http1), Declared);
+  assert.equal(howDetected(FirstMove.Wait, AtPort, Http1), Declared);
+  assert.equal(howDetected(FirstMove.Dial, AtPort, ServerFirst), Sniffed);
+  assert.equal(howDetected(FirstMove.Wait, AtPort, ServerFirst), Sniffed);
 });

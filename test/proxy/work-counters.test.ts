@@ -16,8 +16,8 @@ const CONNECTIONS = 8;
 /** V8 counts bytes in steps of some 100 KiB: they must be few beside those of a batch. */
 const BATCH = 10_000;
 /** Batches after which code that is used is compiled, on the slowest machine. */
-const BATCHES_MAX = 10;
-const timeout = 60_000;
+const BATCHES_MAX = 30;
+const timeout = 120_000;
 
 async function warm(t: TestContext): Promise<MeasuredSidecar> {
   const sidecar = await MeasuredSidecar.start(t);
@@ -102,29 +102,58 @@ test('10 000 plain requests cause at most 3 scavenges', { timeout }, async (t) =
   assert.ok(scavenges <= 3, `${scavenges} scavenges`);
 });
 
-test('a plain request on one connection makes 6 system calls', { timeout }, async (t) => {
+test('10 000 requests, plain or with a body, make no buffers outside the heap', {
+  timeout,
+}, async (t) => {
   const sidecar = await warm(t);
-  const requests = 2_000;
-  const limit = 6.02;
-  let problem: string | undefined;
-  let listed = '';
-  const each = await smallest(limit, async () => {
-    const before = await sidecar.tally();
-    const calls = await sidecar.systemCalls(requests);
-    if (typeof calls === 'string') {
-      problem = calls;
-      return 0;
-    }
-    // One more while nothing else was asked.
-    await assertAllWasOn(sidecar, before, requests + 1);
-    listed = [...calls.busy].map(([name, count]) => `${name} ${count}`).join(', ');
-    return callsPerRequest(calls);
-  });
-  if (problem !== undefined) {
-    t.skip(`SYSTEM CALLS WERE NOT COUNTED: ${problem}`);
-    return;
+  for (const kind of ['plain', 'post'] as const) {
+    const limit = 1;
+    const bytes = await smallest(limit, async () => {
+      const before = await sidecar.tally();
+      await sidecar.ask('begin');
+      await sidecar.load(BATCH, CONNECTIONS, kind);
+      const { externalBytes } = await sidecar.ask('end');
+      await assertAllWasOn(sidecar, before, BATCH);
+      return externalBytes / BATCH;
+    });
+    t.diagnostic(`${bytes.toFixed(2)} external bytes a request, ${kind}`);
+    assert.ok(bytes <= limit, `${bytes.toFixed(1)} bytes a request, ${kind}`);
   }
-  t.diagnostic(`${each.toFixed(3)} system calls a request: ${listed}`);
-  // Two waits, two reads, two writes; a batch of random words and a compiler's job now and then.
-  assert.ok(each <= limit, `${each} calls for each of ${requests} requests: ${listed}`);
 });
+
+for (const { kind, name, limit } of [
+  // Two waits, two reads, two writes; a batch of random words and a compiler's job now and then.
+  { kind: 'plain', name: 'a plain request', limit: 6.02 },
+  // The body comes with the head and goes on with it.
+  { kind: 'post', name: 'a request with a body of 1000 bytes', limit: 6.02 },
+] as const) {
+  test(`${name} on one connection makes 6 system calls`, { timeout }, async (t) => {
+    const sidecar = await warm(t);
+    const requests = 2_000;
+    let problem: string | undefined;
+    let listed = '';
+    const each = await smallest(limit, async () => {
+      const before = await sidecar.tally();
+      const { bodyBytes } = sidecar.backends;
+      const calls = await sidecar.systemCalls(requests, kind);
+      if (typeof calls === 'string') {
+        problem = calls;
+        return 0;
+      }
+      // One more while nothing else was asked.
+      await assertAllWasOn(sidecar, before, requests + 1);
+      const bodies = kind === 'post' ? 1000 * (requests + 1) : 0;
+      assert.equal(sidecar.backends.bodyBytes - bodyBytes, bodies, 'at the backends');
+      listed = [...calls.busy].map(([call, count]) => `${call} ${count}`).join(', ');
+      return callsPerRequest(calls);
+    });
+    if (problem !== undefined) {
+      // Where strace was installed for this, a count that is left out is a failure (.ci/run sets it).
+      assert.notEqual(process.env.TRACECAR_REQUIRE_STRACE, '1', problem);
+      t.skip(`SYSTEM CALLS WERE NOT COUNTED: ${problem}`);
+      return;
+    }
+    t.diagnostic(`${each.toFixed(3)} system calls a request: ${listed}`);
+    assert.ok(each <= limit, `${each} calls for each of ${requests} requests: ${listed}`);
+  });
+}

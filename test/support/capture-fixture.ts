@@ -35,6 +35,8 @@ export interface CaptureFixtureOptions {
   readonly clusters?: readonly Cluster[];
   readonly limits?: Partial<TrafficLimits>;
   readonly time?: ManualTime;
+  /** Of the pod; otherwise `ownAddress`. */
+  readonly ownAddresses?: readonly string[];
   /** The table is not applied: the test does it, or not. */
   readonly isParking?: boolean;
 }
@@ -61,7 +63,7 @@ export async function startCapture(
           return destination;
         },
       },
-      ownAddresses: [ownAddress],
+      ownAddresses: options.ownAddresses ?? [ownAddress],
       ports: { outbound: 0, inbound: 0 },
     },
   });

@@ -11,19 +11,39 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
-import { benchBody, benchHost, benchPath, requestHead } from '../../bench/load/load-order.ts';
+import {
+  benchBody,
+  benchHost,
+  benchPath,
+  bodyOf,
+  requestHead,
+} from '../../bench/load/load-order.ts';
 
 const answer = Buffer.from(
   'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: test\r\n' +
     `Content-Length: ${benchBody.length}\r\n\r\n${benchBody}`,
   'latin1',
 );
-const request = Buffer.from(requestHead('GET', { host: benchHost, path: benchPath }, ''), 'latin1');
+const target = { host: benchHost, path: benchPath };
+const postBody = bodyOf(1000);
+
+/** What a caller may send: a plain request, or one with a body of 1000 bytes; one write each. */
+export const requests = {
+  plain: Buffer.from(requestHead('GET', target, ''), 'latin1'),
+  post: Buffer.from(
+    requestHead('POST', target, `Content-Length: ${postBody.length}\r\n`) + postBody,
+    'latin1',
+  ),
+} as const;
+
+export type RequestKind = keyof typeof requests;
 
 /** The two subsets of the service: requests that reached each, and the spans that they carried. */
 export class Backends {
   readonly ports: readonly number[];
   readonly requests: readonly [number, number] = [0, 0];
+  /** Bytes of the bodies that came with them. */
+  bodyBytes = 0;
   /** 'trace id-span id' of every traceparent that arrived, and of those with the sampled flag. */
   readonly spans = new Set<string>();
   readonly sampled = new Set<string>();
@@ -44,20 +64,34 @@ export class Backends {
   #serve(socket: Socket, subset: number): void {
     socket.setNoDelay(true);
     socket.on('error', () => socket.destroy());
+    let bodyLeft = 0;
     socket.on('data', (chunk: Buffer) => {
-      const head = chunk.toString('latin1');
-      // A request has no body and comes in one piece: the sidecar writes it at once.
-      assert.ok(head.endsWith('\r\n\r\n'), head);
-      (this.requests as [number, number])[subset]!++;
-      const [, ids, flags] =
-        /\r\ntraceparent: 00-([0-9a-f]{32}-[0-9a-f]{16})-0([0-3])\r\n/.exec(head) ?? [];
-      if (ids !== undefined) {
-        this.spans.add(ids);
-        // 1 is the sampled flag, 2 that of a random trace id.
-        if ((Number(flags) & 1) === 1) this.sampled.add(ids);
+      let body = chunk.length;
+      if (bodyLeft === 0) {
+        const text = chunk.toString('latin1');
+        // A head comes in one piece, because the sidecar writes it at once; its body may follow.
+        const headBytes = text.indexOf('\r\n\r\n') + 4;
+        assert.ok(headBytes > 3, text);
+        const head = text.slice(0, headBytes);
+        this.#note(head, subset);
+        body -= headBytes;
+        bodyLeft = Number(/\r\ncontent-length: (\d+)\r\n/i.exec(head)?.[1] ?? 0);
       }
-      socket.write(answer);
+      assert.ok(body <= bodyLeft, 'no more than was announced');
+      bodyLeft -= body;
+      this.bodyBytes += body;
+      if (bodyLeft === 0) socket.write(answer);
     });
+  }
+
+  #note(head: string, subset: number): void {
+    (this.requests as [number, number])[subset]!++;
+    const [, ids, flags] =
+      /\r\ntraceparent: 00-([0-9a-f]{32}-[0-9a-f]{16})-0([0-3])\r\n/.exec(head) ?? [];
+    if (ids === undefined) return;
+    this.spans.add(ids);
+    // 1 is the sampled flag, 2 that of a random trace id.
+    if ((Number(flags) & 1) === 1) this.sampled.add(ids);
   }
 }
 
@@ -121,6 +155,7 @@ export class Caller {
   readonly socket: Socket;
   #received = 0;
   #shared = { left: 0 };
+  #request: Buffer = requests.plain;
   #settle: (() => void) | undefined;
 
   private constructor(socket: Socket) {
@@ -135,8 +170,9 @@ export class Caller {
   }
 
   /** Sends requests until all callers together have sent `shared.left`. */
-  run(shared: { left: number }): Promise<void> {
+  run(shared: { left: number }, request: Buffer = requests.plain): Promise<void> {
     this.#shared = shared;
+    this.#request = request;
     return new Promise((settle, reject) => {
       this.#settle = settle;
       this.socket.once('close', () => reject(new Error('the sidecar closed a connection')));
@@ -152,7 +188,7 @@ export class Caller {
     }
     this.#shared.left--;
     this.#received = 0;
-    this.socket.write(request);
+    this.socket.write(this.#request);
   }
 
   #take(chunk: Buffer): void {

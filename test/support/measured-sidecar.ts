@@ -17,7 +17,8 @@ import type { TestContext } from 'node:test';
 import { fillText, readTemplate } from '../../bench/arms/find.ts';
 import { type RequestCalls, traceRequests } from '../../bench/rounds/system-calls.ts';
 import { freePorts } from '../../bench/stage/free-ports.ts';
-import { Backends, Caller, Collector } from './measured-peers.ts';
+import { launcherEnvironment, sidecarFlags } from '../../tools/launcher.ts';
+import { Backends, Caller, Collector, type RequestKind, requests } from './measured-peers.ts';
 import type { Answers, Question } from './work-probe.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -68,6 +69,7 @@ export class MeasuredSidecar {
       backendPort: backends.ports[0]!,
       secondBackendPort: backends.ports[1]!,
       collectorPort: collector.port,
+      besidePort: 0,
       adminPort: 0,
       metricsPort: ports[1],
       directory,
@@ -85,13 +87,13 @@ export class MeasuredSidecar {
   }
 
   /** Sends `count` requests over `connections` kept connections, each after its last answer. */
-  async load(count: number, connections: number): Promise<void> {
+  async load(count: number, connections: number, kind: RequestKind = 'plain'): Promise<void> {
     while (this.#callers.length < connections) {
       this.#callers.push(await Caller.open(this.#port));
     }
     const shared = { left: count };
     const using = this.#callers.slice(0, connections);
-    await Promise.all(using.map((caller) => caller.run(shared)));
+    await Promise.all(using.map((caller) => caller.run(shared, requests[kind])));
   }
 
   /** What the probe inside the sidecar says. */
@@ -113,10 +115,9 @@ export class MeasuredSidecar {
   }
 
   /** The hot thread's system calls for so many requests on one connection; or why they are not known. */
-  systemCalls(requests: number): Promise<RequestCalls | string> {
-    return traceRequests({ strace: 'strace', pid: this.#child.pid! }, requests, (count) =>
-      this.load(count, 1),
-    );
+  systemCalls(count: number, kind: RequestKind = 'plain'): Promise<RequestCalls | string> {
+    const traced = { strace: 'strace', pid: this.#child.pid! };
+    return traceRequests(traced, count, (each) => this.load(each, 1, kind));
   }
 
   async #untilReady(): Promise<void> {
@@ -145,7 +146,8 @@ function startProxy(directory: string, metricsPort: number, collectorPort: numbe
   return spawn(
     process.execPath,
     [
-      ...['--disable-warning=ExperimentalWarning', '--import', probe],
+      // As users run it: what a scavenge is depends on the size of the young generation.
+      ...[...sidecarFlags, '--import', probe],
       ...[join(root, 'src/cli/tracecar.ts'), 'proxy', '--config', directory],
       ...['--namespace', 'bench', '--access-log', 'off', '--admin', '127.0.0.1:0'],
       ...['--health', '127.0.0.1:0', '--metrics', `127.0.0.1:${metricsPort}`],
@@ -155,6 +157,7 @@ function startProxy(directory: string, metricsPort: number, collectorPort: numbe
       env: {
         // Nothing inherited may switch off what is to be counted.
         ...Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^OTEL_/.test(key))),
+        ...launcherEnvironment,
         OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
       },
     },

@@ -227,6 +227,8 @@ export interface ServiceAddresses {
 
 export interface PodNetwork {
   readonly pods: readonly Pod[];
+  /** As `ip netns` knows them: those of the pods and the bridge's. */
+  readonly namespaces: readonly string[];
   /** Gives a pod the addresses of a service; `name` leads to both of them in every pod. */
   service(name: string, pod: Pod): ServiceAddresses;
   /** Ends every process in the pods, then the pods. */
@@ -258,6 +260,7 @@ export function makePods(count: number): PodNetwork {
   }
   return {
     pods,
+    namespaces: [...pods.map(({ namespace }) => namespace), bridge],
     service: (name, pod) => {
       services += 1;
       const address = { v4: `10.96.0.${services}`, v6: `fd96::${services}` };

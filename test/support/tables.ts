@@ -52,7 +52,7 @@ export function clusterOf(ports: readonly number[], over: Partial<Cluster> = {})
     namespace: 'default',
     subset: '',
     balancing: 'round-robin',
-    connectTimeoutMs: 1_000,
+    connectTimeoutMs: undefined,
     endpoints: ports.map((port) => ({ address: '127.0.0.1', port, labels: {} })),
     ...over,
   };

@@ -12,13 +12,20 @@ export type Question = 'begin' | 'end' | 'count promises' | 'promises';
 
 export interface Answers {
   readonly begin: null;
-  /** Since `begin`. */
-  readonly end: { readonly allocatedBytes: number; readonly scavenges: number };
+  /** Since `begin`; external bytes are those of buffers outside V8's heap. */
+  readonly end: {
+    readonly allocatedBytes: number;
+    readonly externalBytes: number;
+    readonly scavenges: number;
+  };
   readonly 'count promises': null;
   readonly promises: number;
 }
 
+type Collection = ReturnType<GCProfiler['stop']>['statistics'][number];
+
 let startBytes = 0;
+let startExternal = 0;
 let collections = new GCProfiler();
 let promises = 0;
 let stopCounting: (() => void) | undefined;
@@ -29,18 +36,35 @@ function allocatedBytes(): number {
   return statistics.total_allocated_bytes;
 }
 
+function externalBytes(): number {
+  return getHeapStatistics().external_memory;
+}
+
+/** What came between one collection and the next, whatever each of them gave back. */
+function grown(collected: readonly Collection[], endExternal: number): number {
+  let sum = 0;
+  let from = startExternal;
+  for (const { beforeGC, afterGC } of collected) {
+    sum += Math.max(0, beforeGC.heapStatistics.externalMemory - from);
+    from = afterGC.heapStatistics.externalMemory;
+  }
+  return sum + Math.max(0, endExternal - from);
+}
+
 function answer(question: Question): Answers[Question] {
   switch (question) {
     case 'begin':
       collections = new GCProfiler();
       collections.start();
+      startExternal = externalBytes();
       startBytes = allocatedBytes();
       return null;
     case 'end': {
       const bytes = allocatedBytes() - startBytes;
+      const endExternal = externalBytes();
       const { statistics } = collections.stop();
       const scavenges = statistics.filter((each) => each.gcType === 'Scavenge').length;
-      return { allocatedBytes: bytes, scavenges };
+      return { allocatedBytes: bytes, externalBytes: grown(statistics, endExternal), scavenges };
     }
     case 'count promises':
       promises = 0;

@@ -46,8 +46,10 @@ ${rows.join('\n')}
 
 The same word is in the header \`x-tracecar-cause\` of a reply that this proxy made, in the spans
 (\`tracecar.cause\`; \`error.type\` when nothing was received), in the label \`cause\` of the metric
-\`tracecar_request_failures_total\` and in the access log. The status is what the downstream gets
-when no response has begun; later its connection is cut. The flag is the closest of Envoy's.
+\`tracecar_request_failures_total\`, for connections that are not read
+\`tracecar_connection_failures_total\`, and in the access log. The status is what the downstream gets
+when no response has begun; later its connection is cut, and one that is not read is reset. The flag
+is the closest of Envoy's.
 
 ${parts.join('\n')}`;
 }
@@ -64,7 +66,8 @@ test('every failure is on the page once', () => {
   }
 });
 
-test('the metric of failures says where the causes are explained', () => {
+test('the metrics of failures say where the causes are explained', () => {
   const text = renderPrometheus(new MetricRegistry());
   assert.match(text, /# HELP tracecar_request_failures_total .*see docs\/causes\.md\.\n/);
+  assert.match(text, /# HELP tracecar_connection_failures_total .*see docs\/causes\.md\.\n/);
 });

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
-import { failures } from '../../src/model/failure.ts';
+import { failure, failures } from '../../src/model/failure.ts';
 import { LatencyHistogram, latencyBoundsUs } from '../../src/telemetry/latency-histogram.ts';
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
 import { NameTable } from '../../src/telemetry/name-table.ts';
@@ -101,6 +101,23 @@ test('requests, failures and durations equal an independent count', () => {
   assert.equal(samples.get(`${name}_count{${base}}`), durations.length);
   const sum = durations.reduce((total, us) => total + us, 0) / 1e6;
   assert.ok(Math.abs(samples.get(`${name}_sum{${base}}`)! - sum) < 1e-6);
+});
+
+test('connections that failed are counted by direction and cause, and only those that did', () => {
+  const registry = new MetricRegistry();
+  const { causes } = registry.connectionGauge('outbound');
+  causes[failure['egress-denied'].code]! += 2;
+  registry.connectionGauge('inbound').causes[failure['connect-refused'].code]!++;
+  const { samples, types } = parse(renderPrometheus(registry));
+  const name = 'tracecar_connection_failures_total';
+  assert.equal(types.get(name), 'counter');
+  assert.deepEqual(
+    [...samples].filter(([key]) => key.startsWith(name)),
+    [
+      [`${name}{direction="inbound",cause="connect-refused",flag="UF"}`, 1],
+      [`${name}{direction="outbound",cause="egress-denied",flag="NR"}`, 2],
+    ],
+  );
 });
 
 test('the buckets are those of the conventions in seconds and three below', () => {

@@ -6,7 +6,11 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+
+/** For when we are killed and can ask nobody to end. */
+const endWithParent = resolve(import.meta.dirname, 'end-with-parent.cjs');
 
 export interface ChildOptions<Ready> {
   readonly name: string;
@@ -36,16 +40,17 @@ export class Children {
   /** Starts a Node.js program and resolves with what `isReady` gave; rejects when it ends before. */
   start<Ready extends object>(options: ChildOptions<Ready>) {
     return new Promise<Ready>((resolve, reject) => {
-      const child = spawn(process.execPath, options.args, {
+      const child = spawn(process.execPath, ['--require', endWithParent, ...options.args], {
         env: { ...process.env, ...options.environment },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
         // A group of its own: Ctrl-C reaches the demo alone, which then ends its children in order.
         detached: true,
       });
       this.#running.set(child, options.name);
+      child.channel?.unref();
       const lastLines: string[] = [];
       let isReady = false;
-      for (const stream of [child.stdout, child.stderr]) {
+      for (const stream of [child.stdout!, child.stderr!]) {
         createInterface({ input: stream }).on('line', (line) => {
           lastLines.push(line);
           if (lastLines.length > 20) lastLines.shift();

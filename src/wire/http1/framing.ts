@@ -229,13 +229,21 @@ function settleExpect(head: MessageHead, index: number): Refusal | undefined {
 }
 
 /**
- * What could be mistaken for a tunnel's first bytes is refused. HTTP/2 by upgrade goes on only where
- * the whole request goes on as it was sent: nobody needs it (RFC 9113 section 3.1 has dropped it).
+ * HTTP/2 by upgrade goes on only where the whole request goes on as it was sent: nobody needs it
+ * (RFC 9113 section 3.1 has dropped it). A body could be mistaken for a tunnel's first bytes: no
+ * WebSocket has one, and of any other request the offer stays behind, as a server may ignore it.
  */
 function settleUpgrade(head: MessageHead, index: number): Refusal | undefined {
-  if (head.bodyKind !== BodyKind.None) return refuseAt(head, Reason.UpgradeBody, index);
   const protocols = upgradeTokens(head);
-  if (protocols.includes('websocket') && head.indexOf(FieldId.SecWebSocketKey) < 0) {
+  const isWebSocket = protocols.includes('websocket');
+  if (head.bodyKind !== BodyKind.None) {
+    if (isWebSocket) return refuseAt(head, Reason.UpgradeBody, index);
+    head.drop('upgrade');
+    head.drop('http2-settings');
+    head.drop('connection');
+    return undefined;
+  }
+  if (isWebSocket && head.indexOf(FieldId.SecWebSocketKey) < 0) {
     return refuseAt(head, Reason.WebSocketKey, index);
   }
   head.hasUpgrade = protocols.length > 0;

@@ -7,6 +7,7 @@
  * stays refused until `reset`.
  */
 
+import { FieldId } from './field-id.ts';
 import { readFieldLines } from './field-lines.ts';
 import { settleRequest, settleResponse } from './framing.ts';
 import { HeadCursor, Progress, Step } from './head-cursor.ts';
@@ -35,6 +36,8 @@ export class HeadReader {
   heldBytes = 0;
   /** Why, after HeadState.Refused. */
   refusal: Refusal = noRefusal;
+  /** After HeadState.Refused: what came before the fault is in the head, a request line at least. */
+  hasStartLine = false;
   readonly #head: MessageHead;
   readonly #isRequest: boolean;
   readonly #cursor: HeadCursor;
@@ -84,6 +87,7 @@ export class HeadReader {
     this.#cursor.release();
     this.#letGo();
     this.refusal = noRefusal;
+    this.hasStartLine = false;
   }
 
   /** The head goes on in a new chunk: put its bytes behind the held ones, then as ever. */
@@ -107,7 +111,19 @@ export class HeadReader {
       const progress = this.#isRequest ? readRequestLine(cursor, end) : readStatusLine(cursor);
       if (progress !== Progress.Next) return progress;
     }
-    return readFieldLines(cursor);
+    const progress = readFieldLines(cursor);
+    if (progress === Progress.Refused && this.#isRequest) {
+      this.#head.text = latin1Text(cursor.buffer, cursor.start, cursor.at);
+      this.#tell();
+    }
+    return progress;
+  }
+
+  /** Of a request that is refused: for its record. */
+  #tell(): void {
+    const head = this.#head;
+    this.hasStartLine = true;
+    if (head.hostIndex < 0) head.hostIndex = head.indexOf(FieldId.Host);
   }
 
   /** Makes the head's text, which is the only string of a plain head, and judges it. */
@@ -131,6 +147,7 @@ export class HeadReader {
       cursor.step = Step.Start;
       return HeadState.Done;
     }
+    if (this.#isRequest) this.#tell();
     cursor.refusal = refusal;
     cursor.step = Step.Refused;
     return this.#refused();

@@ -25,6 +25,8 @@ const FIRST_FIELDS = 16;
 export class MessageHead {
   /** Latin-1 text from the start line's first byte to the empty line's end, all of it. */
   text = '';
+  /** An empty line came before a request; `text` is without it. */
+  isBehindLine = false;
   /** `Method` of a request, 0 in a response. */
   method = 0;
   minorVersion: 0 | 1 = 1;
@@ -139,6 +141,12 @@ export class MessageHead {
     this.faultField = field;
   }
 
+  /** The method of a request, also one that is not known; '' in a response. */
+  methodText(): string {
+    const isUnknown = this.method === 0 && this.status === 0;
+    return isUnknown ? this.text.slice(0, this.targetStart - 1) : methodName(this.method);
+  }
+
   /** What is forwarded as request-target: origin-form with a normal path, query untouched; or `*`. */
   target(): string {
     if (this.pathEnd === this.targetEnd) return this.path();
@@ -251,7 +259,7 @@ export class RequestHeadView {
   }
 
   get method(): string {
-    return methodName(this.#head.method);
+    return this.#head.methodText();
   }
 
   get hostname(): string {

@@ -12,7 +12,6 @@ import { CR, LF } from './byte-class.ts';
 import { FieldId } from './field-id.ts';
 import { latin1Text, writeLatin1 } from './latin1.ts';
 import { Dropped, type MessageHead } from './message-head.ts';
-import { methodName } from './method.ts';
 import { reasonPhrase } from './reason-phrase.ts';
 
 /** Where a reason phrase begins when its space is there: behind `HTTP/1.1 200 `. */
@@ -41,7 +40,7 @@ export function putRequestHead(head: MessageHead, out: Buffer, at: number): numb
   const isAsSent = head.minorVersion === 1 && head.normalPath === '';
   let end = at;
   if (!isAsSent) {
-    end = putText(out, `${methodName(head.method)} ${head.target()} HTTP/1.1\r\n`, end);
+    end = putText(out, `${head.methodText()} ${head.target()} HTTP/1.1\r\n`, end);
   }
   end = putFields(head, isAsSent ? 0 : head.startLineEnd, -1, out, end);
   if (head.hasUpgrade && passesUpgrade(head)) end = putText(out, UPGRADE_LINE, end);
@@ -50,9 +49,14 @@ export function putRequestHead(head: MessageHead, out: Buffer, at: number): numb
 
 /** The same for a request that is forwarded as it was sent: version, target, fields of the hop. */
 export function putRequestHeadAsSent(head: MessageHead, out: Buffer, at: number): number {
-  const end = putKept(head, 0, Dropped.Normalised, -1, -1, out, at);
-  // What the Connection named beside it took the whole field out.
-  return head.hasUpgrade && lacksConnection(head) ? putText(out, UPGRADE_LINE, end) : end;
+  const start = head.isBehindLine ? putHeadEnd(out, at) : at;
+  const end = putKept(head, 0, Dropped.Normalised, -1, -1, out, start);
+  const isPlain = head.persistent && !head.hasUpgrade;
+  if (isPlain || !lacksConnection(head)) return end;
+  // What the Connection named beside these took the whole field out.
+  const isClosing = !head.persistent && head.minorVersion === 1;
+  const closed = isClosing ? putText(out, CLOSE_LINE, end) : end;
+  return head.hasUpgrade ? putText(out, UPGRADE_LINE, closed) : closed;
 }
 
 /**

@@ -74,7 +74,7 @@ const rows = [
   ['HostInvalid', 'protocol-error', 'Host is not a name or address with an optional port'],
   ['Expectation', 'expectation-failed', 'an expectation other than 100-continue'],
   ['WebSocketKey', 'protocol-error', 'a WebSocket upgrade without a key'],
-  ['UpgradeBody', 'protocol-error', 'an upgrade request with a body'],
+  ['UpgradeBody', 'protocol-error', 'a WebSocket upgrade with a body'],
   ['SwitchUnasked', 'protocol-error', 'a switch of protocols (101) that was not asked for'],
   // Body.
   ['ChunkSize', 'protocol-error', 'a chunk size that is not 1 to 12 hexadecimal digits'],

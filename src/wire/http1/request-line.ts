@@ -47,9 +47,11 @@ function readLeadingLine(cursor: HeadCursor, end: number): number {
     if (at === cursor.stop) return cursor.pause(at, Step.AfterLeadingLine);
     if (buffer[at] === CR) return cursor.refuse(Reason.LeadingLines, at, '');
   }
+  const isBehindLine = cursor.step === Step.AfterLeadingLine;
   cursor.at = at;
   cursor.step = Step.Method;
   cursor.head.clear();
+  cursor.head.isBehindLine = isBehindLine;
   return Progress.Next;
 }
 
@@ -102,7 +104,7 @@ function readTarget(cursor: HeadCursor): number {
   let at = cursor.at;
   if (cursor.step === Step.Path) {
     at = skipPath(cursor, at);
-    if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
+    if (isTooLong(cursor, at - from)) return refuseLong(cursor, from);
     if (at === stop) return cursor.pause(at, Step.Path);
     if (buffer[at] !== SP && buffer[at] !== 0x3f) {
       if (!takesOddByte(cursor, at)) return refuseTargetByte(cursor, at);
@@ -119,19 +121,22 @@ function readTarget(cursor: HeadCursor): number {
   }
   if (cursor.step !== Step.OddTarget) {
     while (at < stop && isQuery[buffer[at]!] === 1) at++;
-    if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
+    if (isTooLong(cursor, at - from)) return refuseLong(cursor, from);
     if (at === stop) return cursor.pause(at, cursor.step);
     if (buffer[at] !== SP && !takesOddByte(cursor, at)) return refuseTargetByte(cursor, at);
   }
   if (cursor.step === Step.OddTarget) {
     while (at < stop && isOddByte(buffer[at]!)) at++;
-    if (at - from > cursor.targetBytesMax) return refuseLong(cursor, from);
+    if (isTooLong(cursor, at - from)) return refuseLong(cursor, from);
     if (at === stop) return cursor.pause(at, Step.OddTarget);
     if (buffer[at] !== SP) return refuseTargetByte(cursor, at);
     head.pathEnd = at - cursor.start;
     head.normalPath = '';
   }
   head.targetEnd = at - cursor.start;
+  if (at - from > cursor.targetBytesMax) {
+    cursor.takesFault(Reason.TargetLong, from + cursor.targetBytesMax);
+  }
   if (cursor.step === Step.OtherTarget) {
     const reason = settleOtherTarget(head, latin1Text(buffer, from, at));
     const isTaken =
@@ -162,6 +167,11 @@ function skipPath(cursor: HeadCursor, from: number): number {
   }
   cursor.pathIsOdd = isOdd;
   return at;
+}
+
+/** As it was sent a target may be as long as a head. */
+function isTooLong(cursor: HeadCursor, bytes: number): boolean {
+  return bytes > cursor.targetBytesMax && !cursor.isLenient;
 }
 
 function refuseLong(cursor: HeadCursor, from: number): number {

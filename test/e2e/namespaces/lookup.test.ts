@@ -211,6 +211,35 @@ test('connections to a database that speaks first are shared by weight, exactly'
   }
 });
 
+test('a pod of the database that is called by address is that pod, whatever the weights', {
+  skip,
+}, () => {
+  for (const family of families) {
+    for (const [pod, name] of [
+      [one, 'one'],
+      [two, 'two'],
+    ] as const) {
+      for (let times = 0; times < 2; times += 1) {
+        assert.match(web.dial(users.app, pod[family], 3306, 'x'), new RegExp(`^${name} greets`));
+      }
+    }
+  }
+});
+
+test('HTTP/2 without TLS to a virtual address that is declared HTTP reaches its pods', {
+  skip,
+}, async () => {
+  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+  for (const family of families) {
+    const address = virtual.reviews[family];
+    // The application speaks HTTP/1.1 alone, and says so.
+    assert.match(web.dial(users.app, address, 80, preface), /^HTTP\/1\.1 400 /);
+    const record = await recorded(web, new RegExp(`"protocol":"http2".*${address}\\]?:80"`));
+    assert.equal(record.route, 'default/reviews');
+    assert.equal(record.cause, undefined);
+  }
+});
+
 /** Sends a ClientHello in three packets to whoever echoes it, and prints what came back. */
 const sayHello = `
 const [port, host, text] = process.argv.slice(1);
@@ -297,5 +326,17 @@ test('what REGISTRY_ONLY does not know is refused with what allows it', { skip }
     assert.match(answer, /^x-tracecar-cause: egress-denied/m);
     assert.match(answer, /kind: ServiceEntry.*hosts: \[api\.example\.com\]/);
     assert.match(two.get(users.app, virtual.web[family], 80, '/known'), /^web /m);
+  }
+});
+
+test('each destination that REGISTRY_ONLY refuses is named in the log', { skip }, async () => {
+  const sidecar = sidecars.get(two)!;
+  for (const family of families) {
+    for (const port of [9998, 9999]) {
+      two.dial(users.app, web[family], port, '\u0001\n');
+      await sidecar.says(
+        new RegExp(`outbound: .*${web[family]}\\]?:${port} is not known here.*number: ${port}`),
+      );
+    }
   }
 });

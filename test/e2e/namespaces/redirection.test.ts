@@ -18,6 +18,7 @@ import {
 
 const sayDestination = resolve(import.meta.dirname, 'say-destination.ts');
 const breakRules = resolve(import.meta.dirname, 'break-rules.ts');
+const watchRules = resolve(import.meta.dirname, 'watch-rules.ts');
 const runInit = `import('${resolve(import.meta.dirname, '../../../injector/init/main.ts')}').then(async ({ runInit }) => process.exit(await runInit(process.argv.slice(1))))`;
 
 /** A way of loading the rules, and what a pod needs for it. */
@@ -29,9 +30,68 @@ interface Way {
   readonly others: readonly (readonly string[])[];
   /** Everything that the kernel holds of ours. */
   readonly list: readonly string[];
+  /** What an operator may do to them. */
+  readonly losses: readonly Loss[];
   /** What break-rules.ts is told. */
   readonly parts: readonly string[];
   readonly whyNot: string | undefined;
+}
+
+/** Some of the rules are gone. */
+interface Loss {
+  readonly commands: readonly (readonly string[])[];
+  /** The direction, when it is one alone. */
+  readonly missing: 'inbound ' | 'outbound ' | '';
+  /** What a check says. */
+  readonly named: RegExp;
+}
+
+const nftLosses: readonly Loss[] = [
+  {
+    commands: [['nft', 'flush', 'chain', 'inet', 'tracecar', 'inbound']],
+    missing: 'inbound ',
+    named: /the chain inbound lacks its rule: .*redirect to :15006/,
+  },
+  {
+    commands: [['nft', 'flush', 'chain', 'inet', 'tracecar', 'outbound']],
+    missing: '',
+    named: /the chain outbound lacks its rule: .*redirect to :15001/,
+  },
+  {
+    commands: [['nft', 'delete', 'table', 'inet', 'tracecar']],
+    missing: '',
+    named: /the table tracecar of nft is not loaded/,
+  },
+];
+
+function iptablesLosses(variant: string): readonly Loss[] {
+  const [v4, v6] = [`iptables-${variant}`, `ip6tables-${variant}`] as const;
+  const flush = (program: string, ...chain: string[]) => [
+    program,
+    '-w',
+    '-t',
+    'nat',
+    '-F',
+    ...chain,
+  ];
+  return [
+    {
+      commands: [flush(v4, 'TRACECAR_IN')],
+      missing: 'inbound ',
+      named: /the chain TRACECAR_IN of iptables lacks its rule: .*REDIRECT --to-ports 15006/,
+    },
+    {
+      commands: [flush(v6, 'TRACECAR_IN')],
+      missing: 'inbound ',
+      named: /the chain TRACECAR_IN of ip6tables lacks its rule: .*REDIRECT --to-ports 15006/,
+    },
+    {
+      commands: [flush(v6, 'TRACECAR_OUT')],
+      missing: '',
+      named: /the chain TRACECAR_OUT of ip6tables lacks its rule: .*REDIRECT --to-ports 15001/,
+    },
+    { commands: [flush(v4), flush(v6)], missing: '', named: /TRACECAR_IN of iptables lacks/ },
+  ];
 }
 
 const noPods = whyNoPods();
@@ -47,6 +107,7 @@ const ways: readonly Way[] = [
     user: users.init,
     others: [],
     list: ['nft', 'list', 'table', 'inet', 'tracecar'],
+    losses: nftLosses,
     parts: ['nft', ''],
     whyNot: noPods,
   },
@@ -56,6 +117,7 @@ const ways: readonly Way[] = [
     user: users.init,
     others: [],
     list: listBoth('nft'),
+    losses: iptablesLosses('nft'),
     parts: ['iptables', 'nft'],
     whyNot: noPods ?? whyNoIptables('nft'),
   },
@@ -65,6 +127,7 @@ const ways: readonly Way[] = [
     user: ['--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'],
     others: [['iptables-legacy', '-t', 'nat', '-A', 'POSTROUTING', '-o', 'eth9', '-j', 'LOG']],
     list: listBoth('legacy'),
+    losses: iptablesLosses('legacy'),
     parts: ['iptables', 'legacy'],
     whyNot: noPods ?? whyNoIptables('legacy'),
   },
@@ -110,9 +173,11 @@ function describeWay(way: Way): void {
 
   before(async () => {
     if (way.whyNot !== undefined) return;
-    network = makePods(2);
-    [web, other] = network.pods as [Pod, Pod];
-    for (const command of way.others) assert.equal(web.run(way.user, command).status, 0);
+    network = makePods(3);
+    [web, other] = network.pods as [Pod, Pod, Pod];
+    for (const pod of network.pods) {
+      for (const command of way.others) assert.equal(pod.run(way.user, command).status, 0);
+    }
     const { status, errors } = init(web);
     assert.equal(status, 0, errors);
     sidecar = web.start(users.proxy, [process.execPath, sayDestination]);
@@ -192,6 +257,33 @@ function describeWay(way: Way): void {
   test('the proxy reaches the sentinel, and only there it is redirected', { skip }, () => {
     assert.equal(web.dial(users.proxy, '192.0.2.1', 15_001), 'outbound 192.0.2.1 15001');
     assert.equal(web.dial(users.proxy, '2001:db8::1', 15_001), 'outbound 2001:db8::1 15001');
+    assert.equal(web.dial(users.proxy, '192.0.2.1', 15_006), 'inbound 192.0.2.1 15006');
+    assert.equal(web.dial(users.proxy, '2001:db8::1', 15_006), 'inbound 2001:db8::1 15006');
+  });
+
+  test('rules that go while a proxy watches are missed, named, and seen again', {
+    skip,
+    timeout: 120_000,
+  }, async (t) => {
+    const watched = network!.pods[2]!;
+    assert.equal(init(watched).status, 0);
+    const watch = watched.start(users.proxy, [
+      ...[process.execPath, watchRules, watched.v4, watched.v6],
+    ]);
+    t.after(() => watch.child.kill('SIGKILL'));
+    await watch.says(/the rules are proven/);
+    for (const { commands, missing, named } of way.losses) {
+      const told = watch.lines.length;
+      for (const command of commands) assert.equal(watched.run(way.user, command).status, 0);
+      const said = () => watch.lines.slice(told).join('\n');
+      const reason = `not ready: the ${missing}redirection rules of this pod are not in force`;
+      await watch.until(() => said().includes(reason) || undefined, `'${reason}'`);
+      const check = init(watched, ['--check']);
+      assert.equal(check.status, 1);
+      assert.match(check.errors, named);
+      assert.equal(init(watched).status, 0);
+      await watch.until(() => said().includes('pod are in force') || undefined, 'the rules');
+    }
   });
 
   test('koffi reads the same where node:ffi is missing', { skip }, async (t) => {

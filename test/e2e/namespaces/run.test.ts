@@ -5,7 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import {
@@ -92,6 +93,18 @@ function startRun(t: TestContext, args: readonly string[], env = {}): PodProcess
   return run;
 }
 
+/** On a terminal of its own, at which the test types. */
+function onTerminal(t: TestContext, args: readonly string[]): PodProcess {
+  const words = [...onMachine(), process.execPath, tracecar, 'run', ...args];
+  const line = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  const child = spawn('script', ['-qefc', `exec ${line}`, '/dev/null'], {
+    env: { ...process.env, SHELL: '/bin/sh' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  return new PodProcess(child);
+}
+
 /** Everything that a run could leave behind. */
 function traces(): string[] {
   const linesOf = (...command: string[]) => {
@@ -139,6 +152,33 @@ test('what the command dials goes through its sidecar, to others from the machin
   assert.match(errors, /^tracecar run: curl is reached at 169\.254\.\d+\.2; it reaches this mach/);
   assert.match(errors, /\ntracecar run: this machine forwards packets .* until its last/);
   assert.equal(errors.trim().split('\n').length, 2, errors);
+});
+
+test('on a machine that forwards IPv6 the command has it too, through its sidecar', {
+  skip,
+}, async (t) => {
+  const forwards = (value: 0 | 1) => {
+    const setting = ['sysctl', '-qw', `net.ipv6.conf.all.forwarding=${value}`];
+    assert.equal(spawnSync('nsenter', [...onMachine().slice(1), ...setting]).status, 0);
+  };
+  forwards(1);
+  t.after(() => forwards(0));
+  const url = `http://[${far.v6}]:8080/six`;
+  const { status, output, errors } = runToEnd(['--', 'curl', '-s', '-m', '5', url]);
+  assert.equal(status, 0, errors);
+  const seen = JSON.parse(output);
+  assert.match(seen.traceparent, /^00-[0-9a-f]{32}-/);
+  assert.equal(seen.peer, machine.v6);
+  assert.match(
+    errors,
+    /reached at 169\.254\.(\d+)\.2 and fd74:7261:6365:\1::2; it reaches .*::1\n/,
+  );
+  const run = startRun(t, node(echo));
+  await run.says(/^open/);
+  const own = await run.says(/is reached at/);
+  const [, address = ''] = / and (fd74\S+::2);/.exec(own)!;
+  const caller = runToEnd(['--', 'curl', '-s', '-m', '5', `http://[${address}]:8080/`]);
+  assert.match(JSON.parse(caller.output).traceparent, /^00-/, caller.errors);
 });
 
 test('what is skipped stays direct', { skip }, () => {
@@ -210,27 +250,22 @@ test('Ctrl-C on a terminal is heard once by the command, and not by its sidecar'
       heard += 1; console.log('heard ' + heard + ' ' + process.stdin.isTTY);
       console.log('status ' + (await fetch('http://${far.v4}:8080/after')).status); process.exit(3);
     }); console.log('open ' + process.stdout.isTTY); setInterval(() => {}, 1000);`;
-  const words = [
-    ...onMachine(),
-    process.execPath,
-    tracecar,
-    'run',
-    '--quiet',
-    ...node(application),
-  ];
-  const line = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-  const child = spawn('script', ['-qefc', `exec ${line}`, '/dev/null'], {
-    env: { ...process.env, SHELL: '/bin/sh' },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  const run = new PodProcess(child);
-  t.after(() => child.kill('SIGKILL'));
+  const run = onTerminal(t, ['--quiet', ...node(application)]);
   await run.says(/^open true/);
-  child.stdin.write('\u0003');
+  run.child.stdin!.write('\u0003');
   await run.says(/heard 1 true/);
   assert.equal(await run.ended, 3);
   assert.match(run.lines.join('\n'), /^status 200\r?$/m);
   assert.doesNotMatch(run.lines.join('\n'), /heard 2/);
+  assert.deepEqual(traces(), []);
+});
+
+test('Ctrl-C on a terminal before the command has begun ends the start', { skip }, async (t) => {
+  const run = onTerminal(t, ['--', process.execPath, '-e', 'console.log("has begun")']);
+  while (!traces().includes('run-1')) await new Promise((settle) => setImmediate(settle));
+  run.child.stdin!.write('\u0003');
+  assert.equal(await run.ended, 128 + 2);
+  assert.doesNotMatch(run.lines.join('\n'), /has begun/);
   assert.deepEqual(traces(), []);
 });
 
@@ -259,7 +294,7 @@ function stateOf(pid: number): string {
   }
 }
 
-test('spans reach a collector on the loopback of the machine, and are named after the command', {
+test('spans reach a collector on the loopback of the machine, and are named as was typed, else after the command', {
   skip,
 }, async () => {
   const collector = `require('node:http').createServer((request, response) => {
@@ -272,10 +307,18 @@ test('spans reach a collector on the loopback of the machine, and are named afte
   try {
     await collected.says(/^open/);
     const environment = { OTEL_TRACES_SAMPLER: 'always_on' };
-    const ran = runToEnd(['--', 'curl', '-s', `http://${far.v4}:8080/traced`], '', environment);
-    assert.equal(ran.status, 0, ran.errors);
-    const line = await collected.says(/traced/);
-    assert.match(line, /^\/v1\/traces .*"service\.name".{1,40}"curl"/);
+    const named = { ...environment, OTEL_SERVICE_NAME: 'of-the-shell' };
+    for (const [path, env, flags, expected] of [
+      ['/first', environment, [], 'curl'],
+      ['/second', named, [], 'of-the-shell'],
+      ['/third', named, ['--service-name=typed'], 'typed'],
+    ] as const) {
+      const url = `http://${far.v4}:8080${path}`;
+      const ran = runToEnd([...flags, '--', 'curl', '-s', url], '', env);
+      assert.equal(ran.status, 0, ran.errors);
+      const line = await collected.says(new RegExp(path));
+      assert.match(line, new RegExp(`^/v1/traces .*"service\\.name".{1,40}"${expected}"`));
+    }
   } finally {
     child.kill('SIGKILL');
     await collected.ended;
@@ -317,6 +360,36 @@ test('what keeps it from starting is one line, status 2', { skip }, () => {
   const contained = asUser(users.bareRoot);
   assert.equal(contained.status, 2);
   assert.match(contained.errors, /^tracecar run: [^\n]+\n$/);
+  assert.deepEqual(traces(), []);
+});
+
+test('what the user of the sidecar may not read is named with the folder and what to do', {
+  skip,
+}, (t) => {
+  const home = mkdtempSync(join(tmpdir(), 'tracecar-home-'));
+  t.after(() => rmSync(home, { recursive: true }));
+  for (const name of ['mesh', 'tracecar']) mkdirSync(join(home, name));
+  const closed = `${home} is closed to others \\(mode 0700\\)`;
+  const { status, errors } = runToEnd([`--config=${home}/mesh`, '--', 'true']);
+  assert.equal(status, 2);
+  assert.match(
+    errors,
+    new RegExp(
+      `^tracecar run: the sidecar runs as user 1337, who may not read ${home}/mesh \\(--config\\): ${closed}; copy it to .*/etc/tracecar\n$`,
+    ),
+  );
+  const inHome = `mount --bind "$1" "$2/tracecar" && exec "$0" "$2/tracecar/src/cli/tracecar.ts" run -- true`;
+  const [program, ...args] = [...onMachine(), 'unshare', '--mount', 'sh', '-c', inHome];
+  const own = spawnSync(program!, [...args, process.execPath, root, home], { encoding: 'utf8' });
+  assert.equal(own.status, 2);
+  assert.match(
+    own.stderr,
+    new RegExp(
+      `who may not read ${home}/.* \\(tracecar itself\\): ${closed}; move it to .*/opt\n$`,
+    ),
+  );
+  chmodSync(home, 0o711);
+  assert.equal(runToEnd([`--config=${home}/mesh`, '--', 'true']).status, 0);
   assert.deepEqual(traces(), []);
 });
 

@@ -54,7 +54,9 @@ spec:
 const init = (pod: Pod) => pod.run(users.init, [process.execPath, '-e', runInit]);
 
 function startSidecar(pod: Pod, app: string): PodProcess {
-  const probes = { '/app-health/app/readyz': { httpGet: { path: '/healthz', port: 8080 } } };
+  // With probes the health port has a thread of its own; without, it is served by that of traffic.
+  const readyz = { httpGet: { path: '/healthz', port: 8080 } };
+  const probes = app === 'web' ? { '/app-health/app/readyz': readyz } : {};
   const sidecar = pod.start(
     users.proxy,
     [
@@ -128,6 +130,36 @@ test('a sidecar without rules is not ready and says why; with them it becomes re
   assert.equal(init(web).status, 0);
   await sidecar.says(ready);
   assert.match(health(web, '/healthz/ready'), /^HTTP\/1\.1 200/);
+});
+
+test('rules that the kernel does not enter turn readiness off with the next probe from elsewhere', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  for (const pod of [web, reviews]) {
+    const sidecar = sidecars.get(pod)!;
+    const ask = (address: string) => outsider.get(users.app, address, 15_021, '/healthz/ready');
+    for (const address of [pod.v4, pod.v6]) assert.match(ask(address), /^HTTP\/1\.1 200/);
+    const flush = ['nft', 'flush', 'chain', 'inet', 'tracecar', 'prerouting'];
+    assert.equal(pod.run(users.init, flush).status, 0);
+    for (const address of [pod.v4, pod.v6]) {
+      assert.match(
+        ask(address),
+        /^HTTP\/1\.1 503 .*came past the inbound redirection rules of this/s,
+      );
+    }
+    await sidecar.says(/not ready: this probe came past the inbound redirection rules of this pod/);
+    // What the pod asks itself never passes them, and shows nothing.
+    for (const address of ['127.0.0.1', pod.v4]) {
+      const own = pod.get(users.app, address, 15_021, '/healthz/ready');
+      assert.match(own, /^HTTP\/1\.1 200/);
+    }
+    assert.equal(init(pod).status, 0);
+    for (const address of [pod.v4, pod.v6]) assert.match(ask(address), /^HTTP\/1\.1 200/);
+    await sidecar.says(/probes pass the inbound redirection rules of this pod again/);
+    const told = sidecar.lines.filter((line) => /"level":"error".*came past/.test(line));
+    assert.equal(told.length, 1, told.join('\n'));
+  }
 });
 
 test('an init container that holds its pod back ends at once when the pod is deleted', {

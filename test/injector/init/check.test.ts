@@ -65,7 +65,7 @@ test('each rule, set and chain that is taken out is named alone', () => {
       assert.deepEqual(lines, [`the table tracecar lacks its chain ${chain.name}`]);
     }
   });
-  assert.equal(rulesSeen, 12);
+  assert.equal(rulesSeen, 15);
 });
 
 test('each member of a set that is taken out is named', () => {
@@ -106,7 +106,7 @@ test('a rule with another number, word or place is named', () => {
   });
   const lines = afterChange((all) => {
     const at = all.findIndex(({ rule }) => rule?.chain === 'outbound');
-    [all[at + 2], all[at + 3]] = [all[at + 3]!, all[at + 2]!];
+    [all[at + 4], all[at + 5]] = [all[at + 5]!, all[at + 4]!];
   });
   assert.deepEqual(lines, [
     `the chain outbound has its rules in another order: where 'meta skuid 1337 return' belongs stands 'oifname "lo" return'`,
@@ -114,14 +114,22 @@ test('a rule with another number, word or place is named', () => {
 });
 
 test('what somebody added is named', () => {
+  const hooked = (all: NftItem[]) => all.find(({ chain }) => chain?.hook !== undefined)!.chain!;
   const counter = { counter: { packets: 0, bytes: 0 } };
   const cases: [(all: NftItem[]) => void, RegExp][] = [
     [(all) => all.push({ rule: { chain: 'outbound', expr: [counter] } }), /too many: \{"counter"/],
     [(all) => all.find(({ set }) => set)!.set!.elem!.push(443), /skip_in holds 443, which no/],
     [(all) => (all.find(({ table }) => table)!.table!.flags = 'dormant'), /the flag dormant/],
-    [(all) => (all.find(({ chain }) => chain)!.chain!.prio = 10), /priority 10 policy accept, not/],
-    [(all) => (all.find(({ chain }) => chain)!.chain!.policy = 'drop'), /policy drop, not/],
+    [(all) => (hooked(all).prio = 10), /priority 10 policy accept, not/],
+    [(all) => (hooked(all).policy = 'drop'), /policy drop, not/],
     [(all) => (all.find(({ set }) => set)!.set!.type = 'mark'), /is of type mark, not inet_serv/],
+    [
+      (all) => {
+        const entered = { type: 'nat', hook: 'input', prio: 0, policy: 'accept' };
+        Object.assign(all.find(({ chain }) => chain?.name === 'inbound')!.chain!, entered);
+      },
+      /type nat hook input priority 0 policy accept, not without hook/,
+    ],
     [
       (all) => all.push({ chain: { name: 'mine', hook: 'input', prio: 0, policy: 'accept' } }),
       /a chain too many: mine/,
@@ -175,8 +183,10 @@ for (const [family, name] of [
       'the chain OUTPUT has a rule too many: -d 9.9.9.9/32 -j RETURN',
     ]);
     const gone = lines.filter((line) => !line.includes('TRACECAR_IN')).join('\n');
+    const sentinel = family === 4 ? '192.0.2.1/32' : '2001:db8::1/128';
     assert.deepEqual(savedDifferences(family, gone), [
       'no TRACECAR_IN',
+      `the chain TRACECAR_OUT lacks its rule: -d ${sentinel} -p tcp -m tcp --dport 15006 -j TRACECAR_IN`,
       'the chain PREROUTING lacks its rule: -p tcp -j TRACECAR_IN',
     ]);
   });

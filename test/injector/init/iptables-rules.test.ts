@@ -26,9 +26,11 @@ test('without flags only our own ports stay out, and the jumps come first', () =
 :TRACECAR_OUT - [0:0]
 -I PREROUTING 1 -p tcp -j TRACECAR_IN
 -I OUTPUT 1 -p tcp -j TRACECAR_OUT
--A TRACECAR_IN -p tcp -m multiport --dports 15020,15021,15090 -j RETURN
+-A TRACECAR_IN -p tcp -m tcp --dport 15021 -j REDIRECT --to-ports 15022
+-A TRACECAR_IN -p tcp -m multiport --dports 15020,15090 -j RETURN
 -A TRACECAR_IN -p tcp -j REDIRECT --to-ports 15006
 -A TRACECAR_OUT -d 192.0.2.1/32 -p tcp -m tcp --dport 15001 -j REDIRECT --to-ports 15001
+-A TRACECAR_OUT -d 192.0.2.1/32 -p tcp -m tcp --dport 15006 -j TRACECAR_IN
 -A TRACECAR_OUT -m owner --uid-owner 1337 -j RETURN
 -A TRACECAR_OUT -o lo -j RETURN
 -A TRACECAR_OUT -p tcp -j REDIRECT --to-ports 15001
@@ -37,6 +39,7 @@ COMMIT
   );
   const v6 = printIptables(rulesOf([]), 6, nothing);
   assert.match(v6, /-d 2001:db8::1\/128 -p tcp -m tcp --dport 15001 -j REDIRECT/);
+  assert.match(v6, /-d 2001:db8::1\/128 -p tcp -m tcp --dport 15006 -j TRACECAR_IN/);
   assert.doesNotMatch(v6, /192\.0\.2\.1/);
 });
 

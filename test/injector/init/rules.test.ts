@@ -8,8 +8,10 @@ import fc from 'fast-check';
 import { initFlags, parseInitOptions } from '../../../injector/init/options.ts';
 import { readPortList } from '../../../injector/init/port-list.ts';
 import { printPrefix, readPrefixList } from '../../../injector/init/prefix-list.ts';
-import { printRules } from '../../../injector/init/rules.ts';
+import { healthPorts, printRules, sentinels } from '../../../injector/init/rules.ts';
+import * as health from '../../../src/admin/health-port.ts';
 import { UsageError, variableOf } from '../../../src/main/flags.ts';
+import * as sentinel from '../../../src/proxy/sentinel.ts';
 
 const rulesOf = (args: readonly string[], environment = {}) =>
   printRules(parseInitOptions(args, environment).rules);
@@ -22,7 +24,7 @@ function setOf(rules: string, name: string): string[] {
 
 test('without flags only our own ports stay out', () => {
   const rules = rulesOf([]);
-  assert.deepEqual(setOf(rules, 'skip_in'), ['15020', '15021', '15090']);
+  assert.deepEqual(setOf(rules, 'skip_in'), ['15020', '15090']);
   assert.deepEqual(setOf(rules, 'skip_out'), []);
   assert.deepEqual(setOf(rules, 'skip_out4'), []);
   assert.match(rules, /meta skuid 1337 return\n\s+oifname "lo" return/);
@@ -34,12 +36,55 @@ test('no rule touches UDP or DNS', () => {
   assert.doesNotMatch(rules, /udp|dport 53|15053|zone/);
 });
 
+test('what comes from elsewhere and the inbound sentinel pass the same rules, and no others do', () => {
+  const rules = rulesOf([]);
+  assert.deepEqual(
+    rules.match(/.* jump .*/g)!.map((line) => line.trim()),
+    [
+      'meta l4proto tcp jump inbound',
+      'ip daddr 192.0.2.1 tcp dport 15006 jump inbound',
+      'ip6 daddr 2001:db8::1 tcp dport 15006 jump inbound',
+    ],
+  );
+  assert.match(
+    rules,
+    /chain prerouting \{\n +type nat hook prerouting .*\n +meta l4proto tcp jump inbound\n +\}/,
+  );
+  assert.match(
+    rules,
+    /chain inbound \{\n +tcp dport 15021 redirect to :15022\n +tcp dport @skip_in return\n.* redirect to :15006\n +\}/,
+  );
+});
+
+test('the port of the inbound capture is never skipped, or its sentinel would not come back', () => {
+  const skipped = (ports: string) =>
+    setOf(rulesOf([`--skip-inbound-ports=${ports}`]), 'skip_in').slice(2);
+  assert.deepEqual(skipped('1-65535'), ['1-15005', '15007-65535']);
+  assert.deepEqual(skipped('15006'), []);
+  assert.deepEqual(skipped('15006-15007,22,15000-15006'), ['15007', '22', '15000-15005']);
+  assert.deepEqual(skipped('15005-15006'), ['15005']);
+});
+
+test('rules and sidecar mean the same sentinel and the same health ports', () => {
+  assert.deepEqual(sentinels, sentinel.sentinels);
+  assert.deepEqual(healthPorts, health.healthPorts);
+});
+
+test('a probe from elsewhere is led to the port of what has passed, whatever ports are skipped', () => {
+  for (const flags of [[], ['--skip-inbound-ports=15021'], ['--skip-inbound-ports=1-65535']]) {
+    const [first] = rulesOf(flags).split('chain inbound {\n')[1]!.split('\n');
+    assert.equal(first!.trim(), 'tcp dport 15021 redirect to :15022');
+  }
+});
+
 test('the sentinel comes before the proxy and the proxy before everything else', () => {
   const lines = rulesOf([]).split('chain outbound')[1]!.split('\n');
   const place = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line));
   const places = [
     /192\.0\.2\.1/,
-    /2001:db8::1/,
+    /2001:db8::1 .* redirect/,
+    /192\.0\.2\.1 .* jump inbound/,
+    /2001:db8::1 .* jump inbound/,
     /skuid/,
     /oifname "lo"/,
     /@skip_out /,
@@ -69,7 +114,7 @@ test('flags and the variables of the injector say the same, and flags win', () =
   };
   const rules = rulesOf(flags);
   assert.equal(rulesOf([], environment), rules);
-  assert.deepEqual(setOf(rules, 'skip_in').slice(3), ['22', '9000-9010']);
+  assert.deepEqual(setOf(rules, 'skip_in').slice(2), ['22', '9000-9010']);
   assert.deepEqual(setOf(rules, 'skip_out'), ['3306']);
   assert.deepEqual(setOf(rules, 'skip_out4'), ['10.0.0.0/8']);
   assert.deepEqual(setOf(rules, 'skip_out6'), ['fd00:0:0:0:0:0:0:0/8']);

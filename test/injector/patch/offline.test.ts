@@ -172,9 +172,14 @@ test('flags that are missing or wrong are named', async () => {
 test('the same input gives the same output, and it holds no secret', async () => {
   const [first, second] = [await inject(deployment), await inject(deployment)];
   assert.equal(first.written, second.written);
-  assert.doesNotMatch(first.written, /secret/i);
   const { initContainers } = parseAllDocuments(first.written)[0]!.toJS().spec.template.spec;
-  assert.equal(initContainers[0].lifecycle.preStop.exec.command[0], 'node');
+  const { env, lifecycle } = initContainers[0];
+  const told = env.filter(({ name }: Record<string, string>) => name!.includes('SECRET'));
+  const file = '/tmp/tracecar-drain-secret';
+  assert.deepEqual(told, [{ name: 'TRACECAR_DRAIN_SECRET_FILE', value: file }]);
+  // Each sidecar makes one in its own volume, and its hook reads it there.
+  assert.equal(lifecycle.preStop.exec.command[0], 'node');
+  assert.ok(lifecycle.preStop.exec.command[2].includes(`readFileSync('${file}'`));
 });
 
 test('the pull policy is chosen by a flag', async () => {
