@@ -8,10 +8,10 @@
  * can be taken away without having been remembered.
  */
 
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StartError } from './listen-problem.ts';
+import { runApart } from './run-apart.ts';
 import { RunRecord } from './run-record.ts';
 import { resolverOf } from './run-resolver.ts';
 
@@ -60,7 +60,7 @@ export function checkMachine(): void {
     ['setpriv', '--version', 'util-linux'],
     ['flock', '--version', 'util-linux'],
   ] as const) {
-    if (spawnSync(program, [flag]).status === 0) continue;
+    if (runApart(program, [flag]).status === 0) continue;
     throw new StartError(`the program ${program} is missing here; install ${packageName}`);
   }
 }
@@ -166,9 +166,9 @@ function startForwarding(): string {
 
 /** Whatever of it is there; the kernel ends the link of a namespace in which processes are left. */
 function remove(number: number): void {
-  spawnSync('ip', ['link', 'delete', linkOf(number)]);
-  spawnSync('ip', ['netns', 'delete', namespaceOf(number)]);
-  spawnSync('nft', ['delete', 'table', 'inet', tableOf(number)]);
+  runApart('ip', ['link', 'delete', linkOf(number)]);
+  runApart('ip', ['netns', 'delete', namespaceOf(number)]);
+  runApart('nft', ['delete', 'table', 'inet', tableOf(number)]);
   rmSync(filesOf(number), { recursive: true, force: true });
   record.releaseNumber(number);
   if (record.list().alive.length > 0) return;
@@ -182,7 +182,7 @@ function remove(number: number): void {
 
 /** What the program prints. Throws StartError with what it says. */
 function run(program: string, args: readonly string[], input = ''): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { input, encoding: 'utf8' });
+  const { status, stdout, stderr } = runApart(program, args, { input });
   if (status === 0) return stdout;
   const said = stderr.trim().split('\n').join(' | ');
   const isRefused = /not permitted|Permission denied/i.test(said);

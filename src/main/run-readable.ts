@@ -6,9 +6,9 @@
  * tell which folder it is. What is not there is for the sidecar to say.
  */
 
-import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { runApart } from './run-apart.ts';
 
 /** A file, or a folder of files, and what to do when it is closed. */
 export interface NeededPath {
@@ -30,15 +30,9 @@ export function whyUnreadable(
 ): string | undefined {
   const there = needed.filter(({ path }) => existsSync(path));
   const paths = there.map(({ path }) => realpathSync(path));
-  const { status, stdout } = spawnSync(
-    'setpriv',
-    [...user, '--', 'sh', '-c', probe, 'sh', ...paths],
-    {
-      // A folder that this user may not enter is no place to start a shell in.
-      cwd: '/',
-      encoding: 'utf8',
-    },
-  );
+  const asked = [...user, '--', 'sh', '-c', probe, 'sh', ...paths];
+  // A folder that this user may not enter is no place to start a shell in.
+  const { status, stdout } = runApart('setpriv', asked, { cwd: '/' });
   const closed = stdout?.split('\n') ?? [];
   const index = status === 0 ? paths.findIndex((path) => closed.includes(path)) : -1;
   if (index === -1) return undefined;

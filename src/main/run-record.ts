@@ -6,7 +6,6 @@
  * who holds the lock makes, takes away or judges.
  */
 
-import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   linkSync,
@@ -20,6 +19,7 @@ import {
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { StartError } from './listen-problem.ts';
+import { runApart } from './run-apart.ts';
 
 /** 169.254.0.0/24 and 169.254.255.0/24 are reserved (RFC 3927), 169.254.169.254 is a cloud's. */
 const numbers = Array.from({ length: 254 }, (_none, index) => index + 1).filter((n) => n !== 169);
@@ -53,11 +53,8 @@ export class RunRecord {
   withLock<T>(action: () => T): T {
     const descriptor = this.#openFolder();
     try {
-      const { status, error, stderr } = spawnSync(
-        'flock',
-        ['--exclusive', '--wait', `${lockPatienceSeconds}`, '3'],
-        { stdio: ['ignore', 'ignore', 'pipe', descriptor], encoding: 'utf8' },
-      );
+      const asked = ['--exclusive', '--wait', `${lockPatienceSeconds}`, '3'];
+      const { status, error, stderr } = runApart('flock', asked, { descriptor });
       if (status === 1) {
         throw new StartError(`another \`tracecar run\` starts or ends, and holds ${this.#folder}`);
       }

@@ -33,13 +33,20 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     return problem.status;
   }
   const signals = new Signals();
-  checkMachine();
-  checkReadable(settings);
-  const network = openNetwork(settings.address);
   try {
-    return await runIn(network, settings, signals);
-  } finally {
-    network.close();
+    checkMachine();
+    checkReadable(settings);
+    const network = openNetwork(settings.address);
+    try {
+      return await runIn(network, settings, signals);
+    } finally {
+      network.close();
+    }
+  } catch (error) {
+    // A program that hears Ctrl-C before it is in its own session ends, and that is no news.
+    await new Promise<void>((resolve) => systemWakeUps.after(0, resolve));
+    if (signals.ending !== undefined) return asStatus(null, signals.ending);
+    throw error;
   }
 }
 
@@ -69,12 +76,17 @@ async function runIn(
 /** What we hear goes to the command once there is one; before, it ends the start. */
 class Signals {
   readonly early: Promise<NodeJS.Signals>;
+  /** The first one before there was a command. */
+  ending: NodeJS.Signals | undefined;
   send: (signal: NodeJS.Signals) => void = () => {};
   #hasCommand = false;
 
   constructor() {
     this.early = new Promise((settle) => {
-      this.send = settle;
+      this.send = (signal) => {
+        this.ending ??= signal;
+        settle(signal);
+      };
     });
     passSignals(
       (signal) => this.send(signal),

@@ -7,11 +7,12 @@
  *
  *   what is expected (first-move.ts)   the original destination is dialled
  *   relayed anyway                     at once, and nothing is read
- *   HTTP                               by the first request, or after a silence
- *   unknown                            at once, so that a server that speaks first is heard
+ *   HTTP, by what is known of it       by the first request, or after a silence
+ *   unknown, or HTTP by the port alone at once, so that a server that speaks first is heard
  *
- * A connection dialled for nothing is not wasted: the first request takes it. Nothing that the
- * downstream has sent is ever lost or changed. Where rules ask for the name of a ClientHello it is read
+ * A connection dialled for nothing is not wasted: the first request takes it. The dial goes out before
+ * anything else is made ready, and what is said meanwhile is held, at most `heldBytesMax` and one read
+ * more. Nothing that the downstream has sent is ever lost or changed. Where rules ask for the name of a ClientHello it is read
  * before the choice (connection-choice.ts).
  */
 
@@ -64,6 +65,7 @@ export class CapturedConnection
   #awaited: number | undefined;
   /** As much is held as may be; nothing is read. */
   #isFull = false;
+  #isPeerNoted = false;
   /** FIN has come before there was anybody to pass it on to. */
   #hasEnded = false;
   /** The listener has gone, and what it took is waited for no longer than this once. */
@@ -89,14 +91,36 @@ export class CapturedConnection
     this.#counts.downstreamOpen++;
     this.report = new ConnectionReport(scope, direction, now);
     this.socket = adoptSocket(arrival.socket, this, scope.sockets);
-    this.report.from(this.socket, destination);
-    if (owner.known !== undefined) this.report.record.destinationId = owner.known.nameId;
-    if (this.#firstMove === FirstMove.Wait) this.#wakeIn(scope.limits.detectSilenceMs);
-    else this.#noteDial(now);
     this.#listen();
+    if (this.#upstream === undefined) {
+      this.#notePeer();
+      this.#wakeIn(scope.limits.detectSilenceMs);
+    } else {
+      this.report.dialled(now, this.#lease!);
+      // The turn after this one brings the peer's answer and the first bytes.
+      const { wakeUps } = scope;
+      wakeUps.after(0, () => wakeUps.after(0, () => this.#guard(() => this.#settle())));
+    }
     if (this.#firstMove !== FirstMove.Relay) return;
     if (this.#failed !== undefined) this.#wakeIn(0);
     else this.#relay(owner.declared === 'http2' ? Detected.Http2 : Detected.Other);
+  }
+
+  /** What could wait until the first bytes were on their way. */
+  #settle(): void {
+    if (this.#state !== CaptureState.Waiting) return;
+    this.#notePeer();
+    const isTimed = this.#hold.length > 0 || this.#isLastWait || this.#failed !== undefined;
+    if (!isTimed) this.#wakeIn(this.#scope.limits.opaqueIdleMs);
+  }
+
+  /** While the peer is there to be asked. */
+  #notePeer(): void {
+    if (this.#isPeerNoted) return;
+    this.#isPeerNoted = true;
+    const { destination, known } = this.#owner;
+    this.report.from(this.socket, destination);
+    if (known !== undefined) this.report.record.destinationId = known.nameId;
   }
 
   /** Bytes that wait to be sent upstream. */
@@ -157,8 +181,9 @@ export class CapturedConnection
       if (this.#isFull) this.socket.resume();
       this.#isFull = false;
     }
-    // What was held has gone out, and nothing has been read: too late would lose a byte.
-    keepUrgentData(socket);
+    // Before anything is read, which the next turn does: too late would lose a byte. What has been said
+    // goes out first.
+    this.#scope.wakeUps.after(0, () => keepUrgentData(socket));
   }
 
   /** The server speaks first. */
@@ -357,6 +382,7 @@ export class CapturedConnection
     const first = this.#hold.length === 0 ? said : this.#hold.view();
     const tunnel = new ByteTunnel(this.#scope, ends, this.report, this, opaqueIdleMs, first);
     this.#hold.clear();
+    this.#notePeer();
     this.#decide(detected);
     this.#counts.downstreamTotal++;
     this.#state = CaptureState.Opaque;
@@ -408,6 +434,7 @@ export class CapturedConnection
 
   /** Ends both sides while it is ours. */
   #cut(what: Failure | undefined, detected = this.#verdictSoFar()): void {
+    this.#notePeer();
     this.#decide(detected, what === failure['egress-denied']);
     this.#state = CaptureState.Closed;
     this.#counts.downstreamTotal++;

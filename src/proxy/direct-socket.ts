@@ -132,10 +132,9 @@ export class DirectSocket extends Socket {
       return;
     }
     this.emit('connect');
-    const { _handle: handle } = this as unknown as { readonly _handle: TcpHandle | null };
-    // After the first bytes: they are delayed by nothing.
-    handle?.setNoDelay(true);
     if (!this.isPaused()) this.read(0);
+    // After the first bytes, which nothing delays: they may come in this very turn.
+    setImmediate(endDelay, this);
   }
 
   /**
@@ -185,6 +184,12 @@ function ignoreStatus(): void {}
 
 function onConnected(this: ConnectRequest, status: number): void {
   this.socket.connected(status);
+}
+
+/** Ends Nagle's delay. */
+function endDelay(socket: Socket): void {
+  const { _handle: handle } = socket as unknown as { readonly _handle: TcpHandle | null };
+  handle?.setNoDelay(true);
 }
 
 function systemError(syscall: string, status: number): Error {

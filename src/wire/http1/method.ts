@@ -1,6 +1,6 @@
 /**
- * Request methods as small integers. The list is closed: any other token is answered 501, unless the
- * request goes on as it was sent; then its method is 0.
+ * Request methods as small integers. The list is closed: any other token is answered 501, unless a
+ * lenient reader has read it; then its method is 0, and its name is in the head's text.
  *
  * Names are case-sensitive (RFC 9110 section 9.1). CONNECT and TRACE are known so that they can be
  * refused with 405; they are never forwarded.
