@@ -3,15 +3,23 @@
  *
  *   nat PREROUTING -> TRACECAR_IN: health | skipped port? stays : 15006
  *   nat OUTPUT     -> TRACECAR_OUT -> sentinel in -> TRACECAR_IN
- *                                  -> sentinel out | proxy's user | lo | skipped? stays : 15001
+ *                                  -> proxy's user | lo | link | skipped? stays : 15001 ◄─ sentinel out
  *
  * Each family is one input of `iptables-restore --noflush`, which replaces our two chains and touches no
  * other rule but the jumps to them. As in rules.ts only numbers and parsed prefixes are printed.
  */
 
 import type { PortRange } from './port-list.ts';
-import { type Prefix, printPrefix, readPrefixList } from './prefix-list.ts';
-import { capturePorts, healthPorts, type RuleOptions, sentinels, skippedInbound } from './rules.ts';
+import { printPrefix, readPrefixList } from './prefix-list.ts';
+import {
+  capturePorts,
+  healthPorts,
+  linkLocal,
+  type RuleOptions,
+  sentinels,
+  skippedInbound,
+  skippedPrefixes,
+} from './rules.ts';
 
 export const iptablesChains = Object.freeze({ inbound: 'TRACECAR_IN', outbound: 'TRACECAR_OUT' });
 
@@ -31,7 +39,9 @@ export function iptablesRules(
 ): readonly (readonly [string, readonly string[]])[] {
   const { inbound, outbound } = capturePorts;
   const sentinel = family === 4 ? `${sentinels.v4}/32` : `${sentinels.v6}/128`;
-  const prefixes = options.skipPrefixes.filter((prefix) => prefix.family === family);
+  const user = `-m owner --uid-owner ${options.proxyUid}`;
+  const prefixes = skippedPrefixes(options, family).map(printPrefix);
+  if (family === 6) prefixes.unshift(linkLocal);
   return [
     [
       iptablesChains.inbound,
@@ -44,21 +54,17 @@ export function iptablesRules(
     [
       iptablesChains.outbound,
       [
-        `-d ${sentinel} -p tcp -m tcp --dport ${outbound} -j REDIRECT --to-ports ${outbound}`,
         `-d ${sentinel} -p tcp -m tcp --dport ${inbound} -j ${iptablesChains.inbound}`,
-        `-m owner --uid-owner ${options.proxyUid} -j RETURN`,
+        `-p tcp -m tcp ! --dport ${outbound} ${user} -j RETURN`,
+        `! -d ${sentinel} ${user} -j RETURN`,
         '-o lo -j RETURN',
-        ...skippedPorts(options.skipOutbound),
-        ...[...new Set(prefixes.map(destinationMatch))].map((match) => `${match}-j RETURN`),
+        ...skippedPorts(options.skipOutbound).map((rule) => `! -d ${sentinel} ${rule}`),
+        ...[...new Set(prefixes)].map((prefix) => `-d ${prefix} -j RETURN`),
         `-p tcp -j REDIRECT --to-ports ${outbound}`,
       ],
     ],
   ];
 }
-
-/** iptables-save leaves out a match that everything fulfils. */
-const destinationMatch = (prefix: Prefix) =>
-  prefix.length === 0 ? '' : `-d ${printPrefix(prefix)} `;
 
 /** The match multiport holds fifteen ports, of which a range takes two. */
 const portsPerRule = 15;

@@ -120,7 +120,7 @@ function printExpression(expression: unknown): string {
   const left = match === undefined ? undefined : leftSide(match.left);
   if (left !== undefined) {
     const right = left === 'meta l4proto' && match!.right === 6 ? 'tcp' : match!.right;
-    const text = left === 'oifname' ? `"${right}"` : isPlain(right) ? right : undefined;
+    const text = left === 'oifname' ? `"${right}"` : isPlain(right) ? right : prefixText(right);
     const operator = match!.op === '==' ? '' : ` ${match!.op}`;
     if (text !== undefined) return `${left}${operator} ${text}`;
   }
@@ -128,6 +128,12 @@ function printExpression(expression: unknown): string {
   if (jump?.target !== undefined) return `jump ${jump.target}`;
   if ('return' in Object(expression)) return 'return';
   return JSON.stringify(expression);
+}
+
+/** `fe80::/10`; undefined for what is no prefix. */
+function prefixText(value: unknown): string | undefined {
+  const { addr, len } = Object(Object(value).prefix) as { addr?: unknown; len?: unknown };
+  return addr === undefined ? undefined : `${addr}/${len}`;
 }
 
 const isPlain = (value: unknown) => typeof value === 'string' || typeof value === 'number';

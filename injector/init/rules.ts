@@ -3,7 +3,7 @@
  *
  *   to the pod   -> prerouting ──────────────► inbound: health | skipped port? stays : 15006
  *   from the pod -> outbound -> sentinel in ──►
- *                            -> sentinel out | proxy's user | lo | skipped? stays : 15001
+ *                            -> proxy's user | lo | link | skipped? stays : 15001 ◄─ sentinel out
  *
  * One `inet` table for IPv4 and IPv6, replaced as a whole, so running it again changes nothing. Only
  * numbers and parsed prefixes of port-list.ts and prefix-list.ts are printed: no text of a user's.
@@ -12,7 +12,7 @@
  */
 
 import type { PortRange } from './port-list.ts';
-import { type Prefix, printPrefix } from './prefix-list.ts';
+import { type Prefix, prefixWithout, printPrefix } from './prefix-list.ts';
 
 export const tableName = 'tracecar';
 
@@ -37,9 +37,16 @@ export const ownPorts: readonly PortRange[] = [15_020, 15_090].map((port) => ({
 /**
  * Addresses that nobody has (RFC 5737, RFC 3849): the proxy dials them to prove the table. Nothing that
  * a process of the pod sends passes prerouting, so the sentinel of the inbound rules enters their chain
- * from output: when that chain is empty or gone, nobody answers.
+ * from output: when that chain is empty or gone, nobody answers. Both have no redirect of their own: no
+ * rule that lets something stay means them, so it is the last one of each chain that brings them back.
  */
 export const sentinels = Object.freeze({ v4: '192.0.2.1', v6: '2001:db8::1' });
+
+/**
+ * Addresses of one link (RFC 4291 2.5.6): without the interface's number, which no original destination
+ * tells, the proxy could not dial them.
+ */
+export const linkLocal = 'fe80::/10';
 
 export interface RuleOptions {
   /** The user that the proxy runs as; its own connections are never captured. */
@@ -71,8 +78,8 @@ export interface NftTable {
 
 export function nftTable(options: RuleOptions): NftTable {
   const { outbound, inbound } = capturePorts;
-  const prefixes = (family: 4 | 6) =>
-    options.skipPrefixes.filter((prefix) => prefix.family === family).map(printPrefix);
+  const { v4, v6 } = sentinels;
+  const prefixes = (family: 4 | 6) => skippedPrefixes(options, family).map(printPrefix);
   return {
     sets: [
       {
@@ -98,14 +105,16 @@ export function nftTable(options: RuleOptions): NftTable {
         name: 'outbound',
         hook: 'output',
         rules: [
-          `ip daddr ${sentinels.v4} tcp dport ${outbound} redirect to :${outbound}`,
-          `ip6 daddr ${sentinels.v6} tcp dport ${outbound} redirect to :${outbound}`,
-          `ip daddr ${sentinels.v4} tcp dport ${inbound} jump inbound`,
-          `ip6 daddr ${sentinels.v6} tcp dport ${inbound} jump inbound`,
-          `meta skuid ${options.proxyUid} return`,
+          `ip daddr ${v4} tcp dport ${inbound} jump inbound`,
+          `ip6 daddr ${v6} tcp dport ${inbound} jump inbound`,
+          `meta skuid ${options.proxyUid} tcp dport != ${outbound} return`,
+          `meta skuid ${options.proxyUid} ip daddr != ${v4} return`,
+          `meta skuid ${options.proxyUid} ip6 daddr != ${v6} return`,
           'oifname "lo" return',
           'meta l4proto != tcp return',
-          'tcp dport @skip_out return',
+          `ip6 daddr ${linkLocal} return`,
+          `ip daddr != ${v4} tcp dport @skip_out return`,
+          `ip6 daddr != ${v6} tcp dport @skip_out return`,
           'ip daddr @skip_out4 return',
           'ip6 daddr @skip_out6 return',
           `meta l4proto tcp redirect to :${outbound}`,
@@ -129,6 +138,14 @@ export function skippedInbound({ skipInbound }: RuleOptions): readonly PortRange
     ];
   });
   return [...ownPorts, ...parts.filter(({ first, last }) => first <= last)];
+}
+
+/** What the pod reaches directly, of one family, without the sentinel. */
+export function skippedPrefixes({ skipPrefixes }: RuleOptions, family: 4 | 6): readonly Prefix[] {
+  const sentinel = family === 4 ? sentinels.v4 : sentinels.v6;
+  return skipPrefixes
+    .filter((prefix) => prefix.family === family)
+    .flatMap((prefix) => prefixWithout(prefix, sentinel));
 }
 
 /** The input of `nft -f -`. Naming the table before deleting it makes the first run like any other. */

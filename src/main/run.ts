@@ -2,12 +2,14 @@
  * `tracecar run`: a command with a sidecar, on a machine without Kubernetes. It behaves like the command:
  * same terminal, signals and status.
  *
- *   network -> rules and sidecar -> command ... command ends -> sidecar ends -> network goes
+ *   network -> rules and sidecar -> command ... command ends -> others have taken what it sent
+ *   -> sidecar ends -> network goes
  *
  * Status 2 when it could not start, 126 and 127 as a shell has them, else that of the command.
  */
 
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import {
@@ -23,6 +25,7 @@ import {
 import { relayExporter } from './run-exporter.ts';
 import { checkMachine, openNetwork, type RunNetwork } from './run-network.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
+import { awaitTaken } from './run-taken.ts';
 
 /** Gives the exit status. Throws UsageError and StartError. */
 export async function runCommand(args: readonly string[]): Promise<number> {
@@ -64,7 +67,16 @@ async function runIn(
     const command = startCommand(network, settings);
     signals.sendTo(command);
     const status = await statusOf(command);
-    await finishAnswers(network);
+    signals.keep();
+    await finishAnswers(network, () => signals.isCalledOff);
+    await awaitTaken({
+      clock: systemClock,
+      wakeUps: systemWakeUps,
+      readTables: () => connectionTables(sidecar.pid),
+      isCalledOff: () => signals.isCalledOff,
+      remark: (line) => settings.isQuiet || complain(line),
+      complain,
+    });
     return status;
   } finally {
     sidecar.kill('SIGTERM');
@@ -78,6 +90,8 @@ class Signals {
   readonly early: Promise<NodeJS.Signals>;
   /** The first one before there was a command. */
   ending: NodeJS.Signals | undefined;
+  /** Whether one came after the command. */
+  isCalledOff = false;
   send: (signal: NodeJS.Signals) => void = () => {};
   #hasCommand = false;
 
@@ -99,6 +113,29 @@ class Signals {
     this.#hasCommand = true;
     this.send = (signal) => void command.kill(signal);
   }
+
+  /** The command has ended: from now on they end the wait for what it sent. */
+  keep(): void {
+    this.#hasCommand = false;
+    this.send = () => {
+      this.isCalledOff = true;
+    };
+  }
+}
+
+const complain = (line: string) => void process.stderr.write(`tracecar run: ${line}\n`);
+
+/** Of the network that a process is in; empty when it is gone. */
+function connectionTables(pid: number | undefined): string {
+  const read = (name: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/net/${name}`, 'utf8');
+    } catch {
+      // A kernel without IPv6 has only the first.
+      return '';
+    }
+  };
+  return read('tcp') + read('tcp6');
 }
 
 function tell({ addresses, gateways, remark }: RunNetwork, { command }: RunSettings): void {
@@ -114,9 +151,9 @@ const finishMs = 2_000;
 const lookMs = 20;
 
 /** The command's last answers may still be on their way through the sidecar. */
-async function finishAnswers({ addresses }: RunNetwork): Promise<void> {
+async function finishAnswers({ addresses }: RunNetwork, isCalledOff: () => boolean): Promise<void> {
   const until = systemClock.now() + finishMs;
-  while (systemClock.now() < until) {
+  while (systemClock.now() < until && !isCalledOff()) {
     const active = await requestsActive(`http://${addresses[0]}:15090/metrics`);
     if (active === 0) return;
     await new Promise<void>((resolve) => systemWakeUps.after(lookMs, resolve));

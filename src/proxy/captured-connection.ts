@@ -11,8 +11,8 @@
  *   unknown, or HTTP by the port alone at once, so that a server that speaks first is heard
  *
  * A connection dialled for nothing is not wasted: the first request takes it. The dial goes out before
- * anything else is made ready, and what is said meanwhile is held, at most `heldBytesMax` and one read
- * more. Nothing that the downstream has sent is ever lost or changed. Where rules ask for the name of a ClientHello it is read
+ * anything else is made ready, and what is said meanwhile is held. Nothing that the downstream has sent
+ * is ever lost or changed. Where rules ask for the name of a ClientHello it is read
  * before the choice (connection-choice.ts).
  */
 

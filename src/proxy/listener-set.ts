@@ -45,6 +45,7 @@ export class ListenerSet {
     this.sentinel = new Sentinel(
       scope.wakeUps,
       (direction) => this.captures.find((each) => each.direction === direction)?.port ?? 0,
+      { tell: (text) => scope.log('warn', text) },
     );
     if (capture === undefined) this.captures = [];
     else {

@@ -7,9 +7,11 @@
  * A dial by the proxy's own user is never redirected, except to the sentinel (injector/init/rules.ts):
  * one that comes back shows that the rules of its direction are in force and that original destinations
  * can be read. That the kernel enters the inbound rules for what comes from elsewhere it cannot show.
+ * Rules are asked after the route: a family without one to the sentinel is left out, and that is told.
  * Whoever dialled it, such a connection is never passed on: that would be a loop without an end.
  */
 
+import { createSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
@@ -31,6 +33,23 @@ export const sentinels = Object.freeze({ v4: '192.0.2.1', v6: '2001:db8::1' });
 /** Codes of a process that is short of something: they say nothing about the rules. */
 const ownWants = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
 
+/** Codes of a destination without a route, or that a router on the way has none to. */
+const unreachable = new Set(['ENETUNREACH', 'EHOSTUNREACH']);
+
+/** How a dial ended that had no route. */
+const noRoute = 'no route';
+
+const names = Object.freeze({ v4: 'IPv4', v6: 'IPv6' });
+
+export interface SentinelOptions {
+  /** Others than `sentinels`, for tests. */
+  readonly addresses?: Readonly<Record<Family, string>>;
+  /** As `hasRoute`. */
+  hasRoute?(address: string, port: number): Promise<boolean>;
+  /** A line for a person: the family that nothing is proven of has changed. */
+  tell?(text: string): void;
+}
+
 const nothingToProve =
   'this pod has no address of a family that the sidecar listens for, so nothing proves its redirection rules (POD_IPS, or else the interfaces, say what it has when the sidecar starts)';
 
@@ -38,22 +57,29 @@ export class Sentinel {
   readonly #wakeUps: WakeUps;
   readonly #portOf: (direction: Direction) => number;
   readonly #addresses: Readonly<Record<Family, string>>;
+  readonly #hasRoute: (address: string, port: number) => Promise<boolean>;
+  readonly #tell: (text: string) => void;
+  /** The family that was left out of the last proof. */
+  #leftOut: Family | undefined;
   readonly #dials = new Set<Dial>();
 
-  /** `portOf` gives those of the captures, 15001 and 15006 in a pod; other addresses are for tests. */
+  /** `portOf` gives those of the captures, 15001 and 15006 in a pod. */
   constructor(
     wakeUps: WakeUps,
     portOf: (direction: Direction) => number,
-    addresses: Readonly<Record<Family, string>> = sentinels,
+    options: SentinelOptions = {},
   ) {
     this.#wakeUps = wakeUps;
     this.#portOf = portOf;
-    this.#addresses = addresses;
+    this.#addresses = options.addresses ?? sentinels;
+    this.#hasRoute = options.hasRoute ?? hasRoute;
+    this.#tell = options.tell ?? (() => undefined);
   }
 
   /**
-   * Empty when the sentinel came back by all of `rules`, each within `timeoutMs`; one line for a person
-   * when not, or when there are none; undefined when that cannot be told now. Never rejects.
+   * Empty when the sentinel came back by all of `rules`, each within `timeoutMs`, but for a family
+   * without a route to it where the other one has one; a line for a person when not, or when there are
+   * none; undefined when that cannot be told now. Never rejects.
    */
   async prove(rules: readonly ProvenRules[], timeoutMs: Milliseconds): Promise<string | undefined> {
     if (rules.length === 0) return nothingToProve;
@@ -63,13 +89,41 @@ export class Sentinel {
       this.#dials.add(dial);
       return dial;
     });
-    const answers = await Promise.all(dials.map(({ answer }) => answer));
+    const answers = await Promise.all(dials.map((dial) => this.#answerOf(dial)));
     for (const dial of dials) this.#dials.delete(dial);
-    const failed = dials.filter((_dial, index) => (answers[index] ?? '') !== '');
+    const isRouted = answers.map((answer) => answer !== noRoute);
+    const failed = dials.filter((_dial, index) => isRouted[index] && (answers[index] ?? '') !== '');
     const [first] = failed;
-    if (first === undefined) return answers.includes(undefined) ? undefined : '';
+    if (first === undefined) {
+      if (!isRouted.includes(true)) return this.#unprovable(rules);
+      this.#leaveOut(rules[isRouted.indexOf(false)]?.family);
+      return answers.includes(undefined) ? undefined : '';
+    }
     const isOne = failed.every(({ direction }) => direction === first.direction);
     return first.explain(isOne ? `${first.direction} ` : '');
+  }
+
+  /** As Dial.answer, or that it had no route: then rules say nothing to it. */
+  async #answerOf({ answer, address, port }: Dial): Promise<string | undefined> {
+    const ending = await answer;
+    if (ending === undefined || !unreachable.has(ending)) return ending;
+    // Without rules a router may say the same.
+    return (await this.#hasRoute(address, port)) ? ending : noRoute;
+  }
+
+  #unprovable(rules: readonly ProvenRules[]): string {
+    const places = new Set(rules.map(({ family }) => this.#addresses[family]));
+    return `nothing proves the redirection rules of this pod, because it has no route to the sentinel ${[...places].join(' or ')} (a default route is one, and so is \`ip route add\` of that address to any interface but lo; nobody has it)`;
+  }
+
+  #leaveOut(family: Family | undefined): void {
+    if (family === this.#leftOut) return;
+    this.#leftOut = family;
+    const text =
+      family === undefined
+        ? 'the redirection rules of both families are proven again'
+        : `the redirection rules of ${names[family]} are not proven, only those of the other family: this pod has no route of it to the sentinel ${this.#addresses[family]}`;
+    this.#tell(text);
   }
 
   /** Whether what `direction` captured was going to the sentinel: then it is of no more use. */
@@ -164,4 +218,20 @@ class Dial {
     if (ownWants.has(code)) this.end(undefined);
     else this.end(this.#isConnected ? 'another host answers' : code);
   }
+}
+
+/**
+ * Whether the kernel knows a way to `address`. Connecting a UDP socket looks for one and sends nothing,
+ * so no router has a say. What says nothing of routes counts as one.
+ */
+export function hasRoute(address: string, port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    const end = (error?: NodeJS.ErrnoException) => {
+      settle(error === undefined || !unreachable.has(error.code ?? ''));
+      socket.close();
+    };
+    socket.once('error', end);
+    socket.connect(port, address, end as () => void);
+  });
 }

@@ -30,7 +30,7 @@ async function sentinelWith(t: TestContext, onAccepted: OnAccepted, wakeUps = sy
     onAccepted(sentinel, port(), accepted);
   });
   const port = () => (server.address() as AddressInfo).port;
-  const sentinel = new Sentinel(wakeUps, port, addresses);
+  const sentinel = new Sentinel(wakeUps, port, { addresses });
   await new Promise<void>((settle) => server.listen(0, '::', settle));
   t.after(() => server.close());
   return { sentinel, port: port() };
@@ -64,7 +64,7 @@ test('a direction whose dial does not come back is named, and the other proves n
     const sentinel = new Sentinel(
       systemWakeUps,
       (direction) => (direction === missing ? closed : port()),
-      addresses,
+      { addresses },
     );
     await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
     t.after(() => server.close());
@@ -109,7 +109,7 @@ test('a proxy in a pod that has loopback alone is not proven', async (t) => {
 
 test('without rules the reason is named, with how to look', async () => {
   const [port] = (await freePorts(1)) as [number];
-  const sentinel = new Sentinel(systemWakeUps, () => port, addresses);
+  const sentinel = new Sentinel(systemWakeUps, () => port, { addresses });
   const problem = await sentinel.prove([...outbound('v4'), ...inbound('v4')], enoughMs);
   assert.match(
     problem!,

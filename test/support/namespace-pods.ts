@@ -173,15 +173,21 @@ export class Pod {
   }
 }
 
+/** How many lines a failure shows. */
+const linesShown = 30;
+
 /** A process of a pod with everything that it has said. */
 export class PodProcess {
   readonly child: ChildProcess;
   readonly lines: string[] = [];
   readonly ended: Promise<number | null>;
+  readonly #patienceMs: number;
   #waiting: (() => void)[] = [];
+  #isClosed = false;
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, patienceMs = 60_000) {
     this.child = child;
+    this.#patienceMs = patienceMs;
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         this.lines.push(line);
@@ -190,27 +196,45 @@ export class PodProcess {
     }
     this.ended = new Promise((settle) => {
       child.on('close', (status) => {
+        this.#isClosed = true;
         settle(status);
         this.#wake();
       });
     });
   }
 
-  /** The first line that matches; rejects when the process ends before it comes. */
+  /** The first line that matches; rejects when the process ends before it comes, or after a minute. */
   says(pattern: RegExp): Promise<string> {
     return this.until(() => this.lines.find((each) => pattern.test(each)), String(pattern));
   }
 
-  /** What `find` finds in the lines, asked after each; rejects when the process ends first. */
+  /** What `find` finds in the lines, asked after each; rejects when the process ends, or a minute does. */
   async until<Found>(find: () => Found | undefined, what: string): Promise<Found> {
-    for (;;) {
-      const found = find();
-      if (found !== undefined) return found;
-      if (this.child.exitCode !== null || this.child.signalCode !== null) {
-        throw new Error(`it ended without ${what}:\n${this.lines.join('\n')}`);
+    let isLate = false;
+    const guard = setTimeout(() => {
+      isLate = true;
+      this.#wake();
+    }, this.#patienceMs);
+    try {
+      for (;;) {
+        const found = find();
+        if (found !== undefined) return found;
+        if (this.#isClosed) throw new Error(`it ended without ${what}:\n${this.#lastLines()}`);
+        if (isLate) {
+          const seconds = this.#patienceMs / 1_000;
+          throw new Error(`${what} did not come within ${seconds} s, but:\n${this.#lastLines()}`);
+        }
+        await new Promise<void>((settle) => this.#waiting.push(settle));
       }
-      await new Promise<void>((settle) => this.#waiting.push(settle));
+    } finally {
+      clearTimeout(guard);
     }
+  }
+
+  #lastLines(): string {
+    const shown = this.lines.slice(-linesShown);
+    const before = this.lines.length - shown.length;
+    return [...(before > 0 ? [`(${before} lines before)`] : []), ...shown].join('\n');
   }
 
   #wake(): void {

@@ -46,7 +46,23 @@ interface Loss {
   readonly named: RegExp;
 }
 
+/** By its handle, as nft deletes a rule. */
+const withoutLast = (chain: string, port: number) => [
+  ...['sh', '-c'],
+  `nft delete rule inet tracecar ${chain} handle $(nft -a list chain inet tracecar ${chain} | sed -n 's/.* redirect to :${port} # handle //p')`,
+];
+
 const nftLosses: readonly Loss[] = [
+  {
+    commands: [withoutLast('outbound', 15_001)],
+    missing: 'outbound ',
+    named: /the chain outbound lacks its rule: meta l4proto tcp redirect to :15001/,
+  },
+  {
+    commands: [withoutLast('inbound', 15_006)],
+    missing: 'inbound ',
+    named: /the chain inbound lacks its rule: meta l4proto tcp redirect to :15006/,
+  },
   {
     commands: [['nft', 'flush', 'chain', 'inet', 'tracecar', 'inbound']],
     missing: 'inbound ',
@@ -74,7 +90,23 @@ function iptablesLosses(variant: string): readonly Loss[] {
     '-F',
     ...chain,
   ];
+  const cut = (program: string, chain: string, port: number) => {
+    const rule = ['-D', chain, '-p', 'tcp', '-j', 'REDIRECT', '--to-ports', `${port}`];
+    return [program, '-w', '-t', 'nat', ...rule];
+  };
   return [
+    ...[v4, v6].map((program) => ({
+      commands: [cut(program, 'TRACECAR_OUT', 15_001)],
+      missing: 'outbound ' as const,
+      named:
+        /the chain TRACECAR_OUT of ip6?tables lacks its rule: -p tcp -j REDIRECT --to-ports 15001/,
+    })),
+    {
+      commands: [cut(v6, 'TRACECAR_IN', 15_006)],
+      missing: 'inbound ',
+      named:
+        /the chain TRACECAR_IN of ip6tables lacks its rule: -p tcp -j REDIRECT --to-ports 15006/,
+    },
     {
       commands: [flush(v4, 'TRACECAR_IN')],
       missing: 'inbound ',
@@ -244,6 +276,17 @@ function describeWay(way: Way): void {
     assert.equal(web.dial(users.proxyGroup, other.v4, 8_080), `outbound ${other.v4} 8080`);
   });
 
+  test('a peer on the same link is reached directly by its address of that link', { skip }, () => {
+    for (const [pod, address] of [
+      [web, 'fe80::a'],
+      [other, 'fe80::b'],
+    ] as const) {
+      const add = ['ip', 'address', 'add', `${address}/64`, 'dev', 'eth0', 'nodad'];
+      assert.equal(pod.run([], add).status, 0);
+    }
+    assert.equal(web.dial(users.app, 'fe80::b%eth0', 8_080), 'the other');
+  });
+
   test('a direct hit on a capture port reads as our own port', { skip }, () => {
     assert.equal(other.dial(users.app, web.v4, 15_001), `inbound ${web.v4} 15001`);
     assert.equal(other.dial(users.app, web.v4, 15_006), `inbound ${web.v4} 15006`);
@@ -259,6 +302,28 @@ function describeWay(way: Way): void {
     assert.equal(web.dial(users.proxy, '2001:db8::1', 15_001), 'outbound 2001:db8::1 15001');
     assert.equal(web.dial(users.proxy, '192.0.2.1', 15_006), 'inbound 192.0.2.1 15006');
     assert.equal(web.dial(users.proxy, '2001:db8::1', 15_006), 'inbound 2001:db8::1 15006');
+    // Ports of the captures on other hosts are ordinary ones.
+    assert.equal(web.dial(users.proxy, other.v4, 15_001), 'refused');
+    assert.equal(web.dial(users.proxy, other.v6, 15_001), 'refused');
+    assert.match(web.dial(users.proxy, '192.0.2.1', 80), /^status 1: .*unreachable/s);
+  });
+
+  test('the sentinel comes back whatever ports and prefixes are skipped', { skip }, (t) => {
+    t.after(() => init(web));
+    const flags = [
+      '--skip-inbound-ports=1-65535',
+      '--skip-outbound-ports=1-65535',
+      '--skip-outbound-cidrs=0.0.0.0/0,192.0.2.1,::/0,2001:db8::/32',
+    ];
+    assert.equal(init(web, flags).status, 0);
+    for (const address of ['192.0.2.1', '2001:db8::1']) {
+      assert.equal(web.dial(users.proxy, address, 15_001), `outbound ${address} 15001`);
+      assert.equal(web.dial(users.proxy, address, 15_006), `inbound ${address} 15006`);
+    }
+    assert.equal(web.dial(users.app, other.v4, 8_080), 'the other');
+    assert.equal(web.dial(users.app, other.v6, 8_080), 'the other');
+    const { status, errors } = init(web, ['--check', ...flags]);
+    assert.equal(status, 0, errors);
   });
 
   test('rules that go while a proxy watches are missed, named, and seen again', {

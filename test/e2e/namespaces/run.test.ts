@@ -294,6 +294,64 @@ function stateOf(pid: number): string {
   }
 }
 
+/** Takes a connection, and reads of it only when it is told by another one, then says all it got. */
+const slow = `const { createServer } = require('node:net');
+  let [held, isWanted] = [undefined, false];
+  createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+    let bytes = 0; held = socket; if (isWanted) socket.resume();
+    socket.on('data', (part) => { bytes += part.length; });
+    socket.on('end', () => { console.log('got', bytes); socket.end(); });
+    socket.on('error', (error) => console.log('lost', bytes, error.code));
+  }).listen(7007);
+  createServer((socket) => { isWanted = true; held?.resume(); socket.destroy(); })
+    .listen(7008, () => console.log('slow open'));`;
+
+const sends = (bytes: number, status: number) =>
+  node(`const socket = require('node:net').connect(7007, '${far.v4}');
+    socket.end(Buffer.alloc(${bytes}), () => process.exit(${status}));`);
+
+test('what a command sent before it ended is taken to the last byte, however late', {
+  skip,
+}, async (t) => {
+  const reader = slowReader(t);
+  await reader.says(/^slow open/);
+  const run = startRun(t, sends(60_000, 4));
+  await run.says(new RegExp(`^tracecar run: waits until ${far.v4}:7007 has taken what`));
+  far.start(users.app, ['curl', '-s', `http://${far.v4}:7008/`]);
+  await reader.says(/^got 60000$/);
+  assert.equal(await run.ended, 4);
+  assert.doesNotMatch(run.lines.join('\n'), /gave up/);
+  assert.deepEqual(traces(), []);
+});
+
+test('a signal ends the wait for who takes nothing', { skip }, async (t) => {
+  const reader = slowReader(t);
+  await reader.says(/^slow open/);
+  const run = startRun(t, sends(60_000, 5));
+  await run.says(/^tracecar run: waits until /);
+  run.child.kill('SIGINT');
+  assert.equal(await run.ended, 5);
+  assert.doesNotMatch(run.lines.join('\n'), /gave up/);
+  assert.deepEqual(traces(), []);
+});
+
+/** With so little room in its kernel that what it does not read stays on its way. */
+function slowReader(t: TestContext): PodProcess {
+  const inFar = [`--net=/run/netns/${far.namespace}`];
+  const room = (bytes: string) => {
+    const setting = ['sysctl', '-qw', `net.ipv4.tcp_rmem=${bytes}`];
+    assert.equal(spawnSync('nsenter', [...inFar, ...setting]).status, 0);
+  };
+  room('4096 8192 8192');
+  const reader = far.start(users.app, [process.execPath, '-e', slow]);
+  t.after(async () => {
+    room('4096 131072 6291456');
+    reader.child.kill('SIGKILL');
+    await reader.ended;
+  });
+  return reader;
+}
+
 test('spans reach a collector on the loopback of the machine, and are named as was typed, else after the command', {
   skip,
 }, async () => {

@@ -29,16 +29,17 @@ test('without flags only our own ports stay out, and the jumps come first', () =
 -A TRACECAR_IN -p tcp -m tcp --dport 15021 -j REDIRECT --to-ports 15022
 -A TRACECAR_IN -p tcp -m multiport --dports 15020,15090 -j RETURN
 -A TRACECAR_IN -p tcp -j REDIRECT --to-ports 15006
--A TRACECAR_OUT -d 192.0.2.1/32 -p tcp -m tcp --dport 15001 -j REDIRECT --to-ports 15001
 -A TRACECAR_OUT -d 192.0.2.1/32 -p tcp -m tcp --dport 15006 -j TRACECAR_IN
--A TRACECAR_OUT -m owner --uid-owner 1337 -j RETURN
+-A TRACECAR_OUT -p tcp -m tcp ! --dport 15001 -m owner --uid-owner 1337 -j RETURN
+-A TRACECAR_OUT ! -d 192.0.2.1/32 -m owner --uid-owner 1337 -j RETURN
 -A TRACECAR_OUT -o lo -j RETURN
 -A TRACECAR_OUT -p tcp -j REDIRECT --to-ports 15001
 COMMIT
 `,
   );
   const v6 = printIptables(rulesOf([]), 6, nothing);
-  assert.match(v6, /-d 2001:db8::1\/128 -p tcp -m tcp --dport 15001 -j REDIRECT/);
+  assert.match(v6, /! -d 2001:db8::1\/128 -m owner --uid-owner 1337 -j RETURN/);
+  assert.match(v6, /-o lo -j RETURN\n-A TRACECAR_OUT -d fe80::\/10 -j RETURN\n/);
   assert.match(v6, /-d 2001:db8::1\/128 -p tcp -m tcp --dport 15006 -j TRACECAR_IN/);
   assert.doesNotMatch(v6, /192\.0\.2\.1/);
 });
@@ -48,7 +49,31 @@ test('each family skips its own prefixes, and everything is a prefix too', () =>
   const prefixesOf = (family: 4 | 6) =>
     iptablesRules(options, family)[1]![1].filter((rule) => /^(-d \S+ )?-j RETURN$/.test(rule));
   assert.deepEqual(prefixesOf(4), ['-d 10.0.0.0/8 -j RETURN']);
-  assert.deepEqual(prefixesOf(6), ['-d fd00:0:0:0:0:0:0:0/8 -j RETURN', '-j RETURN']);
+  const [link, first, ...everything] = prefixesOf(6);
+  assert.equal(link, '-d fe80::/10 -j RETURN');
+  assert.equal(first, '-d fd00:0:0:0:0:0:0:0/8 -j RETURN');
+  // All but the sentinel: one prefix for each of its bits.
+  assert.equal(everything.length, 128);
+  assert.equal(everything[0], '-d 8000:0:0:0:0:0:0:0/1 -j RETURN');
+  assert.equal(everything.at(-1), '-d 2001:db8:0:0:0:0:0:0/128 -j RETURN');
+});
+
+test('one rule alone redirects what leaves, and no rule before it means the sentinel', () => {
+  const all = '--skip-outbound-cidrs=0.0.0.0/0,192.0.2.1,::/0,2001:db8::/32';
+  const options = rulesOf([all, '--skip-outbound-ports=1-65535']);
+  for (const [family, sentinel] of [
+    [4, '192.0.2.1/32'],
+    [6, '2001:db8::1/128'],
+  ] as const) {
+    const [, outbound] = iptablesRules(options, family)[1]!;
+    assert.equal(outbound.filter((rule) => rule.includes('--to-ports 15001')).length, 1);
+    assert.equal(outbound.at(-1), '-p tcp -j REDIRECT --to-ports 15001');
+    for (const rule of outbound.filter((each) => each.endsWith('RETURN'))) {
+      const isOther = rule.startsWith('-d ') && !rule.startsWith(`-d ${sentinel}`);
+      const isNot = rule.startsWith(`! -d ${sentinel} `) || rule.includes('! --dport 15001 ');
+      assert.ok(isOther || isNot || rule === '-o lo -j RETURN', rule);
+    }
+  }
 });
 
 test('a rule holds at most fifteen ports, of which a range is two, and none is lost', () => {
@@ -59,7 +84,9 @@ test('a rule holds at most fifteen ports, of which a range is two, and none is l
     fc.property(fc.uniqueArray(range, { maxLength: 80 }), (texts) => {
       const options = rulesOf([], { TRACECAR_SKIP_OUT: texts.join(',') });
       const lists = iptablesRules(options, 4)[1]![1].flatMap((rule) => {
-        const list = /^-p tcp -m multiport --dports (\S+) -j RETURN$/.exec(rule)?.[1];
+        const list = /^! -d 192\.0\.2\.1\/32 -p tcp -m multiport --dports (\S+) -j RETURN$/.exec(
+          rule,
+        )?.[1];
         return list === undefined ? [] : [list.split(',')];
       });
       for (const list of lists) {
@@ -150,7 +177,7 @@ test('whatever the texts are, the rules hold only their own words and numbers', 
         assert.ok(error instanceof UsageError);
         return;
       }
-      assert.match(printed, /^[\w *:,./[\]\n-]*$/);
+      assert.match(printed, /^[\w *:,./[\]!\n-]*$/);
       for (const word of printed.match(/[A-Za-z_-]{2,}/g) ?? []) {
         assert.ok(words.has(word) || /^[a-f]+$/.test(word), word);
       }

@@ -7,11 +7,20 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { initFlags, parseInitOptions } from '../../../injector/init/options.ts';
 import { readPortList } from '../../../injector/init/port-list.ts';
-import { printPrefix, readPrefixList } from '../../../injector/init/prefix-list.ts';
+import {
+  type Prefix,
+  prefixWithout,
+  printPrefix,
+  readPrefixList,
+} from '../../../injector/init/prefix-list.ts';
+import { spanOfPrefix } from '../../../injector/init/rule-differences.ts';
 import { healthPorts, printRules, sentinels } from '../../../injector/init/rules.ts';
 import * as health from '../../../src/admin/health-port.ts';
 import { UsageError, variableOf } from '../../../src/main/flags.ts';
 import * as sentinel from '../../../src/proxy/sentinel.ts';
+
+/** Those that mean IPv4 are refused. */
+const ipV6 = fc.ipV6().filter((text) => 'prefixes' in readPrefixList(text));
 
 const rulesOf = (args: readonly string[], environment = {}) =>
   printRules(parseInitOptions(args, environment).rules);
@@ -27,7 +36,10 @@ test('without flags only our own ports stay out', () => {
   assert.deepEqual(setOf(rules, 'skip_in'), ['15020', '15090']);
   assert.deepEqual(setOf(rules, 'skip_out'), []);
   assert.deepEqual(setOf(rules, 'skip_out4'), []);
-  assert.match(rules, /meta skuid 1337 return\n\s+oifname "lo" return/);
+  assert.match(
+    rules,
+    /meta skuid 1337 ip6 daddr != 2001:db8::1 return\n +oifname "lo" return\n.*\n +ip6 daddr fe80::\/10 return/,
+  );
   assert.match(rules, /^table inet tracecar\ndelete table inet tracecar\ntable inet tracecar \{/);
 });
 
@@ -77,16 +89,65 @@ test('a probe from elsewhere is led to the port of what has passed, whatever por
   }
 });
 
-test('the sentinel comes before the proxy and the proxy before everything else', () => {
+test('one rule alone redirects what leaves, and no port or prefix that is skipped is the sentinel', () => {
+  const rules = rulesOf([
+    '--skip-outbound-cidrs=0.0.0.0/0,192.0.2.1,::/0,2001:db8::/32',
+    '--skip-outbound-ports=1-65535',
+  ]);
+  assert.equal(rules.match(/redirect to :15001/g)!.length, 1);
+  assert.match(rules, / +meta l4proto tcp redirect to :15001\n {2}\}\n\}\n$/);
+  assert.match(
+    rules,
+    / ip daddr != 192\.0\.2\.1 tcp dport @skip_out return\n +ip6 daddr != 2001:db8::1 tcp dport @skip_out return\n/,
+  );
+  const v4 = setOf(rules, 'skip_out4');
+  assert.deepEqual([v4.length, v4[0], v4.at(-1)], [32, '0.0.0.0/1', '192.0.2.0/32']);
+  assert.equal(setOf(rules, 'skip_out6').filter((each) => each.endsWith('/128')).length, 1);
+});
+
+test('a prefix without one address is all of it but that one', () => {
+  const numberOf = (prefix: Prefix) => spanOfPrefix(prefix, '');
+  const prefix = fc.oneof(
+    fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 })),
+    fc.tuple(ipV6, fc.integer({ min: 0, max: 128 })),
+  );
+  fc.assert(
+    fc.property(prefix, fc.ipV4(), ipV6, fc.boolean(), ([from, length], v4, v6, isIn) => {
+      const one = (text: string) => {
+        const read = readPrefixList(text);
+        assert.ok('prefixes' in read, text);
+        return read.prefixes[0]!;
+      };
+      const whole = one(`${from}/${length}`);
+      const out = isIn ? from : whole.family === 4 ? v4 : v6;
+      const parts = prefixWithout(whole, out).map(numberOf);
+      const { first, last } = numberOf(whole);
+      const hole = numberOf(one(out)).first;
+      const isHeld = hole >= first && hole <= last;
+      const size = parts.reduce((sum, part) => sum + part.last - part.first + 1n, 0n);
+      assert.equal(size, last - first + (isHeld ? 0n : 1n));
+      // So many, none of them outside, and never the one: no two overlap.
+      for (const part of parts) {
+        assert.ok(part.first >= first && part.last <= last);
+        assert.ok(hole < part.first || hole > part.last);
+        const over = parts.filter((each) => each.first <= part.last && each.last >= part.first);
+        assert.equal(over.length, 1);
+      }
+    }),
+  );
+});
+
+test('the way in of the sentinel comes before the proxy and the proxy before everything else', () => {
   const lines = rulesOf([]).split('chain outbound')[1]!.split('\n');
   const place = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line));
   const places = [
-    /192\.0\.2\.1/,
-    /2001:db8::1 .* redirect/,
     /192\.0\.2\.1 .* jump inbound/,
     /2001:db8::1 .* jump inbound/,
-    /skuid/,
+    /skuid 1337 tcp dport != 15001 return/,
+    /skuid 1337 ip daddr != 192\.0\.2\.1 return/,
+    /skuid 1337 ip6 daddr != 2001:db8::1 return/,
     /oifname "lo"/,
+    /ip6 daddr fe80::\/10 return/,
     /@skip_out /,
     /^ +meta .*:15001/,
   ];
@@ -118,7 +179,7 @@ test('flags and the variables of the injector say the same, and flags win', () =
   assert.deepEqual(setOf(rules, 'skip_out'), ['3306']);
   assert.deepEqual(setOf(rules, 'skip_out4'), ['10.0.0.0/8']);
   assert.deepEqual(setOf(rules, 'skip_out6'), ['fd00:0:0:0:0:0:0:0/8']);
-  assert.match(rules, /meta skuid 2000 return/);
+  assert.equal(rules.match(/meta skuid 2000 .* return/g)!.length, 3);
   assert.deepEqual(setOf(rulesOf(['--skip-outbound-ports=1'], environment), 'skip_out'), ['1']);
   assert.deepEqual(initFlags.slice(0, 3).map(variableOf), [
     'TRACECAR_SKIP_IN',
@@ -192,6 +253,27 @@ for (const text of badPrefixes) {
   });
 }
 
+test('IPv4 that is written as IPv6 is refused, and how to write it is said', () => {
+  for (const text of [
+    '::ffff:10.0.0.0/104',
+    '::FFFF:a00:0/8',
+    'fd00::/8,0:0:0:0:0:ffff:10.0.0.0',
+  ]) {
+    assert.throws(
+      () => rulesOf([`--skip-outbound-cidrs=${text}`]),
+      (error) =>
+        error instanceof UsageError &&
+        /^--skip-outbound-cidrs: '[0-9A-Fa-f:./]+' is an IPv4 address as IPv6 writes it; write 10\.0\.0\.0 /.test(
+          error.message,
+        ),
+    );
+  }
+  assert.deepEqual(
+    setOf(rulesOf(['--skip-outbound-cidrs=::/1,64:ff9b::/96']), 'skip_out6').at(-1),
+    '64:ff9b:0:0:0:0:0:0/96',
+  );
+});
+
 test('ten thousand ports are refused in one short line', () => {
   const text = Array.from({ length: 10_000 }, (_none, index) => index + 1).join(',');
   const result = readPortList(text);
@@ -235,7 +317,7 @@ test('whatever the texts are, the rules hold only their own words and numbers', 
 });
 
 test('a prefix printed and read again is the same', () => {
-  const prefix = fc.oneof(fc.tuple(fc.ipV4(), fc.nat(32)), fc.tuple(fc.ipV6(), fc.nat(128)));
+  const prefix = fc.oneof(fc.tuple(fc.ipV4(), fc.nat(32)), fc.tuple(ipV6, fc.nat(128)));
   fc.assert(
     fc.property(prefix, ([address, length]) => {
       const once = readPrefixList(`${address}/${length}`);
