@@ -74,13 +74,17 @@ const run: Command = {
   about: `Starts COMMAND in a network namespace of its own, in which \`tracecar init\` has redirected its TCP
 connections to a sidecar, and behaves like it: terminal, signals, exit status. Nothing needs to be
 configured in COMMAND; with Node.js it gets the propagation preload. Without --config everything
-goes where it was meant, and is recorded.
+goes where it was meant, and is recorded. With it, each ServiceEntry has \`addresses\`, which nobody
+else need have and to which the names that COMMAND calls resolve; no Sidecar resource is needed.
 
 It needs Linux and root, ip, nft, setpriv and flock. COMMAND runs as the user who called; as another
 one: tracecar run -- setpriv --reuid 1000 --clear-groups node app.js. Its localhost is its own: to
 be reached it listens on all addresses, and what listens on this machine is at 169.254.N.1. It has
 IPv6 too where this machine forwards it already (net.ipv6.conf.all.forwarding) by a default route.
-The sidecar runs as user 1337, who must be able to read \`tracecar\` and what --config names.
+Of open files it gets input, output and errors; for others: tracecar run -- sh -c './web 3>file'.
+The sidecar runs as user 1337, who must be able to read \`tracecar\` and what --config names. When
+COMMAND has ended, what it sent is waited for until others have taken it, or took nothing for 10 s
+(in all at most 60 s); Ctrl-C ends that at once.
 
 Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points, to this machine's loopback too (default
 http://localhost:4318, where \`tracecar view\` listens).`,

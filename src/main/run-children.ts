@@ -169,18 +169,22 @@ function isExecutable(file: string): boolean {
 const fromTerminal = ['SIGINT', 'SIGQUIT'] as const;
 const passedOn = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
+/** Whether somebody may send the first two from a keyboard. */
+export function hasTerminal(): boolean {
+  return [0, 1, 2].some((descriptor) => isatty(descriptor));
+}
+
 /**
  * Passes on what we hear to the child that `target` names, from now on until the process ends.
- * `isInGroup`: whether that child is there, in our process group.
+ * `hasHeard`: whether that child has heard a signal of the terminal by itself.
  */
 export function passSignals(
   target: (signal: NodeJS.Signals) => void,
-  isInGroup: () => boolean,
+  hasHeard: (signal: NodeJS.Signals) => Promise<boolean>,
 ): void {
-  const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
   for (const signal of fromTerminal) {
-    process.on(signal, () => {
-      if (!hasTerminal || !isInGroup()) target(signal);
+    process.on(signal, async () => {
+      if (!(await hasHeard(signal))) target(signal);
     });
   }
   for (const signal of passedOn) process.on(signal, () => target(signal));

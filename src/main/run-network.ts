@@ -9,6 +9,7 @@
  */
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { StartError } from './listen-problem.ts';
 import { runApart } from './run-apart.ts';
@@ -69,9 +70,7 @@ function build(number: number, wanted: string | undefined): RunNetwork {
   const [namespace, link] = [namespaceOf(number), linkOf(number)];
   const pairs = pairsOf(number, wanted);
   const resolver = resolverOf();
-  if (wanted !== undefined && run('ip', ['route', 'show', `${wanted}/32`]) !== '') {
-    throw new StartError(`--address ${wanted} is taken; \`ip route show ${wanted}\` names by whom`);
-  }
+  if (wanted !== undefined) checkFree(wanted);
   run('ip', ['netns', 'add', namespace]);
   if (resolver !== undefined) {
     mkdirSync(filesOf(number), { recursive: true });
@@ -92,6 +91,21 @@ function build(number: number, wanted: string | undefined): RunNetwork {
     remark,
     close: () => record.withLock(() => remove(number)),
   };
+}
+
+/** Nobody whom this machine knows has that address. Throws StartError. */
+function checkFree(address: string): void {
+  const own = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  if (own.some((each) => each.address === address)) {
+    throw new StartError(
+      `--address ${address} is this machine's own; choose one that nobody has, as 10.7.7.2`,
+    );
+  }
+  if (run('ip', ['route', 'show', `${address}/32`]) !== '') {
+    throw new StartError(
+      `--address ${address} is taken; \`ip route show ${address}\` names by whom`,
+    );
+  }
 }
 
 /** The two ends of a link, in one family. */

@@ -79,6 +79,17 @@ export interface RunSettings {
   readonly isQuiet: boolean;
 }
 
+/** Throws UsageError unless it can be the address of one machine. */
+function checkAddress(address: string): void {
+  if (!isIPv4(address)) {
+    throw new UsageError(`--address is an IPv4 address such as 10.7.7.2, not '${address}'`);
+  }
+  const first = Number.parseInt(address, 10);
+  if (first > 0 && first !== 127 && first < 224) return;
+  const why = first === 127 ? 'is a loopback, which every machine has' : 'is that of no machine';
+  throw new UsageError(`--address ${address} ${why}; choose one that nobody has, as 10.7.7.2`);
+}
+
 /** Throws UsageError with one line about the first mistake. */
 export function readRunSettings(args: readonly string[], environment: Environment): RunSettings {
   const end = args.indexOf('--');
@@ -92,9 +103,7 @@ export function readRunSettings(args: readonly string[], environment: Environmen
   }
   const labels = text('labels') ?? '';
   const address = text('address');
-  if (address !== undefined && !isIPv4(address)) {
-    throw new UsageError(`--address is an IPv4 address such as 10.7.7.2, not '${address}'`);
-  }
+  if (address !== undefined) checkAddress(address);
   const skips = ['skip-inbound-ports', 'skip-outbound-ports', 'skip-outbound-cidrs'];
   return {
     command,

@@ -16,6 +16,7 @@ import {
   asStatus,
   awaitSidecar,
   checkReadable,
+  hasTerminal,
   passSignals,
   startCommand,
   startSidecar,
@@ -26,6 +27,7 @@ import { relayExporter } from './run-exporter.ts';
 import { checkMachine, openNetwork, type RunNetwork } from './run-network.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
 import { awaitTaken } from './run-taken.ts';
+import { TerminalWitness } from './run-witness.ts';
 
 /** Gives the exit status. Throws UsageError and StartError. */
 export async function runCommand(args: readonly string[]): Promise<number> {
@@ -50,6 +52,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     await new Promise<void>((resolve) => systemWakeUps.after(0, resolve));
     if (signals.ending !== undefined) return asStatus(null, signals.ending);
     throw error;
+  } finally {
+    signals.close();
   }
 }
 
@@ -64,6 +68,7 @@ async function runIn(
     const early = await Promise.race([awaitSidecar(network, settings, sidecar), signals.early]);
     if (early !== undefined) return asStatus(null, early);
     if (!settings.isQuiet) tell(network, settings);
+    await signals.prepare();
     const command = startCommand(network, settings);
     signals.sendTo(command);
     const status = await statusOf(command);
@@ -93,6 +98,7 @@ class Signals {
   /** Whether one came after the command. */
   isCalledOff = false;
   send: (signal: NodeJS.Signals) => void = () => {};
+  readonly #witness = hasTerminal() ? new TerminalWitness() : undefined;
   #hasCommand = false;
 
   constructor() {
@@ -104,8 +110,13 @@ class Signals {
     });
     passSignals(
       (signal) => this.send(signal),
-      () => this.#hasCommand,
+      async (signal) => this.#hasCommand && ((await this.#witness?.hasHeard(signal)) ?? false),
     );
+  }
+
+  /** Before there is a command: a signal of the terminal must find who tells of it. */
+  async prepare(): Promise<void> {
+    await this.#witness?.ready;
   }
 
   /** From now on they are for `command`. */
@@ -120,6 +131,10 @@ class Signals {
     this.send = () => {
       this.isCalledOff = true;
     };
+  }
+
+  close(): void {
+    this.#witness?.close();
   }
 }
 

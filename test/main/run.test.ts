@@ -41,6 +41,20 @@ test('spans are named by the flag, else by the environment, the label app, the c
   assert.equal(named('', '--labels=app=web'), 'web');
 });
 
+test('an address that no machine can have alone is refused by its name', () => {
+  const addressOf = (address: string) =>
+    readRunSettings([`--address=${address}`, '--', 'x'], {}).address;
+  for (const address of ['0.0.0.0', '127.0.0.1', '127.8.8.8', '224.0.0.1', '255.255.255.255']) {
+    assert.throws(() => addressOf(address), {
+      name: 'UsageError',
+      message: new RegExp(`^--address ${address.replaceAll('.', '\\.')} .* as 10\\.7\\.7\\.2$`),
+    });
+  }
+  for (const address of ['1.2.3.4', '10.7.7.2', '192.0.2.1', '223.255.255.1']) {
+    assert.equal(addressOf(address), address);
+  }
+});
+
 test('what is skipped is passed on as it came, from the environment too', () => {
   const { skipFlags } = readRunSettings(
     ['--skip-outbound-ports=5432,no', '--skip-inbound-ports', '22', '--', 'x'],

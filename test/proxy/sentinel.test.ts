@@ -8,7 +8,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
 import type { Direction } from '../../src/model/routing-table.ts';
-import { type Family, Sentinel, sentinels } from '../../src/proxy/sentinel.ts';
+import { type Family, hasRoute, Sentinel, sentinels } from '../../src/proxy/sentinel.ts';
 import { freePorts } from '../e2e/sidecar-process.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 
@@ -127,6 +127,74 @@ test('only the sentinel on the ports of the captures is one', () => {
     }
     assert.equal(sentinel.takes({ address: '192.0.2.2', port: 15_001 }, direction), false);
   }
+});
+
+/** A dial of it ends at once with ENETUNREACH, whatever the routes are: TCP has no groups. */
+const group = '224.0.0.1';
+
+/** The sentinel of IPv4 is out of reach, and that of IPv6 comes back unless `v6` says otherwise. */
+async function outOfReach(t: TestContext, isRouted: () => boolean, v6 = '::1') {
+  const server = createServer((accepted) => {
+    for (const direction of ['outbound', 'inbound'] as const) {
+      sentinel.takes({ address: '::1', port: accepted.localPort! }, direction);
+    }
+    accepted.destroy();
+  });
+  const told: string[] = [];
+  const sentinel = new Sentinel(systemWakeUps, () => (server.address() as AddressInfo).port, {
+    addresses: { v4: group, v6 },
+    hasRoute: async (address) => {
+      assert.notEqual(address, '::1');
+      return isRouted();
+    },
+    tell: (text) => told.push(text),
+  });
+  await new Promise<void>((settle) => server.listen(0, '::1', settle));
+  t.after(() => server.close());
+  return { sentinel, told };
+}
+
+test('a family without a route is left out where the other one is proven, and told once', async (t) => {
+  const { sentinel, told } = await outOfReach(t, () => false);
+  const all = [...outbound('v4', 'v6'), ...inbound('v4', 'v6')];
+  for (let times = 0; times < 2; times++) assert.equal(await sentinel.prove(all, enoughMs), '');
+  assert.deepEqual(told, [
+    `the redirection rules of IPv4 are not proven, only those of the other family: this pod has no route of it to the sentinel ${group}`,
+  ]);
+  assert.equal(await sentinel.prove(outbound('v6'), enoughMs), '');
+  assert.deepEqual(told.slice(1), ['the redirection rules of both families are proven again']);
+});
+
+test('where a route is, a router that has none further on says that the rules are not in force', async (t) => {
+  const { sentinel, told } = await outOfReach(t, () => true);
+  const problem = await sentinel.prove(outbound('v4', 'v6'), enoughMs);
+  assert.match(
+    problem!,
+    /^the outbound redirection rules .* not in force .*: ENETUNREACH, .* 224\.0\.0\.1:/,
+  );
+  assert.deepEqual(told, []);
+});
+
+test('a pod without a route of any family has no proof, and hears what would do', async (t) => {
+  const { sentinel, told } = await outOfReach(t, () => false);
+  const problem = await sentinel.prove([...outbound('v4'), ...inbound('v4')], enoughMs);
+  assert.match(
+    problem!,
+    /^nothing proves .* no route to the sentinel 224\.0\.0\.1 \(.*ip route add/,
+  );
+  assert.deepEqual(told, []);
+});
+
+test('the rules of the family that has a route must hold', async (t) => {
+  // Nobody takes what is dialled there.
+  const { sentinel } = await outOfReach(t, () => false, '127.0.0.1');
+  const problem = await sentinel.prove(outbound('v4', 'v6'), enoughMs);
+  assert.match(problem!, /^the outbound redirection rules .* not in force .* 127\.0\.0\.1:/);
+});
+
+test('there is a route where nobody listens', async () => {
+  const [port] = (await freePorts(1)) as [number];
+  for (const address of Object.values(addresses)) assert.equal(await hasRoute(address, port), true);
 });
 
 test('a dial that is not answered in its time is no proof', async (t) => {

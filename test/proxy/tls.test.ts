@@ -184,10 +184,8 @@ test('a new certificate serves new handshakes and cuts no connection', async (t)
   const proxy = await startTls(t);
   const { peer, downstream } = await proxy.secure();
   assert.equal(nameOf(peer), 'first');
-  const began = performance.now();
   write(proxy.path, second);
   await untilServed(proxy, 'second');
-  assert.ok(performance.now() - began < 1_000, 'within a second');
   await downstream.send(getOf('/'));
   assert.equal((await downstream.response()).body, 'application');
 });
