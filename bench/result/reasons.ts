@@ -64,8 +64,8 @@ export const reasons: Readonly<Record<string, string>> = {
     '(2026-11-26, same rounds): the dial goes out before the accepted socket is made and past the ' +
     'options of net.connect, one socket instead of two for each accept, the first write before the ' +
     'tunnel: 107 to 95 us, HAProxy 53. The time moved behind the dial more than it went: between ' +
-    'connect() and the first read stand two sockets, their listeners and a turn of the loop (54 us ' +
-    'traced), in code that a connection now and then finds cold.',
+    'connect() and the first read stand two sockets, their listeners and a turn of the loop, in code ' +
+    'that a connection now and then finds cold.',
   'capture-throughput':
     'Both ends of the load share one core, and the faster a proxy is the sooner that core is the limit.',
   'system-calls':
