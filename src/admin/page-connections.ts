@@ -29,7 +29,7 @@ export class PageConnections {
     peer.set(socket, false);
     this.#open++;
     socket.once('close', () => this.#remove(address, socket));
-    if (this.#open > this.#max) this.#evict();
+    if (this.#open > this.#max) this.#evict(socket);
   }
 
   /** A whole head has come on it. */
@@ -47,9 +47,13 @@ export class PageConnections {
     }
   }
 
-  #evict(): void {
+  /** For `newcomer`, which goes itself only where its peer has others. */
+  #evict(newcomer: Socket): void {
     let most: readonly [string, Peer] = ['', new Map()];
-    for (const each of this.#peers) if (rankOf(each[1]) > rankOf(most[1])) most = each;
+    for (const each of this.#peers) {
+      const isAlone = each[1].size === 1 && each[1].has(newcomer);
+      if (!isAlone && rankOf(each[1]) > rankOf(most[1])) most = each;
+    }
     const [address, peer] = most;
     const victim = oldestIdle(peer) ?? peer.keys().next().value;
     if (victim === undefined) return;

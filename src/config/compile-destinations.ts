@@ -167,7 +167,13 @@ function takeFirst(candidates: readonly Candidate[], parts: Parts): Destination[
 function areToldApart(one: Candidate, other: Candidate): boolean {
   const isTls = [one, other].every(({ destination }) => destination.protocol === 'tls');
   const areServices = one.from !== undefined && other.from !== undefined;
-  return isTls && areServices && one.destination.kind === other.destination.kind;
+  const areAlike = one.destination.kind === other.destination.kind;
+  return isTls && areServices && areAlike && isNamedOrDefault(one) && isNamedOrDefault(other);
+}
+
+/** No rule but its default takes connections without asking for a name. */
+function isNamedOrDefault({ destination }: Candidate): boolean {
+  return destination.connectionRules.filter((rule) => !takesNames(rule)).length <= 1;
 }
 
 /** Names that nobody has are of the first. */
@@ -182,6 +188,8 @@ function joinByName(sharing: readonly Candidate[], { connections }: Parts): Dest
     const matches = [{ sniHosts: [from.service.host], subnets: [] }];
     byHost.push(connections.defaultRule(from.service, from.port, matches));
   }
+  // An endpoint that is dialled is meant, whatever is asked for there.
+  if (destination.kind === 'endpoint' && written.length === 0) return destination;
   const rest = destination.connectionRules.filter((rule) => !takesNames(rule));
   return { ...destination, connectionRules: [...uniqueRules(written), ...byHost, ...rest] };
 }

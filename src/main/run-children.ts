@@ -54,8 +54,8 @@ export function checkReadable({ config }: RunSettings): void {
   const install = 'install it where everybody may read it, such as /usr/local';
   const move = 'move it to where everybody may read it, such as /opt';
   const problem = whyUnreadable(sidecarUser, proxyUid, [
-    { path: process.execPath, what: 'Node.js', remedy: install },
     { path: resolve(tracecar.at(-1)!), what: 'tracecar itself', remedy: move },
+    { path: process.execPath, what: 'Node.js', remedy: install },
     ...config.map((path) => ({
       path: resolve(path),
       what: '--config',

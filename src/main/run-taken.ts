@@ -26,6 +26,8 @@ export interface OnTheWay {
   readonly peers: readonly string[];
   /** Whether the sidecar has a connection whose command is gone, although it has read all of it. */
   readonly isHeld: boolean;
+  /** Connections of callers to the command, on which bytes are on their way. */
+  readonly callers: ReadonlySet<string>;
   /** Changes when something goes on. */
   readonly mark: string;
 }
@@ -47,8 +49,10 @@ export async function awaitTaken(options: TakenOptions): Promise<void> {
   const { clock, wakeUps } = options;
   const started = clock.now();
   let [changed, mark, isTold] = [started, '', false];
+  let callers: ReadonlySet<string> | undefined;
   while (!options.isCalledOff()) {
-    const seen = readOnTheWay(options.readTables());
+    const seen = readOnTheWay(options.readTables(), callers);
+    callers = seen.callers;
     const now = clock.now();
     if (seen.mark !== mark) [changed, mark] = [now, seen.mark];
     if (!seen.isSending && (!seen.isHeld || now >= changed + heldMs)) return;
@@ -79,13 +83,18 @@ function nameOf([first = 'others', ...more]: readonly string[]): string {
 /** States of a connection, as proc_net_tcp(5) numbers them. */
 const State = { SynSent: '02', TimeWait: '06', CloseWait: '08', Listen: '0A' } as const;
 const outboundPort = 15_001;
+const inboundPort = 15_006;
 /** Our own questions come there. */
 const metricsPort = 15_090;
 const proxyUid = '1337';
 
-/** Never throws: a line that is none says nothing. */
-export function readOnTheWay(tables: string): OnTheWay {
+/**
+ * Never throws: a line that is none says nothing. `callers`: those of the last look. The sidecar goes on
+ * answering callers, so one that was not there then, or had all that was sent to it, is told by us.
+ */
+export function readOnTheWay(tables: string, callers?: ReadonlySet<string>): OnTheWay {
   const [peers, dialled, marks] = [new Set<string>(), new Set<string>(), [] as string[]];
+  const waiting = new Set<string>();
   let [isSending, isHeld] = [false, false];
   for (const line of tables.split('\n')) {
     const [, local = '', remote = '', state = '', queues = '', , , uid] = line.trim().split(/\s+/);
@@ -99,6 +108,11 @@ export function readOnTheWay(tables: string): OnTheWay {
     isHeld ||= state === State.CloseWait && port === outboundPort;
     const [unsent = 0, unread = 0] = queues.split(':').map((hex) => Number.parseInt(hex, 16));
     if (unsent === 0 && (unread === 0 || uid !== proxyUid)) continue;
+    const connection = `${local} ${remote}`;
+    if (port === inboundPort) {
+      if (callers?.has(connection) === false) continue;
+      waiting.add(connection);
+    }
     isSending = true;
     marks.push(`${local} ${remote} ${state} ${queues}`);
     if (unsent > 0) peers.add(nameOfAddress(remote));
@@ -108,7 +122,7 @@ export function readOnTheWay(tables: string): OnTheWay {
     isSending = true;
     for (const peer of dialled) peers.add(peer);
   }
-  return { isSending, isHeld, peers: [...peers], mark: marks.join('\n') };
+  return { isSending, isHeld, peers: [...peers], callers: waiting, mark: marks.join('\n') };
 }
 
 const portOf = (address: string) => Number.parseInt(address.split(':')[1] ?? '', 16);

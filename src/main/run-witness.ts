@@ -11,7 +11,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 /** Ends with its input, which ends with us. In the background of a shell cat hears neither signal. */
-const script = `trap 'echo SIGINT' INT; trap 'echo SIGQUIT' QUIT; trap 'echo asked' USR1
+const script = `trap '' TERM HUP; trap 'echo SIGINT' INT; trap 'echo SIGQUIT' QUIT; trap 'echo asked' USR1
 exec 3<&0; cat <&3 >/dev/null & echo ready
 while kill -0 $!; do wait $!; done`;
 

@@ -45,7 +45,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     try {
       return await runIn(network, settings, signals);
     } finally {
-      network.close();
+      closeNetwork(network);
     }
   } catch (error) {
     // A program that hears Ctrl-C before it is in its own session ends, and that is no news.
@@ -54,6 +54,15 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     throw error;
   } finally {
     signals.close();
+  }
+}
+
+/** The command's status is what counts: what is left here the next run puts away. */
+function closeNetwork(network: RunNetwork): void {
+  try {
+    network.close();
+  } catch (error) {
+    complain(error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -177,9 +177,10 @@ export class CapturedConnection
     const awaited = this.#awaited;
     if (awaited !== undefined) {
       this.#awaited = undefined;
-      this.#relay(awaited);
+      // Before the tunnel has it, which may stop it again.
       if (this.#isFull) this.socket.resume();
       this.#isFull = false;
+      this.#relay(awaited);
     }
     // Before anything is read, which the next turn does: too late would lose a byte. What has been said
     // goes out first.

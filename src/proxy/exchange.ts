@@ -110,6 +110,10 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#downstream = undefined;
     this.head.text = '';
     this.headReader.reset();
+    // What waits for another connection keeps no table of another time alive.
+    this.#route.clear();
+    this.#lease.begin();
+    this.#lease.letGo();
   }
 
   /** Bytes of the connection belong to this exchange's request body. */
@@ -304,6 +308,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#clock.onActivity(now);
     this.request.connect(upstream);
     this.request.flush();
+    if (this.state === ExchangeState.Idle) return;
     if (this.#endsUpstream) upstream.socket.end();
     const sent = this.#scope.clock.now();
     this.#report.connected(upstream, now, sent);

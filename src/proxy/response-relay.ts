@@ -103,7 +103,8 @@ export class ResponseRelay implements BodySink {
       this.#headStartMs = -1;
       from = reader.position;
       const { status } = upstream.head;
-      if (status >= FINAL_STATUS && !isTunnelOf(reader.requestMethod, status)) {
+      const isUnasked = status === SWITCHING && !reader.allowsSwitch;
+      if (isUnasked || (status >= FINAL_STATUS && !isTunnelOf(reader.requestMethod, status))) {
         this.#beginFinal(upstream);
         this.takeBody(upstream, chunk, from, now);
         return;

@@ -33,8 +33,8 @@ export const sentinels = Object.freeze({ v4: '192.0.2.1', v6: '2001:db8::1' });
 /** Codes of a process that is short of something: they say nothing about the rules. */
 const ownWants = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
 
-/** Codes of a destination without a route, or that a router on the way has none to. */
-const unreachable = new Set(['ENETUNREACH', 'EHOSTUNREACH']);
+/** Codes of a destination without a route (a blackhole or a prohibition too), or that a router has none to. */
+const unreachable = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES']);
 
 /** How a dial ended that had no route. */
 const noRoute = 'no route';

@@ -1,7 +1,8 @@
 /**
  * Protocol detection: what does a downstream speak, by its first bytes? Sans-IO.
  *
- *   HTTP/1.x   a whole `METHOD target HTTP/1.`, whatever the method, an empty line before it let pass
+ *   HTTP/1.x   a whole `METHOD target HTTP/1.`, an empty line before it let pass; of a method that is not
+ *              known the whole line, so that what only looks like HTTP passes untouched
  *              (`GET key\r\n` is a Redis command, `EHLO a\r\n` SMTP: both are told by their line's end)
  *   HTTP/2     the 24 bytes of its preface (RFC 9113 3.4)
  *   TLS        a handshake record that begins a ClientHello (RFC 8446 5.1, 4.1.2)
@@ -21,7 +22,15 @@ export const Protocol = { Undecided: 0, Http1: 1, Http2: 2, Tls: 3, Other: 4 } a
  */
 export const Patience = { None: 0, Word: 1, Line: 2 } as const;
 
-const Part = { Method: 0, Target: 1, Version: 2, Hello: 3, Preface: 4, EmptyLine: 5 } as const;
+const Part = {
+  Method: 0,
+  Target: 1,
+  Version: 2,
+  Minor: 3,
+  Hello: 4,
+  Preface: 5,
+  EmptyLine: 6,
+} as const;
 
 const DELETE = 0x7f;
 const version = 'HTTP/1.';
@@ -66,6 +75,7 @@ export class ProtocolDetector {
       if (this.#part === Part.Method) this.#takeMethod(byte);
       else if (this.#part === Part.Target) this.#takeTarget(byte);
       else if (this.#part === Part.Version) this.#takeVersion(byte);
+      else if (this.#part === Part.Minor) this.#takeMinor(byte);
       else if (this.#part === Part.Hello) this.#takeHello(byte);
       else if (this.#part === Part.Preface) this.#takePreface(byte);
       else this.#takeLineEnd(byte);
@@ -150,7 +160,18 @@ export class ProtocolDetector {
 
   #takeVersion(byte: number): void {
     if (byte !== version.charCodeAt(this.#length)) this.verdict = Protocol.Other;
-    else if (++this.#length === version.length) this.verdict = Protocol.Http1;
+    else if (++this.#length === version.length) {
+      if (this.#candidates !== 0) this.verdict = Protocol.Http1;
+      else this.#next(Part.Minor);
+    }
+  }
+
+  /** The rest of a line whose method is not known: a digit, CR, LF. */
+  #takeMinor(byte: number): void {
+    const at = this.#length++;
+    const isRight = at === 0 ? byte >= DIGIT_0 && byte <= DIGIT_9 : byte === (at === 1 ? CR : LF);
+    if (!isRight) this.verdict = Protocol.Other;
+    else if (at === 2) this.verdict = Protocol.Http1;
   }
 
   #takeHello(byte: number): void {
@@ -171,6 +192,8 @@ export class ProtocolDetector {
   }
 }
 
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
 const UPPER_A = 0x41;
 const UPPER_Z = 0x5a;
 const HYPHEN = 0x2d;

@@ -51,6 +51,19 @@ test('idle, listening and ended connections and our own questions are nothing', 
   assert.equal(readOnTheWay('').isSending, false);
 });
 
+test('a caller that came after the command, or has all that it sent, is waited for no longer', () => {
+  const first = lineOf({ local: '0201FEA9:3A9E', remote: '0200070A:1B5F', unsent: 9 });
+  const second = lineOf({ local: '0201FEA9:3A9E', remote: '0200070A:1B60', unsent: 9 });
+  const seen = readOnTheWay(heading + first);
+  assert.equal(seen.isSending, true);
+  assert.equal(readOnTheWay(heading + first + second, seen.callers).callers.size, 1);
+  assert.equal(readOnTheWay(heading + second, seen.callers).isSending, false);
+  assert.equal(
+    readOnTheWay(heading + first, readOnTheWay('', seen.callers).callers).isSending,
+    false,
+  );
+});
+
 test('a dial counts only while a connection of the command is held for it', () => {
   const dial = lineOf({ state: '02', unsent: 1 });
   const held = lineOf({ local: '0100007F:3A99', state: '08' });

@@ -175,6 +175,15 @@ for (const [name, request, answer] of closed) {
   });
 }
 
+test('a 101 that nobody asked for goes on, and nothing after it', async (t) => {
+  const answer = 'HTTP/1.1 101 Why\r\nConnection: close\r\n\r\n';
+  const { downstream, origin } = await pass(t, once(get('/'), `${answer}bytes`, false));
+  await downstream.send(get('/'));
+  assert.equal(await downstream.ended(), 'fin');
+  assert.equal(downstream.received, answer);
+  assert.notEqual(await (await origin.connection(0)).ended(), 'open');
+});
+
 test('a cut by FIN is recorded as a cut', async (t) => {
   const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\npart';
   const { downstream, telemetry } = await pass(t, once(get('/'), answer, true));

@@ -83,7 +83,8 @@ export function settleRequest(
 
 /**
  * Settles the head of a response to a request with `requestMethod`. `isLenient`: it goes on as it was
- * sent; `allowsSwitch`: the request offered to switch protocols.
+ * sent; `allowsSwitch`: the request offered to switch protocols. What a lenient reader is told unasked is
+ * the last word on its connection.
  */
 export function settleResponse(
   head: MessageHead,
@@ -114,8 +115,9 @@ export function settleResponse(
   settlePersistence(head, options);
   const status = head.status;
   if (status === 101) {
-    if (!allowsSwitch) return refuse(Reason.SwitchUnasked, 'response', 0, '');
-    passUpgrade(head);
+    if (allowsSwitch) passUpgrade(head);
+    else if (isLenient) head.persistent = false;
+    else return refuse(Reason.SwitchUnasked, 'response', 0, '');
   }
   if (status < 200 || status === 204) {
     if (coding >= 0) return refuseAt(head, Reason.LengthUnexpected, coding);

@@ -103,7 +103,9 @@ export function putResponseHeadAsSent(
   }
   let end = putKept(head, 0, Dropped.Normalised, -1, -1, out, at);
   if (saysClose) end = putText(out, CLOSE_LINE, end);
-  else if (head.status === 101 && lacksConnection(head)) end = putText(out, UPGRADE_LINE, end);
+  else if (head.status === 101 && head.persistent && lacksConnection(head)) {
+    end = putText(out, UPGRADE_LINE, end);
+  }
   return putText(out, head.text.slice(head.fieldsEnd), end);
 }
 

@@ -2,8 +2,9 @@
  * The status line: version, status, reason phrase (RFC 9112 section 4).
  *
  * Strict but for one thing: the space before an absent reason phrase may be missing, as many servers
- * leave it out, and LF alone is taken where the head goes on as it was sent. No empty line may come
- * before it. Resumable at any byte.
+ * leave it out. Where the head goes on as it was sent LF alone is taken too, and any status from 100 on:
+ * the client treats an unknown class as 500 (RFC 9110 section 15). No empty line may come before it.
+ * Resumable at any byte.
  */
 
 import { CR, isValue, LF, SP } from './byte-class.ts';
@@ -35,7 +36,8 @@ export function readStatusLine(cursor: HeadCursor): number {
       return cursor.refuse(Reason.VersionUnknown, start, '');
     }
     const status = digits(buffer, start + STATUS_START);
-    if (status < 100 || status > 599) return cursor.refuse(Reason.Status, start + STATUS_START, '');
+    const isKnown = status >= 100 && (status <= 599 || cursor.isLenient);
+    if (!isKnown) return cursor.refuse(Reason.Status, start + STATUS_START, '');
     head.minorVersion = minor === 0x31 ? 1 : 0;
     head.status = status;
     head.targetStart = (isEnd ? at : at + 1) - start;

@@ -10,7 +10,6 @@ const reasons = Object.freeze({
   urgent: 'the urgent byte of MSG_OOB does not cross a relay as urgent',
   buffered: 'the sidecar has taken what the client sent when the server goes',
   trace: 'the server sees tracestate beside the fields that were sent',
-  unasked: 'a 101 that nobody asked for is refused',
   length: 'a Content-Length of 2^53 or more is refused',
   overtaken: 'of bytes with a reset right behind them, the other side sees the one or the other',
 });
@@ -38,7 +37,6 @@ export const exceptions: Readonly<Record<string, Exception>> = {
   'test_xmlrpc test_header_items': { why: reasons.trace },
   'test_xmlrpc test_header_many': { why: reasons.trace },
   'test_xmlrpc test_header_tuple': { why: reasons.trace },
-  'test_httpservers test_head_via_send_error': { why: reasons.unasked },
   'test_httplib test_large_content_length_truncated': { why: reasons.length },
   'test_asyncore test_handle_expt': { why: reasons.urgent },
   'test_asyncio.test_sendfile test_sendfile_close_peer_in_the_middle_of_receiving': {
