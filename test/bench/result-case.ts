@@ -5,7 +5,8 @@
 import { Histogram } from '../../bench/load/histogram.ts';
 import { resultSchema } from '../../bench/result/result.ts';
 import type { Result, ResultArm, Row } from '../../bench/result/row.ts';
-import type { Figure } from '../../bench/result/summary.ts';
+import { type Figure, Summary } from '../../bench/result/summary.ts';
+import { judgeTargets, type Target } from '../../bench/result/targets.ts';
 import type { Cell } from '../../bench/scenarios/scenario.ts';
 
 export const caseRounds = 3;
@@ -134,4 +135,16 @@ function makeRow({ arm, point }: Cell, round: number): Row {
   };
   if (point === 'saturation') return { ...base, values };
   return { ...base, values, histograms: { latency: latency.toSparse() } };
+}
+
+/** The verdict on a made-up target, and why it is open. */
+export function judged(
+  figure: Figure,
+  more: Partial<Target> = {},
+): readonly (string | undefined)[] {
+  const about = { id: 'x', scenario: 'hop', what: 'dead', limit: 1, unit: 'x', digits: 2 };
+  const target: Target = { ...about, ...more, measure: () => figure };
+  const summaries = new Map([['hop', new Summary(makeResult())]]);
+  const { verdict, openBecause } = judgeTargets(summaries, [target])[0]!;
+  return [verdict, openBecause];
 }

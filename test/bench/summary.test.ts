@@ -8,7 +8,7 @@ import { countVerdicts, reasonLines, targetRows } from '../../bench/draw/targets
 import type { Result, Row } from '../../bench/result/row.ts';
 import { type Figure, isWrong, read, Summary } from '../../bench/result/summary.ts';
 import { judgeTargets, type Target, targets } from '../../bench/result/targets.ts';
-import { changeRow, makeResult, measured } from './result-case.ts';
+import { changeRow, judged, makeResult, measured } from './result-case.ts';
 
 const cpu = read.cpuUsPerRequest;
 
@@ -185,15 +185,6 @@ test('a target is met, missed, or open where nothing was proven', () => {
   );
   assert.equal(verdicts(slow)[0]![1], 'missed');
 });
-
-/** The verdict on a made-up target, and why it is open. */
-function judged(figure: Figure, more: Partial<Target> = {}): readonly (string | undefined)[] {
-  const about = { id: 'x', scenario: 'hop', what: 'dead', limit: 1, unit: 'x', digits: 2 };
-  const target: Target = { ...about, ...more, measure: () => figure };
-  const summaries = new Map([['hop', new Summary(makeResult())]]);
-  const { verdict, openBecause } = judgeTargets(summaries, [target])[0]!;
-  return [verdict, openBecause];
-}
 
 test('fewer than three rounds give no verdict, but a sum over the run does', () => {
   const figure = measured(0.5, 0.6);

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { targetRows } from '../../bench/draw/targets-table.ts';
 import type { Row } from '../../bench/result/row.ts';
 import { type Figure, read, Summary } from '../../bench/result/summary.ts';
-import { judgeTargets, type Target, type TargetOutcome } from '../../bench/result/targets.ts';
+import { judgeTargets, type TargetOutcome } from '../../bench/result/targets.ts';
 import {
   bandAround,
   bandAroundZero,
@@ -17,7 +17,7 @@ import {
   tooFewRounds,
   tooNoisy,
 } from '../../bench/result/verdict.ts';
-import { makeResult, measured } from './result-case.ts';
+import { judged, makeResult, measured } from './result-case.ts';
 import { histogramsOf } from './scenario-case.ts';
 
 const cpu = read.cpuUsPerRequest;
@@ -188,15 +188,6 @@ test('neither one or two rounds nor a run that tolerated noise give a verdict', 
   const of = (each: Summary) => each.verdict('tracecar', 'envoy', 'saturation', cpu);
   assert.deepEqual([of(summary(false)), of(summary(true))], ['lower', noiseTolerated]);
 });
-
-/** The verdict on a made-up target, and why it is open. */
-function judged(figure: Figure, more: Partial<Target> = {}): readonly (string | undefined)[] {
-  const about = { id: 'x', scenario: 'hop', what: 'dead', limit: 1, unit: 'x', digits: 2 };
-  const target: Target = { ...about, ...more, measure: () => figure };
-  const summaries = new Map([['hop', new Summary(makeResult())]]);
-  const { verdict, openBecause } = judgeTargets(summaries, [target])[0]!;
-  return [verdict, openBecause];
-}
 
 test('a target with a multiple is judged by its difference, against 0 and not its limit', () => {
   const added = (low: number, high: number) =>

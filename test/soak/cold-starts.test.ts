@@ -12,18 +12,17 @@ import {
   users,
   whyNoPods,
 } from '../support/namespace-pods.ts';
+import { skipWithout } from '../support/skip-without.ts';
 
 const applications = resolve(import.meta.dirname, '../e2e/namespaces/applications.cjs');
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 let network: PodNetwork | undefined;
 let pod: Pod;
 let far: Pod;
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(2);
   [pod, far] = network.pods as [Pod, Pod];
   const names = ['pod', 'far'];

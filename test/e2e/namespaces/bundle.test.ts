@@ -10,20 +10,19 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makePods, type PodNetwork, users, whyNoPods } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const folder = mkdtempSync(join(tmpdir(), 'tracecar-koffi-'));
 const dist = join(folder, 'dist');
 const bundle = join(dist, 'tracecar.cjs');
 
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 let network: PodNetwork | undefined;
 
 before(() => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   execFileSync(process.execPath, [join(root, 'tools/build.ts'), '--out', dist], { stdio: 'pipe' });
   chmodSync(folder, 0o755);
   network = makePods(1);

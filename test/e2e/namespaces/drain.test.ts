@@ -14,12 +14,11 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
 const applications = resolve(import.meta.dirname, 'applications.cjs');
 const load = resolve(import.meta.dirname, 'load.cjs');
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 const kinds = ['http', 'opaque', 'socket'];
 /** As an application meets it whose pod has a gentle end: more than the load still has to say. */
@@ -30,7 +29,7 @@ let web: Pod;
 let far: Pod;
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(2);
   [web, far] = network.pods as [Pod, Pod];
   assert.equal(runInit(web).status, 0);

@@ -18,11 +18,10 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
 const applications = join(import.meta.dirname, 'applications.cjs');
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 let network: PodNetwork | undefined;
 let web: Pod;
@@ -125,7 +124,7 @@ spec:
 `;
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(3);
   [web, one, two] = network.pods as [Pod, Pod, Pod];
   const http = { port: 80, portName: 'http', target: 8080 };

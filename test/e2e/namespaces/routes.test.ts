@@ -15,18 +15,17 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
 const watchRules = resolve(import.meta.dirname, 'watch-rules.ts');
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 let network: PodNetwork | undefined;
 let oneFamily: Pod;
 let noRoute: Pod;
 
 before(() => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(2);
   [oneFamily, noRoute] = network.pods as [Pod, Pod];
   for (const pod of network.pods) assert.equal(runInit(pod).status, 0);

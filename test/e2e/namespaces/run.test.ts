@@ -17,13 +17,12 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const tracecar = join(root, 'src/cli/tracecar.ts');
 
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 let network: PodNetwork | undefined;
 let machine: Pod;
@@ -38,7 +37,7 @@ const echo = `require('node:http').createServer(({ headers, socket, url }, respo
 let holder: PodProcess | undefined;
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(2);
   [machine, far] = network.pods as [Pod, Pod];
   const folders = `mkdir -p /run/tracecar && mount -t tmpfs tmpfs /run/tracecar &&

@@ -19,6 +19,7 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const tracecar = join(root, 'src/cli/tracecar.ts');
@@ -26,9 +27,7 @@ const applications = join(import.meta.dirname, 'applications.cjs');
 const initModule = join(root, 'injector/init/main.ts');
 const runInit = `import('${initModule}').then(async (init) => process.exit(await init.runInit([])))`;
 
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 const secret = 'only the kubelet knows';
 
 let network: PodNetwork | undefined;
@@ -95,7 +94,7 @@ async function recorded(pod: Pod, pattern: RegExp): Promise<Record<string, unkno
 }
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(3);
   [web, reviews, outsider] = network.pods as [Pod, Pod, Pod];
   writeFileSync(

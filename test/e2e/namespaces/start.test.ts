@@ -15,13 +15,12 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 import { coldStarts, flush, startCold } from './cold-starts.ts';
 
 const applications = resolve(import.meta.dirname, 'applications.cjs');
 const dialAll = resolve(import.meta.dirname, 'dial-all.cjs');
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 let network: PodNetwork | undefined;
 let pod: Pod;
@@ -33,7 +32,7 @@ let flushedMs: number;
 const ready = (from: Pod) => from.get(users.app, '127.0.0.1', 15_021, '/healthz/ready');
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(3);
   [pod, far, flushed] = network.pods as [Pod, Pod, Pod];
   const names = ['pod', 'far'];

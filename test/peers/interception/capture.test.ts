@@ -16,10 +16,9 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 const say = resolve(import.meta.dirname, 'say-port.cjs');
 const families = ['v4', 'v6'] as const;
@@ -35,7 +34,7 @@ let webSidecar: PodProcess;
 let reviewsSidecar: PodProcess;
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(3);
   [web, reviews, outsider] = network.pods as [Pod, Pod, Pod];
   address = network.service('reviews', reviews);

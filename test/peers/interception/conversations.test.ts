@@ -16,11 +16,10 @@ import {
   whyNoPods,
 } from '../../support/namespace-pods.ts';
 import { Daemons, whyNoDaemons } from '../../support/real-programs.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 import { type Conversation, conversations } from './conversations.ts';
 
-const reason = whyNoPods() ?? whyNoDaemons();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods() ?? whyNoDaemons());
 
 interface Transcript {
   readonly status: number | null;
@@ -67,7 +66,7 @@ function linesAbout(sidecar: PodProcess, destination: string): Line[] {
 }
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(2);
   [client, server] = network.pods as [Pod, Pod];
   address = network.service('server', server);

@@ -15,10 +15,9 @@ import {
   whyNoPods,
 } from '../../support/namespace-pods.ts';
 import { Daemons, ports, whyNoDaemons } from '../../support/real-programs.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 
-const reason = whyNoPods() ?? whyNoDaemons();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods() ?? whyNoDaemons());
 
 /** Each side has one sidecar and passes it twice a round; a loop is known by the seventh round. */
 const hopsMax = 28;
@@ -28,7 +27,7 @@ const daemons: Daemons[] = [];
 const sidecars: PodProcess[] = [];
 
 before(async () => {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   network = makePods(3);
   const [one, other] = network.pods as [Pod, Pod];
   for (const [from, to] of [

@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { captureLoopback } from '../../support/loopback-pod.ts';
 import { makePods, type Pod, type PodNetwork, whyNoPods } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 import { exceptions } from './python-exceptions.ts';
 import { runModule } from './python-suite.ts';
 
@@ -18,13 +19,11 @@ const install = 'libpython3.11-testsuite is missing; as root: npm run peers pyth
 
 /** Registers the tests of a file. */
 export function compareModules(file: string, modules: readonly string[]): void {
-  const reason = whyNoPods() ?? (existsSync(suiteFolder) ? undefined : install);
-  const skip = reason ?? false;
-  if (reason !== undefined) process.stdout.write(`SKIPPED: ${file}: ${reason}\n`);
+  const skip = skipWithout(file, whyNoPods() ?? (existsSync(suiteFolder) ? undefined : install));
   let network: PodNetwork | undefined;
 
   before(async () => {
-    if (reason !== undefined) return;
+    if (skip !== false) return;
     network = makePods(2);
     await captureLoopback(network.pods[1]!);
   });

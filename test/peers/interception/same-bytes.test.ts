@@ -17,11 +17,10 @@ import {
   users,
   whyNoPods,
 } from '../../support/namespace-pods.ts';
+import { skipWithout } from '../../support/skip-without.ts';
 import { byteCases } from './same-bytes.ts';
 
-const reason = whyNoPods();
-const skip = reason ?? false;
-if (reason !== undefined) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${reason}\n`);
+const skip = skipWithout(import.meta.filename, whyNoPods());
 
 const program = resolve(import.meta.dirname, 'script-peer.cjs');
 const folder = mkdtempSync(join(tmpdir(), 'tracecar-bytes-'));
@@ -80,7 +79,7 @@ async function playAll(into: Map<string, Both>): Promise<void> {
 }
 
 async function playTwice(): Promise<void> {
-  if (reason !== undefined) return;
+  if (skip !== false) return;
   const cases = byteCases.map((each, index) => ({ ...each, port: 20_000 + index }));
   writeFileSync(file, JSON.stringify(cases));
   chmodSync(folder, 0o755);
