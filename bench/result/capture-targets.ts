@@ -10,7 +10,7 @@ import {
   streamDoubt,
   streamRatio,
 } from '../scenarios/interception-report.ts';
-import type { Target } from './targets.ts';
+import type { Target } from './target.ts';
 
 const { FirstByte, Greeting, Cold } = InterceptionPoint;
 const scenario = 'interception';

@@ -6,7 +6,8 @@ import { Histogram } from '../../bench/load/histogram.ts';
 import { resultSchema } from '../../bench/result/result.ts';
 import type { Result, ResultArm, Row } from '../../bench/result/row.ts';
 import { type Figure, Summary } from '../../bench/result/summary.ts';
-import { judgeTargets, type Target } from '../../bench/result/targets.ts';
+import type { Target } from '../../bench/result/target.ts';
+import { judgeTargets } from '../../bench/result/targets.ts';
 import type { Cell } from '../../bench/scenarios/scenario.ts';
 
 export const caseRounds = 3;

@@ -7,7 +7,8 @@ import { test } from 'node:test';
 import { countVerdicts, reasonLines, targetRows } from '../../bench/draw/targets-table.ts';
 import type { Result, Row } from '../../bench/result/row.ts';
 import { type Figure, isWrong, read, Summary } from '../../bench/result/summary.ts';
-import { judgeTargets, type Target, targets } from '../../bench/result/targets.ts';
+import type { Target } from '../../bench/result/target.ts';
+import { judgeTargets, targets } from '../../bench/result/targets.ts';
 import { changeRow, judged, makeResult, measured } from './result-case.ts';
 
 const cpu = read.cpuUsPerRequest;
