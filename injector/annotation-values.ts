@@ -101,7 +101,8 @@ export function smallerQuantity(left: string, right: string): string {
   return amountOf(right) < amountOf(left) ? right : left;
 }
 
-function amountOf(quantity: string): number {
+/** Cores, or bytes. */
+export function amountOf(quantity: string): number {
   const [, digits, unit] = /^(\d+)(\D*)$/.exec(quantity)!;
   if (unit === 'm') return Number(digits) / 1000;
   return Number(digits) * (memoryUnits[unit!] ?? 1);
@@ -134,6 +135,17 @@ function canonicalMemory(digits: string, unit: string): string {
   const count = Number(digits);
   if (unit.startsWith('M') && count % step === 0) return `${count / step}${unit.replace('M', 'G')}`;
   return `${count}${unit}`;
+}
+
+/** `0`, or 256Ki to 64Mi; as the flag of the sidecar has it, and in bytes. */
+export function readHistory(text: string): ValueResult<{ flag: string; bytes: number }> {
+  if (text === '0') return { value: { flag: '0', bytes: 0 } };
+  const match = /^([1-9]\d{0,5})(Ki|Mi)$/.exec(text);
+  const bytes = match === null ? 0 : Number(match[1]) * (match[2] === 'Mi' ? 2 ** 20 : 2 ** 10);
+  if (bytes < 256 * 2 ** 10 || bytes > 64 * 2 ** 20) {
+    return { problem: `is 0 or a size from 256Ki to 64Mi such as 8Mi, not '${shown(text)}'` };
+  }
+  return { value: { flag: `${match![1]}${match![2] === 'Mi' ? 'm' : 'k'}`, bytes } };
 }
 
 export function readDrainSeconds(text: string): ValueResult<number> {

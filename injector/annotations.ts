@@ -7,9 +7,12 @@
  */
 
 import { didYouMean } from '../src/config/nearest-name.ts';
+import type { SpansMode } from '../src/telemetry/tracing-choices.ts';
 import {
+  amountOf as bytesOf,
   readCpu,
   readDrainSeconds,
+  readHistory,
   readMemory,
   readName,
   readNames,
@@ -104,6 +107,18 @@ export const annotations: readonly Annotation[] = [
     help: "Share of new traces that are exported, 0 to 1 (a caller's decision is followed), or an OpenTelemetry sampler: `always_on`, `always_off`, `parentbased_always_on`, `parentbased_always_off`, `traceidratio=0.1`, `parentbased_traceidratio=0.1`.",
   },
   {
+    key: 'tracecar.dev/spans',
+    value: 'both|server|client',
+    otherwise: 'both',
+    help: 'Which kinds of spans are exported, for those who pay per span: server (inbound requests) or client (outbound ones). All are counted and logged.',
+  },
+  {
+    key: 'tracecar.dev/history',
+    value: 'MEMORY',
+    otherwise: '8Mi',
+    help: 'Memory of the sidecar for the records of the last 30 s, from which a trace is made whole that turns out to matter: 256Ki to 64Mi, at most a quarter of `proxy-memory`; `0`: traces are kept from the moment on that they matter.',
+  },
+  {
     key: 'tracecar.dev/otlp-endpoint',
     value: 'URL',
     otherwise:
@@ -155,6 +170,9 @@ export interface InjectionOptions {
   readonly redirectBackend: BackendName;
   /** Undefined: the sidecar's own default. */
   readonly sampler: Sampler | undefined;
+  readonly spans: SpansMode;
+  /** As `--history` takes it; empty: the sidecar's own default. */
+  readonly history: string;
   /** Empty: no spans are exported. */
   readonly otlpEndpoint: string;
   /** Quantities as Kubernetes prints them. */
@@ -213,6 +231,12 @@ export function readOptions(
     );
   }
   const memory = read('proxy-memory', readMemory, { limit: '256Mi', request: '96Mi' });
+  const history = read('history', readHistory, { flag: '', bytes: 0 });
+  if (history.bytes > bytesOf(memory.limit) / 4) {
+    problems.push(
+      `${keyPrefix}history is more than a quarter of ${keyPrefix}proxy-memory, which is ${memory.limit}: the sidecar would be killed for it`,
+    );
+  }
   const options: InjectionOptions = {
     propagation: read(
       'propagation',
@@ -226,6 +250,8 @@ export function readOptions(
     skipOutboundCidrs: read('skip-outbound-cidrs', readPrefixes, ''),
     redirectBackend: read('redirect-backend', readWord(backendNames), 'nft'),
     sampler: read<Sampler | undefined>('sampler', readSampler, undefined),
+    spans: read('spans', readWord<SpansMode>(['both', 'server', 'client']), 'both'),
+    history: history.flag,
     otlpEndpoint: read('otlp-endpoint', readUrl, defaults.otlpEndpoint),
     cpuRequest,
     cpuLimit,

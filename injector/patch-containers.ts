@@ -125,6 +125,8 @@ function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable
     ['TRACECAR_PROBES', literalValue(facts.probes)],
     ['TRACECAR_DRAIN_SECRET', literalValue(facts.drainSecret)],
     ['TRACECAR_DRAIN_SECRET_FILE', facts.drainSecret === '' ? paths.drainSecret : ''],
+    ['TRACECAR_SPANS', options.spans === 'both' ? '' : options.spans],
+    ['TRACECAR_HISTORY', options.history],
     ['OTEL_SERVICE_NAME', literalValue(facts.serviceName)],
     ['OTEL_RESOURCE_ATTRIBUTES', facts.resourceAttributes],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', literalValue(options.otlpEndpoint)],
@@ -140,6 +142,8 @@ function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable
     fromField('POD_IP', 'status.podIP'),
     fromField('POD_IPS', 'status.podIPs'),
     fromField('NODE_NAME', 'spec.nodeName'),
+    // Empty on clusters that do not copy the node's label to its pods (Kubernetes 1.35 and later do).
+    fromField('TRACECAR_ZONE', "metadata.labels['topology.kubernetes.io/zone']"),
     ...texts.filter(([, value]) => value !== '').map(([name, value]) => ({ name, value })),
   ];
 }

@@ -22,6 +22,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
+import { preloadNames } from '../injector/init/preload-copy.ts';
 import { copyKoffi } from './koffi-copy.ts';
 import { launcherEnvironment, launcherFlags, sidecarSemiSpaceMib } from './launcher.ts';
 
@@ -92,11 +93,28 @@ const result = await build({
   plugins: [programsStayOutside],
 });
 
+// The page of the viewer; browsers that know light-dark(), which its style is made of.
+const page = await build({
+  entryPoints: [
+    { in: join(root, 'src/viewer/page/app.ts'), out: 'page' },
+    { in: join(root, 'src/viewer/page/style.css'), out: 'page' },
+  ],
+  outdir: out,
+  bundle: true,
+  platform: 'browser',
+  format: 'esm',
+  target: ['chrome123', 'firefox120', 'safari17.5'],
+  minify: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+  metafile: true,
+});
+cpSync(join(root, 'src/viewer/page/icon.svg'), join(out, 'page.svg'));
+
 mkdirSync(join(out, 'preload'));
-cpSync(
-  join(root, 'injector/preload/tracecar-propagate.cjs'),
-  join(out, 'preload/tracecar-propagate.cjs'),
-);
+for (const name of preloadNames) {
+  cpSync(join(root, 'injector/preload', name), join(out, 'preload', name));
+}
 const koffiBytes = copyKoffi(root, out);
 const exported = Object.entries(launcherEnvironment).map(([name, value]) => `${name}=${value}`);
 // The pinned runtime beside a checkout; inside the image and elsewhere the node on PATH. Started by its
@@ -119,7 +137,8 @@ exec "$node" ${launcherFlags.join(' ')} --max-semi-space-size=$young "$here/trac
 chmodSync(join(out, 'tracecar'), 0o755);
 execFileSync(process.execPath, [join(out, 'keep-code.cjs')], { stdio: 'inherit' });
 
-for (const [file, { bytes }] of Object.entries(result.metafile.outputs)) {
+const outputs = { ...result.metafile.outputs, ...page.metafile.outputs };
+for (const [file, { bytes }] of Object.entries(outputs)) {
   process.stdout.write(`${file.padEnd(32)} ${(bytes / 1024).toFixed(0).padStart(6)} KiB\n`);
 }
 process.stdout.write(

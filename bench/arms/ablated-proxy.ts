@@ -32,27 +32,44 @@ import { RequestSeries } from '../../src/telemetry/request-series.ts';
 import type { HotTelemetry } from '../../src/telemetry/telemetry.ts';
 import type { AblationStep } from './ablation.ts';
 
+const noCells = { left: 0, seriesMax: 0 };
+
 class SilentSeries extends RequestSeries {
   override observe(): void {}
 }
 
 class SilentRegistry extends MetricRegistry {
   override requestSeries(labels: RequestLabels): RequestSeries {
-    return new SilentSeries(labels);
+    return new SilentSeries(labels, 0, noCells);
   }
 
   override lastingSeries(labels: RequestLabels): RequestSeries {
-    return new SilentSeries(labels);
+    return new SilentSeries(labels, 0, noCells);
   }
 }
 
 class SilentTelemetry implements HotTelemetry {
+  readonly isExporting = false;
   readonly names: NameTable = new NameTable(() => undefined, 10_000);
   readonly metrics: MetricRegistry = new SilentRegistry();
 
   beginSpan(): void {}
 
   finish(): void {}
+
+  decide(): boolean {
+    return false;
+  }
+
+  learn(): void {}
+
+  keep(): number {
+    return 0;
+  }
+
+  verdictOf(): boolean {
+    return false;
+  }
 }
 
 const [step, portText, backendText, resources] = process.argv.slice(2) as [

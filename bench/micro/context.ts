@@ -10,6 +10,7 @@ import { trafficLimits } from '../../src/model/limits.ts';
 import { putTraceLines, TraceHeaders } from '../../src/proxy/trace-headers.ts';
 import { WriteSlab } from '../../src/proxy/write-slab.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { TraceIds } from '../../src/telemetry/trace-ids.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
@@ -18,8 +19,15 @@ import { measureAll } from './measure.ts';
 
 const parent = 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n';
 const states = 'tracestate: rojo=00f067aa0ba902b7,congo=t61rcWkgMzE\r\n';
-const hops = 'tracestate: tracecar=02beef0\r\n';
-const tag = 0xcafe;
+const hops = 'tracestate: tracecar=02beef03a9c\r\n';
+const counts = new ConnectionCounts();
+const self = {
+  hopTagOf: () => 0xcafe,
+  callbackPort: 15_004,
+  tracing: {},
+  learnedFormats: 0,
+  countsOf: () => counts,
+};
 
 function headOf(lines: string): MessageHead {
   const head = new MessageHead();
@@ -41,7 +49,7 @@ let bytes = 0;
 function passing(lines: string): () => void {
   const head = headOf(lines);
   const marks = head.dropped.slice();
-  const headers = new TraceHeaders(tag);
+  const headers = new TraceHeaders(self, 'outbound');
   return () => {
     head.dropped.set(marks);
     headers.read(head);
@@ -55,7 +63,7 @@ function passing(lines: string): () => void {
 function reading(lines: string): () => void {
   const head = headOf(lines);
   const marks = head.dropped.slice();
-  const headers = new TraceHeaders(tag);
+  const headers = new TraceHeaders(self, 'outbound');
   return () => {
     head.dropped.set(marks);
     headers.read(head);

@@ -7,10 +7,8 @@
  * (bench/micro/export.ts).
  */
 
-import { emptyResource } from '@opentelemetry/resources';
 import { seededRandom, systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
-import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
 import { MetricRegistry } from '../../src/telemetry/metrics.ts';
@@ -18,6 +16,7 @@ import { createRingMemory } from '../../src/telemetry/record-layout.ts';
 import { RingReader } from '../../src/telemetry/ring-reader.ts';
 import { RingWriter } from '../../src/telemetry/ring-writer.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { createSurroundings } from '../../src/telemetry/span-surroundings.ts';
 import {
   putTraceparent,
   readTraceparent,
@@ -94,7 +93,17 @@ const cases: readonly Case[] = [
       finish();
     },
   ],
-  ['observe: counters and histogram', () => series.observe(200, 0, 500 + (random.u32() & 0xffff))],
+  [
+    'observe: counters and histogram',
+    () => series.observe(record, 200, 500 + (random.u32() & 0xffff)),
+  ],
+  [
+    'observe: 200 and 404 by turns',
+    () => {
+      operations++;
+      series.observe(record, (operations & 1) === 0 ? 200 : 404, 500 + (random.u32() & 0xffff));
+    },
+  ],
   [
     'whole span: read, begin, print, finish',
     () => {
@@ -116,16 +125,7 @@ const cases: readonly Case[] = [
   ],
 ];
 
-const around = {
-  resource: emptyResource(),
-  scope: { name: 'tracecar' },
-  names: [''],
-  clusters: new ClusterBook(),
-  epochMs: 1.7e12,
-  knownMethods: undefined,
-  attributesMax: 128,
-  attributeLengthMax: Number.POSITIVE_INFINITY,
-};
+const around = createSurroundings(readTelemetrySettings({}).settings, '1.2.3', 1.7e12, ['']);
 const out = new JsonBytes();
 const json = new TraceJson(around, out);
 const BATCH = 512;

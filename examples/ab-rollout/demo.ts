@@ -91,6 +91,7 @@ async function present(settings: DemoSettings, plan: DemoPlan, mesh: Mesh, load:
   if (sampleTrace !== undefined) {
     process.stdout.write(`one whole trace, ${sampleTrace}:\n\n`);
     process.stdout.write(`${await drawTrace(mesh.viewer, sampleTrace)}\n`);
+    process.stdout.write(`see it: ${mesh.viewer}/trace/${sampleTrace}\n\n`);
   }
   if (!settings.isOnce) process.stdout.write(printNext(plan, mesh, sampleTrace ?? 'ID'));
   return isRight;

@@ -15,7 +15,7 @@ import {
   viewerName,
 } from './names.ts';
 
-const ports = { webhook: 9443, health: 15_021, otlp: 4318, query: 16_686 } as const;
+const ports = { webhook: 9443, health: 15_021, otlp: 4318, grpc: 4317, query: 16_686 } as const;
 const user = 1337;
 
 export function injectorManifests(settings: InstallSettings, version: string): Manifest[] {
@@ -117,9 +117,15 @@ export function viewerManifests(settings: InstallSettings, version: string): Man
     name: 'view',
     image,
     imagePullPolicy,
-    args: ['view', '--otlp', `0.0.0.0:${ports.otlp}`, '--query', `0.0.0.0:${ports.query}`],
+    args: [
+      'view',
+      ...['--otlp', `0.0.0.0:${ports.otlp}`],
+      ...['--grpc', `0.0.0.0:${ports.grpc}`],
+      ...['--query', `0.0.0.0:${ports.query}`],
+    ],
     ports: [
       { name: 'http-otlp', containerPort: ports.otlp, protocol: 'TCP' },
+      { name: 'grpc-otlp', containerPort: ports.grpc, protocol: 'TCP' },
       { name: 'http-query', containerPort: ports.query, protocol: 'TCP' },
     ],
     readinessProbe: probe('/healthz', ports.query, 2, 3),
@@ -154,6 +160,7 @@ export function viewerManifests(settings: InstallSettings, version: string): Man
         selector,
         ports: [
           { name: 'http-otlp', port: ports.otlp, targetPort: ports.otlp, protocol: 'TCP' },
+          { name: 'grpc-otlp', port: ports.grpc, targetPort: ports.grpc, protocol: 'TCP' },
           { name: 'http-query', port: ports.query, targetPort: ports.query, protocol: 'TCP' },
         ],
       },

@@ -27,6 +27,8 @@ const UNCOPIED_HEADERS = [
   'te',
 ].concat(['proxy-connection', 'trailer', 'transfer-encoding', 'upgrade', 'x-tracecar-join']);
 const CLUSTER_SUFFIXES = ['.svc', '.local', '.localhost', '.internal'];
+const HTTP2_FILE = 'tracecar-propagate-http2.cjs';
+const GRPC_FILE = '@grpc/grpc-js/build/src/channel.js';
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 /** ASCII only: Node writes a head as UTF-8 when a text body follows, and would garble the rest. */
@@ -209,6 +211,9 @@ function contextOfArrival(args) {
     case 'checkContinue':
     case 'checkExpectation':
       break;
+    case 'session':
+      if (isHttp2Loaded()) http2Part().learnServerSession(args[1]);
+      return undefined;
     default:
       return undefined;
   }
@@ -317,8 +322,71 @@ function patchHttp(net) {
   // would run in the context of whichever request came first: a wrong parent instead of none.
   override(net.Socket.prototype, 'connect', (below) => {
     return function connect(...args) {
+      if (!knowsClientSessions) learnClientSessions();
       if (isAwake) forgetContext(this);
       return callWithin(isAwake ? NO_CONTEXT : undefined, below.connect, this, args);
+    };
+  });
+}
+
+// ---------------------------------------------------------------------------------------------
+// HTTP/2 and gRPC: their part is in a file of its own, loaded when the first of them is met
+
+/** Undefined until it is wanted; when it cannot be loaded, it learns nothing. */
+let loadedPart;
+let knowsClientSessions = false;
+
+function http2Part() {
+  if (loadedPart !== undefined) return loadedPart;
+  const nothing = () => {};
+  loadedPart = { learnServerSession: nothing, learnClientSessions: nothing, learnGrpc: nothing };
+  try {
+    const shared = { CONTEXT, NO_CONTEXT, callWithin, chooseFields, current, note, override };
+    shared.readContext = readContext;
+    shared.isTrustedHost = isTrustedHost;
+    shared.isAwake = () => isAwake;
+    shared.wake = () => {
+      isAwake = true;
+    };
+    loadedPart = require(`./${HTTP2_FILE}`)(shared);
+  } catch (_error) {
+    // HTTP/2 then stays without headers.
+  }
+  return loadedPart;
+}
+
+/** Loading it costs 6 to 12 ms, which a process without HTTP/2 must not pay. */
+function isHttp2Loaded() {
+  return process.moduleLoadList.includes('NativeModule http2');
+}
+
+/** A session connects before its first request, and an application has loaded http2 before that. */
+function learnClientSessions() {
+  try {
+    if (!isHttp2Loaded()) return;
+    knowsClientSessions = true;
+    const within = isAwake ? NO_CONTEXT : undefined;
+    callWithin(within, http2Part().learnClientSessions, undefined, []);
+  } catch (_error) {
+    knowsClientSessions = true;
+  }
+}
+
+/**
+ * A copy of grpc-js inside a bundle is not met, and its calls stay without headers. `Module._load` is
+ * the usual place for this, but Node looks at its caller before it prints some warnings.
+ */
+function watchGrpc() {
+  override(require('node:module')._extensions, '.js', (below) => {
+    return function load(...args) {
+      const result = apply(below['.js'], this, args);
+      try {
+        if (args[1].endsWith(GRPC_FILE))
+          http2Part().learnGrpc(args[0].exports.ChannelImplementation);
+      } catch (_error) {
+        // Calls of this copy stay without headers.
+      }
+      return result;
     };
   });
 }
@@ -517,6 +585,7 @@ function start() {
   http = require('node:http');
   patchHttp(require('node:net'));
   watchUndici();
+  watchGrpc();
 }
 
 try {

@@ -17,7 +17,8 @@ const http = process.getBuiltinModule('node:http');
 export interface PageReply {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  /** In parts: each is made when the one before has gone, and between two all others have their turn. */
+  readonly body: string | Iterable<string>;
 }
 
 export interface Page {
@@ -198,14 +199,29 @@ async function guarded(page: () => PageReply | Promise<PageReply>): Promise<Page
 }
 
 function send(request: IncomingMessage, response: ServerResponse, reply: PageReply): void {
+  const { body } = reply;
   response.statusCode = reply.status;
   response.setHeader('Content-Type', reply.contentType);
-  response.setHeader('Content-Length', Buffer.byteLength(reply.body));
+  if (typeof body === 'string') response.setHeader('Content-Length', Buffer.byteLength(body));
   response.setHeader('Cache-Control', 'no-store');
   response.setHeader('X-Content-Type-Options', 'nosniff');
   // A request whose body was not read leaves bytes on the connection: it serves no second one.
   if (!request.complete && request.method !== 'GET') response.setHeader('Connection', 'close');
-  response.end(request.method === 'HEAD' ? undefined : reply.body);
+  if (request.method === 'HEAD') response.end();
+  else if (typeof body === 'string') response.end(body);
+  else sendParts(response, body[Symbol.iterator]());
+}
+
+/** One part now; the next one when this has gone. What was begun and fails is cut, so that it shows. */
+function sendParts(response: ServerResponse, parts: Iterator<string>): void {
+  if (response.destroyed) return;
+  try {
+    const { done, value } = parts.next();
+    if (done === true) response.end();
+    else response.write(value, () => setImmediate(() => sendParts(response, parts)));
+  } catch {
+    response.destroy();
+  }
 }
 
 function wantsText(request: IncomingMessage): boolean {

@@ -5,6 +5,7 @@
  * so `tracecar --version` loads none of them and a sidecar parses no line of the viewer.
  */
 
+import { explainFlags } from '../main/explain-settings.ts';
 import type { Flag } from '../main/flags.ts';
 import { proxyFlags } from '../main/proxy-settings.ts';
 import { runFlags } from '../main/run-settings.ts';
@@ -50,7 +51,8 @@ and routes them by the same resources.
 
 Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points (default http://localhost:4318, where
 \`tracecar view\` listens); OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say how many
-(default: 1 in 100, and always what the caller sampled).`,
+(default: 1 in 100, and always what the caller sampled). Traces with an error, a retry or a slow
+request are kept beside those. docs/tracing-settings.md has every variable and flag.`,
   flags: proxyFlags,
   examples: [
     {
@@ -134,6 +136,28 @@ query API v3. With --trace it asks a running one for that trace and draws it as 
   run: async (args) => (await import('../main/view.ts')).runView(args),
 };
 
+const explain: Command = {
+  name: 'explain',
+  summary: 'say why a trace went as it did, hop by hop',
+  usage: '--trace ID [FLAGS]',
+  about: `Asks a running viewer (or Jaeger) for a trace, draws its waterfall and says for each hop by which
+rule of which file it was routed, to which endpoint, why it was tried again or denied, how it was
+joined to the request that caused it, why it was sampled, and where its time went.`,
+  flags: explainFlags,
+  examples: [
+    {
+      says: 'a trace of the demo',
+      line: 'tracecar explain --trace 4bf92f3577b34da6a3ce929d0e0e4736',
+    },
+    {
+      says: 'the service and cause where its error began',
+      line: `tracecar explain --trace 4bf92f3577b34da6a3ce929d0e0e4736 --json | jq '.spans[] | select(.isError)'`,
+    },
+  ],
+  operands: [],
+  run: async (args) => (await import('../main/explain.ts')).runExplain(args),
+};
+
 const version: Command = {
   name: 'version',
   summary: 'print the version',
@@ -160,6 +184,7 @@ const help: Command = {
     'run',
     'validate',
     'view',
+    'explain',
     ...clusterCommands.map(({ name }) => name),
     'version',
     'completion',
@@ -190,6 +215,7 @@ export const commands: readonly Command[] = [
   run,
   validate,
   view,
+  explain,
   ...clusterCommands,
   version,
   help,

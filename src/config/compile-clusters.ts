@@ -55,7 +55,7 @@ export class ClusterList {
       subset: own.version,
       balancing: 'least-request',
       connectTimeoutMs: undefined,
-      endpoints: [{ address: endpoint.address, port: endpoint.port, labels: noLabels }],
+      endpoints: [{ address: endpoint.address, port: endpoint.port, labels: noLabels, zone: '' }],
     });
   }
 
@@ -83,11 +83,12 @@ export function selectEndpoints(
     // Several slices may tell the same of one pod.
     const isTold = (one: Endpoint) => one.address === each.address && one.port === number;
     if (each.isClosed && found.some(isTold)) continue;
-    found.push({ address: each.address, port: number, labels: each.labels });
+    found.push({ address: each.address, port: number, labels: each.labels, zone: each.zone });
   }
   // A service that is its own endpoint has no labels, so its subsets are empty.
   if (service.isOwnEndpoint && Object.keys(labels ?? noLabels).length === 0) {
-    found.push({ address: service.host, port: port.targetPort ?? port.number, labels: noLabels });
+    const number = port.targetPort ?? port.number;
+    found.push({ address: service.host, port: number, labels: noLabels, zone: '' });
   }
   return found;
 }

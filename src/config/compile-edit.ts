@@ -44,12 +44,13 @@ export function compileEdit(
     if (!replaceRules(each, last.world, context, memory, replaced)) return undefined;
   }
   for (const { before } of changed) memory.forget(before);
-  const { listeners, clusters, capture } = last.table;
+  const { listeners, clusters, capture, tracing } = last.table;
   const table = deepFreeze({
     ...{ kind: 'routing-table' as const, generation: context.generation },
     listeners: replaceIn(listeners, replaced),
     clusters,
     capture: capture && replaceInPlan(capture, replaced),
+    tracing,
   });
   return { table, diagnostics: last.diagnostics };
 }

@@ -58,6 +58,9 @@ const rows = {
   'bad-path': ['TC1321', 'error', 'Not the absolute path of a file.'],
   'protocol-opaque': ['TC1322', 'warning', 'HTTP/2 is relayed unread for now.'],
   'affinity-ignored': ['TC1323', 'warning', 'Callers are not tied to endpoints.'],
+  'field-ignored': ['TC1324', 'warning', 'A field that has no effect here is left alone.'],
+  'bad-percentage': ['TC1325', 'error', 'Not a number from 0 to 100.'],
+  'bad-tag': ['TC1326', 'error', 'A custom tag that spans cannot carry.'],
   'duplicate-subset': ['TC1401', 'error', 'Two subsets have the same name.'],
   'duplicate-port': ['TC1402', 'error', 'Two ports have the same number or name.'],
   'same-match': ['TC1403', 'error', 'Two rules have the same match: the later never answers.'],
@@ -90,6 +93,7 @@ const rows = {
   'service-shadowed': ['TC1520', 'warning', 'A ServiceEntry defines the host of a Service.'],
   'destination-taken': ['TC1521', 'warning', 'Two services have the same address and port.'],
   'rule-without-address': ['TC1522', 'warning', 'A TCP rule for a host that has no address here.'],
+  'telemetry-ambiguous': ['TC1523', 'error', 'Two Telemetry resources select the same workload.'],
   'certificate-unread': ['TC1601', 'error', 'A listener never had the certificate that it needs.'],
 } as const satisfies Readonly<Record<string, readonly [string, Severity, string]>>;
 

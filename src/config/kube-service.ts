@@ -44,6 +44,7 @@ const sliceMetadata = openRecord({ labels: optional(labels) });
 const sliceEndpoint = openRecord({
   addresses: needed(anyList(ipAddress)),
   conditions: optional(openRecord({ ready: optional(flag) })),
+  zone: optional(text),
   targetRef: optional(
     openRecord({ kind: optional(text), name: optional(text), namespace: optional(text) }),
   ),

@@ -17,6 +17,7 @@ import { ConnectionCompiler } from './compile-connections.ts';
 import { compileListeners } from './compile-listeners.ts';
 import { CompileMemory } from './compile-memory.ts';
 import { RuleCompiler } from './compile-rules.ts';
+import { compileTracing } from './compile-tracing.ts';
 import { Complaints, filePlace, placeText } from './complaints.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import { readDocument } from './read-resource.ts';
@@ -36,6 +37,8 @@ export interface CompileContext {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly generation: number;
+  /** Whose Telemetry holds for all namespaces; `istio-system` when absent. */
+  readonly rootNamespace?: string;
   /** `redirect`: connections are captured, and the table has a plan for them. */
   readonly capture: Capture;
 }
@@ -130,6 +133,7 @@ export function compileTable(
     listeners,
     clusters: clusters.clusters,
     capture: context.capture === 'none' ? undefined : plan,
+    tracing: compileTracing(world.telemetries, context, complaints),
   });
   return { table, diagnostics: complaints.list(), world };
 }

@@ -17,30 +17,50 @@ import type { Resource } from './resource.ts';
 import { anyList, complainOfType, text } from './schema.ts';
 import { serviceEntrySpec } from './service-entry.ts';
 import { sidecarSpec } from './sidecar.ts';
+import { telemetrySpec } from './telemetry-resource.ts';
 import { isDnsLabel, isDnsName } from './values.ts';
 import { virtualServiceSpec } from './virtual-service.ts';
 import { workloadEntrySpec } from './workload-entry.ts';
 import type { YamlDocument } from './yaml-file.ts';
 
-const GROUP = 'networking.istio.io';
-const versions = ['v1', 'v1beta1', 'v1alpha3'];
-const meshKinds = [
-  'Sidecar',
-  'ServiceEntry',
-  'VirtualService',
-  'DestinationRule',
-  'WorkloadEntry',
-] as const;
+interface Group {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly kinds: readonly MeshKind[];
+  /** Kinds that it has, and that are not read yet. */
+  readonly later: readonly string[];
+}
+
+const groups: readonly Group[] = [
+  {
+    name: 'networking.istio.io',
+    versions: ['v1', 'v1beta1', 'v1alpha3'],
+    kinds: ['Sidecar', 'ServiceEntry', 'VirtualService', 'DestinationRule', 'WorkloadEntry'],
+    later: ['Gateway', 'WorkloadGroup', 'EnvoyFilter', 'ProxyConfig'],
+  },
+  {
+    name: 'telemetry.istio.io',
+    versions: ['v1', 'v1alpha1'],
+    kinds: ['Telemetry'],
+    later: [],
+  },
+];
 /** Kinds of Kubernetes that are read, by what `apiVersion` must say. */
 const kubeKinds: ReadonlyMap<string, KubeKind> = new Map([
   ['v1 Service', 'Service'],
   ['v1 Pod', 'Pod'],
   ['discovery.k8s.io/v1 EndpointSlice', 'EndpointSlice'],
 ]);
-const readKinds = [...meshKinds, ...kubeKinds.values()];
-const kindsOfLater = ['Gateway', 'WorkloadGroup', 'EnvoyFilter', 'ProxyConfig'] as const;
+const readKinds = [...groups.flatMap(({ kinds }) => kinds), ...kubeKinds.values()];
+const kindsRead = `The kinds that are read now are ${readKinds.join(', ')}.`;
 
-type MeshKind = (typeof meshKinds)[number];
+type MeshKind =
+  | 'Sidecar'
+  | 'ServiceEntry'
+  | 'VirtualService'
+  | 'DestinationRule'
+  | 'WorkloadEntry'
+  | 'Telemetry';
 type KubeKind = 'Service' | 'Pod' | 'EndpointSlice';
 
 /**
@@ -174,6 +194,10 @@ function readSpec(
       const spec = workloadEntrySpec(cursor);
       return spec && { kind, ...head, spec, at, isSound: isSound() };
     }
+    case 'Telemetry': {
+      const spec = telemetrySpec(cursor);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
   }
 }
 
@@ -188,31 +212,33 @@ function readKind(root: Cursor, fields: Fields): MeshKind | KubeKind | undefined
   const [group = '', number] = version.split('/', 2);
   const ofKubernetes = kubeKinds.get(`${version} ${kind}`);
   if (ofKubernetes !== undefined) return ofKubernetes;
-  const known = meshKinds.find((each) => each === kind);
-  if (group !== GROUP || number === undefined) {
-    if (known !== undefined && !version.includes('.k8s.')) {
+  const home = groups.find(({ kinds }) => kinds.some((each) => each === kind));
+  const named = groups.find(({ name }) => name === group);
+  const isMisplaced = home !== undefined && home !== named;
+  if (named === undefined || number === undefined || isMisplaced) {
+    if (home !== undefined && !version.includes('.k8s.')) {
       const message = `\`${version}\` has no ${kind}`;
-      return versionCursor.complain('version-unknown', message, `Write \`${GROUP}/v1\`.`);
+      return versionCursor.complain('version-unknown', message, `Write \`${home.name}/v1\`.`);
     }
     return complainOfOtherGroup(kindCursor, group, kind);
   }
+  const { name, versions, kinds, later } = named;
   if (!versions.includes(number)) {
-    const message = `There is no version \`${number}\` of ${GROUP}`;
-    const fix = `Write ${listOfNames(versions.map((each) => `${GROUP}/${each}`))}.`;
+    const message = `There is no version \`${number}\` of ${name}`;
+    const fix = `Write ${listOfNames(versions.map((each) => `${name}/${each}`))}.`;
     return versionCursor.complain('version-unknown', message, fix);
   }
+  const known = kinds.find((each) => each === kind);
   if (known !== undefined) return known;
-  const kindsRead = `The kinds that are read now are ${readKinds.join(', ')}.`;
-  if (kindsOfLater.some((each) => each === kind)) {
+  if (later.includes(kind)) {
     const message = `${kind} is not implemented yet`;
     return kindCursor.complain('kind-not-implemented', message, kindsRead);
   }
-  const fix = didYouMean(kind, [...meshKinds, ...kindsOfLater], kindsRead);
-  return kindCursor.complain('kind-unknown', `There is no kind \`${kind}\` in ${GROUP}`, fix);
+  const fix = didYouMean(kind, [...kinds, ...later], kindsRead);
+  return kindCursor.complain('kind-unknown', `There is no kind \`${kind}\` in ${name}`, fix);
 }
 
 function complainOfOtherGroup(cursor: Cursor, group: string, kind: string): undefined {
-  const kindsRead = `The kinds that are read now are ${readKinds.join(', ')}.`;
   if (group === 'discovery.k8s.io' && kind === 'EndpointSlice') {
     const message = 'Only version `v1` of EndpointSlice is read';
     return cursor.complain('version-unknown', message, 'Write `discovery.k8s.io/v1`.');

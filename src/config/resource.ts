@@ -10,6 +10,7 @@ import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { EndpointSliceSpec, KubeServiceSpec, PodSpec } from './kube-service.ts';
 import type { ServiceEntrySpec } from './service-entry.ts';
 import type { SidecarSpec } from './sidecar.ts';
+import type { TelemetrySpec } from './telemetry-resource.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
 import type { WorkloadEntrySpec } from './workload-entry.ts';
 
@@ -29,6 +30,7 @@ export type ServiceEntryResource = ResourceOf<'ServiceEntry', ServiceEntrySpec>;
 export type VirtualServiceResource = ResourceOf<'VirtualService', VirtualServiceSpec>;
 export type DestinationRuleResource = ResourceOf<'DestinationRule', DestinationRuleSpec>;
 export type WorkloadEntryResource = ResourceOf<'WorkloadEntry', WorkloadEntrySpec>;
+export type TelemetryResource = ResourceOf<'Telemetry', TelemetrySpec>;
 export type KubeServiceResource = ResourceOf<'Service', KubeServiceSpec>;
 export type EndpointSliceResource = ResourceOf<'EndpointSlice', EndpointSliceSpec>;
 export type PodResource = ResourceOf<'Pod', PodSpec>;
@@ -39,6 +41,7 @@ export type Resource =
   | VirtualServiceResource
   | DestinationRuleResource
   | WorkloadEntryResource
+  | TelemetryResource
   | KubeServiceResource
   | EndpointSliceResource
   | PodResource;

@@ -57,6 +57,8 @@ export interface ServiceEndpoint {
   /** IP address, as `node:net` prints it, or DNS name. */
   readonly address: string;
   readonly labels: Labels;
+  /** Empty: nobody says. */
+  readonly zone: string;
   /** Its own ports, by the name of the service's. */
   readonly ports: ReadonlyMap<string, number>;
   /** It has no others; else one that is not here is the service's. */
@@ -142,11 +144,12 @@ function servicesOfEntry(entry: ServiceEntryResource, parts: ServiceParts): Serv
   const { spec } = entry;
   const selected = spec.workloadSelector && parts.select(entry.namespace, spec.workloadSelector);
   const endpoints: ServiceEndpoint[] = [];
-  for (const { address, labels, ports } of spec.endpoints ?? []) {
+  for (const { address, labels, ports, locality } of spec.endpoints ?? []) {
     if (address === undefined) continue;
     endpoints.push({
       address: canonical(address.value),
       labels: labels ?? noLabels,
+      zone: zoneOf(locality, labels),
       ports: new Map(ports?.map(({ key, value }) => [key, value])),
       isClosed: false,
     });
@@ -176,12 +179,14 @@ function endpointOfWorkload(resource: ReturnType<ServiceParts['select']>[number]
   if (resource.kind === 'Pod') {
     const { status, metadata } = resource.spec;
     const labels = metadata?.labels ?? noLabels;
-    return { address: canonical(status!.podIP!), labels, ports: noPorts, isClosed: false };
+    const zone = zoneOf(undefined, labels);
+    return { address: canonical(status!.podIP!), labels, zone, ports: noPorts, isClosed: false };
   }
-  const { address, labels, ports } = resource.spec;
+  const { address, labels, ports, locality } = resource.spec;
   return {
     address: canonical(address.value),
     labels: labels ?? noLabels,
+    zone: zoneOf(locality, labels),
     ports: new Map(ports?.map(({ key, value }) => [key, value])),
     isClosed: false,
   };
@@ -218,20 +223,21 @@ function kubeService(resource: KubeServiceResource, parts: ServiceParts): Servic
     for (const each of slice.spec.ports ?? []) {
       if (isTcp(each) && each.port !== undefined) ports.set(each.name ?? '', each.port);
     }
-    for (const { addresses, conditions, targetRef } of slice.spec.endpoints ?? []) {
+    for (const { addresses, conditions, targetRef, zone } of slice.spec.endpoints ?? []) {
       // Kubernetes: what is not known counts as ready, and only the first address means something.
       const [address] = addresses;
       if (conditions?.ready === false || address === undefined) continue;
       const pod = targetRef && parts.podOf(targetRef, slice.namespace);
       if (pod !== undefined) pods.add(pod);
       const labels = pod?.spec.metadata?.labels ?? noLabels;
-      endpoints.push({ address: canonical(address), labels, ports, isClosed: true });
+      const where = zone ?? zoneOf(undefined, labels);
+      endpoints.push({ address: canonical(address), labels, zone: where, ports, isClosed: true });
     }
   }
   const isExternal = spec.type === 'ExternalName' && spec.externalName !== undefined;
   if (isExternal) {
     const address = spec.externalName!;
-    endpoints.push({ address, labels: noLabels, ports: noPorts, isClosed: false });
+    endpoints.push({ address, labels: noLabels, zone: '', ports: noPorts, isClosed: false });
   }
   const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isAddress);
   return {
@@ -251,6 +257,13 @@ function kubeService(resource: KubeServiceResource, parts: ServiceParts): Servic
     endpoints,
     at: resource.at,
   };
+}
+
+const ZONE_LABEL = 'topology.kubernetes.io/zone';
+
+/** What is written of it, `REGION/ZONE/SUBZONE`, beats the label that Kubernetes gives. */
+function zoneOf(locality: string | undefined, labels: Labels = noLabels): string {
+  return locality?.split('/')[1] ?? labels[ZONE_LABEL] ?? '';
 }
 
 /** Names stay as they are written. */

@@ -17,6 +17,7 @@ import type {
   Listener,
   OutboundPolicy,
   RoutingTable,
+  TracingRules,
   VirtualHost,
 } from '../model/routing-table.ts';
 import { deepFreeze } from './deep-freeze.ts';
@@ -56,6 +57,7 @@ export interface TablePatch {
   readonly listeners: ListPatch<ListenerPatch>;
   readonly clusters: ListPatch<Cluster>;
   readonly capture: CapturePatch | undefined;
+  readonly tracing: TracingRules;
 }
 
 export interface Settlement {
@@ -72,10 +74,13 @@ export function settle(before: RoutingTable, after: RoutingTable): Settlement {
   const outbound = settleListeners(before.capture?.outbound, after.capture?.outbound);
   const inbound = settleListeners(before.capture?.inbound, after.capture?.inbound);
   const destinations = settleDestinations(before.capture, after.capture);
+  const isTracedAlike = isDeepStrictEqual(before.tracing, after.tracing);
+  const tracing = isTracedAlike ? before.tracing : after.tracing;
   const policies = [before.capture?.outboundPolicy, after.capture?.outboundPolicy];
   const isSame =
     [listeners, clusters, outbound, inbound, destinations].every(({ isSame: same }) => same) &&
-    policies[0] === policies[1];
+    policies[0] === policies[1] &&
+    isTracedAlike;
   if (isSame) return { table: before, patch: undefined };
   const table = deepFreeze<RoutingTable>({
     kind: 'routing-table',
@@ -88,6 +93,7 @@ export function settle(before: RoutingTable, after: RoutingTable): Settlement {
       destinations: destinations.list,
       outboundPolicy: after.capture.outboundPolicy,
     },
+    tracing,
   });
   const patch: TablePatch = {
     base: before.generation,
@@ -100,6 +106,7 @@ export function settle(before: RoutingTable, after: RoutingTable): Settlement {
       destinations: destinations.patch,
       outboundPolicy: after.capture.outboundPolicy,
     },
+    tracing,
   };
   return { table, patch };
 }
@@ -115,6 +122,8 @@ export function applyPatch(before: RoutingTable, patch: TablePatch): RoutingTabl
     listeners: applyToListeners(before.listeners, patch.listeners),
     clusters: applyToList(before.clusters, patch.clusters, whole),
     capture: patch.capture && applyToCapture(before.capture, patch.capture),
+    // Small enough to be sent whole; the same object where nothing of it changed.
+    tracing: isDeepStrictEqual(before.tracing, patch.tracing) ? before.tracing : patch.tracing,
   });
 }
 

@@ -12,6 +12,7 @@ import type {
   DestinationRuleResource,
   Resource,
   SidecarResource,
+  TelemetryResource,
   VirtualServiceResource,
 } from './resource.ts';
 import { complainOfTwo, gatherServices, type Service } from './service-facts.ts';
@@ -29,6 +30,7 @@ export class World {
   readonly sidecars: readonly SidecarResource[];
   readonly virtualServices: readonly VirtualServiceResource[];
   readonly destinationRules: readonly DestinationRuleResource[];
+  readonly telemetries: readonly TelemetryResource[];
   /** Full host to its rules, one of each namespace. */
   readonly #rulesByHost = new Map<string, DestinationRuleResource[]>();
   /** Service to the rules that cover it, made when first asked for. */
@@ -41,6 +43,7 @@ export class World {
     this.sidecars = resources.filter((each) => each.kind === 'Sidecar');
     this.virtualServices = resources.filter((each) => each.kind === 'VirtualService');
     this.destinationRules = resources.filter((each) => each.kind === 'DestinationRule');
+    this.telemetries = resources.filter((each) => each.kind === 'Telemetry');
     this.services = gatherServices(resources, complaints);
     this.boundHosts = indexHosts(this.virtualServices, complaints);
     this.#indexRules(complaints);

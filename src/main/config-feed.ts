@@ -27,6 +27,8 @@ export interface ConfigFeedOptions {
   readonly paths: readonly string[];
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** `istio-system` when absent. */
+  readonly rootNamespace?: string;
   /** `redirect`: a table without anything is good, because what it does not know passes through. */
   readonly capture: 'none' | 'redirect';
   readonly clock: Clock;
@@ -200,9 +202,10 @@ export class ConfigFeed {
   }
 
   #jobFor(files: ConfigFiles): CompileJob {
-    const { namespace, labels, capture } = this.#options;
+    const { namespace, labels, rootNamespace, capture } = this.#options;
     const generation = (this.table?.generation ?? 0) + 1;
-    const context = { namespace, labels, generation, capture };
+    const root = rootNamespace === undefined ? {} : { rootNamespace };
+    const context = { namespace, labels, ...root, generation, capture };
     return { files, goodTexts: this.#goodTexts, context, digest: this.#digest };
   }
 

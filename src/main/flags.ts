@@ -14,8 +14,10 @@ export interface Flag {
   readonly name: string;
   /** What stands for the value in help: `PATH`; empty for a switch. */
   readonly value: string;
-  /** May be given more than once; in the environment its values are separated by `:`. */
+  /** May be given more than once; in the environment its values are separated. */
   readonly repeatable?: boolean;
+  /** Between values in the environment; `:` when absent. */
+  readonly separator?: string;
   /** The only values that are accepted; completion offers them. */
   readonly choices?: readonly string[];
   /** What holds when it is not given, for help; empty when that is nothing. */
@@ -139,7 +141,8 @@ function addFromEnvironment(
     }
     return;
   }
-  const list = flag.repeatable === true ? text.split(':').filter((part) => part !== '') : [text];
+  const parts = () => text.split(flag.separator ?? ':').filter((part) => part !== '');
+  const list = flag.repeatable === true ? parts() : [text];
   for (const value of list) checkChoice(flag, value, variable);
   values.set(flag.name, list);
 }

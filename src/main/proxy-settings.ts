@@ -7,10 +7,13 @@
 
 import { isIP } from 'node:net';
 import { type Probe, readProbes } from '../admin/probe-definition.ts';
+import { usualRootNamespace } from '../config/compile-tracing.ts';
 import { telemetryLimits, trafficLimits } from '../model/limits.ts';
+import type { TracingChoices } from '../telemetry/tracing-choices.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
 import { type LogLevel, logLevels } from './log.ts';
 import { readSocketAddress, type SocketAddress } from './socket-address.ts';
+import { readTracingFlags, tracingFlags } from './tracing-flags.ts';
 
 export const proxyFlags: readonly Flag[] = [
   {
@@ -32,6 +35,12 @@ export const proxyFlags: readonly Flag[] = [
     value: 'K=V,K=V',
     otherwise: '',
     help: 'labels of this workload: they choose its Sidecar resource',
+  },
+  {
+    name: 'root-namespace',
+    value: 'NAME',
+    otherwise: usualRootNamespace,
+    help: 'whose Telemetry without a selector holds for all namespaces',
   },
   {
     name: 'capture',
@@ -99,15 +108,17 @@ export const proxyFlags: readonly Flag[] = [
   {
     name: 'record-ring',
     value: 'BYTES',
-    otherwise: `${telemetryLimits.recordRingBytes / 1024 / 1024}m`,
+    otherwise: `${telemetryLimits.recordRingBytes / 1024}k`,
     help: 'memory for records and as much for their texts; 64k to 256m',
   },
+  ...tracingFlags,
 ];
 
 export interface ProxySettings {
   readonly config: readonly string[];
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly rootNamespace: string;
   readonly capture: 'none' | 'redirect';
   /** Where captured connections arrive. */
   readonly capturePorts: { readonly inbound: number; readonly outbound: number };
@@ -127,6 +138,7 @@ export interface ProxySettings {
   readonly logLevel: LogLevel;
   readonly accessLog: 'off' | 'json';
   readonly recordRingBytes: number;
+  readonly tracing: TracingChoices;
 }
 
 /** Reads flags and environment. Throws UsageError with one line about the first mistake. */
@@ -151,6 +163,7 @@ export function readProxySettings(
     );
   }
   const podAddresses = readAddresses(environment.POD_IPS ?? '');
+  const labels = readLabels(text('labels'));
   return {
     config,
     // In a pod the downward API says it, and what is typed wins.
@@ -158,7 +171,8 @@ export function readProxySettings(
       'namespace',
       values.get('namespace')?.[0] ?? (environment.POD_NAMESPACE || text('namespace')),
     ),
-    labels: readLabels(text('labels')),
+    labels,
+    rootNamespace: readName('root-namespace', text('root-namespace')),
     capture,
     capturePorts: {
       inbound: readPort('inbound', text('inbound')),
@@ -176,6 +190,7 @@ export function readProxySettings(
     logLevel: text('log-level') as LogLevel,
     accessLog: text('access-log') as 'off' | 'json',
     recordRingBytes: readBytes('record-ring', text('record-ring')),
+    tracing: readTracingFlags(values, labels),
   };
 }
 
@@ -257,7 +272,6 @@ function readBytes(flag: string, text: string): number {
   const match = /^(\d{1,9})([km]?)$/i.exec(text);
   const unit = match?.[2]?.toLowerCase();
   const bytes = Number(match?.[1]) * (unit === 'm' ? 1024 * 1024 : unit === 'k' ? 1024 : 1);
-  // The ring needs a power of two: the next one below.
-  if (bytes >= 64 * 1024 && bytes <= 256 * 1024 * 1024) return 2 ** Math.floor(Math.log2(bytes));
+  if (bytes >= 64 * 1024 && bytes <= 256 * 1024 * 1024) return bytes;
   throw new UsageError(`--${flag} is a size from 64k to 256m, not '${text}'`);
 }

@@ -22,7 +22,7 @@ export async function runProxy(args: readonly string[]): Promise<number> {
   const log = new Log(settings.logLevel, process.stderr, systemClock);
   const verdict = judgeNodeVersion(process.versions.node);
   if (verdict.isTooOld) throw new StartError(verdict.sentence);
-  const telemetry = readTelemetrySettings(process.env);
+  const telemetry = readTelemetrySettings(process.env, settings.tracing);
   for (const warning of telemetry.warnings) log.write('warn', warning);
 
   const sidecar = new Sidecar(settings, withIdentity(telemetry.settings, settings), log);

@@ -49,7 +49,12 @@ export class SidecarPorts {
     const [health, metrics, admin] = await Promise.all([
       this.#open(this.#healthPort(), settings.health, 'health'),
       this.#open(
-        createMetricsServer(() => metricsPage(sidecar)),
+        createMetricsServer(async (format) => {
+          // Only OpenMetrics has a place for them.
+          const isOpen = format === 'openmetrics';
+          const exemplars = isOpen ? await sidecar.telemetry.exemplars() : [];
+          return metricsPage(sidecar, format, exemplars);
+        }),
         settings.metrics,
         'metrics',
       ),

@@ -7,7 +7,12 @@
 
 import type { AdminState } from '../admin/admin-server.ts';
 import { trafficLimits } from '../model/limits.ts';
-import { renderPrometheus } from '../telemetry/prometheus.ts';
+import type { RoutingTable } from '../model/routing-table.ts';
+import type { ExemplarEntry } from '../telemetry/exemplars.ts';
+import type { ClusterLabels } from '../telemetry/istio-metrics.ts';
+import { metricIdentity } from '../telemetry/metric-identity.ts';
+import type { MetricText, TextFormat } from '../telemetry/metric-text.ts';
+import { renderParts } from '../telemetry/prometheus.ts';
 import { isLogLevel, logLevels } from './log.ts';
 import type { Sidecar } from './sidecar.ts';
 import { tracecarVersion } from './version.ts';
@@ -64,68 +69,127 @@ function stats(sidecar: Sidecar) {
   };
 }
 
-/** The text of /metrics: requests, connections and spans of the registry, then our own. */
-export function metricsPage(sidecar: Sidecar): string {
-  return renderPrometheus(sidecar.telemetry.metrics) + ownMetrics(sidecar);
+/** The text of /metrics in parts: requests, connections and spans of the registry, then our own. */
+export function metricsPage(
+  sidecar: Sidecar,
+  format: TextFormat = 'prometheus',
+  exemplars: readonly ExemplarEntry[] = [],
+): Iterable<string> {
+  const { feed, settings, telemetry, telemetrySettings } = sidecar;
+  const { resource, knownMethods } = telemetrySettings;
+  return renderParts(
+    telemetry.metrics,
+    {
+      format,
+      identity: metricIdentity(resource, settings.labels, knownMethods),
+      clusters: clusterLabels(feed.table),
+      exemplars,
+    },
+    (text) => addOwnMetrics(text, sidecar),
+  );
 }
 
-function ownMetrics({ clock, diagnostics, feed, proxy, telemetry }: Sidecar): string {
+/** What all endpoints of a cluster agree on. */
+function clusterLabels(table: RoutingTable | undefined): ReadonlyMap<string, ClusterLabels> {
+  const found = new Map<string, ClusterLabels>();
+  for (const { name, endpoints } of table?.clusters ?? []) {
+    const common = (key: string) => {
+      const value = endpoints[0]?.labels[key] ?? '';
+      return endpoints.every(({ labels }) => labels[key] === value) ? value : '';
+    };
+    found.set(name, { app: common('app'), version: common('version') });
+  }
+  return found;
+}
+
+function addOwnMetrics(
+  text: MetricText,
+  { clock, diagnostics, feed, proxy, telemetry }: Sidecar,
+): void {
   const { applied, unchanged, refused } = feed.counts;
   const cpu = process.cpuUsage();
   const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
-  return [
-    family('tracecar_build_info', 'gauge', 'Release of this proxy.', [
-      [`version="${tracecarVersion()}",node="${process.versions.node}"`, 1],
-    ]),
-    family('tracecar_config_generation', 'gauge', 'Routing tables put in force since start.', [
-      ['', feed.table?.generation ?? 0],
-    ]),
-    family('tracecar_config_reloads_total', 'counter', 'Changed files that were read, by result.', [
-      ['result="applied"', applied],
-      ['result="unchanged"', unchanged],
-      ['result="refused"', refused],
-    ]),
-    family('tracecar_config_resources', 'gauge', 'Resources in force; 0: everything passes.', [
-      ['', feed.resources],
-    ]),
-    family('tracecar_config_diagnostics', 'gauge', 'Complaints about the files as they are.', [
-      ['severity="error"', errors],
-      ['severity="warning"', diagnostics.length - errors],
-    ]),
-    family(
+  const version = `version="${tracecarVersion()}",node="${process.versions.node}"`;
+  const families: readonly Family[] = [
+    ['tracecar_build_info', 'gauge', 'Release of this proxy.', [[version, 1]]],
+    [
+      'tracecar_config_generation',
+      'gauge',
+      'Routing tables put in force since start.',
+      [['', feed.table?.generation ?? 0]],
+    ],
+    [
+      'tracecar_config_reloads_total',
+      'counter',
+      'Changed files that were read, by result.',
+      [
+        ['result="applied"', applied],
+        ['result="unchanged"', unchanged],
+        ['result="refused"', refused],
+      ],
+    ],
+    [
+      'tracecar_config_resources',
+      'gauge',
+      'Resources in force; 0: everything passes.',
+      [['', feed.resources]],
+    ],
+    [
+      'tracecar_config_diagnostics',
+      'gauge',
+      'Complaints about the files as they are.',
+      [
+        ['severity="error"', errors],
+        ['severity="warning"', diagnostics.length - errors],
+      ],
+    ],
+    [
       'tracecar_listeners_unopened',
       'gauge',
       'Listeners of the table that cannot be opened.',
       [['', proxy.unopened().length]],
-    ),
-    family(
+    ],
+    [
       'tracecar_upgrades_total',
       'counter',
       'Connections that became tunnels after 101 (WebSocket and others).',
       [['', proxy.counts.switches]],
-    ),
-    family('tracecar_names_refused_total', 'counter', 'Look-ups of names that spans cannot show.', [
-      ['', telemetry.names.refused],
-    ]),
-    family('process_resident_memory_bytes', 'gauge', 'Memory of this process.', [
-      ['', process.memoryUsage.rss()],
-    ]),
-    family('process_cpu_seconds_total', 'counter', 'CPU time of this process, all threads.', [
-      ['', (cpu.user + cpu.system) / 1e6],
-    ]),
-    family('process_start_time_seconds', 'gauge', 'When this process started.', [
-      ['', Math.round(clock.epochMs) / 1000],
-    ]),
-  ].join('');
+    ],
+    [
+      'tracecar_names_refused_total',
+      'counter',
+      'Look-ups of names that spans cannot show.',
+      [['', telemetry.names.refused]],
+    ],
+    [
+      'process_resident_memory_bytes',
+      'gauge',
+      'Memory of this process.',
+      [['', process.memoryUsage.rss()]],
+    ],
+    [
+      'process_cpu_seconds_total',
+      'counter',
+      'CPU time of this process, all threads.',
+      [['', (cpu.user + cpu.system) / 1e6]],
+    ],
+    [
+      'process_start_time_seconds',
+      'gauge',
+      'When this process started.',
+      [['', Math.round(clock.epochMs) / 1000]],
+    ],
+  ];
+  for (const [name, type, help, samples] of families) {
+    text.family(name, type, help);
+    for (const [labels, value] of samples) text.sample(name, labels, value);
+  }
 }
 
-/** One family in the text format; each sample is its labels and its value. */
-function family(
+/** Each sample is its labels, as they are printed, and its value. */
+type Family = readonly [
   name: string,
   type: 'counter' | 'gauge',
   help: string,
   samples: readonly (readonly [labels: string, value: number])[],
-): string {
-  const lines = samples.map(([labels, value]) => `${name}${labels && `{${labels}}`} ${value}\n`);
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
-}
+];

@@ -56,7 +56,7 @@ export class Sidecar {
   readonly feed: ConfigFeed;
   readonly proxy: ProxyServer;
   readonly telemetry: Telemetry;
-  readonly #telemetrySettings: TelemetrySettings;
+  readonly telemetrySettings: TelemetrySettings;
   readonly #limits: TrafficLimits;
   /** Of the start or the end; empty between them. */
   #phase = 'starting';
@@ -71,7 +71,7 @@ export class Sidecar {
     this.settings = settings;
     this.log = log;
     const capture = prepareCapture(settings);
-    this.#telemetrySettings = telemetrySettings;
+    this.telemetrySettings = telemetrySettings;
     this.#limits = { ...trafficLimits, drainMs: settings.drainMs };
     this.telemetry = this.#makeTelemetry(settings.recordRingBytes);
     this.proxy = new ProxyServer({
@@ -80,6 +80,7 @@ export class Sidecar {
       wakeUps: systemWakeUps,
       limits: this.#limits,
       telemetry: this.telemetry,
+      tracing: telemetrySettings,
       log: log.write,
       ...(capture === undefined ? {} : { capture }),
     });
@@ -88,6 +89,7 @@ export class Sidecar {
       paths: settings.config,
       namespace: settings.namespace,
       labels: settings.labels,
+      rootNamespace: settings.rootNamespace,
       capture: settings.capture,
       clock: this.clock,
       wakeUps: systemWakeUps,
@@ -214,7 +216,7 @@ export class Sidecar {
   #makeTelemetry(recordRingBytes: number): Telemetry {
     const worker = bundledWorker('telemetry-worker');
     return Telemetry.start({
-      settings: this.#telemetrySettings,
+      settings: this.telemetrySettings,
       clock: this.clock,
       wakeUps: systemWakeUps,
       random: systemRandom,
@@ -259,7 +261,7 @@ export class Sidecar {
   }
 
   async #apply(table: RoutingTable): Promise<void> {
-    this.telemetry.describe(table);
+    this.telemetry.describe(table, process.env);
     const errors = await this.proxy.apply(table);
     for (const error of errors) {
       const problem = unopenedProblem(error);

@@ -5,6 +5,7 @@
  * workload, as its proxy would see it.
  */
 
+import { usualRootNamespace } from '../config/compile-tracing.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
 import { readLabels } from './proxy-settings.ts';
 
@@ -21,6 +22,13 @@ export const validateFlags: readonly Flag[] = [
     value: 'K=V,K=V',
     otherwise: '',
     help: 'check as the workload with these labels sees it; without, as every Sidecar does',
+    typedOnly: true,
+  },
+  {
+    name: 'root-namespace',
+    value: 'NAME',
+    otherwise: usualRootNamespace,
+    help: 'whose Telemetry without a selector holds for all namespaces',
     typedOnly: true,
   },
   {
@@ -46,6 +54,7 @@ export interface ValidateSettings {
   readonly namespace: string;
   /** Undefined: every Sidecar's view. */
   readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly rootNamespace: string;
   readonly capture: 'none' | 'redirect';
   readonly output: 'text' | 'json';
 }
@@ -64,6 +73,7 @@ export function readValidateSettings(
     paths: operands,
     namespace: values.get('namespace')?.[0] ?? 'default',
     labels: labels === undefined ? undefined : readLabels(labels),
+    rootNamespace: values.get('root-namespace')?.[0] ?? usualRootNamespace,
     capture: values.get('capture')?.[0] === 'redirect' ? 'redirect' : 'none',
     output: values.get('output')?.[0] === 'json' ? 'json' : 'text',
   };

@@ -70,9 +70,11 @@ function viewsOf(
   resources: readonly Resource[],
   settings: ValidateSettings,
 ): readonly (readonly Diagnostic[])[] {
-  const { namespace, labels, capture } = settings;
+  const { namespace, labels, rootNamespace, capture } = settings;
   const viewOf = (of: string, which: Readonly<Record<string, string>>) =>
-    compileTable(resources, { namespace: of, labels: which, generation: 1, capture }).diagnostics;
+    compileTable(resources, {
+      ...{ namespace: of, labels: which, rootNamespace, generation: 1, capture },
+    }).diagnostics;
   if (labels !== undefined) return [viewOf(namespace, labels)];
   const sidecars = resources.filter((each) => each.kind === 'Sidecar');
   if (sidecars.length === 0) {

@@ -10,6 +10,7 @@ import { type Environment, type Flag, type FlagValues, readFlags, UsageError } f
 import { readSocketAddress, type SocketAddress } from './socket-address.ts';
 
 const usualOtlp: SocketAddress = { address: '127.0.0.1', port: 4318 };
+const usualGrpc: SocketAddress = { address: '127.0.0.1', port: 4317 };
 const usualQuery: SocketAddress = { address: '127.0.0.1', port: 16_686 };
 const storeBytesMin = 1024 * 1024;
 const storeBytesMax = 4 * 1024 * 1024 * 1024;
@@ -19,7 +20,13 @@ export const viewFlags: readonly Flag[] = [
     name: 'otlp',
     value: 'ADDR:PORT',
     otherwise: '127.0.0.1:4318',
-    help: 'where spans come in: OTLP over HTTP, JSON',
+    help: 'where spans come in: OTLP over HTTP, JSON or protobuf',
+  },
+  {
+    name: 'grpc',
+    value: 'ADDR:PORT',
+    otherwise: '127.0.0.1:4317; with --otlp none',
+    help: 'where spans come in: OTLP over gRPC; none: nowhere',
   },
   {
     name: 'query',
@@ -66,6 +73,8 @@ export const viewFlags: readonly Flag[] = [
 export interface ServeSettings {
   readonly kind: 'serve';
   readonly otlp: SocketAddress;
+  /** Undefined: not taken. */
+  readonly grpc: SocketAddress | undefined;
   readonly query: SocketAddress;
   readonly storeBytes: number;
 }
@@ -102,12 +111,26 @@ function serveSettings({ values }: FlagValues): ServeSettings {
   return {
     kind: 'serve',
     otlp: otlp === undefined ? usualOtlp : readSocketAddress('otlp', otlp, usualOtlp),
+    grpc: readGrpc(values.get('grpc')?.[0], otlp === undefined ? usualGrpc : undefined),
     query: query === undefined ? usualQuery : readSocketAddress('query', query, usualQuery),
     storeBytes: storeBytes === undefined ? viewerLimits.storeBytesMax : readBytes(storeBytes),
   };
 }
 
-function showSettings(trace: string, { values }: FlagValues): ShowSettings {
+/**
+ * Who chooses a place for OTLP over HTTP runs more than one viewer or collector: the usual port of the
+ * other transport would collide then, so it is only taken when it is named.
+ */
+function readGrpc(
+  text: string | undefined,
+  otherwise: SocketAddress | undefined,
+): SocketAddress | undefined {
+  if (text === undefined) return otherwise;
+  return text === 'none' ? undefined : readSocketAddress('grpc', text, usualGrpc);
+}
+
+/** What `view --trace` and `explain` have in common. Throws UsageError. */
+export function showSettings(trace: string, { values }: FlagValues): ShowSettings {
   if (!/^[0-9a-fA-F]{1,32}$/.test(trace)) {
     throw new UsageError(`--trace is a trace id of 32 hex digits, not '${trace}'`);
   }

@@ -7,22 +7,35 @@
 
 import { Agent, request } from 'undici';
 import { viewerLimits } from '../model/limits.ts';
-import { readStoredTrace } from '../viewer/stored-trace.ts';
-import { printWaterfall } from '../viewer/waterfall.ts';
+import { readStoredTrace, type StoredTrace } from '../viewer/stored-trace.ts';
+import { printWaterfall, type WaterfallOptions } from '../viewer/waterfall.ts';
 import type { Environment } from './flags.ts';
 import { codeOf, StartError } from './listen-problem.ts';
 import type { ShowSettings } from './view-settings.ts';
 
 /** Prints the trace on stdout and gives the exit status. */
 export async function showTrace(settings: ShowSettings): Promise<number> {
+  const loaded = await loadTrace(settings, 'view');
+  if (loaded === undefined) return 1;
+  const { trace, result } = loaded;
+  if (settings.isJson) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else process.stdout.write(printWaterfall(trace, pictureOptions(settings)));
+  return 0;
+}
+
+/** The trace, and what the API sent; undefined when it is not there, which stderr has said then. */
+export async function loadTrace(
+  settings: ShowSettings,
+  command: string,
+): Promise<{ readonly trace: StoredTrace; readonly result: unknown } | undefined> {
   const { traceId, queryUrl } = settings;
   const { status, text } = await fetchTrace(`${queryUrl}/api/v3/traces/${traceId}`, settings);
   if (status === 404 && isApiError(text)) {
     process.stderr.write(
-      `tracecar view: ${queryUrl} has no trace ${traceId}: not sampled, not exported yet (senders ` +
-        'do it every few seconds), or dropped for newer ones\n',
+      `tracecar ${command}: ${queryUrl} has no trace ${traceId}: not sampled, not exported yet ` +
+        '(senders do it every few seconds), or dropped for newer ones\n',
     );
-    return 1;
+    return undefined;
   }
   const body = status === 200 ? parseJson(text) : undefined;
   const trace = readStoredTrace(traceId, body);
@@ -32,18 +45,16 @@ export async function showTrace(settings: ShowSettings): Promise<number> {
       `${queryUrl} answers ${what}: is it a viewer, or Jaeger 2 with its query API v3?`,
     );
   }
-  if (settings.isJson) {
-    process.stdout.write(`${JSON.stringify((body as { result: unknown }).result ?? body)}\n`);
-    return 0;
-  }
-  process.stdout.write(
-    printWaterfall(trace, {
-      width: settings.width ?? process.stdout.columns ?? 100,
-      color: !settings.isColorless && wantsColor(process.env, process.stdout.isTTY === true),
-      ascii: wantsAscii(process.env),
-    }),
-  );
-  return 0;
+  return { trace, result: (body as { result: unknown }).result ?? body };
+}
+
+/** How pictures are drawn where stdout goes. */
+export function pictureOptions(settings: ShowSettings): Required<WaterfallOptions> {
+  return {
+    width: settings.width ?? process.stdout.columns ?? 100,
+    color: !settings.isColorless && wantsColor(process.env, process.stdout.isTTY === true),
+    ascii: wantsAscii(process.env),
+  };
 }
 
 async function fetchTrace(

@@ -11,6 +11,7 @@ import { viewerLimits } from '../model/limits.ts';
 import { ListenFailure, printAddress } from '../viewer/http-listener.ts';
 import { isLoopback, ViewerServer } from '../viewer/viewer-server.ts';
 import { StartError } from './listen-problem.ts';
+import { tracecarVersion } from './version.ts';
 import { readViewSettings, type ServeSettings } from './view-settings.ts';
 
 /**
@@ -28,18 +29,24 @@ export async function runView(args: readonly string[]): Promise<number> {
 async function serve(settings: ServeSettings): Promise<number> {
   const server = new ViewerServer();
   const ended = untilSignal();
-  const { otlpPort, queryPort } = await open(server, settings);
+  const { otlpPort, grpcPort, queryPort } = await open(server, settings);
   const otlp = printAddress({ address: settings.otlp.address, port: otlpPort });
   const query = printAddress({ address: settings.query.address, port: queryPort });
+  const grpc =
+    settings.grpc === undefined
+      ? undefined
+      : printAddress({ address: settings.grpc.address, port: grpcPort });
   process.stdout.write(
-    `tracecar view: spans come in at http://${otlp}/v1/traces (OTLP over HTTP, JSON)\n` +
+    `tracecar view: spans come in at http://${otlp}/v1/traces (OTLP over HTTP, JSON or protobuf)\n` +
+      (grpc === undefined ? '' : `tracecar view: spans come in at ${grpc} (OTLP over gRPC)\n`) +
       `tracecar view: traces are shown at http://${query}/ (Jaeger's query API v3 at /api/v3)\n`,
   );
-  for (const [at, { address }] of [
+  for (const [at, place] of [
     [otlp, settings.otlp],
+    [grpc, settings.grpc],
     [query, settings.query],
   ] as const) {
-    if (isLoopback(address)) continue;
+    if (place === undefined || isLoopback(place.address)) continue;
     process.stderr.write(
       `tracecar view: ${at} is open to the network, and there is no authentication\n`,
     );
@@ -53,8 +60,10 @@ async function open(server: ViewerServer, settings: ServeSettings) {
   try {
     return await server.start({
       otlpAddress: settings.otlp,
+      grpcAddress: settings.grpc,
       queryAddress: settings.query,
       clock: systemClock,
+      version: tracecarVersion(),
       limits: { ...viewerLimits, storeBytesMax: fittingStoreBytes(settings.storeBytes) },
     });
   } catch (error) {

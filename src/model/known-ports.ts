@@ -14,3 +14,9 @@ const knownPorts: ReadonlySet<number> = new Set([
 export function hasKnownProtocol(port: number): boolean {
   return knownPorts.has(port);
 }
+
+/**
+ * Where a captured pod answers keep messages: nobody listens there, the kernel redirects it to the
+ * inbound half like every other port of the pod.
+ */
+export const KEEP_PORT = 15_004;

@@ -194,6 +194,9 @@ export interface ConfigLimits {
   readonly diagnosticsMax: number;
   /** Characters of all files from which a compiler's thread lasts: about a hundred rules. */
   readonly largeTextMin: number;
+  /** Custom tags of a Telemetry, and characters of a literal one: every span carries them. */
+  readonly customTagsMax: number;
+  readonly customTagLengthMax: number;
 }
 
 export const configLimits: ConfigLimits = Object.freeze({
@@ -205,6 +208,8 @@ export const configLimits: ConfigLimits = Object.freeze({
   reloadPollMs: 1_000,
   diagnosticsMax: 1_000,
   largeTextMin: 24 * 1024,
+  customTagsMax: 16,
+  customTagLengthMax: 1_024,
 });
 
 /** Records, spans and metrics. */
@@ -224,6 +229,18 @@ export interface TelemetryLimits {
   readonly flushMs: number;
   /** Series of one metric family; the rest is counted under `other`. */
   readonly metricSeriesMax: number;
+  /** Outcomes (status, method, cause) that are counted apart, in all series and in one of them. */
+  readonly metricCellsMax: number;
+  readonly metricCellsPerSeriesMax: number;
+  /** Pairs of zones that bytes are counted for; the rest go to the zone `other`. */
+  readonly zonePairsMax: number;
+  /** Exported traces that buckets name, in all and of one batch of spans. */
+  readonly exemplarsMax: number;
+  readonly exemplarsPerBatchMax: number;
+  /** How long a page of metrics waits for them. */
+  readonly exemplarsWaitMs: number;
+  /** For how long a collector that takes no metrics is not asked again. */
+  readonly metricPauseMs: number;
   /** Names that records refer to by id; far above what one table holds. Later ones read as none. */
   readonly namesMax: number;
   /** Members of a tracestate: more is invalid (W3C trace-context 3.3.1). */
@@ -235,18 +252,47 @@ export interface TelemetryLimits {
   readonly loopVisitsMin: number;
   /** A longer tracestate loses whole members (at most 514 a cut), so 1022 always survive; W3C: 512. */
   readonly tracestateBytesMax: number;
+  /** Baggage that goes on, of all its fields (W3C baggage 3.3.2: at least as much); more is dropped whole. */
+  readonly baggageMembersMax: number;
+  readonly baggageBytesMax: number;
+  /** Requests of callers outside the mesh that are sampled because they say so, a second. */
+  readonly forcedSamplesPerSecond: number;
+  /** Header values of open inbound requests that calls may be tied by; a power of two. */
+  readonly openRequestsMax: number;
   /** Access log lines that wait for a slow reader of stdout; more are dropped and counted. */
   readonly accessLogHeldBytesMax: number;
+  /** Memory of the spans that wait for a collector, whatever their number. */
+  readonly spanQueueBytesMax: number;
+  /** Until a span that was kept for what it is (not drawn at the head) leaves, alone if need be. */
+  readonly keptDelayMs: number;
+  /** Back-off after a failed export: the first, and the longest that doubling leads to. */
+  readonly exportBackoffMs: number;
+  readonly exportBackoffMsMax: number;
+  /** A collector's Retry-After is heeded up to here. */
+  readonly exportRetryAfterMsMax: number;
+  /** A batch that failed as often is given up: some five minutes. */
+  readonly exportAttemptsMax: number;
   /** Between two warnings about spans that were not delivered. */
   readonly exportWarningMs: number;
   /** Before a worker that died is started again. */
   readonly workerRestartMs: number;
   /** Heap of the worker: its queue of spans, one batch as JSON, and the libraries. */
   readonly workerHeapMiBMax: number;
+  /** Between two exports of metrics: a comparison of subsets is watched while it runs. OTel: 60 000. */
+  readonly metricIntervalMs: number;
+  /** Header fields captured as attributes, of a message and kind of span. */
+  readonly capturedHeadersMax: number;
+  /** Of a value that a span carries of a header field, and of all of them: a record has 1 020 bytes. */
+  readonly notedValueCharsMax: number;
+  readonly notedCharsMax: number;
+  /** What `--correlation-headers`, `--untraced-path` and `--peer` may name: each is looked through. */
+  readonly correlationHeadersMax: number;
+  readonly untracedPathsMax: number;
+  readonly peerRangesMax: number;
 }
 
 export const telemetryLimits: TelemetryLimits = Object.freeze({
-  recordRingBytes: 2 * 1024 * 1024,
+  recordRingBytes: 2_560 * 1024,
   textRingBytes: 2 * 1024 * 1024,
   recordTextBytesMax: 1_024,
   ringPollMs: 50,
@@ -256,16 +302,93 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   exportTimeoutMs: 30_000,
   flushMs: 2_000,
   metricSeriesMax: 2_000,
+  metricCellsMax: 2_000,
+  metricCellsPerSeriesMax: 100,
+  zonePairsMax: 100,
+  exemplarsMax: 2_000,
+  exemplarsPerBatchMax: 64,
+  exemplarsWaitMs: 100,
+  metricPauseMs: 600_000,
   namesMax: 100_000,
   tracestateMembersMax: 32,
   hopsMax: 64,
   loopHopsMin: 8,
   loopVisitsMin: 3,
   tracestateBytesMax: 1_536,
+  baggageMembersMax: 64,
+  baggageBytesMax: 8_192,
+  forcedSamplesPerSecond: 100,
+  openRequestsMax: 4_096,
   accessLogHeldBytesMax: 1024 * 1024,
+  spanQueueBytesMax: 16 * 1024 * 1024,
+  keptDelayMs: 500,
+  exportBackoffMs: 1_000,
+  exportBackoffMsMax: 30_000,
+  exportRetryAfterMsMax: 60_000,
+  exportAttemptsMax: 14,
   exportWarningMs: 60_000,
   workerRestartMs: 5_000,
   workerHeapMiBMax: 64,
+  metricIntervalMs: 5_000,
+  capturedHeadersMax: 16,
+  notedValueCharsMax: 256,
+  notedCharsMax: 960,
+  correlationHeadersMax: 8,
+  untracedPathsMax: 32,
+  peerRangesMax: 64,
+});
+
+/** Traces that are kept after they have begun (docs/sampling.md). */
+export interface KeepLimits {
+  /** Defaults of settings: traces that one route may keep in a second for an error, for being slow. */
+  readonly errorsPerSecond: number;
+  readonly slowPerSecond: number;
+  /** And the memory for records of traces that nobody has chosen. */
+  readonly historyBytes: number;
+  /** Slow is what takes that many times as long as 99 % of the route's requests. */
+  readonly slowFactor: number;
+  /** Requests that a route's percentile is learned from at least; fewer: nothing is slow. */
+  readonly slowRequestsMin: number;
+  /** A percentile is that of the last one to two of these. */
+  readonly slowWindowMs: number;
+  /** Between two looks at the percentiles, each of them at so many series. */
+  readonly slowTurnMs: number;
+  readonly slowSeriesPerTurn: number;
+  /** A mark of a trace holds one to two times that: until the history that it asks for is gone. */
+  readonly markMs: number;
+  /** Marks of one such time; the oldest go for newer ones, counted. */
+  readonly marksMax: number;
+  /** How long records of traces that nobody has chosen are kept. */
+  readonly historyMs: number;
+  /** Ids in one keep message, and between two messages to one peer. */
+  readonly messageIdsMax: number;
+  readonly messageMs: number;
+  /** Ids a second that this process takes from peers; more are refused (429). */
+  readonly receivedIdsPerSecond: number;
+  /** Peers with messages waiting, ids that wait for one of them, and how long an answer may take. */
+  readonly peersMax: number;
+  readonly waitingIdsMax: number;
+  readonly answerMs: number;
+}
+
+export const keepLimits: KeepLimits = Object.freeze({
+  errorsPerSecond: 20,
+  slowPerSecond: 1,
+  historyBytes: 8 * 1024 * 1024,
+  slowFactor: 3,
+  slowRequestsMin: 100,
+  slowWindowMs: 60_000,
+  slowTurnMs: 5_000,
+  slowSeriesPerTurn: 50,
+  markMs: 15_000,
+  marksMax: 3_072,
+  historyMs: 30_000,
+  messageIdsMax: 100,
+  messageMs: 100,
+  receivedIdsPerSecond: 1_000,
+  peersMax: 256,
+  waitingIdsMax: 1_000,
+  answerMs: 1_000,
 });
 
 /** The built-in trace receiver and store. */
@@ -278,6 +401,10 @@ export interface ViewerLimits {
   readonly spansPerTraceMax: number;
   readonly attributeBytesMax: number;
   readonly searchTracesMax: number;
+  /** Attributes of a span that are indexed, events and links in it; later ones are not found. */
+  readonly searchAttributesMax: number;
+  /** Spans whose JSON one search looks over, after the index has chosen them: bounds its time. */
+  readonly searchParsesMax: number;
   /** JSON values and nesting of one ingest body: what parsing it may cost in memory. */
   readonly ingestValuesMax: number;
   readonly ingestDepthMax: number;
@@ -298,6 +425,17 @@ export interface ViewerLimits {
   /** A kept connection between two requests: above the exporters' own schedules. */
   readonly keepAliveIdleMs: number;
   readonly connectionsMax: number;
+  /**
+   * Metrics: sets of caller, callee, route and subset whose counts of the last hour are kept (66 KB each
+   * when all of it is full), streams of points that they are made from, and bytes of a point's attributes.
+   */
+  readonly metricRowsMax: number;
+  readonly metricStreamsMax: number;
+  readonly metricAttributesBytesMax: number;
+  /** Calls under way on one gRPC connection; streams that a peer may reset at once, and each second. */
+  readonly grpcStreamsMax: number;
+  readonly grpcResetBurst: number;
+  readonly grpcResetsPerSecond: number;
 }
 
 export const viewerLimits: ViewerLimits = Object.freeze({
@@ -307,6 +445,8 @@ export const viewerLimits: ViewerLimits = Object.freeze({
   spansPerTraceMax: 20_000,
   attributeBytesMax: 16 * 1024,
   searchTracesMax: 1_000,
+  searchAttributesMax: 500,
+  searchParsesMax: 20_000,
   ingestValuesMax: 2_000_000,
   ingestDepthMax: 64,
   ingestHeldBytesMax: 64 * 1024 * 1024,
@@ -320,6 +460,12 @@ export const viewerLimits: ViewerLimits = Object.freeze({
   requestTimeoutMs: 30_000,
   keepAliveIdleMs: 75_000,
   connectionsMax: 512,
+  metricRowsMax: 2_000,
+  metricStreamsMax: 20_000,
+  metricAttributesBytesMax: 4_096,
+  grpcStreamsMax: 100,
+  grpcResetBurst: 100,
+  grpcResetsPerSecond: 10,
 });
 
 /** Checks the relations that the code relies on. Throws AssertionFailure. */

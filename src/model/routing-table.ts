@@ -22,7 +22,52 @@ export interface RoutingTable {
   readonly clusters: readonly Cluster[];
   /** What happens to captured connections; undefined when nothing is captured. */
   readonly capture: CapturePlan | undefined;
+  /** What Telemetry resources say of spans, by the direction of what was passed on. */
+  readonly tracing: TracingRules;
 }
+
+export type TracingRules = Readonly<Record<Direction, TracingRule>>;
+
+/** How the traces are sampled that begin here, and what spans carry beside their own attributes. */
+export interface TracingRule {
+  /** Share of new traces that are exported, 0 to 1; undefined: OTEL_TRACES_SAMPLER says. */
+  readonly ratio: number | undefined;
+  /** Whether spans are exported at all. */
+  readonly isReported: boolean;
+  /** Of different names. */
+  readonly tags: readonly CustomTag[];
+}
+
+/** An attribute of every span; one without a value is left out. */
+export type CustomTag =
+  | { readonly kind: 'literal'; readonly name: string; readonly value: string }
+  | {
+      readonly kind: 'environment';
+      readonly name: string;
+      readonly variable: string;
+      /** When the variable is unset; empty: no attribute then. */
+      readonly otherwise: string;
+    }
+  | {
+      readonly kind: 'header';
+      readonly name: string;
+      /** Lower-case name of a request's field. */
+      readonly header: string;
+      /** When the request has no such field; empty: no attribute then. */
+      readonly otherwise: string;
+    };
+
+const untouched: TracingRule = Object.freeze({
+  ratio: undefined,
+  isReported: true,
+  tags: Object.freeze([]),
+});
+
+/** Where no resource says anything. */
+export const noTracingRules: TracingRules = Object.freeze({
+  inbound: untouched,
+  outbound: untouched,
+});
 
 /**
  * Captured connections arrive on one port for each direction; their original destination says what is
@@ -235,4 +280,6 @@ export interface Endpoint {
   readonly address: string;
   readonly port: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** Where it runs, `eu-west-1a`; empty: nobody says. */
+  readonly zone: string;
 }

@@ -13,6 +13,7 @@
  */
 
 import { isIP, type Socket } from 'node:net';
+import { KEEP_PORT } from '../model/known-ports.ts';
 import type { DeclaredProtocol, Direction } from '../model/routing-table.ts';
 import { AcceptSocket, type ListenError } from './accept-socket.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
@@ -220,7 +221,13 @@ export class CaptureListener {
 
   #take(arrival: Arrival, destination: OriginalDestination): void {
     const owner = new CaptureOwner(this, destination);
-    const tls = this.planFor(destination.port)?.tls;
+    const { port } = destination;
+    if (port === KEEP_PORT && this.direction === 'inbound') {
+      // Nobody listens there: what is no keep message is refused like a call of any such port.
+      this.connections.add(new DownstreamConnection(this.#scope, owner, arrival.socket));
+      return;
+    }
+    const tls = this.planFor(port)?.tls;
     if (tls === undefined) {
       this.captured.add(new CapturedConnection(this.#scope, owner, arrival));
       return;

@@ -60,12 +60,14 @@ export class ConnectionReport {
   begin(parent?: ExchangeRecord): void {
     const { record } = this;
     this.#isBegun = true;
-    context.present = false;
+    context.clear();
     if (parent !== undefined) {
       copyRouting(parent, record);
       setContext(parent);
     }
     this.#scope.telemetry.beginSpan(record, context);
+    // A child is chosen as its parent was.
+    if (parent !== undefined) record.flags |= parent.flags & RecordFlag.OwnThreshold;
   }
 
   /** What is spoken (`Detected`) and how that is known (`DetectedBy`); counted. Once. */

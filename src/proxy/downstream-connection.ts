@@ -18,12 +18,14 @@ import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { failure } from '../model/failure.ts';
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { BodyKind } from '../wire/http1/body-kind.ts';
 import { HeadState } from '../wire/http1/head-reader.ts';
 import { ByteHold } from './byte-hold.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
 import type { ExchangePool } from './exchange-pool.ts';
 import type { DenialPrinter, RouteAsker } from './exchange-route.ts';
+import { isKeepRequest, printKeepAnswer, takeKeepRequest } from './keep-request.ts';
 import { printRefusal } from './local-reply.ts';
 import type { ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
@@ -63,6 +65,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   state: number = DownstreamState.Idle;
   /** Requests begun, the present one included. */
   requests = 0;
+  /** What a sidecar there says is believed; undefined until somebody has asked. */
+  #isPeer: boolean | undefined = undefined;
   /** Reading has stopped until somebody has taken what is held. */
   isPaused = false;
   readonly #scope: ProxyScope;
@@ -109,6 +113,16 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#listen();
   }
 
+  /** What a sidecar at its other end says is believed. */
+  get isPeer(): boolean {
+    this.#isPeer ??= this.#scope.peers.has(this.peerAddress);
+    return this.#isPeer;
+  }
+
+  get #isInbound(): boolean {
+    return this.#counts === this.#scope.inbound;
+  }
+
   /** An exchange is under way. */
   get isBusy(): boolean {
     return this.exchange !== undefined && this.exchange.state !== ExchangeState.Idle;
@@ -132,7 +146,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   /** Whether another request may follow the present one, if that allows it. */
   mayKeep(): boolean {
     if (this.#scope.isDraining || this.owner.isRetired) return false;
-    if (this.#scope.isLeaving && this.#counts === this.#scope.inbound) return false;
+    if (this.#scope.isLeaving && this.#isInbound) return false;
     return !this.#peerEnded || this.#hold.length !== 0;
   }
 
@@ -320,6 +334,10 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
       }
       const startMs = this.#headStartMs;
       this.#headStartMs = -1;
+      if (verdict === HeadState.Done && this.#isInbound && isKeepRequest(exchange.head)) {
+        this.#answerKeep(exchange, now);
+        continue;
+      }
       this.#move(DownstreamState.Idle, DownstreamState.Busy);
       this.requests++;
       if (verdict === HeadState.Refused) {
@@ -332,6 +350,18 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     }
     this.#isPumping = false;
     return from;
+  }
+
+  /** A keep message is no exchange: it is answered at once, and the next request may come. */
+  #answerKeep(exchange: Exchange, now: Milliseconds): void {
+    const { head } = exchange;
+    const status = takeKeepRequest(this.#scope, head, this, now);
+    // A body would be taken for the next request.
+    const keeps = head.persistent && head.bodyKind === BodyKind.None && this.mayKeep();
+    this.socket.write(printKeepAnswer(status, keeps), 'latin1');
+    this.#idleSinceMs = now;
+    this.#scope.deadlines.set(this.deadline, now + this.#scope.limits.keepAliveIdleMs);
+    if (!keeps) this.#close();
   }
 
   /** What was held during the last exchange is next. */

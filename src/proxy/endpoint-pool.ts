@@ -16,6 +16,9 @@ export class EndpointPool implements EndpointLoad {
   readonly port: number;
   /** NameTable id of `address:port`; 0 where addresses come from traffic, which names are not for. */
   readonly endpointId: number;
+  /** What its sidecar says is believed, if it has one; `isMeshed`: it has shown that it has. */
+  readonly isPeer: boolean;
+  isMeshed = false;
   /** Requests under way, from the choice of this endpoint to the end of the exchange. */
   inFlight = 0;
   /** Requests ever sent here, for people. */
@@ -29,6 +32,7 @@ export class EndpointPool implements EndpointLoad {
     this.#scope = scope;
     this.address = address;
     this.port = port;
+    this.isPeer = scope.peers.has(address);
     this.endpointId = isNamed ? scope.telemetry.names.idOf(printAddress(address, port)) : 0;
   }
 

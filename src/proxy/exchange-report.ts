@@ -13,19 +13,32 @@ import type { Milliseconds } from '../base/clock.ts';
 import type { Failure } from '../model/failure.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
-import type { MessageHead } from '../wire/http1/message-head.ts';
+import { Dropped, type MessageHead } from '../wire/http1/message-head.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
-import type { BackendPlan, RulePlan } from './plan.ts';
+import { type NotedHeaders, noteFields } from './noted-headers.ts';
+import type { BackendPlan, ListenerPlan, RulePlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import {
+  lastServerTiming,
+  printServerTiming,
+  putServerTiming,
+  readServerTiming,
+  Said,
+  SERVER_TIMING_BYTES,
+  stripServerTiming,
+} from './server-timing.ts';
 import type { TraceHeaders } from './trace-headers.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+import type { WriteSlab } from './write-slab.ts';
 
 export class ExchangeReport {
   readonly record: ExchangeRecord = new ExchangeRecord();
   readonly #scope: ProxyScope;
   readonly #isServer: boolean;
   #series: RequestSeries;
+  /** The endpoint of the attempt; undefined when none was chosen, and between two exchanges. */
+  #pool: EndpointPool | undefined = undefined;
   /** What the downstream was sent; also for CLIENT records, whose own status is the upstream's. */
   #sentStatus = 0;
   /** First byte of the request head: what the downstream waits since. */
@@ -33,6 +46,9 @@ export class ExchangeReport {
   #ownMs: Milliseconds = 0.5;
   #connectMs: Milliseconds = -0.5;
   #sentMs: Milliseconds = -0.5;
+  #noted: NotedHeaders | undefined = undefined;
+  /** Of the request's fields; '' when there is nothing to note. */
+  #notes = '';
 
   constructor(scope: ProxyScope, isServer: boolean, series: RequestSeries) {
     this.#scope = scope;
@@ -41,12 +57,14 @@ export class ExchangeReport {
     this.record.kind = isServer ? RecordKind.Server : RecordKind.Client;
   }
 
-  /** A request begins: `startMs` its first byte; `series` counts it until a rule is found. */
-  begin(startMs: Milliseconds, generation: number, series: RequestSeries): void {
+  /** A request begins: `startMs` its first byte; the plan's series counts it until a rule is found. */
+  begin(startMs: Milliseconds, plan: ListenerPlan): void {
     this.record.reset();
     this.record.startMs = startMs;
-    this.record.generation = generation;
-    this.#series = series;
+    this.record.generation = plan.generation;
+    this.#series = plan.series;
+    this.#noted = plan.noted;
+    this.#notes = '';
     this.#sentStatus = 0;
     this.#startMs = startMs;
     this.#ownMs = 0;
@@ -62,6 +80,7 @@ export class ExchangeReport {
     record.authority = head.authority();
     record.userAgent = head.userAgent();
     if (this.#isServer) record.minorVersion = head.minorVersion;
+    if (this.#noted !== undefined) this.#notes = noteFields(this.#noted.request, head, '');
     this.#setDownstream(downstream);
   }
 
@@ -89,9 +108,24 @@ export class ExchangeReport {
     record.peerPort = downstream.peerPort;
   }
 
-  beginSpan(trace: TraceHeaders): void {
-    if (!this.#isServer) this.record.join = trace.join;
+  beginSpan(trace: TraceHeaders, downstream: DownstreamConnection): void {
+    if (this.#isServer) this.#setCaller(trace.callbackPort, downstream);
+    else this.record.join = trace.join;
     this.#scope.telemetry.beginSpan(this.record, trace.context);
+    if (this.#notes !== '') this.#addNotes();
+  }
+
+  /** A sidecar of the mesh that is believed; whoever else says that it is one is told nothing. */
+  #setCaller(callbackPort: number, downstream: DownstreamConnection): void {
+    const isMeshed = callbackPort !== 0 && downstream.isPeer;
+    this.record.callbackPort = isMeshed ? callbackPort : 0;
+    if (isMeshed) this.record.flags |= RecordFlag.PeerMeshed;
+  }
+
+  /** What the request's fields say, behind what the trace's own lines say. */
+  #addNotes(): void {
+    const { record } = this;
+    record.extra = record.extra === '' ? this.#notes : `${record.extra}\n${this.#notes}`;
   }
 
   setRule(plan: RulePlan): void {
@@ -108,6 +142,7 @@ export class ExchangeReport {
   }
 
   setEndpoint(pool: EndpointPool): void {
+    this.#pool = pool;
     this.record.endpointId = pool.endpointId;
   }
 
@@ -130,6 +165,69 @@ export class ExchangeReport {
     this.#setUpstream(upstream);
   }
 
+  /**
+   * The upstream's final head: what its sidecar says of the trace, which goes no further. Returns lines
+   * to add in place of fields that said something beside it.
+   */
+  hear(head: MessageHead, pool: EndpointPool, isAsSent: boolean, now: Milliseconds): string {
+    const { record } = this;
+    if (this.#noted !== undefined) {
+      record.extra = noteFields(this.#noted.response, head, record.extra);
+    }
+    const index = this.#isServer ? -1 : lastServerTiming(head);
+    if (index < 0) return '';
+    if (!pool.isPeer) return isAsSent ? '' : stripServerTiming(head);
+    const said = readServerTiming(head, index, this.record);
+    if (said === Said.Nothing) return '';
+    pool.isMeshed = true;
+    head.dropped[index] = Dropped.Never;
+    this.#scope.telemetry.learn(this.record, said === Said.Kept, now);
+    return '';
+  }
+
+  /** An answer with this status is about to be sent: whether its trace is kept, as far as is known. */
+  answering(status: number, now: Milliseconds): void {
+    const { record } = this;
+    record.status = status;
+    const isKept = this.#scope.telemetry.decide(record, this.#series, now, false);
+    if (this.#tellsMesh && isKept) record.flags |= RecordFlag.PeerKeeps;
+  }
+
+  /** The downstream is told of the trace. */
+  get tellsVerdict(): boolean {
+    return this.#tellsMesh || this.#tellsEdge;
+  }
+
+  /** Puts what it is told, as a line of the head. */
+  putVerdict(out: WriteSlab): void {
+    if (!this.#tellsMesh) {
+      out.putText(this.verdictLine);
+      return;
+    }
+    const isKept = this.#scope.telemetry.verdictOf(this.record);
+    const memory = out.reserve(SERVER_TIMING_BYTES);
+    out.length = putServerTiming(this.record, isKept, memory, out.length);
+  }
+
+  /** The same as text, '' when nothing is told. */
+  get verdictLine(): string {
+    if (!this.tellsVerdict) return '';
+    const { telemetry, tracing } = this.#scope;
+    const name = this.#tellsMesh ? 'trace' : tracing.edgeResponseHeader;
+    if (name === 'off') return '';
+    return printServerTiming(this.record, telemetry.verdictOf(this.record), name);
+  }
+
+  get #tellsMesh(): boolean {
+    return this.#isServer && this.record.callbackPort !== 0 && this.#scope.telemetry.isExporting;
+  }
+
+  get #tellsEdge(): boolean {
+    const { telemetry, tracing } = this.#scope;
+    if (tracing.edge === undefined || tracing.edgeResponseHeader === 'off') return false;
+    return this.#isServer && this.record.callbackPort === 0 && telemetry.isExporting;
+  }
+
   /** The last byte of the request has been written. */
   requestSent(now: Milliseconds): void {
     if (this.#sentMs >= 0) this.record.requestUs = microseconds(this.#sentMs, now);
@@ -149,10 +247,10 @@ export class ExchangeReport {
     this.record.flags |= flags;
   }
 
-  /** A local reply was sent. For a CLIENT record that is no status of the upstream. */
-  replied(status: number): void {
+  /** A local reply is about to be sent. For a CLIENT record that is no status of the upstream. */
+  replied(status: number, now: Milliseconds): void {
     this.#sentStatus = status;
-    if (this.#isServer) this.record.status = status;
+    this.answering(this.#isServer ? status : this.record.status, now);
   }
 
   /** The exchange is over: writes the record and counts. */
@@ -164,9 +262,9 @@ export class ExchangeReport {
   ): void {
     const { record } = this;
     this.#close(now, firstByteMs, requestBytes, responseBytes);
-    this.#scope.telemetry.finish(record);
+    this.#end(now);
     const totalUs = this.#isServer ? record.totalUs : microseconds(this.#startMs, now);
-    this.#series.observe(this.#sentStatus, record.causeCode, totalUs);
+    this.#series.observe(record, this.#sentStatus, totalUs);
   }
 
   /**
@@ -179,11 +277,24 @@ export class ExchangeReport {
     if (!this.#isServer) {
       record.causeCode = what.code;
       this.#close(now, -1, requestBytes, 0);
-      this.#scope.telemetry.finish(record);
+      this.#series.observeAttempt(record);
+      this.#end(now);
       this.#beginSibling(now, trace);
     }
     record.attempt = attempt;
     record.attemptReason = what.code;
+  }
+
+  /** The record is whole. */
+  #end(now: Milliseconds): void {
+    const { record } = this;
+    const { telemetry } = this.#scope;
+    telemetry.decide(record, this.#series, now, true);
+    // Who did not answer this time may have recorded it all the same.
+    const isSilent = !this.#isServer && record.status === 0;
+    if (isSilent && this.#pool?.isMeshed === true) record.flags |= RecordFlag.PeerMeshed;
+    this.#pool = undefined;
+    telemetry.finish(record);
   }
 
   #close(
@@ -200,6 +311,7 @@ export class ExchangeReport {
     record.requestBytes = requestBytes;
     record.responseBytes = responseBytes;
     record.proxyUs = microseconds(0, this.#ownMs);
+    record.seriesId = this.#series.id;
     record.totalUs = microseconds(record.startMs, now);
   }
 
@@ -228,9 +340,11 @@ export class ExchangeReport {
     record.connectionRequests = 0;
     record.peerAddress = '';
     record.peerPort = 0;
+    record.extra = '';
     this.#ownMs = 0;
     this.#sentMs = -1;
-    this.beginSpan(trace);
+    this.#scope.telemetry.beginSpan(record, context);
+    if (this.#notes !== '') this.#addNotes();
     if (!wasRoot) return;
     context.present = false;
     record.flags &= ~RecordFlag.HasParent;

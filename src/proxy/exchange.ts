@@ -8,32 +8,30 @@
  *
  * One object serves many exchanges, one after the other: those of a connection, as long as more comes,
  * then those of another one. It keeps the route that it began with and ends every exchange, good or
- * bad, in `#finish`: one record, one count.
+ * bad, in exchange-end.ts: one record, one count.
  */
 
 import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { type Failure, failure } from '../model/failure.ts';
-import { RecordFlag } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { HeadReader } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
-import { Method } from '../wire/http1/method.ts';
 import { passesUpgrade } from '../wire/http1/print.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { Attempts } from './exchange-attempts.ts';
 import { ExchangeClock } from './exchange-clock.ts';
+import { ExchangeEnd } from './exchange-end.ts';
 import { ExchangeReport } from './exchange-report.ts';
 import { chooseRoute, detailOf, faultOf, RouteChoice } from './exchange-route.ts';
 import { putForwardedHead } from './forwarded-head.ts';
 import { applyEdits, type CompiledEdits } from './header-edits.ts';
-import { printFailure, printRefusal } from './local-reply.ts';
-import { isLoginOfConnection } from './login-of-connection.ts';
+import { printRefusal } from './local-reply.ts';
 import type { ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { type HeadSource, RequestRelay, RequestState } from './request-relay.ts';
 import { ResponseRelay } from './response-relay.ts';
-import { AttemptStage, isEndOfKept, lossOf } from './retry-rule.ts';
+import { AttemptStage, lossOf } from './retry-rule.ts';
 import { TraceHeaders } from './trace-headers.ts';
 import { UpstreamState, type UpstreamUser } from './upstream-connection.ts';
 import { UpstreamLease } from './upstream-lease.ts';
@@ -52,6 +50,9 @@ export class Exchange implements UpstreamUser, HeadSource {
   state: number = ExchangeState.Idle;
   /** Decided with the final head: the downstream connection carries on after this exchange. */
   keepsAlive = false;
+  /** The downstream has said all, and the upstream is told so: it carries no other request. */
+  endsUpstream = false;
+  readonly ending: ExchangeEnd;
   readonly #scope: ProxyScope;
   readonly #counts: ConnectionCounts;
   readonly #lease: UpstreamLease;
@@ -61,8 +62,6 @@ export class Exchange implements UpstreamUser, HeadSource {
   readonly #route = new RouteChoice();
   readonly #clock: ExchangeClock;
   #downstream: DownstreamConnection | undefined = undefined;
-  /** The downstream has said all, and the upstream is told so: it carries no other request. */
-  #endsUpstream = false;
 
   /** For listeners of the direction of `plan`'s. */
   constructor(scope: ProxyScope, plan: ListenerPlan) {
@@ -74,7 +73,8 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#lease = new UpstreamLease(scope, this.#counts, this, isInbound);
     this.#attempts = new Attempts(scope, this.#lease);
     this.#report = new ExchangeReport(scope, isInbound, plan.series);
-    this.#trace = new TraceHeaders(scope.hopTagOf(direction));
+    this.ending = new ExchangeEnd(scope, this, this.#counts, this.#lease, this.#report);
+    this.#trace = new TraceHeaders(scope, direction);
     this.request = new RequestRelay(scope, this);
     this.response = new ResponseRelay(scope, this);
     this.#clock = new ExchangeClock(scope.limits, this.request, this.response);
@@ -153,7 +153,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.request.begin(head, now);
     this.#trace.read(head);
     this.#report.setRequest(head, this.downstream);
-    this.#report.beginSpan(this.#trace);
+    this.#report.beginSpan(this.#trace, this.downstream);
     const refused = this.#chooseRoute(plan, now);
     if (refused !== undefined) {
       this.#failRoute(refused, head, now);
@@ -175,8 +175,8 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#trace.clear();
     const known = this.headReader.hasStartLine ? this.head : undefined;
     this.#report.setRefused(known, this.downstream);
-    this.#report.beginSpan(this.#trace);
-    this.#reply(what, detail, false, false, now);
+    this.#report.beginSpan(this.#trace, this.downstream);
+    this.ending.reply(what, detail, false, false, now);
   }
 
   /** Body bytes of the request; returns the index of the first byte beyond the body. */
@@ -195,17 +195,37 @@ export class Exchange implements UpstreamUser, HeadSource {
   }
 
   /**
-   * The final head has been read: decides what becomes of the downstream connection, and returns
-   * the edits of the response. `isFramed`: its end can be told without closing.
+   * The final head has been read: decides what becomes of the downstream connection, and returns the
+   * lines that `onAnswer` adds. `isFramed`: its end can be told without closing.
    */
-  onFinalHead(head: MessageHead, isFramed: boolean): CompiledEdits {
+  onFinalHead(head: MessageHead, isFramed: boolean, now: Milliseconds): string {
     this.#move(ExchangeState.AwaitingHead, ExchangeState.Relaying);
     const isEarly = this.request.state !== RequestState.Done;
     // A success before the end of the body may be a stream both ways; an error wants no more of it.
     if (isEarly && head.status >= FIRST_ERROR_STATUS) this.request.stop();
     const isKept = head.persistent || !this.#route.isAsSent;
     this.keepsAlive = !isEarly && isFramed && isKept && this.#mayKeep();
-    return this.responseEdits;
+    return this.onAnswer(head, now);
+  }
+
+  /**
+   * A final head, or 101, is about to go on: what its sidecar and ours say of the trace. Returns lines to
+   * add, in place of fields that had more to say.
+   */
+  onAnswer(head: MessageHead, now: Milliseconds): string {
+    const lines = this.#report.hear(head, this.#lease.pool!, this.#route.isAsSent, now);
+    this.#report.answering(head.status, now);
+    return lines;
+  }
+
+  /** The downstream is told whether the trace is kept: its sidecar, or whoever asks at the edge. */
+  get tellsVerdict(): boolean {
+    return this.#report.tellsVerdict;
+  }
+
+  /** Puts what it is told, as a line of the head. */
+  putVerdict(out: WriteSlab): void {
+    this.#report.putVerdict(out);
   }
 
   /** The final head is on its way, more of the body is to come. */
@@ -213,38 +233,9 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#report.responded(this.#lease.upstream!.head, now, this.#scope.clock.now());
   }
 
-  /** The response is whole. `leavesNoDoubt`: the upstream connection may carry another request. */
-  complete(leavesNoDoubt: boolean, now: Milliseconds): void {
-    const lease = this.#lease;
-    const upstream = lease.upstream!;
-    const isWhole = this.request.state === RequestState.Done;
-    const isSent = isWhole && upstream.socket.writableLength === 0;
-    if (leavesNoDoubt && isSent && this.#mayLendAgain()) {
-      if (this.#route.isAsSent) this.downstream.pairWith(upstream);
-      if (lease.isOwn || isLoginOfConnection(this.head)) lease.keep(now);
-      else lease.release(now);
-    } else lease.destroy(!isWhole);
-    const keeps = this.keepsAlive && isWhole;
-    const end = this.#scope.clock.now();
-    this.#report.responded(upstream.head, now, end);
-    this.#finish(end);
-    this.downstream.onExchangeDone(keeps, end);
-  }
-
   /** The downstream connection is over. */
   onConnectionOver(): void {
     this.#lease.letGo();
-  }
-
-  /** 101 is on its way: from here on a tunnel has both connections. It begins with `chunk[from..]`. */
-  switchProtocols(chunk: Buffer, from: number, now: Milliseconds): void {
-    this.#move(ExchangeState.AwaitingHead, ExchangeState.Relaying);
-    const end = this.#scope.clock.now();
-    const { pool } = this.#lease;
-    const upstream = this.#lease.detach();
-    this.#report.responded(upstream.head, now, end);
-    this.#finish(end);
-    this.downstream.giveUp(upstream, pool!, this.#report.record, chunk, from);
   }
 
   /** Something went wrong: another attempt where that is safe, else the end of the exchange. */
@@ -256,29 +247,23 @@ export class Exchange implements UpstreamUser, HeadSource {
       return;
     }
     const keeps = this.request.state === RequestState.Done && this.#mayKeep();
-    this.#end(what, detail, keeps, now);
+    this.ending.fail(what, detail, keeps, now);
   }
 
-  /** The upstream has ended in the middle of a body that goes on as it was sent, and so does it here. */
-  endCut(): void {
-    this.#report.failed(failure['upstream-cut'], RecordFlag.BodyCut);
-    this.#endSilently(this.#scope.clock.now());
+  /** 101 is on its way; see ExchangeEnd. */
+  switchProtocols(chunk: Buffer, from: number, now: Milliseconds): void {
+    this.#move(ExchangeState.AwaitingHead, ExchangeState.Relaying);
+    this.ending.switchProtocols(chunk, from, now);
   }
 
-  /** The downstream has gone: the upstream is told by RST, at once. */
   onDownstreamGone(): void {
-    if (this.state === ExchangeState.Idle) return;
-    const isCut = this.request.state !== RequestState.Done;
-    const flags = RecordFlag.DownstreamGone | (isCut ? RecordFlag.BodyCut : 0);
-    this.#report.failed(failure['client-gone'], flags);
-    this.#lease.destroy(true);
-    this.#finish(this.#scope.clock.now());
+    if (this.state !== ExchangeState.Idle) this.ending.leave();
   }
 
   /** FIN of the downstream behind its last request; an upstream that gets all as sent gets it too. */
   onDownstreamEnded(): void {
     if (!this.#route.isAsSent || this.request.state !== RequestState.Done) return;
-    this.#endsUpstream = true;
+    this.endsUpstream = true;
     if (this.state !== ExchangeState.Connecting) this.#lease.upstream?.socket.end();
   }
 
@@ -309,7 +294,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.request.connect(upstream);
     this.request.flush();
     if (this.state === ExchangeState.Idle) return;
-    if (this.#endsUpstream) upstream.socket.end();
+    if (this.endsUpstream) upstream.socket.end();
     const sent = this.#scope.clock.now();
     this.#report.connected(upstream, now, sent);
     if (this.request.state === RequestState.Done) this.#report.requestSent(sent);
@@ -372,7 +357,7 @@ export class Exchange implements UpstreamUser, HeadSource {
   /** A bug of ours was met: answers 500 if nothing was answered, and ends the connection too. */
   endByBug(): void {
     if (this.state === ExchangeState.Idle) this.downstream.endByBug();
-    else this.#end(failure['internal-error'], '', false, this.#scope.clock.now());
+    else this.ending.fail(failure['internal-error'], '', false, this.#scope.clock.now());
   }
 
   /** The head that goes to the endpoint of this attempt; it has been read until the next one is. */
@@ -390,12 +375,12 @@ export class Exchange implements UpstreamUser, HeadSource {
     assert(this.state === ExchangeState.Idle, 'one exchange at a time on a connection');
     this.state = ExchangeState.Connecting;
     this.#counts.exchangesActive++;
-    this.#endsUpstream = false;
+    this.endsUpstream = false;
     this.#clock.begin(now);
     this.#route.clear();
     this.#attempts.begin();
     this.response.begin();
-    this.#report.begin(startMs, plan.generation, plan.series);
+    this.#report.begin(startMs, plan);
   }
 
   #chooseRoute(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
@@ -414,7 +399,7 @@ export class Exchange implements UpstreamUser, HeadSource {
   /** Nothing is said to any upstream. A head that is at fault ends its connection. */
   #failRoute(what: Failure, head: MessageHead, now: Milliseconds): void {
     const fault = faultOf(head);
-    if (what === failure[fault.cause]) this.#end(what, printRefusal(fault), false, now);
+    if (what === failure[fault.cause]) this.ending.fail(what, printRefusal(fault), false, now);
     else this.fail(what, detailOf(what, head, this.downstream.owner));
   }
 
@@ -450,7 +435,7 @@ export class Exchange implements UpstreamUser, HeadSource {
   #mayRetry(what: Failure, now: Milliseconds): boolean {
     const stage = this.#stage();
     // A server that ends when its caller has said all would do so again.
-    if (this.#endsUpstream && stage !== AttemptStage.Connecting) return false;
+    if (this.endsUpstream && stage !== AttemptStage.Connecting) return false;
     const { backend, pinned } = this.#route;
     const endpoints = pinned === undefined ? (backend?.cluster.pools.length ?? 0) : 1;
     return this.#attempts.mayRepeat(what, this.head, stage, endpoints, now);
@@ -471,54 +456,6 @@ export class Exchange implements UpstreamUser, HeadSource {
 
   #mayKeep(): boolean {
     return this.head.persistent && this.downstream.mayKeep();
-  }
-
-  /** As sent, `Connection: close` of the downstream has been read by the upstream too. */
-  #mayLendAgain(): boolean {
-    if (!this.#route.isAsSent) return true;
-    return this.head.persistent && !this.#endsUpstream;
-  }
-
-  /** Says what went wrong: in an answer if none has begun, else by RST. */
-  #end(what: Failure, detail: string, keeps: boolean, now: Milliseconds): void {
-    this.#lease.destroy(true);
-    const isUnheard = this.downstream.requests > 1 && this.response.firstByteMs < 0;
-    if (this.#route.isAsSent && isUnheard && isEndOfKept(what)) {
-      this.#report.failed(what, 0);
-      this.#endSilently(now);
-      return;
-    }
-    if (!this.response.isHeadSent) {
-      this.#reply(what, detail, keeps, this.head.method === Method.Head, now);
-      return;
-    }
-    this.#report.failed(what, RecordFlag.BodyCut);
-    this.#finish(now);
-    this.downstream.abort();
-  }
-
-  /** FIN is all that the downstream hears. */
-  #endSilently(now: Milliseconds): void {
-    this.#lease.destroy(false);
-    this.#finish(now);
-    this.downstream.onExchangeDone(false, now);
-  }
-
-  #reply(what: Failure, detail: string, keeps: boolean, isHead: boolean, now: Milliseconds): void {
-    this.downstream.socket.write(printFailure(what, detail, keeps, isHead), 'latin1');
-    this.#report.failed(what, 0);
-    this.#report.replied(what.httpStatus);
-    this.#finish(now);
-    this.downstream.onExchangeDone(keeps, now);
-  }
-
-  #finish(now: Milliseconds): void {
-    assert(this.#lease.upstream === undefined, 'the lease is given back before the exchange ends');
-    this.state = ExchangeState.Idle;
-    this.#counts.exchangesActive--;
-    const { request, response } = this;
-    this.#report.finish(now, response.firstByteMs, request.bytes, response.bytes);
-    request.end();
   }
 
   #move(from: number, to: number): void {

@@ -11,6 +11,7 @@
  */
 
 import type { Milliseconds } from '../base/clock.ts';
+import { KEEP_PORT } from '../model/known-ports.ts';
 import type { Direction } from '../model/routing-table.ts';
 import type { ListenError } from './accept-socket.ts';
 import { CaptureListener } from './capture-listener.ts';
@@ -18,7 +19,7 @@ import { findHeldBack, type Succession } from './listener-meaning.ts';
 import { LocalHop } from './local-hop.ts';
 import type { ListenerPlan, Plans } from './plan.ts';
 import { countSockets, SocketState } from './port-holders.ts';
-import type { CaptureOptions, ProxyScope } from './proxy-scope.ts';
+import { type CaptureOptions, NO_INBOUND_HALF, type ProxyScope } from './proxy-scope.ts';
 import { Sentinel } from './sentinel.ts';
 import { TrafficListener } from './traffic-listener.ts';
 
@@ -57,6 +58,7 @@ export class ListenerSet {
       this.captures = (['outbound', 'inbound'] as const).map(
         (direction) => new CaptureListener(scope, context, direction, plans.capture),
       );
+      scope.callbackPort = KEEP_PORT;
       const inbound = this.captures.find(({ direction }) => direction === 'inbound');
       scope.localHop = new LocalHop(
         capture.ownAddresses,
@@ -218,13 +220,24 @@ export class ListenerSet {
 
   async #add(listener: TrafficListener): Promise<void> {
     this.#listeners.set(listener.name, listener);
+    this.#findCallbackPort();
     if (this.#closed.has(listener.direction)) await this.#retire(listener);
   }
 
   async #retire(listener: TrafficListener): Promise<void> {
     this.#listeners.delete(listener.name);
     this.#retired.add(listener);
+    this.#findCallbackPort();
     await listener.retire();
+  }
+
+  /** Where peers reach the inbound half, in plain HTTP. */
+  #findCallbackPort(): void {
+    if (this.captures.length > 0) return;
+    const inbound = [...this.#listeners.values()].find(
+      ({ direction, plan }) => direction === 'inbound' && plan.tls === undefined,
+    );
+    this.#scope.callbackPort = inbound?.port ?? NO_INBOUND_HALF;
   }
 
   /** Plans of the table that have no listener yet. */

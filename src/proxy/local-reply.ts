@@ -17,13 +17,15 @@ const allowedMethods = 'GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, QUERY';
 
 /**
  * The whole reply as latin1 text. `detail` is what this case was about, '' if there is nothing to
- * add; `keepAlive` false adds `Connection: close`; to HEAD the body stays unsent.
+ * add; `keepAlive` false adds `Connection: close`; to HEAD the body stays unsent. `line` is one more
+ * line of the head, whole, or ''.
  */
 export function printFailure(
   what: Failure,
   detail: string,
   keepAlive: boolean,
   isHead: boolean,
+  line = '',
 ): string {
   const headers: [string, string][] = [
     ['content-type', 'text/plain; charset=iso-8859-1'],
@@ -32,7 +34,9 @@ export function printFailure(
   if (what === failure['method-not-allowed']) headers.push(['allow', allowedMethods]);
   if (!keepAlive) headers.push(['connection', 'close']);
   const text = printLocalReply(what.httpStatus, headers, `${printCause(what, detail)}\n`);
-  return isHead ? text.slice(0, text.indexOf('\r\n\r\n') + 4) : text;
+  const end = text.indexOf('\r\n\r\n') + 2;
+  const head = `${text.slice(0, end)}${line}\r\n`;
+  return isHead ? head : head + text.slice(end + 2);
 }
 
 /** What is wrong with a message and where: the detail of its failure. */

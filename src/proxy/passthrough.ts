@@ -98,7 +98,7 @@ export class Passthrough {
       subset: '',
       balancing: 'round-robin',
       connectTimeoutMs: this.#connectTimeoutMs,
-      endpoints: [{ address, port, labels: {} }],
+      endpoints: [{ address, port, labels: {}, zone: '' }],
     };
     const state = { pick: startPicking(this.#scope.random), pending: 0 };
     const plan: ClusterPlan = { cluster, pools: [pool], state };

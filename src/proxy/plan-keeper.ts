@@ -7,12 +7,19 @@
  * stable name. Plans of earlier tables that still serve somewhere are untouched.
  */
 
-import type { Direction, Listener, RoutingTable, VirtualHost } from '../model/routing-table.ts';
+import type {
+  Direction,
+  Listener,
+  RoutingTable,
+  TracingRules,
+  VirtualHost,
+} from '../model/routing-table.ts';
 import { RouteIndex } from '../routing/route-index.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
 import { ClusterKeeper } from './cluster-keeper.ts';
 import { DestinationPlanner } from './destination-planner.ts';
 import { HostPlanner } from './host-planner.ts';
+import { type NotedHeaders, notedHeaders } from './noted-headers.ts';
 import type { HostPlan, ListenerPlan, Plans } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { TlsServer, tlsKey } from './tls-server.ts';
@@ -48,8 +55,9 @@ export class PlanKeeper {
     const kept = this.#keepHosts(listeners);
     this.#listeners = new Map();
     this.#tls = new Map();
+    const noted = this.#notedOf(table.tracing);
     for (const listener of listeners) {
-      const plan = this.#listener(listener, table.generation, kept, before, oldTls);
+      const plan = this.#listener(listener, table.generation, noted, kept, before, oldTls);
       this.#listeners.set(listener.name, plan);
     }
     for (const { hosts } of before.values()) {
@@ -106,6 +114,7 @@ export class PlanKeeper {
   #listener(
     listener: Listener,
     generation: number,
+    noted: Noted,
     kept: ReadonlySet<HostPlan>,
     all: ReadonlyMap<string, ListenerPlan>,
     oldTls: ReadonlyMap<string, TlsServer>,
@@ -127,7 +136,16 @@ export class PlanKeeper {
       index: new RouteIndex(listener, indexes, before?.index),
       hosts,
       series: this.#planner.seriesOf(listener),
+      noted: noted[listener.direction],
       tls: this.#tlsServer(listener, oldTls),
+    };
+  }
+
+  #notedOf({ inbound, outbound }: TracingRules): Noted {
+    const captured = this.#scope.tracing.capturedHeaders;
+    return {
+      inbound: notedHeaders(inbound.tags, captured?.inbound),
+      outbound: notedHeaders(outbound.tags, captured?.outbound),
     };
   }
 
@@ -163,6 +181,8 @@ export class PlanKeeper {
     return server;
   }
 }
+
+type Noted = Readonly<Record<Direction, NotedHeaders | undefined>>;
 
 /** The plan before `listener`'s, if its series would have the same names. */
 function predecessor(

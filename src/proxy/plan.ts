@@ -24,6 +24,7 @@ import type { RequestSeries } from '../telemetry/metrics.ts';
 import type { CaptureLookup } from './capture-lookup.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { CompiledEdits } from './header-edits.ts';
+import type { NotedHeaders } from './noted-headers.ts';
 import type { TlsServer } from './tls-server.ts';
 
 export interface Plans {
@@ -53,6 +54,8 @@ export interface ListenerPlan {
   readonly hosts: ReadonlyMap<VirtualHost, HostPlan>;
   /** For exchanges that no rule took. */
   readonly series: RequestSeries;
+  /** Header fields that go into spans; undefined: none do. */
+  readonly noted: NotedHeaders | undefined;
   /** Ends TLS of what the listener accepts; undefined: plain text. */
   readonly tls: TlsServer | undefined;
 }

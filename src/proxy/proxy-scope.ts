@@ -13,10 +13,13 @@ import type { Direction } from '../model/routing-table.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import type { HopTag } from '../telemetry/hop-state.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import type { TelemetrySettings } from '../telemetry/settings.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
+import { type TracingChoices, usualChoices } from '../telemetry/tracing-choices.ts';
 import { ExchangePool } from './exchange-pool.ts';
 import type { LocalHop } from './local-hop.ts';
 import type { OriginalDestinationReader } from './original-destination.ts';
+import { PeerList } from './peer-list.ts';
 import { Slab, SlabPool } from './slab.ts';
 import type { SocketSettings } from './socket-reads.ts';
 import { VerdictMemory } from './verdict-memory.ts';
@@ -34,7 +37,12 @@ export interface ProxyOptions {
   readonly log: (level: LogLevel, text: string) => void;
   /** Present when the kernel redirects connections to us. */
   readonly capture?: CaptureOptions;
+  /** Who is believed in matters of traces, and what callers outside the mesh hear of them. */
+  readonly tracing?: ProxyTracing;
 }
+
+export type ProxyTracing = Pick<TracingChoices, 'peers' | 'edge' | 'edgeResponseHeader'> &
+  Partial<Pick<TelemetrySettings, 'capturedHeaders' | 'propagators'>>;
 
 /** Captured connections: where they arrive and how their original destination is read. */
 export interface CaptureOptions {
@@ -66,9 +74,15 @@ export interface ScopeCounts {
   refusedCaptures: number;
   /** TLS handshakes that came to nothing. */
   failedHandshakes: number;
+  /** Keep messages that came, and those that were not taken whole. */
+  keepMessages: number;
+  keepRefused: number;
   /** Connections that became tunnels: 101 to a request that asked to switch protocols. */
   switches: number;
 }
+
+/** What sidecars of the mesh say in place of a port (telemetry/hop-state.ts). */
+export const NO_INBOUND_HALF = 1;
 
 /** Most heads have less: so a head and a whole read fit into one write. */
 const HEAD_BYTES = 8 * 1024;
@@ -93,6 +107,13 @@ export class ProxyScope {
   /** About connections that REGISTRY_ONLY refuses, by name or address and port. */
   readonly denials: WarningLimits;
   readonly retryBudget: RetryBudget;
+  readonly tracing: ProxyTracing;
+  /** Whose sidecars are believed. */
+  readonly peers: PeerList;
+  /** Where keep messages for this process are answered: the port of its inbound half; 1: it has none. */
+  callbackPort = NO_INBOUND_HALF;
+  /** See TraceSelf (trace-headers.ts). */
+  learnedFormats = 0;
   /** Leads to this very pod; undefined when inbound connections are not captured. */
   localHop: LocalHop | undefined = undefined;
   readonly inbound: ConnectionCounts;
@@ -120,6 +141,8 @@ export class ProxyScope {
     this.limits = limits;
     this.telemetry = options.telemetry;
     this.log = options.log;
+    this.tracing = options.tracing ?? usualChoices;
+    this.peers = new PeerList(this.tracing.peers);
     this.deadlines = new Deadlines(options.clock, options.wakeUps);
     // A read brings at most half of what may be held, and reading stops at half: so at most
     // `heldBytesMax` are held for one direction, whatever the peers do.
@@ -144,6 +167,8 @@ export class ProxyScope {
       retries: 0,
       refusedCaptures: 0,
       failedHandshakes: 0,
+      keepMessages: 0,
+      keepRefused: 0,
       switches: 0,
     };
     this.#hopTag = options.random.u32() & 0xffff;

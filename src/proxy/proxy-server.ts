@@ -10,7 +10,7 @@
 
 import { isIPv4 } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
-import type { RoutingTable } from '../model/routing-table.ts';
+import { noTracingRules, type RoutingTable } from '../model/routing-table.ts';
 import type { ListenError } from './accept-socket.ts';
 import { Drain } from './drain.ts';
 import { ListenerSet } from './listener-set.ts';
@@ -220,4 +220,5 @@ const noTable: RoutingTable = Object.freeze({
   listeners: Object.freeze([]),
   clusters: Object.freeze([]),
   capture: undefined,
+  tracing: noTracingRules,
 });

@@ -105,7 +105,7 @@ export class ResponseRelay implements BodySink {
       const { status } = upstream.head;
       const isUnasked = status === SWITCHING && !reader.allowsSwitch;
       if (isUnasked || (status >= FINAL_STATUS && !isTunnelOf(reader.requestMethod, status))) {
-        this.#beginFinal(upstream);
+        this.#beginFinal(upstream, now);
         this.takeBody(upstream, chunk, from, now);
         return;
       }
@@ -135,7 +135,7 @@ export class ResponseRelay implements BodySink {
     const isFirst = !this.isHeadSent;
     this.#write(isDone, upstream);
     if (isDone) {
-      this.#exchange.complete(position === chunk.length && isReusable(upstream), now);
+      this.#exchange.ending.complete(position === chunk.length && isReusable(upstream), now);
       return;
     }
     if (isFirst) this.#exchange.onHeadWritten(now);
@@ -145,12 +145,12 @@ export class ResponseRelay implements BodySink {
   /** FIN of the upstream in the middle of, or as the end of, the body. */
   takeEnd(upstream: UpstreamConnection, now: Milliseconds): void {
     if (upstream.bodyReader.end() !== BodyState.Done) {
-      if (this.#exchange.isAsSent) this.#exchange.endCut();
+      if (this.#exchange.isAsSent) this.#exchange.ending.cut();
       else this.#exchange.fail(failure['upstream-cut'], 'closed in the middle of the body');
       return;
     }
     this.#write(true, upstream);
-    this.#exchange.complete(false, now);
+    this.#exchange.ending.complete(false, now);
   }
 
   onBody(chunk: Buffer, start: number, end: number): void {
@@ -173,12 +173,19 @@ export class ResponseRelay implements BodySink {
     if (isAsSent) {
       const saysClose = !keepsAlive && head.persistent && this.#exchange.expectsMore;
       out.length = putResponseHeadAsSent(head, saysClose, memory, out.length);
+      if (!this.#exchange.tellsVerdict) return;
+      // The line of ours comes last, so that the empty line moves behind it.
+      const end = head.text.slice(head.fieldsEnd);
+      out.length -= end.length;
+      this.#exchange.putVerdict(out);
+      out.putText(end);
       return;
     }
     const { minorVersion } = this.#exchange.head;
     const kind = this.#bodyKind;
     out.length = putResponseHead(head, kind, minorVersion, keepsAlive, memory, out.length);
     out.putText(this.#addedLines);
+    if (this.#exchange.tellsVerdict) this.#exchange.putVerdict(out);
     out.length = putHeadEnd(out.reserve(2), out.length);
   }
 
@@ -209,10 +216,11 @@ export class ResponseRelay implements BodySink {
       return;
     }
     const { out } = this.#scope;
+    const lines = exchange.onAnswer(head, now);
     const edits = exchange.responseEdits;
     if (!exchange.isAsSent) applyEdits(edits, head);
     this.#bodyKind = BodyKind.None;
-    this.#addedLines = edits.lines;
+    this.#addedLines = lines + edits.lines;
     // Nothing is said of the end of a connection that has another use now.
     exchange.keepsAlive = true;
     this.#putHead(head, out);
@@ -221,7 +229,7 @@ export class ResponseRelay implements BodySink {
     exchange.switchProtocols(chunk, from, now);
   }
 
-  #beginFinal(upstream: UpstreamConnection): void {
+  #beginFinal(upstream: UpstreamConnection, now: Milliseconds): void {
     const exchange = this.#exchange;
     const { head } = upstream;
     const { minorVersion } = exchange.head;
@@ -233,16 +241,17 @@ export class ResponseRelay implements BodySink {
       this.#framing = Framing.Plain;
       this.#bodyKind = bodyKind;
       this.#addedLines = '';
-      exchange.onFinalHead(head, bodyKind !== BodyKind.UntilClose);
+      exchange.onFinalHead(head, bodyKind !== BodyKind.UntilClose, now);
       return;
     }
     if (bodyKind === BodyKind.UntilClose && minorVersion === 1) bodyKind = BodyKind.Chunked;
     else if (bodyKind === BodyKind.Chunked && minorVersion === 0) bodyKind = BodyKind.UntilClose;
     this.#framing = bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
-    const edits = exchange.onFinalHead(head, bodyKind !== BodyKind.UntilClose);
+    const lines = exchange.onFinalHead(head, bodyKind !== BodyKind.UntilClose, now);
+    const edits = exchange.responseEdits;
     applyEdits(edits, head);
     this.#bodyKind = bodyKind;
-    this.#addedLines = edits.lines;
+    this.#addedLines = lines === '' ? edits.lines : lines + edits.lines;
   }
 
   /** Our own limit, or a second less than what the peer's Keep-Alive promises. */

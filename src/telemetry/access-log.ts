@@ -10,7 +10,7 @@ import { failureByCode } from '../model/failure.ts';
 import type { NameList } from './attribute-parts.ts';
 import { isUpgraded } from './connection-attributes.ts';
 import { Detected, detectedByWords, detectedWords } from './detection.ts';
-import { type ExchangeRecord, isOutbound, RecordKind, SampledBy } from './exchange-record.ts';
+import { type ExchangeRecord, isOutbound, RecordKind, sampledByWords } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
 import { hexWord, traceFlagsOf, traceIdOf } from './record-span.ts';
 import { splitTarget } from './url-parts.ts';
@@ -99,11 +99,6 @@ function routingFields(record: ExchangeRecord, names: NameList): object {
     endpoint: names[record.endpointId] || undefined,
   };
 }
-
-const sampledByWords: Readonly<Record<number, string>> = {
-  [SampledBy.Parent]: 'parent',
-  [SampledBy.Ratio]: 'ratio',
-};
 
 function reached(us: number): number | undefined {
   return us < 0 ? undefined : Math.round(us);

@@ -4,8 +4,19 @@
  * What is not known is not put; the order within one call is fixed.
  */
 
+import type { Direction } from '../model/routing-table.ts';
+import type { CapturedHeaders } from './captured-headers.ts';
 import type { ClusterBook, ClusterFacts } from './cluster-facts.ts';
-import { type ExchangeRecord, SampledBy } from './exchange-record.ts';
+import {
+  type ExchangeRecord,
+  isOutbound,
+  RecordFlag,
+  sampledByWords,
+  tlsVersionWords,
+} from './exchange-record.ts';
+import { readExtra } from './record-extra.ts';
+import type { RuleBook } from './rule-book.ts';
+import type { SpanKey, SpanValue } from './span-keys.ts';
 import type { SpanOutcome } from './span-outcome.ts';
 
 /** Names by id, as the NameTable of the hot thread gave them; index 0 is unused. */
@@ -15,13 +26,19 @@ export type NameList = readonly string[];
 export interface AttributeSources {
   readonly names: NameList;
   readonly clusters: ClusterBook;
+  readonly rules: RuleBook;
+  /** Names of header fields by `record.joinField`. */
+  readonly correlationFields: readonly string[];
+  readonly capturedHeaders: Readonly<Record<Direction, CapturedHeaders>>;
   /** Methods that may be named; undefined: all that Tracecar knows. */
   readonly knownMethods: readonly string[] | undefined;
 }
 
 /** Takes attributes one by one. */
 export interface AttributeSink {
-  put(key: string, value: string | number | boolean | readonly string[]): void;
+  put<Key extends SpanKey>(key: Key, value: SpanValue<Key>): void;
+  /** One whose key is the user's: a custom tag, a captured header. */
+  putOwn(key: string, value: string | readonly string[]): void;
 }
 
 /** Which cluster and which endpoint of it. */
@@ -47,12 +64,18 @@ function putCluster(to: AttributeSink, facts: ClusterFacts | undefined): void {
   to.put('tracecar.lb.candidates', facts.candidates);
 }
 
-/** The rule and what it chose. */
-export function putRouting(to: AttributeSink, record: ExchangeRecord, names: NameList): void {
+/** The rule, where it is written, and what it chose. */
+export function putRouting(
+  to: AttributeSink,
+  record: ExchangeRecord,
+  { names, rules }: Pick<AttributeSources, 'names' | 'rules'>,
+): void {
   const route = names[record.routeId];
   if (route) {
     to.put('tracecar.route', route);
     to.put('tracecar.rule', record.ruleIndex);
+    const origin = rules.findOrigin(record.generation, route, record.ruleIndex);
+    if (origin !== undefined) to.put('tracecar.rule.origin', origin);
   }
   if (names[record.subsetId]) to.put('tracecar.subset', names[record.subsetId]!);
   if (record.weight !== 0) to.put('tracecar.weight', record.weight);
@@ -65,11 +88,43 @@ export function putFailure(to: AttributeSink, outcome: SpanOutcome): void {
 }
 
 export function putSampledBy(to: AttributeSink, record: ExchangeRecord): void {
-  if (record.sampledBy === SampledBy.None) return;
-  to.put('tracecar.sampled_by', record.sampledBy === SampledBy.Parent ? 'parent' : 'ratio');
+  const word = sampledByWords[record.sampledBy];
+  if (word !== undefined) to.put('tracecar.sampled_by', word);
 }
 
+/** TLS of the peer's connection; nothing is said of plain text. */
+export function putTls(to: AttributeSink, record: ExchangeRecord): void {
+  const version = tlsVersionWords[record.tlsVersion];
+  if ((record.flags & RecordFlag.Tls) === 0 && !version) return;
+  to.put('tls.established', true);
+  if (version) to.put('tls.protocol.version', version);
+}
+
+/** Custom tags of the table's tracing rules, then captured headers: what the user asked for. */
+export function putOwnAttributes(
+  to: AttributeSink,
+  record: ExchangeRecord,
+  { rules, capturedHeaders }: Pick<AttributeSources, 'rules' | 'capturedHeaders'>,
+): void {
+  const direction = isOutbound(record) ? 'outbound' : 'inbound';
+  const tags = rules.tagsOf(record.generation, direction);
+  const { request, response } = capturedHeaders[direction];
+  if (tags.length + request.length + response.length === 0) return;
+  const extra = readExtra(record.extra);
+  for (const [index, { name, value }] of tags.entries()) {
+    const own = extra.tags.get(index)?.[0] ?? value;
+    if (name !== '' && own !== '') to.putOwn(name, own);
+  }
+  for (const [index, name] of [...request, ...response].entries()) {
+    const values = extra.headers.get(index);
+    const side = index < request.length ? 'request' : 'response';
+    if (values !== undefined) to.putOwn(`http.${side}.header.${name}`, values);
+  }
+}
+
+type TimeKey = Extract<SpanKey, `tracecar.time.${string}`>;
+
 /** Microseconds; absent when it was not reached. */
-export function putTime(to: AttributeSink, key: string, value: number): void {
+export function putTime(to: AttributeSink, key: TimeKey, value: number): void {
   if (value >= 0) to.put(key, Math.round(value));
 }

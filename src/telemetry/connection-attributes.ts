@@ -9,6 +9,7 @@ import {
   type AttributeSink,
   type AttributeSources,
   putFailure,
+  putOwnAttributes,
   putRouting,
   putSampledBy,
   putTime,
@@ -49,7 +50,7 @@ export function putConnectionAttributes(
   putPeers(to, record);
   putDestination(to, record, names[record.destinationId]);
   putUpstream(to, record, sources);
-  putRouting(to, record, names);
+  putRouting(to, record, sources);
   to.put('tracecar.sent_bytes', record.requestBytes);
   to.put('tracecar.received_bytes', record.responseBytes);
   putFailure(to, outcome);
@@ -57,6 +58,7 @@ export function putConnectionAttributes(
   putTime(to, 'tracecar.time.ttfb_us', record.firstByteUs);
   to.put('tracecar.conn.id', record.connectionId);
   putSampledBy(to, record);
+  putOwnAttributes(to, record, sources);
 }
 
 /** Whether the connection was HTTP before: then its authority is a Host, no original destination. */

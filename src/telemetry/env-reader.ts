@@ -15,9 +15,10 @@ export class EnvReader {
     this.#env = env;
   }
 
-  /** Notes that the variable's value is not what is used. */
+  /** Notes, once, that the variable's value is not what is used. */
   warn(name: string, what: string): void {
-    this.warnings.push(`${name} ${what}`);
+    const warning = `${name} ${what}`;
+    if (!this.warnings.includes(warning)) this.warnings.push(warning);
   }
 
   /** The trimmed value, or undefined when unset or empty. */

@@ -1,6 +1,6 @@
 /**
  * The exchange record: what one exchange, or one connection that was relayed unread, tells telemetry, as
- * numbers and four strings.
+ * numbers and five strings.
  *
  * The proxy owns one per exchange (SERVER) and one per upstream attempt (CLIENT), fills it, hands it to
  * `HotTelemetry.finish` and reuses it. It is not a span: the worker makes spans of its copy in the
@@ -8,18 +8,58 @@
  * them); -1 means "not reached" for times, 0 means "none" for ids of the NameTable.
  */
 
-/** `Connection`: one that was relayed unread, captured or upgraded; some fields mean something else. */
-export const RecordKind = { Server: 1, Client: 2, Connection: 3 } as const;
+/**
+ * `Connection`: one that was relayed unread, captured or upgraded; some fields mean something else.
+ * `Mark`: no exchange, but a trace that is to be kept; only kind, flags and trace id mean something.
+ */
+export const RecordKind = { Server: 1, Client: 2, Connection: 3, Mark: 4 } as const;
 
-/** How an outbound exchange was tied to the inbound one that caused it (tracing.md section 6). */
-export const Join = { None: 0, App: 1, Preload: 2 } as const;
+/**
+ * How an outbound exchange was tied to the inbound one that caused it (tracing.md section 6).
+ * `Correlation`: by a header whose value an open inbound request has; `joinField` says which.
+ */
+export const Join = { None: 0, App: 1, Preload: 2, Correlation: 3 } as const;
 
-/** Why the trace is exported. */
-export const SampledBy = { None: 0, Parent: 1, Ratio: 2 } as const;
+/** By `Join`; of a correlation the name of the header follows. */
+export const joinWords: readonly string[] = ['none', 'app', 'preload', 'correlation'];
 
-/** Bits of `flags`; the first three trace bits are written by `beginSpan`, the rest by the proxy. */
+/**
+ * Why the trace is exported. `Retro`: a verdict about the trace came after this span's end. `Cap`: why
+ * it is not, though the caller asked for it: an edge honours only so many such requests a second.
+ */
+export const SampledBy = {
+  None: 0,
+  Parent: 1,
+  Ratio: 2,
+  Error: 3,
+  Slow: 4,
+  Retry: 5,
+  Denied: 6,
+  Retro: 7,
+  Debug: 8,
+  Cap: 9,
+} as const;
+
+/** By `SampledBy`; undefined where nothing is said. */
+export const sampledByWords: readonly (string | undefined)[] = [
+  undefined,
+  'parent',
+  'ratio',
+  'error',
+  'slow',
+  'retry',
+  'denied',
+  'retro',
+  'debug',
+  'cap',
+];
+
+/** TLS of the connection by `record.tlsVersion`, as `tls.protocol.version` has it; 0: none. */
+export const tlsVersionWords: readonly string[] = ['', '1.2', '1.3'];
+
+/** Bits of `flags`, 16 at most; those about the trace are written by `beginSpan`. */
 export const RecordFlag = {
-  /** Set by `beginSpan`: the trace is to be exported. */
+  /** Set by `beginSpan`: the trace was chosen at its head. */
   Sampled: 1,
   /** Set by `beginSpan`: parentId is a received span id. */
   HasParent: 2,
@@ -35,7 +75,28 @@ export const RecordFlag = {
   Tls: 64,
   /** Of a `Connection` record: towards the own application. */
   Inbound: 128,
+  /** A later verdict has chosen the trace: exported like a sampled one. */
+  Kept: 256,
+  /** The peer has proved to be a sidecar of this mesh. */
+  PeerMeshed: 512,
+  /** That peer exports its spans of the trace. */
+  PeerKeeps: 1024,
+  /** The trace would be kept for an error, but there were too many of them. */
+  Refused: 2048,
+  /** For metrics and the access log only: no span is made of it, whatever other bits say. */
+  Muted: 4096,
+  /** The downstream is outside of the mesh, and this proxy its edge. */
+  Edge: 8192,
+  /** Chosen by the own ratio, or by the same one elsewhere: that is the span's `ot=th:...`. */
+  OwnThreshold: 16_384,
 } as const;
+
+const EXPORTED = RecordFlag.Sampled | RecordFlag.Kept;
+
+/** Whether a record with these `flags` becomes a span. Both threads count by it. */
+export function isExported(flags: number): boolean {
+  return (flags & EXPORTED) !== 0 && (flags & RecordFlag.Muted) === 0;
+}
 
 const NOT_REACHED = -1;
 
@@ -61,8 +122,14 @@ export class ExchangeRecord {
   parentId1 = 0;
   /** Monotonic milliseconds (Clock.now()) of the first byte of the request head. */
   startMs = 0.5;
-  /** TCP connect of a new upstream connection, microseconds; -1 = not reached, as below. */
+  /** From start to the request for a connection, microseconds; -1 = not reached, as below. */
+  queueUs = NOT_REACHED;
+  /** Looking up the endpoint's name, of a new upstream connection. */
+  dnsUs = NOT_REACHED;
+  /** TCP connect of a new upstream connection. */
   connectUs = NOT_REACHED;
+  /** TLS handshake: of a new upstream connection, or of a downstream's first request. */
+  tlsUs = NOT_REACHED;
   /** From the first to the last byte of the request sent upstream. */
   requestUs = NOT_REACHED;
   /** From start to the first byte of the response head: -1 tells that no response ever began. */
@@ -81,6 +148,17 @@ export class ExchangeRecord {
   causeCode = 0;
   /** Join. Connection: `DetectedBy`. */
   join = 0;
+  /** Of Join.Correlation: place of the header in `CorrelationFields.names`, 0 to 15. */
+  joinField = 0;
+  /** Index of `tlsVersionWords`. */
+  tlsVersion = 0;
+  /**
+   * SERVER: the port at which the caller's sidecar answers for its inbound half; 1: it has none; 0: the
+   * caller is no sidecar.
+   */
+  callbackPort = 0;
+  /** Of the `RequestSeries` that counted it, 1 to 65535; 0 = none. */
+  seriesId = 0;
   /** SampledBy; written by `beginSpan`. */
   sampledBy = 0;
   /** 0 = first try, up to 255. */
@@ -111,7 +189,8 @@ export class ExchangeRecord {
   /** 0 or 1: HTTP/1.x as received from the peer of `kind`. */
   minorVersion = 1;
   /**
-   * Request target as forwarded: path with query. latin1; cut at 1 KiB in the ring, like all four.
+   * Request target as forwarded: path with query. latin1; cut at 1 KiB in the ring, like all but the
+   * address.
    * Connection: the name that a TLS ClientHello asks for.
    */
   target = '';
@@ -121,6 +200,12 @@ export class ExchangeRecord {
   userAgent = '';
   /** SERVER, Connection: the downstream's IP address. CLIENT: the endpoint's, '' if never connected. */
   peerAddress = '';
+  /**
+   * Nearly always ''. Else lines that a line feed parts and the first letter tells apart, 1020
+   * characters in all: `t<hex>` the threshold that came in tracestate, `l<trace id>-<span id>` a link,
+   * `c<index>:<value>` a custom tag, `h<index>:<value>` a captured header.
+   */
+  extra = '';
 
   /** Back to the state of a new record, but for `kind`: for owners that reuse it. */
   reset(): void {
@@ -134,7 +219,10 @@ export class ExchangeRecord {
     this.parentId0 = 0;
     this.parentId1 = 0;
     this.startMs = 0.5;
+    this.queueUs = NOT_REACHED;
+    this.dnsUs = NOT_REACHED;
     this.connectUs = NOT_REACHED;
+    this.tlsUs = NOT_REACHED;
     this.requestUs = NOT_REACHED;
     this.firstByteUs = NOT_REACHED;
     this.responseUs = NOT_REACHED;
@@ -144,6 +232,10 @@ export class ExchangeRecord {
     this.status = 0;
     this.causeCode = 0;
     this.join = 0;
+    this.joinField = 0;
+    this.tlsVersion = 0;
+    this.callbackPort = 0;
+    this.seriesId = 0;
     this.sampledBy = 0;
     this.attempt = 0;
     this.attemptReason = 0;
@@ -165,5 +257,6 @@ export class ExchangeRecord {
     this.authority = '';
     this.userAgent = '';
     this.peerAddress = '';
+    this.extra = '';
   }
 }

@@ -13,23 +13,31 @@ const BITS_32 = 0x1_0000_0000;
 
 export class HeadSampler {
   readonly isParentBased: boolean;
-  readonly #thresholdHigh: number;
-  readonly #thresholdLow: number;
+  /** A threshold as TraceContext has it: of a trace that is in the ratio. */
+  readonly thresholdHigh: number;
+  readonly thresholdLow: number;
 
   constructor(settings: SamplerSettings) {
     this.isParentBased = settings.isParentBased;
     // 56 bits do not fit a double's 53; a threshold of 24 + 32 bits loses nothing that matters.
     const threshold = (1 - settings.ratio) * BITS_24;
-    this.#thresholdHigh = Math.floor(threshold);
-    this.#thresholdLow = Math.floor((threshold - this.#thresholdHigh) * BITS_32);
+    this.thresholdHigh = Math.floor(threshold);
+    this.thresholdLow = Math.floor((threshold - this.thresholdHigh) * BITS_32) | 0;
   }
 
-  /** Whether a trace is in the ratio: by the low 24 bits of its third word and by its fourth. */
-  isInRatio(traceId2: number, traceId3: number): boolean {
-    const high = traceId2 & 0xff_ffff;
-    return (
-      high > this.#thresholdHigh ||
-      (high === this.#thresholdHigh && traceId3 >>> 0 >= this.#thresholdLow)
-    );
+  /** Whether a trace is in the ratio: by 56 bits of randomness, high 24 and low 32 bits. */
+  isInRatio(high: number, low: number): boolean {
+    return reaches(high, low, this.thresholdHigh, this.thresholdLow);
   }
+}
+
+/** Whether the randomness is at least the threshold. Of `high` the low 24 bits count. */
+export function reaches(
+  high: number,
+  low: number,
+  thresholdHigh: number,
+  thresholdLow: number,
+): boolean {
+  const top = high & 0xff_ffff;
+  return top > thresholdHigh || (top === thresholdHigh && low >>> 0 >= thresholdLow >>> 0);
 }

@@ -1,7 +1,10 @@
 /**
- * How many sidecars a request has passed, and whether it goes round: our member of tracestate.
+ * How many sidecars a request has passed, whether it goes round, and who spoke last: our member of
+ * tracestate.
  *
- *    tracecar=hhttttv     hh hops so far, tttt the tag of one sidecar of the way, v visits to that one
+ *    tracecar=hhttttvpppp   hh hops so far, tttt the tag of one sidecar of the way, v visits to that one,
+ *                           pppp the port at which the sidecar that sent it answers for its inbound half;
+ *                           1: it has none, 0: an application sent it (what it was given has 0)
  *
  * Depth alone proves no loop: applications pass tracestate on, so a request to the tenth service of a
  * shop has passed twenty sidecars. So one sidecar is remembered, a later one each time the count of hops
@@ -44,20 +47,37 @@ export function unknownHops(hops: number): number {
 }
 
 const NAME = 'tracecar=';
-const DIGITS = 7;
-const MEMBER_BYTES = NAME.length + DIGITS;
+const STATE_DIGITS = 7;
+const PORT_DIGITS = 4;
+/** Without a port: of sidecars before 0.2, read for one release more. */
+const SHORT_BYTES = NAME.length + STATE_DIGITS;
+
+/** Length of our member of a tracestate. */
+export const HOP_MEMBER_BYTES: number = SHORT_BYTES + PORT_DIGITS;
 
 /** The state in the member `text[start, end)` of a tracestate; -1: not as we write it. */
 export function readHops(text: string, start: number, end: number): number {
-  if (end - start !== MEMBER_BYTES || !text.startsWith(NAME, start)) return -1;
-  let state = 0;
-  for (let at = end - DIGITS; at < end; at++) {
+  const length = end - start;
+  if (length !== HOP_MEMBER_BYTES && length !== SHORT_BYTES) return -1;
+  if (!text.startsWith(NAME, start)) return -1;
+  if (readDigits(text, start + SHORT_BYTES, end) < 0) return -1;
+  return readDigits(text, start + NAME.length, start + SHORT_BYTES);
+}
+
+/** The port in the same member, of which `readHops` has read the state. */
+export function readCallbackPort(text: string, start: number, end: number): number {
+  return readDigits(text, start + SHORT_BYTES, end);
+}
+
+function readDigits(text: string, start: number, end: number): number {
+  let value = 0;
+  for (let at = start; at < end; at++) {
     const code = text.charCodeAt(at);
-    if (code >= 48 && code <= 57) state = (state << 4) | (code - 48);
-    else if (code >= 97 && code <= 102) state = (state << 4) | (code - 87);
+    if (code >= 48 && code <= 57) value = (value << 4) | (code - 48);
+    else if (code >= 97 && code <= 102) value = (value << 4) | (code - 87);
     else return -1;
   }
-  return state;
+  return value;
 }
 
 /** Whether a member of a tracestate has our key. */
@@ -66,19 +86,23 @@ export function isHopMember(member: string): boolean {
 }
 
 const hexDigits = Buffer.from('0123456789abcdef', 'latin1');
-const line = Buffer.from(`tracestate: ${NAME}${'0'.repeat(DIGITS)}`, 'latin1');
-const DIGITS_AT = line.length - DIGITS;
+const line = Buffer.from(`tracestate: ${NAME}${'0'.repeat(STATE_DIGITS + PORT_DIGITS)}`, 'latin1');
+const PORT_AT = line.length - PORT_DIGITS;
+const STATE_AT = PORT_AT - STATE_DIGITS;
 
-/** What `putHops` writes at most. */
-export const HOP_LINE_BYTES = line.length;
+/** What `putHops` writes. */
+export const HOP_LINE_BYTES: number = line.length;
 
 /**
  * Writes `tracestate: tracecar=...` at `out[at]`, without the end of the line: other members may
- * follow ours, which is the first one (W3C trace-context 3.5). Returns the end.
+ * follow ours, which is the first one (W3C trace-context 3.5). `port`: 0 to 65535. Returns the end.
  */
-export function putHops(state: number, out: Uint8Array, at: number): number {
-  for (let index = 0; index < DIGITS; index++) {
-    line[DIGITS_AT + index] = hexDigits[(state >>> (24 - 4 * index)) & 15]!;
+export function putHops(state: number, port: number, out: Uint8Array, at: number): number {
+  for (let index = 0; index < STATE_DIGITS; index++) {
+    line[STATE_AT + index] = hexDigits[(state >>> (24 - 4 * index)) & 15]!;
+  }
+  for (let index = 0; index < PORT_DIGITS; index++) {
+    line[PORT_AT + index] = hexDigits[(port >>> (12 - 4 * index)) & 15]!;
   }
   out.set(line, at);
   return at + HOP_LINE_BYTES;

@@ -1,5 +1,5 @@
 /**
- * A latency histogram of durations in microseconds: two counters a value, no allocation.
+ * Durations in fine cells, and the bucket of Prometheus that one belongs to: no allocation.
  *
  *   microseconds ─► fine cell: 8 linear steps a power of two, for percentiles within 12.5 %
  *                ─► bucket of Prometheus: the bounds below, exact
@@ -39,31 +39,55 @@ for (let cell = 0; cell < CELLS; cell++) {
   firstBucket[cell] = bucket === -1 ? latencyBoundsUs.length : bucket;
 }
 
-export class LatencyHistogram {
-  /** Counts per bucket, not cumulative; the last is above every bound. */
-  readonly buckets = new Float64Array(latencyBoundsUs.length + 1);
-  sumUs = 0;
-  count = 0;
-  readonly #cells = new Uint32Array(CELLS);
+/** Index of the bound that `us` is not above; the number of bounds when it is above all. */
+function bucketIn(cell: number, us: number): number {
+  const bucket = firstBucket[cell]!;
+  return bucket < latencyBoundsUs.length && us > latencyBoundsUs[bucket]! ? bucket + 1 : bucket;
+}
 
-  /** `us`: at least 0; a fraction is cut, 35 minutes and more are counted alike. */
-  observe(us: number): void {
-    const whole = us < MAX_US ? us | 0 : MAX_US;
-    const cell = cellOf(whole);
-    this.#cells[cell]!++;
-    let bucket = firstBucket[cell]!;
-    if (bucket < latencyBoundsUs.length && us > latencyBoundsUs[bucket]!) bucket++;
-    this.buckets[bucket]!++;
-    this.sumUs += us;
-    this.count++;
+/** Bucket of `us`, which is at least 0. */
+export function bucketOf(us: number): number {
+  return bucketIn(cellOf(us < MAX_US ? us | 0 : MAX_US), us);
+}
+
+export class LatencyHistogram {
+  /** Counts since the start, each wraps at 2^32. */
+  readonly cells = new Uint32Array(CELLS);
+
+  /**
+   * Counts `us` and returns its bucket. At least 0; a fraction is cut, 35 minutes and more are counted
+   * alike.
+   */
+  observe(us: number): number {
+    const cell = cellOf(us < MAX_US ? us | 0 : MAX_US);
+    this.cells[cell]!++;
+    return bucketIn(cell, us);
   }
 
   /** The value below which a `share` (0 to 1) of all values lies, at most 12.5 % too low; 0 if empty. */
   percentileUs(share: number): number {
-    let left = Math.ceil(this.count * share);
+    let count = 0;
+    for (const each of this.cells) count += each;
+    let left = Math.ceil(count * share);
     for (let cell = 0; cell < CELLS; cell++) {
-      left -= this.#cells[cell]!;
-      if (left <= 0) return this.count === 0 ? 0 : cellStart(cell);
+      left -= this.cells[cell]!;
+      if (left <= 0) return count === 0 ? 0 : cellStart(cell);
+    }
+    return MAX_US;
+  }
+
+  /**
+   * The same of the values since the cells were as in `base` (a copy of them); -1 when they are fewer
+   * than `countMin`.
+   */
+  percentileSinceUs(base: Uint32Array, share: number, countMin: number): number {
+    let count = 0;
+    for (let cell = 0; cell < CELLS; cell++) count += (this.cells[cell]! - base[cell]!) >>> 0;
+    if (count < countMin) return -1;
+    let left = Math.ceil(count * share);
+    for (let cell = 0; cell < CELLS; cell++) {
+      left -= (this.cells[cell]! - base[cell]!) >>> 0;
+      if (left <= 0) return cellStart(cell);
     }
     return MAX_US;
   }

@@ -1,9 +1,9 @@
 /**
  * The registry of metrics: series of requests, counters of connections, telemetry's own counters.
  *
- * Labels come from configuration, never from requests, and there are at most `seriesMax` series;
- * what comes later is counted in one series whose labels are `other` (Linkerd's CVE-2025-43915 is
- * what happens otherwise). Counting is the holders' own: this file only hands the objects out.
+ * Labels come from configuration, never from requests, and there are at most `seriesMax` series, and
+ * `cellsMax` outcomes in all of them; what comes later is counted in one series whose labels are
+ * `other`, and in its series' cell of others (Linkerd's CVE-2025-43915 is what happens otherwise). Counting is the holders' own: this file only hands the objects out.
  *
  *   beginTable ─► keepSeries, requestSeries, for all that the next table needs ─► endTable
  *
@@ -17,8 +17,9 @@ import { failures } from '../model/failure.ts';
 import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { DETECTION_PLACES } from './detection.ts';
-import { type RequestLabels, RequestSeries } from './request-series.ts';
+import { type CellBudget, type RequestLabels, RequestSeries } from './request-series.ts';
 import type { SpanCounts } from './worker-counters.ts';
+import { ZoneTable } from './zone-bytes.ts';
 
 export type { RequestLabels, RequestSeries };
 
@@ -42,11 +43,19 @@ export class ConnectionCounts {
   readonly causes = new Float64Array(failures.length + 1);
   /** Captured connections that spoke something else than what was declared. */
   wrongProtocol = 0;
+  /** Requests whose baggage was dropped because it was too much. */
+  baggageDropped = 0;
+  /** Requests of callers outside the mesh that were not sampled although they asked for it. */
+  forcedCapped = 0;
+  /** Requests whose values no call can be tied by: too many were open. */
+  openOverflow = 0;
   /** Exchanges under way. */
   exchangesActive = 0;
 }
 
 const OTHER = 'other';
+/** What a record has room for. */
+const ID_MAX = 65_535;
 /** The table of a series that no table asked for. */
 const LASTING = Number.POSITIVE_INFINITY;
 
@@ -57,9 +66,15 @@ interface KnownSeries {
 }
 
 export class MetricRegistry {
+  /** Bytes by zones. */
+  readonly zones = new ZoneTable(telemetryLimits.zonePairsMax);
   /** Telemetry's own counts, when there are any. */
   readonly spanCounts: (() => SpanCounts) | undefined;
   readonly #seriesMax: number;
+  readonly #cells: CellBudget;
+  /** The id that was given last, and those that are in use. */
+  #lastId = 0;
+  readonly #ids = new Set<number>();
   readonly #series = new Map<string, KnownSeries>();
   readonly #known = new Map<RequestSeries, KnownSeries>();
   /** The table that series are asked for now, and how many it (or no table at all) needs. */
@@ -71,12 +86,14 @@ export class MetricRegistry {
     outbound: new ConnectionCounts(),
   };
 
-  /** `seriesMax`: series of requests, `other` not counted. */
+  /** `seriesMax`: series of requests, `cellsMax`: their cells; `other` not counted. */
   constructor(
     seriesMax: number = telemetryLimits.metricSeriesMax,
     spanCounts?: (() => SpanCounts) | undefined,
+    cellsMax: number = telemetryLimits.metricCellsMax,
   ) {
     this.#seriesMax = seriesMax;
+    this.#cells = { left: cellsMax, seriesMax: telemetryLimits.metricCellsPerSeriesMax };
     this.spanCounts = spanCounts;
   }
 
@@ -97,6 +114,8 @@ export class MetricRegistry {
       if (table >= this.#table || inUse.has(series)) continue;
       this.#series.delete(key);
       this.#known.delete(series);
+      this.#ids.delete(series.id);
+      series.retire();
     }
   }
 
@@ -142,8 +161,8 @@ export class MetricRegistry {
     // Tables that never came to hold leave series behind until one does.
     const isFull = known === undefined && this.#series.size >= 2 * this.#seriesMax;
     if (this.#needed >= this.#seriesMax || isFull) return this.#otherSeries(direction);
-    const series =
-      known?.series ?? new RequestSeries({ direction, listener, route, rule, cluster, subset });
+    const own = { direction, listener, route, rule, cluster, subset };
+    const series = known?.series ?? this.#newSeries(own);
     this.#needed++;
     const next = { series, table };
     this.#series.set(key, next);
@@ -154,7 +173,7 @@ export class MetricRegistry {
   #otherSeries(direction: Direction): RequestSeries {
     const known = this.#others.get(direction);
     if (known !== undefined) return known;
-    const series = new RequestSeries({
+    const series = this.#newSeries({
       direction,
       listener: OTHER,
       route: OTHER,
@@ -164,5 +183,14 @@ export class MetricRegistry {
     });
     this.#others.set(direction, series);
     return series;
+  }
+
+  /** Ids go round, so that one is given again as late as can be. */
+  #newSeries(labels: RequestLabels): RequestSeries {
+    if (this.#ids.size >= ID_MAX) return new RequestSeries(labels, 0, this.#cells);
+    do this.#lastId = (this.#lastId % ID_MAX) + 1;
+    while (this.#ids.has(this.#lastId));
+    this.#ids.add(this.#lastId);
+    return new RequestSeries(labels, this.#lastId, this.#cells);
   }
 }

@@ -1,57 +1,83 @@
 /**
- * The metrics in Prometheus' text format 0.0.4: made when asked for, nothing is kept.
+ * The page of metrics for Prometheus: made when asked for, nothing is kept (docs/metrics.md).
  *
- * Families appear in one order, each with HELP and TYPE; counters end in `_total`, times are seconds.
- * Telemetry's own counters have the names of semantic conventions (reference/tracing.md 2.3).
+ * Families appear in one order, each with HELP and TYPE; counters end in `_total`, times are seconds
+ * but where a dashboard of others wants milliseconds. Telemetry's own counters have the names of
+ * semantic conventions (reference/tracing.md 2.3).
  */
 
 import { failures } from '../model/failure.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { detectedByWords, detectedWords, detectionPlace } from './detection.ts';
-import { latencyBoundsUs } from './latency-histogram.ts';
+import { ExemplarBook, type ExemplarEntry } from './exemplars.ts';
+import { addIstioMetrics, type ClusterLabels } from './istio-metrics.ts';
+import { type MetricIdentity, metricIdentity } from './metric-identity.ts';
+import { MetricText, printLabels, type Steps, type TextFormat } from './metric-text.ts';
 import type { ConnectionCounts, MetricRegistry, RequestSeries } from './metrics.ts';
+import { addSemanticMetrics, durationPoints } from './semantic-metrics.ts';
+import { addSpanMetrics } from './span-metrics.ts';
 import type { SpanCounts } from './worker-counters.ts';
 
-/** The whole page, ending in a newline. */
-export function renderPrometheus(registry: MetricRegistry): string {
-  const page = new Page();
+/** What a page says beside the registry, and how. */
+export interface PageOptions {
+  readonly format: TextFormat;
+  readonly identity: MetricIdentity;
+  /** By name of the cluster. */
+  readonly clusters: ReadonlyMap<string, ClusterLabels>;
+  readonly exemplars: readonly ExemplarEntry[];
+}
+
+const plainPage: PageOptions = {
+  format: 'prometheus',
+  identity: metricIdentity({}, {}, undefined),
+  clusters: new Map(),
+  exemplars: [],
+};
+
+/** A page is sent in parts of about this size: no request waits for the whole of a large one. */
+const PART_LENGTH = 64 * 1024;
+
+/** The page in parts, the last one ending in a newline. `addMore` adds families of others at its end. */
+export function* renderParts(
+  registry: MetricRegistry,
+  options: PageOptions,
+  addMore: (text: MetricText) => void = () => {},
+): Iterable<string> {
+  const text = new MetricText(options.format);
+  for (const _ of addAll(text, registry, options)) {
+    if (text.length >= PART_LENGTH) yield text.take();
+  }
+  addMore(text);
+  text.end();
+  yield text.take();
+}
+
+/** The whole page of what the registry has. */
+export function renderPrometheus(
+  registry: MetricRegistry,
+  options: PageOptions = plainPage,
+): string {
+  return [...renderParts(registry, options)].join('');
+}
+
+function* addAll(
+  text: MetricText,
+  registry: MetricRegistry,
+  { identity, clusters, exemplars }: PageOptions,
+): Steps {
+  const book = new ExemplarBook(exemplars);
   const series = registry.allSeries();
-  addRequests(page, series);
-  addFailures(page, series);
-  addDurations(page, series);
-  addConnections(page, registry);
-  addConnectionFailures(page, registry);
-  addDetections(page, registry);
+  yield* addRequests(text, series);
+  yield* addFailures(text, series);
+  yield* addDurations(text, series);
+  yield* addSemanticMetrics(text, durationPoints(series, identity.knownMethods), book);
+  yield* addIstioMetrics(text, registry, identity, clusters);
+  yield* addSpanMetrics(text, registry, identity, book);
+  addConnections(text, registry);
+  addConnectionFailures(text, registry);
+  addDetections(text, registry);
   const counts = registry.spanCounts?.();
-  if (counts !== undefined) addSpans(page, counts);
-  return page.text();
-}
-
-type LabelPair = readonly [name: string, value: string];
-
-class Page {
-  readonly #lines: string[] = [];
-
-  family(name: string, type: 'counter' | 'gauge' | 'histogram', help: string): void {
-    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
-  }
-
-  sample(name: string, labels: string, value: number): void {
-    this.#lines.push(`${name}${labels === '' ? '' : `{${labels}}`} ${value}`);
-  }
-
-  text(): string {
-    return `${this.#lines.join('\n')}\n`;
-  }
-}
-
-/** `a="b",c="d"` with the three escapes of the format. */
-function printLabels(pairs: readonly LabelPair[]): string {
-  return pairs.map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(',');
-}
-
-function escapeLabel(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+  if (counts !== undefined) addSpans(text, counts);
 }
 
 function seriesLabels(series: RequestSeries): string {
@@ -66,44 +92,43 @@ function seriesLabels(series: RequestSeries): string {
   ]);
 }
 
-function addRequests(page: Page, all: readonly RequestSeries[]): void {
+function* addRequests(text: MetricText, all: readonly RequestSeries[]): Steps {
   const name = 'tracecar_requests_total';
-  page.family(name, 'counter', 'Requests that have ended, by status sent downstream; 0: none was.');
+  text.family(name, 'counter', 'Requests that have ended, by status sent downstream; 0: none was.');
   for (const series of all) {
     const labels = seriesLabels(series);
     for (const { status, count } of series.statuses()) {
-      page.sample(name, `${labels},status="${status}"`, count);
+      yield text.sample(name, `${labels},status="${status}"`, count);
     }
   }
 }
 
-function addFailures(page: Page, all: readonly RequestSeries[]): void {
+function* addFailures(text: MetricText, all: readonly RequestSeries[]): Steps {
   const name = 'tracecar_request_failures_total';
-  page.family(name, 'counter', 'Requests that failed here, by cause and flag; see docs/causes.md.');
+  text.family(name, 'counter', 'Requests that failed here, by cause and flag; see docs/causes.md.');
   for (const series of all) {
     const labels = seriesLabels(series);
+    const causes = series.causes();
     for (const { code, cause, flag } of failures) {
-      const count = series.causes[code]!;
-      if (count > 0) page.sample(name, `${labels},cause="${cause}",flag="${flag}"`, count);
+      const count = causes[code]!;
+      if (count > 0) text.sample(name, `${labels},cause="${cause}",flag="${flag}"`, count);
     }
+    yield;
   }
 }
 
-function addDurations(page: Page, all: readonly RequestSeries[]): void {
+function* addDurations(text: MetricText, all: readonly RequestSeries[]): Steps {
   const name = 'tracecar_request_duration_seconds';
-  page.family(name, 'histogram', 'From the first byte of a request to the last of its response.');
+  text.family(
+    name,
+    'histogram',
+    'From the first byte of a request to the last of its response.',
+    'seconds',
+  );
   for (const series of all) {
-    const { buckets, count, sumUs } = series.latency;
-    if (count === 0) continue;
-    const labels = seriesLabels(series);
-    let below = 0;
-    for (const [index, bound] of latencyBoundsUs.entries()) {
-      below += buckets[index]!;
-      page.sample(`${name}_bucket`, `${labels},le="${bound / 1_000_000}"`, below);
-    }
-    page.sample(`${name}_bucket`, `${labels},le="+Inf"`, count);
-    page.sample(`${name}_sum`, labels, sumUs / 1_000_000);
-    page.sample(`${name}_count`, labels, count);
+    const total = series.total();
+    if (total.count === 0) continue;
+    yield text.duration(name, seriesLabels(series), total, 1_000_000);
   }
 }
 
@@ -114,7 +139,7 @@ const connectionFamilies: readonly (readonly [
   field: Exclude<keyof ConnectionCounts, 'causes' | 'detections'>,
 ])[] = [
   [
-    'tracecar_downstream_connections',
+    'tracecar_downstream_connections_open',
     'gauge',
     'Downstream connections open now.',
     'downstreamOpen',
@@ -125,7 +150,7 @@ const connectionFamilies: readonly (readonly [
     'Downstream connections accepted.',
     'downstreamTotal',
   ],
-  ['tracecar_upstream_connections', 'gauge', 'Upstream connections open now.', 'upstreamOpen'],
+  ['tracecar_upstream_connections_open', 'gauge', 'Upstream connections open now.', 'upstreamOpen'],
   [
     'tracecar_upstream_connections_total',
     'counter',
@@ -162,65 +187,83 @@ const connectionFamilies: readonly (readonly [
     'Captured connections that spoke something else than what was declared.',
     'wrongProtocol',
   ],
+  [
+    'tracecar_baggage_dropped_total',
+    'counter',
+    'Requests that went on without their baggage: more than 64 members or 8192 bytes.',
+    'baggageDropped',
+  ],
+  [
+    'tracecar_forced_samples_capped_total',
+    'counter',
+    'Requests from outside the mesh that asked to be sampled, beyond 100 a second.',
+    'forcedCapped',
+  ],
+  [
+    'tracecar_open_requests_overflow_total',
+    'counter',
+    'Requests that calls cannot be tied to by a header: too many were open.',
+    'openOverflow',
+  ],
   ['tracecar_requests_active', 'gauge', 'Requests under way.', 'exchangesActive'],
 ];
 
 const directions: readonly Direction[] = ['inbound', 'outbound'];
 
-function addConnections(page: Page, registry: MetricRegistry): void {
+function addConnections(text: MetricText, registry: MetricRegistry): void {
   for (const [name, type, help, field] of connectionFamilies) {
-    page.family(name, type, help);
+    text.family(name, type, help);
     for (const direction of directions) {
-      page.sample(name, `direction="${direction}"`, registry.connectionGauge(direction)[field]);
+      text.sample(name, `direction="${direction}"`, registry.connectionGauge(direction)[field]);
     }
   }
 }
 
-function addConnectionFailures(page: Page, registry: MetricRegistry): void {
+function addConnectionFailures(text: MetricText, registry: MetricRegistry): void {
   const name = 'tracecar_connection_failures_total';
   const help = 'Connections that were not read and failed, by cause and flag; see docs/causes.md.';
-  page.family(name, 'counter', help);
+  text.family(name, 'counter', help);
   for (const direction of directions) {
     const { causes } = registry.connectionGauge(direction);
     for (const { code, cause, flag } of failures) {
       const labels = `direction="${direction}",cause="${cause}",flag="${flag}"`;
-      if (causes[code]! > 0) page.sample(name, labels, causes[code]!);
+      if (causes[code]! > 0) text.sample(name, labels, causes[code]!);
     }
   }
 }
 
-function addDetections(page: Page, registry: MetricRegistry): void {
+function addDetections(text: MetricText, registry: MetricRegistry): void {
   const name = 'tracecar_detections_total';
-  page.family(name, 'counter', 'Captured connections by what they speak and how that is known.');
+  text.family(name, 'counter', 'Captured connections by what they speak and how that is known.');
   for (const direction of directions) {
     const { detections } = registry.connectionGauge(direction);
     for (const [detected, verdict] of detectedWords.entries()) {
       for (const [how, by] of detectedByWords.entries()) {
         const count = detections[detectionPlace(detected, how)]!;
         if (count === 0) continue;
-        page.sample(name, `direction="${direction}",verdict="${verdict}",by="${by}"`, count);
+        text.sample(name, `direction="${direction}",verdict="${verdict}",by="${by}"`, count);
       }
     }
   }
 }
 
-function addSpans(page: Page, counts: SpanCounts): void {
+function addSpans(text: MetricText, counts: SpanCounts): void {
   const started = 'otel_sdk_span_started_total';
-  page.family(started, 'counter', 'Spans begun and ended, by sampling result.');
-  page.sample(started, 'otel_span_sampling_result="RECORD_AND_SAMPLE"', counts.started);
-  page.sample(started, 'otel_span_sampling_result="DROP"', counts.unsampled);
+  text.family(started, 'counter', 'Spans begun and ended, by sampling result.');
+  text.sample(started, 'otel_span_sampling_result="RECORD_AND_SAMPLE"', counts.started);
+  text.sample(started, 'otel_span_sampling_result="DROP"', counts.unsampled);
   const exported = 'otel_sdk_exporter_span_exported_total';
-  page.family(exported, 'counter', 'Sampled spans that were sent, or lost (error_type).');
-  page.sample(exported, 'error_type=""', counts.sent);
-  page.sample(exported, 'error_type="queue_full"', counts.queueFull);
-  page.sample(exported, 'error_type="_OTHER"', counts.dropped - counts.queueFull);
+  text.family(exported, 'counter', 'Sampled spans that were sent, or lost (error_type).');
+  text.sample(exported, 'error_type=""', counts.sent);
+  text.sample(exported, 'error_type="queue_full"', counts.queueFull);
+  text.sample(exported, 'error_type="_OTHER"', counts.dropped - counts.queueFull);
   const queued = 'otel_sdk_processor_span_queue_size';
-  page.family(queued, 'gauge', 'Sampled spans that wait or are on their way.');
-  page.sample(queued, '', counts.queued);
+  text.family(queued, 'gauge', 'Sampled spans that wait or are on their way.');
+  text.sample(queued, '', counts.queued);
   const ring = 'tracecar_ring_dropped_records_total';
-  page.family(ring, 'counter', 'Records that a full ring refused, sampled or not.');
-  page.sample(ring, '', counts.ringDropped);
+  text.family(ring, 'counter', 'Records that a full ring refused, sampled or not.');
+  text.sample(ring, '', counts.ringDropped);
   const lines = 'tracecar_access_log_dropped_lines_total';
-  page.family(lines, 'counter', 'Access log lines that stdout did not take.');
-  page.sample(lines, '', counts.linesDropped);
+  text.family(lines, 'counter', 'Access log lines that stdout did not take.');
+  text.sample(lines, '', counts.linesDropped);
 }

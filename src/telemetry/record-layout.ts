@@ -6,11 +6,11 @@
  *
  *   byte 0      64       128      192       208       256        512                  + records
  *   [ head    | tail   | text   | dropped | edition | counters | record 0 | 1 | ... | text blocks ]
- *     writer    reader   reader   writer    reader    reader, f64   128 bytes each    8 bytes each
+ *     writer    reader   reader   writer    reader    reader, f64   160 bytes each    8 bytes each
  *
- * A record is 32 words of 32 bits, little end first:
+ * A record is 40 words of 32 bits, little end first:
  *
- *   word  0  kind:4 join:2 sampledBy:2 | method:8 | flags:8 | causeCode:8      (lowest bits first)
+ *   word  0  kind:4 join:4 sampledBy:4 method:4 | flags:16                     (lowest bits first)
  *         1  status:16 | peerPort:16
  *       2-3  startMs, float64
  *       4-7  trace id     8-9 span id     10-11 parent id
@@ -22,11 +22,16 @@
  *     24-27  weight generation connectionId connectionRequests
  *     28-29  requestBytes responseBytes, low 32 bits        30  their bits 32-47, 16 each
  *        31  position of its text block, counted like head in bytes
+ *        32  causeCode:8 | joinField:4 | tlsVersion:2 | 0:2 | callbackPort:16
+ *        33  seriesId:16 | 0:16
+ *     34-36  queueUs dnsUs tlsUs, float32
+ *     37-39  0
  *
- * A text block is the record's four strings in one piece, cut and padded to a multiple of 8 bytes,
- * which never crosses the end of the text area (the writer then leaves that end unused):
+ * A text block is the record's five strings in one piece, cut and padded to a multiple of 8 bytes,
+ * which never crosses the end of the text area (the writer then leaves that end unused). The length of
+ * `extra` is in units of 4 bytes, line feeds fill it up:
  *
- *   [ target length:16 | authority:16 | user agent:16 | peer address:16 | bytes of the four ... | pad ]
+ *   [ target length:16 | authority:16 | user agent:16 | peer address:8 extra:8 | bytes ... | pad ]
  *
  * Order that makes it safe: the writer stores record and text, then `head`; the reader loads `head`,
  * reads, then stores `text` and `tail`. Both stores are atomic, so nothing moves across them.
@@ -35,9 +40,12 @@
 import { assert } from '../base/assert.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 
-export const RECORD_WORDS = 32;
+export const RECORD_WORDS = 40;
 export const RECORD_BYTES = RECORD_WORDS * 4;
 export const TEXT_HEAD_BYTES = 8;
+/** Bytes that a text block has room for of an address, and of `extra`. */
+export const ADDRESS_BYTES_MAX = 255;
+export const EXTRA_BYTES_MAX = 255 * 4;
 
 /** Indexes of control words in an Int32Array over the whole buffer, a cache line apart. */
 export const Control = { Head: 0, Tail: 16, TextTail: 32, Dropped: 48, Edition: 52 } as const;
@@ -57,6 +65,15 @@ export const Counter = {
   /** Access log lines that stdout did not take, and those that it took. */
   LinesDropped: 37,
   LinesWritten: 38,
+  /** Spans of records that were not chosen when they were taken. */
+  Recalled: 39,
+  /** Mark records taken out of the ring. */
+  Marks: 40,
+  /** Bytes of the history of records. */
+  HistoryBytes: 41,
+  /** Trace ids that peers were told, and that they were not. */
+  KeepSent: 42,
+  KeepFailed: 43,
 } as const;
 
 export const HEADER_BYTES = 512;
@@ -66,10 +83,19 @@ export function kindWordOf(record: ExchangeRecord): number {
   return (
     record.kind |
     (record.join << 4) |
-    (record.sampledBy << 6) |
-    (record.method << 8) |
-    (record.flags << 16) |
-    (record.causeCode << 24)
+    (record.sampledBy << 8) |
+    (record.method << 12) |
+    (record.flags << 16)
+  );
+}
+
+/** Word 32 of a record. */
+export function causeWordOf(record: ExchangeRecord): number {
+  return (
+    record.causeCode |
+    (record.joinField << 8) |
+    (record.tlsVersion << 12) |
+    (record.callbackPort << 16)
   );
 }
 
@@ -94,21 +120,23 @@ export interface RingMemory {
 }
 
 /**
- * Shared memory for `recordBytes` of records and `textBytes` of text, each a power of two; the text
- * area takes at least two of the longest blocks.
+ * Shared memory for at most `recordBytes` of records and `textBytes` of text: as many records, and as
+ * many bytes, as are a power of two. The text area takes at least two of the longest blocks.
  */
 export function createRingMemory(recordBytes: number, textBytes: number): RingMemory {
-  const recordsMax = recordBytes / RECORD_BYTES;
-  assert(isPowerOfTwo(recordsMax), 'the record ring is a power of two of at least 128 bytes');
-  assert(isPowerOfTwo(textBytes) && textBytes >= 16_384, 'the text ring is a power of two');
+  assert(recordBytes >= RECORD_BYTES, 'the record ring holds a record');
+  assert(textBytes >= 16_384, 'the text ring holds two blocks');
+  const recordsMax = powerOfTwoUpTo(recordBytes / RECORD_BYTES);
+  const textMax = powerOfTwoUpTo(textBytes);
+  const textStart = HEADER_BYTES + recordsMax * RECORD_BYTES;
   return {
-    buffer: new SharedArrayBuffer(HEADER_BYTES + recordBytes + textBytes),
+    buffer: new SharedArrayBuffer(textStart + textMax),
     recordsMax,
-    textBytes,
-    textStart: HEADER_BYTES + recordBytes,
+    textBytes: textMax,
+    textStart,
   };
 }
 
-function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && (value & (value - 1)) === 0;
+function powerOfTwoUpTo(value: number): number {
+  return 2 ** Math.floor(Math.log2(value));
 }

@@ -7,15 +7,20 @@
 
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
+import type { Random } from '../base/random.ts';
 import type { TelemetryLimits } from '../model/limits.ts';
 import { accessLogLine } from './access-log.ts';
 import { DropWarnings } from './drop-warnings.ts';
-import { ExchangeRecord } from './exchange-record.ts';
+import { ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
+import type { KeepSender } from './keep-sender.ts';
 import type { LineOutput } from './line-output.ts';
+import { type PushSpan, Recall } from './recall.ts';
+import { RecordHistory } from './record-history.ts';
 import type { RingMemory } from './record-layout.ts';
-import type { SpanSurroundings } from './record-span.ts';
 import { RingReader } from './ring-reader.ts';
+import { laneOf } from './span-lanes.ts';
 import type { SpanQueue } from './span-queue.ts';
+import type { SpanSurroundings } from './span-surroundings.ts';
 import { WorkerCounters, type WorkerCounts } from './worker-counters.ts';
 
 export interface PipelineParts {
@@ -33,6 +38,16 @@ export interface PipelineParts {
   /** Where spans go, for warnings. */
   readonly destination: string;
   readonly warn: (text: string) => void;
+  /** Undefined: what is not chosen when it ends never is. */
+  readonly keep?: KeepParts | undefined;
+}
+
+/** For traces that are chosen late. */
+export interface KeepParts {
+  /** For records that nobody has chosen yet. */
+  readonly historyBytes: number;
+  readonly random: Random;
+  readonly sender: KeepSender;
 }
 
 /** Records taken in one go; then sockets have their turn. Lines fill a pipe sooner than spans. */
@@ -64,9 +79,12 @@ export class RecordPipeline {
   #isHeld = false;
   #hadRoom = true;
   #callOff: (() => void) | undefined;
+  readonly #recall: Recall | undefined;
+  #marks = 0;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#recall = startRecall(parts);
     this.#reader = new RingReader(parts.memory);
     // A line of the access log does not wait for a collector.
     this.#heldMax = parts.lines === undefined ? parts.memory.recordsMax * HELD_SHARE : 0;
@@ -76,7 +94,8 @@ export class RecordPipeline {
     const { lines } = parts;
     if (lines !== undefined) {
       // Lines that the worker before this one had taken and still held.
-      const handled = this.#before.linesWritten + this.#before.linesDropped;
+      const { linesWritten, linesDropped, marks } = this.#before;
+      const handled = linesWritten + linesDropped + marks;
       this.#before.linesDropped += Math.max(0, this.#reader.taken - handled);
       lines.onChange = () => this.#publish();
     }
@@ -105,6 +124,7 @@ export class RecordPipeline {
     const wanted = Math.min(available, Math.max(room, available - heldMax));
     const count = Math.min(wanted, lines === undefined ? RECORDS_A_STEP : LINES_A_STEP);
     if (count > 0) this.#take(count);
+    this.#recall?.forget(this.#parts.clock.now());
     this.#isHeld = wanted < available;
     this.#hadRoom = room > 0;
     this.#publish();
@@ -148,48 +168,75 @@ export class RecordPipeline {
       // There is time to wait for a slow reader, and nobody else waits.
       await lines?.taken();
     }
-    await Promise.all([spans?.flush(), lines?.end()]);
+    await Promise.all([spans?.flush(), lines?.end(), this.#parts.keep?.sender.close()]);
   }
 
   #take(count: number): void {
-    const { spans, lines, surroundings } = this.#parts;
+    const { lines } = this.#parts;
+    const now = this.#parts.clock.now();
     this.#parts.readNames();
-    for (let index = 0; index < count; index++) {
-      const isSampled = spans !== undefined && this.#reader.nextIsSampled();
-      if (!isSampled && lines === undefined) {
-        this.#reader.skip();
-        continue;
-      }
-      if (isSampled) this.#taken++;
-      if (isSampled && spans.isFull && lines === undefined) {
-        this.#reader.skip();
-        spans.refuse();
-        continue;
-      }
-      const record = this.#record;
-      const { text } = this.#reader;
-      this.#reader.readNumbers(record);
-      if (lines !== undefined) {
-        text.decode(record);
-        lines.add(accessLogLine(record, surroundings.names, surroundings.epochMs));
-      }
-      if (isSampled) spans.push(record, text);
-    }
+    for (let index = 0; index < count; index++) this.#takeNext(now);
     lines?.flush();
     this.#reader.release();
   }
 
-  #publish(): void {
+  #takeNext(now: Milliseconds): void {
+    const reader = this.#reader;
+    const record = this.#record;
     const { spans, lines } = this.#parts;
+    if (reader.nextKind() === RecordKind.Mark) {
+      reader.readNumbers(record);
+      this.#marks++;
+      this.#recall?.onMark(record, now);
+      return;
+    }
+    if (lines !== undefined) this.#addLine(lines);
+    if (spans === undefined) reader.skip();
+    else if (reader.nextIsExported()) this.#takeSpan(spans, now);
+    else if (this.#recall === undefined) reader.skip();
+    else this.#recall.takeNext(reader, record, now);
+  }
+
+  #takeSpan(spans: SpanQueue, now: Milliseconds): void {
+    const reader = this.#reader;
+    const record = this.#record;
+    this.#taken++;
+    if (spans.isFull) {
+      reader.skip();
+      spans.refuse();
+      return;
+    }
+    reader.readNumbers(record);
+    spans.push(record, reader.text, laneOf(record.sampledBy));
+    if ((record.flags & RecordFlag.Kept) !== 0) this.#recall?.onKept(record, reader.text, now);
+  }
+
+  #addLine(lines: LineOutput): void {
+    const { surroundings } = this.#parts;
+    const record = this.#record;
+    this.#reader.peekNumbers(record);
+    this.#reader.text.decode(record);
+    lines.add(accessLogLine(record, surroundings.names, surroundings.epochMs));
+  }
+
+  #publish(): void {
+    const { spans, lines, keep } = this.#parts;
     const before = this.#before;
+    const recalled = this.#recall?.recalled ?? 0;
+    const told = keep?.sender.counts;
     this.#counters.publish({
-      taken: before.taken + this.#taken,
+      taken: before.taken + this.#taken + recalled,
       sent: before.sent + (spans?.sent ?? 0),
       dropped: before.dropped + (spans?.dropped ?? 0),
       queued: spans?.queued ?? 0,
       queueFull: before.queueFull + (spans?.queueFull ?? 0),
       linesDropped: before.linesDropped + (lines?.dropped ?? 0),
       linesWritten: before.linesWritten + (lines?.written ?? 0),
+      recalled: before.recalled + recalled,
+      marks: before.marks + this.#marks,
+      historyBytes: this.#recall?.bytes ?? 0,
+      keepSent: before.keepSent + (told?.sent ?? 0),
+      keepFailed: before.keepFailed + (told === undefined ? 0 : told.failed + told.dropped),
     });
   }
 
@@ -201,7 +248,15 @@ export class RecordPipeline {
       queueFull: spans?.queueFull ?? 0,
       records: this.#reader.dropped(),
       lines: (lines?.dropped ?? 0) + linesLeft,
+      stuck: spans?.stuck ?? 0,
     };
     this.#warnings.check(clock.now(), losses, this.#parts.destination, spans?.trouble ?? '');
   }
+}
+
+function startRecall({ spans, keep }: PipelineParts): Recall | undefined {
+  if (spans === undefined || keep === undefined) return undefined;
+  const { historyBytes, random, sender } = keep;
+  const push: PushSpan = (record, text) => spans.push(record, text, laneOf(record.sampledBy));
+  return new Recall(random.u32(), new RecordHistory(historyBytes), push, sender);
 }

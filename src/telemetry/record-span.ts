@@ -6,28 +6,25 @@
  * exporter needs nothing (trace-json.ts writes from the record); the console's does.
  */
 
-import type { Attributes, HrTime, SpanContext, SpanStatus } from '@opentelemetry/api';
+import type {
+  Attributes,
+  HrTime,
+  Link,
+  SpanContext,
+  SpanStatus,
+  TraceState,
+} from '@opentelemetry/api';
 import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import type { AttributeSink, NameList } from './attribute-parts.ts';
-import type { ClusterBook } from './cluster-facts.ts';
+import type { AttributeSink } from './attribute-parts.ts';
 import { type ExchangeRecord, isOutbound, RecordFlag, RecordKind } from './exchange-record.ts';
+import { readExtra } from './record-extra.ts';
 import { knownMethod, putSpanAttributes } from './span-attributes.ts';
+import type { AnySpanValue, SpanKey, SpanValue } from './span-keys.ts';
 import { spanOutcome } from './span-outcome.ts';
-
-/** What all spans of a worker have in common. */
-export interface SpanSurroundings {
-  readonly resource: Resource;
-  readonly scope: InstrumentationScope;
-  readonly names: NameList;
-  readonly clusters: ClusterBook;
-  /** Wall-clock milliseconds at the monotonic 0 of `record.startMs`. */
-  readonly epochMs: number;
-  readonly knownMethods: readonly string[] | undefined;
-  readonly attributesMax: number;
-  readonly attributeLengthMax: number;
-}
+import type { SpanSurroundings } from './span-surroundings.ts';
+import { thresholdText } from './threshold-text.ts';
 
 // Values of the API's enums, so that this file loads nothing of it.
 const KIND_SERVER = 1;
@@ -36,7 +33,6 @@ const STATUS_UNSET = 0;
 const STATUS_ERROR = 2;
 
 export class RecordSpan implements ReadableSpan {
-  readonly links: [] = [];
   readonly events: [] = [];
   readonly ended = true;
   readonly droppedEventsCount = 0;
@@ -79,11 +75,20 @@ export class RecordSpan implements ReadableSpan {
 
   spanContext(): SpanContext {
     const record = this.#record;
+    const state = traceStateOf(record, this.#around);
     return {
       traceId: traceIdOf(record),
       spanId: hexWord(record.spanId0) + hexWord(record.spanId1),
       traceFlags: traceFlagsOf(record),
+      ...(state === undefined ? {} : { traceState: stateOf(state) }),
     };
+  }
+
+  /** The trace that an edge did not continue, for one. */
+  get links(): Link[] {
+    return readExtra(this.#record.extra).links.map((ids) => ({
+      context: { ...ids, traceFlags: 0, isRemote: true },
+    }));
   }
 
   get startTime(): HrTime {
@@ -160,12 +165,39 @@ export function hexWord(word: number): string {
   return (word >>> 0).toString(16).padStart(8, '0');
 }
 
-/** W3C flags: sampled and random. */
+/** W3C flags: sampled (also by a later verdict) and random. */
 export function traceFlagsOf(record: ExchangeRecord): number {
   return (
-    ((record.flags & RecordFlag.Sampled) !== 0 ? 1 : 0) |
+    ((record.flags & (RecordFlag.Sampled | RecordFlag.Kept)) !== 0 ? 1 : 0) |
     ((record.flags & RecordFlag.RandomId) !== 0 ? 2 : 0)
   );
+}
+
+/**
+ * The part of trace state that tells how many traces a sampled one stands for: the own ratio's or the
+ * received threshold (OpenTelemetry, consistent probability). A trace that was kept for what it is has
+ * none.
+ */
+export function traceStateOf(record: ExchangeRecord, around: SpanSurroundings): string | undefined {
+  if ((record.flags & RecordFlag.OwnThreshold) !== 0) {
+    const direction = isOutbound(record) ? 'outbound' : 'inbound';
+    const ratio = around.rules.ratioOf(record.generation, direction) ?? around.ratio;
+    return `ot=th:${thresholdText(ratio)}`;
+  }
+  if (record.extra === '') return undefined;
+  const { threshold } = readExtra(record.extra);
+  return threshold === '' ? undefined : `ot=th:${threshold}`;
+}
+
+/** A trace state that is only ever written out. */
+function stateOf(text: string): TraceState {
+  const state: TraceState = {
+    serialize: () => text,
+    get: () => undefined,
+    set: () => state,
+    unset: () => state,
+  };
+  return state;
 }
 
 /** An object of attributes within OTEL_SPAN_ATTRIBUTE_*_LIMIT. */
@@ -181,7 +213,15 @@ class LimitedAttributes implements AttributeSink {
     this.#lengthMax = around.attributeLengthMax;
   }
 
-  put(key: string, value: string | number | boolean | readonly string[]): void {
+  put<Key extends SpanKey>(key: Key, value: SpanValue<Key>): void {
+    this.#put(key, value);
+  }
+
+  putOwn(key: string, value: string | readonly string[]): void {
+    this.#put(key, value);
+  }
+
+  #put(key: string, value: AnySpanValue): void {
     if (this.#count++ >= this.#max) this.dropped++;
     else if (typeof value === 'string') this.attributes[key] = value.slice(0, this.#lengthMax);
     else this.attributes[key] = typeof value === 'object' ? [...value] : value;

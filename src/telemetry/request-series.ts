@@ -1,14 +1,28 @@
 /**
- * Counters of the requests that share one set of labels: by status code, by cause, by duration.
+ * Counters of the requests that share one set of labels, in cells by outcome: status, method, cause
+ * and a few bits more (request-cell.ts).
  *
- * The proxy holds the object beside its rule and calls `observe` once an exchange: a few typed-array
- * writes. Counts are float64, exact to 2^53. Rows of status codes exist once a code of their
- * hundred was seen.
+ * The proxy holds the object beside its rule and calls `observe` once an exchange: most find the cell
+ * of the request before. Outcomes are an upstream's choice, so cells are bounded, for one series and
+ * for all together; what has no room is counted in `other` cells, where only status and cause are
+ * still exact. Counts are float64, exact to 2^53.
  */
 
 import { failures } from '../model/failure.ts';
 import type { Direction } from '../model/routing-table.ts';
-import { LatencyHistogram } from './latency-histogram.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
+import { KeepState } from './keep-state.ts';
+import { bucketOf, LatencyHistogram } from './latency-histogram.ts';
+import {
+  attemptKey,
+  exchangeKey,
+  isRetried,
+  type Outcome,
+  otherKey,
+  outcomeOf,
+  Part,
+  RequestCell,
+} from './request-cell.ts';
 
 /** Names from configuration only, so that their number is bounded; '' = does not apply. */
 export interface RequestLabels {
@@ -21,47 +35,130 @@ export interface RequestLabels {
   readonly subset: string;
 }
 
-const CLASSES = 6;
-const CODES = 100;
+/** Cells that may still be made, over all series that share it. */
+export interface CellBudget {
+  left: number;
+  /** Of one series. */
+  readonly seriesMax: number;
+}
+
+const STATUSES = 600;
 
 export class RequestSeries {
   readonly labels: RequestLabels;
+  /** Names the series in records, from 1; 0: records cannot. */
+  readonly id: number;
+  /** Of whole exchanges, in fine cells. */
   readonly latency = new LatencyHistogram();
-  /** By `Failure.code`; 0 counts exchanges without a failure. */
-  readonly causes = new Float64Array(failures.length + 1);
-  readonly #classes: (Float64Array | undefined)[] = new Array(CLASSES).fill(undefined);
+  readonly keep = new KeepState();
+  #budget: CellBudget;
+  #last: RequestCell;
+  readonly #cells = new Map<number, RequestCell>();
+  #own = 0;
+  /** By status and by cause: of exchanges in `other` cells. */
+  #otherStatuses: Float64Array | undefined;
+  #otherCauses: Float64Array | undefined;
 
-  constructor(labels: RequestLabels) {
+  constructor(labels: RequestLabels, id: number, budget: CellBudget) {
     this.labels = labels;
+    this.id = id;
+    this.#budget = budget;
+    // Of an outcome that no exchange has; it is never shown.
+    this.#last = new RequestCell(-1);
   }
 
   /**
-   * One exchange that has ended. `status`: what was sent downstream, 0 when nothing was (others
-   * outside 100 to 599 count as 0 too); `causeCode`: 0 without a failure; `durationUs`: at least 0.
+   * One exchange that has ended. `sentStatus`: what was sent downstream, 0 when nothing was (others
+   * outside 100 to 599 count as 0 too); `durationUs`: of the whole exchange, at least 0.
    */
-  observe(status: number, causeCode: number, durationUs: number): void {
-    const isKnown = status >= CODES && status < CLASSES * CODES;
-    const index = isKnown ? (status / CODES) | 0 : 0;
-    const row = this.#classes[index] ?? this.#addClass(index);
-    row[isKnown ? status - index * CODES : 0]!++;
-    this.causes[causeCode < this.causes.length ? causeCode : 0]!++;
-    this.latency.observe(durationUs);
-  }
-
-  #addClass(index: number): Float64Array {
-    const row = new Float64Array(CODES);
-    this.#classes[index] = row;
-    return row;
-  }
-
-  /** Counts by status code, in order, without zeros; status 0: nothing was sent. */
-  statuses(): readonly { readonly status: number; readonly count: number }[] {
-    const seen: { status: number; count: number }[] = [];
-    for (const [index, row] of this.#classes.entries()) {
-      for (const [offset, count] of row?.entries() ?? []) {
-        if (count > 0) seen.push({ status: index * CODES + offset, count });
-      }
+  observe(record: ExchangeRecord, sentStatus: number, durationUs: number): void {
+    const key = exchangeKey(record, sentStatus);
+    let cell = this.#last;
+    if (cell.key !== key) {
+      cell = this.#cells.get(key) ?? this.#addCell(key);
+      if (cell.key === key) this.#last = cell;
+      else this.#countOther(key);
     }
+    const bucket = this.latency.observe(durationUs);
+    cell.add(bucket, durationUs, record.requestBytes, record.responseBytes);
+    if (isRetried(key)) this.observeAttempt(record);
+  }
+
+  /** One attempt of an outbound exchange that is followed by another; the last is counted by `observe`. */
+  observeAttempt(record: ExchangeRecord): void {
+    const key = attemptKey(record);
+    const cell = this.#cells.get(key) ?? this.#addCell(key);
+    const { totalUs, requestBytes, responseBytes } = record;
+    cell.add(bucketOf(totalUs), totalUs, requestBytes, responseBytes);
+  }
+
+  /** Of every outcome that was seen, in no order. */
+  get cells(): Iterable<RequestCell> {
+    return this.#cells.values();
+  }
+
+  /** No table has it any more: what still counts here makes no more cells. Gives its own back. */
+  retire(): void {
+    this.#budget.left += this.#own;
+    this.#own = 0;
+    this.#budget = { left: 0, seriesMax: 0 };
+  }
+
+  /** Counts of exchanges by status sent, in order, without zeros; status 0: nothing was sent. */
+  statuses(): readonly { readonly status: number; readonly count: number }[] {
+    const counts = this.#otherStatuses?.slice() ?? new Float64Array(STATUSES);
+    for (const [{ status }, cell] of this.#exchanges()) counts[status]! += cell.count;
+    const seen: { status: number; count: number }[] = [];
+    for (const [status, count] of counts.entries()) if (count > 0) seen.push({ status, count });
     return seen;
+  }
+
+  /** Counts of exchanges by `Failure.code`; 0 counts those without a failure. */
+  causes(): Float64Array {
+    const counts = this.#otherCauses?.slice() ?? new Float64Array(failures.length + 1);
+    for (const [{ causeCode }, cell] of this.#exchanges()) counts[causeCode]! += cell.count;
+    return counts;
+  }
+
+  /** All exchanges, whatever their outcome. */
+  total(): RequestCell {
+    const total = new RequestCell(0);
+    for (const { key, counts } of this.#cells.values()) {
+      if (outcomeOf(key).part === Part.Attempt) continue;
+      for (const [index, count] of counts.entries()) total.counts[index]! += count;
+    }
+    return total;
+  }
+
+  *#exchanges(): Iterable<readonly [Outcome, RequestCell]> {
+    for (const cell of this.#cells.values()) {
+      const outcome = outcomeOf(cell.key);
+      if (outcome.part !== Part.Attempt && !outcome.isOther) yield [outcome, cell];
+    }
+  }
+
+  #addCell(key: number): RequestCell {
+    const budget = this.#budget;
+    if (budget.left <= 0 || this.#own >= budget.seriesMax) {
+      const other = otherKey(key);
+      const known = this.#cells.get(other);
+      if (known !== undefined) return known;
+      const cell = new RequestCell(other);
+      this.#cells.set(other, cell);
+      return cell;
+    }
+    budget.left--;
+    this.#own++;
+    const cell = new RequestCell(key);
+    this.#cells.set(key, cell);
+    return cell;
+  }
+
+  #countOther(key: number): void {
+    const { status, causeCode } = outcomeOf(key);
+    this.#otherStatuses ??= new Float64Array(STATUSES);
+    this.#otherCauses ??= new Float64Array(failures.length + 1);
+    this.#otherStatuses[status]!++;
+    this.#otherCauses[causeCode]!++;
   }
 }

@@ -9,8 +9,11 @@
 import type { ExchangeRecord } from './exchange-record.ts';
 import { writeLatin1Part } from './latin1.ts';
 import {
+  ADDRESS_BYTES_MAX,
   attemptWordOf,
   Control,
+  causeWordOf,
+  EXTRA_BYTES_MAX,
   HEADER_BYTES,
   kindWordOf,
   RECORD_WORDS,
@@ -19,6 +22,7 @@ import {
 } from './record-layout.ts';
 
 const HIGH = 0x1_0000_0000;
+const LINE_FEED = 0x0a;
 
 export class RingWriter {
   /** Records refused because the ring was full. */
@@ -118,6 +122,11 @@ export class RingWriter {
       requestBytes < HIGH && responseBytes < HIGH
         ? 0
         : Math.trunc(requestBytes / HIGH) | (Math.trunc(responseBytes / HIGH) << 16);
+    words[at + 32] = causeWordOf(record);
+    words[at + 33] = record.seriesId;
+    times[at + 34] = record.queueUs;
+    times[at + 35] = record.dnsUs;
+    times[at + 36] = record.tlsUs;
   }
 
   /** Position of the block, or -1 when the text area has no room. */
@@ -126,8 +135,11 @@ export class RingWriter {
     const target = Math.min(record.target.length, max);
     const authority = Math.min(record.authority.length, max);
     const userAgent = Math.min(record.userAgent.length, max);
-    const peerAddress = Math.min(record.peerAddress.length, max);
-    const bytes = (TEXT_HEAD_BYTES + target + authority + userAgent + peerAddress + 7) & ~7;
+    const peerAddress = Math.min(record.peerAddress.length, ADDRESS_BYTES_MAX);
+    const extra = Math.min(record.extra.length, EXTRA_BYTES_MAX);
+    const extraRoom = (extra + 3) & ~3;
+    const bytes =
+      (TEXT_HEAD_BYTES + target + authority + userAgent + peerAddress + extraRoom + 7) & ~7;
     let position = this.#textHead;
     const untilEnd = this.#textBytes - (position & this.#textMask);
     if (bytes > untilEnd) position = (position + untilEnd) | 0;
@@ -141,13 +153,17 @@ export class RingWriter {
     heads[head] = target;
     heads[head + 1] = authority;
     heads[head + 2] = userAgent;
-    heads[head + 3] = peerAddress;
+    heads[head + 3] = peerAddress | (extraRoom << 6);
     const text = this.#text;
     let at = offset + TEXT_HEAD_BYTES;
     at += writeLatin1Part(text, record.target, at, target);
     at += writeLatin1Part(text, record.authority, at, authority);
     at += writeLatin1Part(text, record.userAgent, at, userAgent);
-    writeLatin1Part(text, record.peerAddress, at, peerAddress);
+    at += writeLatin1Part(text, record.peerAddress, at, peerAddress);
+    if (extraRoom !== 0) {
+      const end = at + writeLatin1Part(text, record.extra, at, extra);
+      for (at += extraRoom; --at >= end; ) text[at] = LINE_FEED;
+    }
     this.#textHead = (position + bytes) | 0;
     return position;
   }

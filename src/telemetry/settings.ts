@@ -3,11 +3,18 @@
  *
  * A value that cannot be read is a warning and then as if it were not set, as the specification
  * asks; nothing here throws. Our own defaults where they differ: parentbased_traceidratio 0.01 as the
- * sampler and http/json as the only protocol. Header values are secrets: no warning quotes one.
+ * sampler, http/json as the protocol, metrics every 5 s. Header values are secrets: no warning quotes
+ * one. What no such variable says comes beside them, as TracingChoices.
  */
 
 import { telemetryLimits } from '../model/limits.ts';
+import { type CapturedHeaders, readCapturedHeaders } from './captured-headers.ts';
 import { type Environment, EnvReader } from './env-reader.ts';
+import { hasOwnDestination, type OtlpSettings, readOtlp } from './otlp-settings.ts';
+import { type TracingChoices, usualChoices } from './tracing-choices.ts';
+
+/** Context headers by bit. The ones that a request came with are written beside those that are set. */
+export const Propagator = { W3c: 1, B3: 2, B3Multi: 4, Uber: 8, Baggage: 16 } as const;
 
 export interface SamplerSettings {
   /** Whether a received sampled flag decides, so that `ratio` is for new traces only. */
@@ -23,19 +30,25 @@ export interface BatchSettings {
   readonly batchMax: number;
 }
 
-export interface OtlpSettings {
-  /** Absolute http or https URL, path included. */
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
+export interface MetricsSettings {
+  /** `none` also when OTEL_SDK_DISABLED is true. The page for Prometheus is there either way. */
+  readonly exporter: 'otlp' | 'none';
+  readonly otlp: OtlpSettings;
+  /** Between two exports, and at most for one. */
+  readonly intervalMs: number;
   readonly timeoutMs: number;
-  readonly compression: 'none' | 'gzip';
-  /** Variables that name certificate files: the exporter reads those itself. */
-  readonly certificates: Readonly<Record<string, string>>;
 }
 
-export interface TelemetrySettings {
+export interface TelemetrySettings extends TracingChoices {
   /** `none` also when OTEL_SDK_DISABLED is true. Then no trace is started and none is changed. */
-  readonly exporter: 'otlp' | 'console' | 'none';
+  readonly exporter: 'otlp' | 'otlp/stdout' | 'console' | 'none';
+  /** Bits of Propagator; 0: trace context is neither read nor written. */
+  readonly propagators: number;
+  readonly metrics: MetricsSettings;
+  /** Whether histograms name an exported trace. */
+  readonly exemplars: 'trace_based' | 'always_off';
+  /** By kind of span: `inbound` of SERVER, `outbound` of CLIENT spans. */
+  readonly capturedHeaders: Readonly<Record<'inbound' | 'outbound', CapturedHeaders>>;
   readonly sampler: SamplerSettings;
   readonly batch: BatchSettings;
   readonly otlp: OtlpSettings;
@@ -54,31 +67,102 @@ export interface TelemetrySettingsResult {
 }
 
 /** Reads the OTEL_* variables of `env`; unset and empty are the same. */
-export function readTelemetrySettings(env: Environment): TelemetrySettingsResult {
+export function readTelemetrySettings(
+  env: Environment,
+  choices: TracingChoices = usualChoices,
+): TelemetrySettingsResult {
   const reader = new EnvReader(env);
-  readUnsupported(reader);
+  const exporter = readExporter(reader);
   const settings: TelemetrySettings = {
-    exporter: readExporter(reader),
+    ...choices,
+    exporter,
+    propagators: readPropagators(reader),
     sampler: readSampler(reader),
     batch: readBatch(reader),
-    otlp: readOtlp(reader),
+    otlp: readOtlp(reader, 'traces'),
+    metrics: readMetrics(reader, exporter),
+    exemplars: readExemplars(reader),
+    capturedHeaders: {
+      inbound: readCapturedHeaders(reader, 'SERVER'),
+      outbound: readCapturedHeaders(reader, 'CLIENT'),
+    },
     resource: readResource(reader),
     knownMethods: reader
       .text('OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS')
       ?.split(',')
       .map((name) => name.trim()),
-    attributesMax: reader.count('OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 128),
+    attributesMax: reader.count(
+      'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT',
+      reader.count('OTEL_ATTRIBUTE_COUNT_LIMIT', 128),
+    ),
     attributeLengthMax: reader.count(
       'OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT',
-      Number.POSITIVE_INFINITY,
+      reader.count('OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT', Number.POSITIVE_INFINITY),
     ),
   };
   return { settings, warnings: reader.warnings };
 }
 
 function readExporter(reader: EnvReader): TelemetrySettings['exporter'] {
-  if (reader.text('OTEL_SDK_DISABLED')?.toLowerCase() === 'true') return 'none';
-  return reader.choice('OTEL_TRACES_EXPORTER', ['otlp', 'console', 'none'], 'otlp');
+  if (isDisabled(reader)) return 'none';
+  const exporters = ['otlp', 'otlp/stdout', 'console', 'none'] as const;
+  return reader.choice('OTEL_TRACES_EXPORTER', exporters, 'otlp');
+}
+
+function isDisabled(reader: EnvReader): boolean {
+  return reader.text('OTEL_SDK_DISABLED')?.toLowerCase() === 'true';
+}
+
+const propagatorNames: ReadonlyMap<string, number> = new Map([
+  ['tracecontext', Propagator.W3c],
+  ['baggage', Propagator.Baggage],
+  ['b3', Propagator.B3],
+  ['b3multi', Propagator.B3Multi],
+  ['jaeger', Propagator.Uber],
+]);
+
+function readPropagators(reader: EnvReader): number {
+  const variable = 'OTEL_PROPAGATORS';
+  const names = (reader.text(variable) ?? 'tracecontext,baggage').toLowerCase().split(',');
+  const given = names.map((name) => name.trim()).filter((name) => name !== '');
+  if (given.every((name) => name === 'none')) return 0;
+  let mask = 0;
+  for (const name of given) {
+    const bit = propagatorNames.get(name);
+    if (bit !== undefined) mask |= bit;
+    else if (name === 'none') reader.warn(variable, 'names none beside others; none is ignored');
+    else {
+      const known = [...propagatorNames.keys()].join(', ');
+      reader.warn(variable, `names ${name}, not one of ${known}, none; it is ignored`);
+    }
+  }
+  return mask === 0 ? Propagator.W3c | Propagator.Baggage : mask;
+}
+
+/** Sent where traces are sent; `prometheus` is what is always there, the metrics port. */
+function readMetrics(
+  reader: EnvReader,
+  traces: TelemetrySettings['exporter'],
+): TelemetrySettings['metrics'] {
+  const isUsual = traces === 'otlp' && hasOwnDestination(reader, 'metrics');
+  const usual = isUsual ? 'otlp' : 'none';
+  const named = reader.choice('OTEL_METRICS_EXPORTER', ['otlp', 'prometheus', 'none'], usual);
+  const limits = telemetryLimits;
+  return {
+    exporter: named === 'otlp' && !isDisabled(reader) ? 'otlp' : 'none',
+    otlp: readOtlp(reader, 'metrics'),
+    intervalMs: reader.positive('OTEL_METRIC_EXPORT_INTERVAL', limits.metricIntervalMs),
+    timeoutMs: reader.positive('OTEL_METRIC_EXPORT_TIMEOUT', limits.exportTimeoutMs),
+  };
+}
+
+function readExemplars(reader: EnvReader): TelemetrySettings['exemplars'] {
+  const variable = 'OTEL_METRICS_EXEMPLAR_FILTER';
+  const filters = ['trace_based', 'always_off', 'always_on'] as const;
+  const filter = reader.choice(variable, filters, 'trace_based');
+  if (filter !== 'always_on') return filter;
+  reader.warn(variable, 'is always_on; only exported traces are named, as with trace_based');
+  return 'trace_based';
 }
 
 const DEFAULT_RATIO = 0.01;
@@ -123,60 +207,8 @@ function readBatch(reader: EnvReader): BatchSettings {
   };
 }
 
-const DEFAULT_ENDPOINT = 'http://localhost:4318';
-const DEFAULT_OTLP_TIMEOUT_MS = 10_000;
-
-function readOtlp(reader: EnvReader): OtlpSettings {
-  const certificates: Record<string, string> = {};
-  for (const signal of ['', 'TRACES_']) {
-    for (const kind of ['CERTIFICATE', 'CLIENT_KEY', 'CLIENT_CERTIFICATE']) {
-      const name = `OTEL_EXPORTER_OTLP_${signal}${kind}`;
-      const file = reader.text(name);
-      if (file !== undefined) certificates[name] = file;
-    }
-  }
-  const traces = 'OTEL_EXPORTER_OTLP_TRACES_';
-  const all = 'OTEL_EXPORTER_OTLP_';
-  return {
-    url: reader.url(`${traces}ENDPOINT`) ?? baseUrl(reader),
-    headers: { ...reader.pairs(`${all}HEADERS`), ...reader.pairs(`${traces}HEADERS`) },
-    timeoutMs: reader.positive(
-      `${traces}TIMEOUT`,
-      reader.positive(`${all}TIMEOUT`, DEFAULT_OTLP_TIMEOUT_MS),
-    ),
-    compression: reader.choice(
-      `${traces}COMPRESSION`,
-      ['none', 'gzip'],
-      reader.choice(`${all}COMPRESSION`, ['none', 'gzip'], 'none'),
-    ),
-    certificates,
-  };
-}
-
-/** The signal's path is appended to the general endpoint, never to the signal's own. */
-function baseUrl(reader: EnvReader): string {
-  const base = new URL(reader.url('OTEL_EXPORTER_OTLP_ENDPOINT') ?? DEFAULT_ENDPOINT);
-  base.pathname = `${base.pathname.replace(/\/$/, '')}/v1/traces`;
-  return base.href;
-}
-
 function readResource(reader: EnvReader): Record<string, string> {
   const resource = reader.pairs('OTEL_RESOURCE_ATTRIBUTES');
   const name = reader.text('OTEL_SERVICE_NAME') ?? resource['service.name'];
   return { ...resource, 'service.name': name ?? 'unknown_service:node' };
-}
-
-function readUnsupported(reader: EnvReader): void {
-  for (const name of ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL']) {
-    const protocol = reader.text(name);
-    if (protocol !== undefined && protocol !== 'http/json') {
-      reader.warn(name, `is ${protocol}; only http/json is spoken (port 4318), and it is used`);
-    }
-  }
-  for (const propagator of (reader.text('OTEL_PROPAGATORS') ?? '').split(',')) {
-    const name = propagator.trim();
-    if (name !== '' && name !== 'tracecontext' && name !== 'baggage') {
-      reader.warn('OTEL_PROPAGATORS', `names ${name}; only tracecontext and baggage are passed on`);
-    }
-  }
 }

@@ -1,19 +1,20 @@
 /**
- * Shapes of spans by all of a record that is no slot: what has come twice is kept, up to a number.
+ * Shapes of spans by all of a record that is no slot: what has come twice is kept, up to a number. Not
+ * for records with an `extra`.
  *
  * The key is compared whole, so a record never gets another's shape. Two that fall on one place drive
  * each other out; a process whose records are all different keeps a hash of each and no shape.
  */
 
 import type { ExchangeRecord } from './exchange-record.ts';
-import { attemptWordOf, kindWordOf } from './record-layout.ts';
+import { attemptWordOf, causeWordOf, kindWordOf } from './record-layout.ts';
 import type { RecordText } from './record-text.ts';
 import type { SpanShape } from './span-shape.ts';
 
 /** A shape is some 2 KB: 1 MB at most. */
 const SHAPES_MAX = 512;
 const HASHES_KEPT = 4_096;
-const KEY_WORDS = 12;
+const KEY_WORDS = 13;
 
 interface Entry {
   readonly key: Int32Array;
@@ -56,7 +57,7 @@ export class ShapeTable {
   add(text: RecordText, shape: SpanShape): void {
     this.#entries[this.#hash & (SHAPES_MAX - 1)] = {
       key: this.#key.slice(),
-      text: Uint8Array.from(text.bytes.subarray(text.authority, text.end)),
+      text: Uint8Array.from(text.bytes.subarray(text.authority, text.extra)),
       shape,
     };
   }
@@ -79,8 +80,9 @@ function setKey(
   key[7] = record.weight;
   key[8] = record.generation;
   key[9] = (text.userAgent - text.authority) | ((text.peerAddress - text.userAgent) << 16);
-  key[10] = text.end - text.peerAddress;
+  key[10] = text.extra - text.peerAddress;
   key[11] = record.destinationId;
+  key[12] = causeWordOf(record);
 }
 
 function presenceOf(record: ExchangeRecord, hasQuery: boolean): number {
@@ -92,12 +94,15 @@ function presenceOf(record: ExchangeRecord, hasQuery: boolean): number {
     (record.proxyUs >= 0 ? 16 : 0) |
     (record.peerPort !== 0 ? 32 : 0) |
     (record.connectionId !== 0 ? 64 : 0) |
-    (hasQuery ? 128 : 0)
+    (hasQuery ? 128 : 0) |
+    (record.queueUs >= 0 ? 256 : 0) |
+    (record.dnsUs >= 0 ? 512 : 0) |
+    (record.tlsUs >= 0 ? 1024 : 0)
   );
 }
 
 /** Every fourth byte of the text and the last of it, where addresses differ. */
-function hashOf(key: Int32Array, { bytes, authority, end }: RecordText): number {
+function hashOf(key: Int32Array, { bytes, authority, extra: end }: RecordText): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < KEY_WORDS; index++) {
     hash = Math.imul(hash ^ key[index]!, 0x01000193);

@@ -3,7 +3,7 @@
  *
  * A record and the names in, one call for each attribute out, in a fixed order, so that who writes them
  * as text makes no object. Every attribute has one type for ever; one that is not known is absent.
- * Sizes and header values are opt-in and not here. Those of connections: connection-attributes.ts.
+ * Sizes are opt-in and not here. Those of connections: connection-attributes.ts.
  */
 
 import { failureByCode } from '../model/failure.ts';
@@ -11,13 +11,15 @@ import {
   type AttributeSink,
   type AttributeSources,
   putFailure,
+  putOwnAttributes,
   putRouting,
   putSampledBy,
   putTime,
+  putTls,
   putUpstream,
 } from './attribute-parts.ts';
 import { putConnectionAttributes } from './connection-attributes.ts';
-import { type ExchangeRecord, Join, RecordFlag, RecordKind } from './exchange-record.ts';
+import { type ExchangeRecord, Join, joinWords, RecordFlag, RecordKind } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
 import type { SpanOutcome } from './span-outcome.ts';
 import { splitAuthority, splitTarget } from './url-parts.ts';
@@ -59,9 +61,10 @@ export function putSpanAttributes(
     to.put('network.peer.address', record.peerAddress);
     if (record.peerPort !== 0) to.put('network.peer.port', record.peerPort);
   }
+  putTls(to, record);
   if (record.kind === RecordKind.Client) putClient(to, record, sources);
   else putServer(to, record);
-  putRouting(to, record, names);
+  putRouting(to, record, sources);
   const destination = names[record.destinationId];
   if (destination) to.put('tracecar.original_destination', destination);
   if (record.status === SWITCHING_PROTOCOLS) to.put('tracecar.upgrade', true);
@@ -73,6 +76,7 @@ export function putSpanAttributes(
     to.put('tracecar.conn.requests', record.connectionRequests);
   }
   putSampledBy(to, record);
+  putOwnAttributes(to, record, sources);
 }
 
 function putMethod(
@@ -104,18 +108,8 @@ function putServer(to: AttributeSink, record: ExchangeRecord): void {
   if (record.userAgent !== '') to.put('user_agent.original', record.userAgent);
 }
 
-const joinWords: Readonly<Record<number, string>> = {
-  [Join.None]: 'none',
-  [Join.App]: 'app',
-  [Join.Preload]: 'preload',
-};
-
-function putClient(
-  to: AttributeSink,
-  record: ExchangeRecord,
-  { names, clusters }: AttributeSources,
-): void {
-  const endpoint = names[record.endpointId];
+function putClient(to: AttributeSink, record: ExchangeRecord, sources: AttributeSources): void {
+  const endpoint = sources.names[record.endpointId];
   const { host, port, printed } = splitAuthority(record.authority || (endpoint ?? ''), HTTP_PORT);
   const { path, query } = splitTarget(record.target);
   to.put('tracecar.direction', 'outbound');
@@ -127,18 +121,27 @@ function putClient(
   if (record.attempt > 0) to.put('http.request.resend_count', record.attempt);
   const reason = failureByCode(record.attemptReason);
   if (reason !== undefined) to.put('tracecar.attempt.reason', reason.cause);
-  putUpstream(to, record, { names, clusters });
-  to.put('tracecar.join', joinWords[record.join] ?? 'none');
-  // Both ways of joining are exact; a guess would carry less.
+  putUpstream(to, record, sources);
+  to.put('tracecar.join', joinOf(record, sources.correlationFields));
+  // All ways of joining are exact; a guess would carry less.
   if (record.join !== Join.None) to.put('tracecar.join.confidence', 1);
 }
 
+/** How the request was tied to the inbound one that caused it; a correlation names its header. */
+function joinOf(record: ExchangeRecord, correlationFields: readonly string[]): string {
+  const word = joinWords[record.join] ?? 'none';
+  if (record.join !== Join.Correlation) return word;
+  return `${word}:${correlationFields[record.joinField] ?? 'unknown'}`;
+}
+
 function putTimes(to: AttributeSink, record: ExchangeRecord): void {
-  const isClient = record.kind === RecordKind.Client;
-  if (isClient) {
+  putTime(to, 'tracecar.time.queue_us', record.queueUs);
+  if (record.kind === RecordKind.Client) {
+    putTime(to, 'tracecar.time.dns_us', record.dnsUs);
     putTime(to, 'tracecar.time.connect_us', record.connectUs);
-    putTime(to, 'tracecar.time.request_us', record.requestUs);
   }
+  putTime(to, 'tracecar.time.tls_us', record.tlsUs);
+  if (record.kind === RecordKind.Client) putTime(to, 'tracecar.time.request_us', record.requestUs);
   putTime(to, 'tracecar.time.ttfb_us', record.firstByteUs);
   putTime(to, 'tracecar.time.response_us', record.responseUs);
   putTime(to, 'tracecar.time.proxy_us', record.proxyUs);

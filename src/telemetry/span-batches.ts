@@ -2,27 +2,32 @@
  * Batches of spans in the two forms that exporters of the SDK take: as the bytes of a request, and as
  * objects.
  *
- * A batch of bytes is written where it is sent from, and its memory is used again once a collector has
- * taken it and no request is under way any more. That of a batch which was given up is not.
+ * A batch of bytes is written where it is sent from, and its memory is used again once the batch was
+ * taken by a collector or given up, and no request is under way any more.
  */
 
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { ExchangeRecord } from './exchange-record.ts';
 import { JsonBytes } from './json-bytes.ts';
-import { RecordSpan, type SpanSurroundings } from './record-span.ts';
+import { RecordSpan } from './record-span.ts';
 import type { RecordText } from './record-text.ts';
 import type { RequestWatch } from './request-watch.ts';
+import type { SpanSurroundings } from './span-surroundings.ts';
 import type { TraceJson } from './trace-json.ts';
 
-/** Spans that are exported together; `add` until it is exported, once. */
+/** Spans that are exported together; `add` until it is exported, again when that failed. */
 export interface SpanBatch {
   /** Spans in it. */
   readonly length: number;
+  /** Memory that they take, about. */
+  readonly bytes: number;
   /** Adds the span of `record`, which the caller may use again, with `text` as its strings. */
   add(record: ExchangeRecord, text: RecordText): void;
   /** Hands the batch to the exporter; `done` is called once, or twice when the exporter errs. */
   export(done: (result: ExportResult) => void): void;
+  /** It is given up, and not exported any more. */
+  drop(): void;
 }
 
 /** Memory of batches that were sent: one is filled while another is under way, and rarely more. */
@@ -58,13 +63,15 @@ export class JsonBatch implements SpanBatch {
   readonly #exporter: SpanExporter;
   readonly #json: TraceJson;
   readonly #out: JsonBytes;
-  readonly #onTaken: () => void;
+  /** Its memory is not needed any more once no request is under way. */
+  readonly #onDone: () => void;
+  #isDone = false;
 
-  constructor(exporter: SpanExporter, json: TraceJson, out: JsonBytes, onTaken: () => void) {
+  constructor(exporter: SpanExporter, json: TraceJson, out: JsonBytes, onDone: () => void) {
     this.#exporter = exporter;
     this.#json = json;
     this.#out = out;
-    this.#onTaken = onTaken;
+    this.#onDone = onDone;
     json.begin(out);
   }
 
@@ -73,21 +80,32 @@ export class JsonBatch implements SpanBatch {
     this.length++;
   }
 
+  get bytes(): number {
+    return this.#out.end;
+  }
+
   export(done: (result: ExportResult) => void): void {
-    let isAnswered = false;
-    // Of the spans the exporter asks nothing itself: its serializer gets this batch and calls `bytes`.
+    // Of the spans the exporter asks nothing itself: its serializer gets this batch.
     this.#exporter.export(this as unknown as ReadableSpan[], (result) => {
-      if (!isAnswered && result.code === ExportResultCode.SUCCESS) this.#onTaken();
-      isAnswered = true;
+      if (result.code === ExportResultCode.SUCCESS) this.drop();
       done(result);
     });
   }
 
+  drop(): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#onDone();
+  }
+
   /** The request, in place. */
-  bytes(): Uint8Array {
+  request(): Uint8Array {
     return this.#json.finish(this.#out);
   }
 }
+
+/** A record with its strings, before attributes are made of it. */
+const OBJECT_BYTES = 1_024;
 
 /** A batch of objects, each with a copy of its record. */
 export class ObjectBatch implements SpanBatch {
@@ -104,6 +122,10 @@ export class ObjectBatch implements SpanBatch {
     return this.#spans.length;
   }
 
+  get bytes(): number {
+    return this.#spans.length * OBJECT_BYTES;
+  }
+
   add(record: ExchangeRecord, text: RecordText): void {
     const copy = Object.assign(new ExchangeRecord(), record);
     text.decode(copy);
@@ -112,5 +134,9 @@ export class ObjectBatch implements SpanBatch {
 
   export(done: (result: ExportResult) => void): void {
     this.#exporter.export(this.#spans, done);
+  }
+
+  drop(): void {
+    this.#spans.length = 0;
   }
 }

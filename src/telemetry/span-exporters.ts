@@ -1,18 +1,21 @@
 /**
  * Exporters of the OpenTelemetry SDK, built from our settings instead of the environment.
  *
- * Worker only: this file and what imports it load OpenTelemetry. The exporter retries 429, 502, 503,
- * 504 and connection errors with back-off within its timeout; anything else is final.
+ * Worker only: this file and what imports it load OpenTelemetry. Two places inside the exporter are
+ * replaced: what makes the bytes of a request, and what stands before its HTTP (own-transport.ts). A
+ * version that keeps them elsewhere goes on by itself.
  */
 
 import { type DiagLogger, diag } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { ConsoleSpanExporter, type SpanExporter } from '@opentelemetry/sdk-trace';
 import { JsonBytes } from './json-bytes.ts';
-import type { SpanSurroundings } from './record-span.ts';
+import { OwnTransport, type Transport } from './own-transport.ts';
 import { RequestWatch } from './request-watch.ts';
 import type { TelemetrySettings } from './settings.ts';
 import { type JsonBatch, JsonBatches, ObjectBatch, type SpanBatch } from './span-batches.ts';
+import type { SpanSurroundings } from './span-surroundings.ts';
 import { TraceJson } from './trace-json.ts';
 
 /** Where spans go. */
@@ -33,6 +36,7 @@ export function createOutput(
     case 'none':
       return undefined;
     case 'console':
+    case 'otlp/stdout':
       return objectsTo(new ConsoleSpanExporter(), around);
     case 'otlp':
       return createOtlpOutput(settings, version, around);
@@ -44,20 +48,30 @@ function createOtlpOutput(
   version: string,
   around: SpanSurroundings,
 ): SpanOutput {
-  const { otlp, batch } = settings;
-  const exporter = new OTLPTraceExporter({
-    url: otlp.url,
-    headers: { ...otlp.headers },
-    timeoutMillis: otlp.timeoutMs,
-    compression: otlp.compression as Compression,
-    userAgent: `tracecar/${version}`,
-    // A flush at shutdown sends the whole queue at once, beside a batch that is under way.
-    concurrencyLimit: Math.ceil(batch.queueMax / batch.batchMax) + 2,
-  });
+  const exporter = openExporter(settings, version);
+  if (settings.otlp.protocol === 'http/protobuf') return objectsTo(exporter, around);
   const json = new TraceJson(around, new JsonBytes());
   if (!sendsOwnBytes(exporter)) return objectsTo(exporter, around);
   const batches = new JsonBatches(exporter, json, new RequestWatch());
   return { newBatch: () => batches.newBatch(), shutdown: () => exporter.shutdown() };
+}
+
+function openExporter({ otlp, batch }: TelemetrySettings, version: string): OTLPTraceExporter {
+  const isProtobuf = otlp.protocol === 'http/protobuf';
+  const Exporter = isProtobuf ? ProtobufTraceExporter : OTLPTraceExporter;
+  const options = {
+    url: otlp.url,
+    headers: { ...otlp.headers },
+    timeoutMillis: otlp.timeoutMs,
+    userAgent: `tracecar/${version}`,
+    // A flush at shutdown sends the whole queue at once, each span alone if need be.
+    concurrencyLimit: batch.queueMax + 2,
+  };
+  if (otlp.compression === 'none') return setTransport(new Exporter(options), false);
+  const headers = { ...otlp.headers, 'Content-Encoding': 'gzip' };
+  const exporter = setTransport(new Exporter({ ...options, headers }), true);
+  if (hasOwnTransport(exporter)) return exporter;
+  return new Exporter({ ...options, compression: otlp.compression as Compression });
 }
 
 function objectsTo(exporter: SpanExporter, around: SpanSurroundings): SpanOutput {
@@ -74,7 +88,24 @@ export interface TraceSerializer {
 
 /** The part of the exporter that is its own business; a version without it goes on as it is. */
 interface WithDelegate {
-  readonly _delegate?: { _serializer?: TraceSerializer };
+  readonly _delegate?: {
+    _serializer?: TraceSerializer;
+    _transport?: Transport & { readonly _transport?: Transport };
+  };
+}
+
+/** From now on the exporter tries once, and a failure that may pass is a RetryableError. */
+function setTransport(exporter: OTLPTraceExporter, isGzip: boolean): OTLPTraceExporter {
+  const { _delegate: delegate } = exporter as unknown as WithDelegate;
+  const own = delegate?._transport?._transport;
+  if (delegate !== undefined && typeof own?.send === 'function') {
+    delegate._transport = new OwnTransport(own, isGzip);
+  }
+  return exporter;
+}
+
+function hasOwnTransport(exporter: OTLPTraceExporter): boolean {
+  return (exporter as unknown as WithDelegate)._delegate?._transport instanceof OwnTransport;
 }
 
 /** The exporter's serializer; undefined when it is not where this version keeps it. */
@@ -89,7 +120,7 @@ function sendsOwnBytes(exporter: OTLPTraceExporter): boolean {
   const { _delegate: delegate } = exporter as unknown as Required<WithDelegate>;
   // It also reads the collector's answers.
   delegate._serializer = Object.assign(Object.create(own) as TraceSerializer, {
-    serializeRequest: (batch: unknown) => (batch as JsonBatch).bytes(),
+    serializeRequest: (batch: unknown) => (batch as JsonBatch).request(),
   });
   return true;
 }

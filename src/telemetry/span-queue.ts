@@ -2,21 +2,39 @@
  * The way of spans to a collector, with exact accounts: batches as the specification's batching
  * processor makes them (OTEL_BSP_*), written where they will be sent from.
  *
- *   push ─► [ waiting: batches, the last one filling ] ─► [ in flight ] ─► sent | dropped
- *              full: dropped
+ *   push ─► [ waiting: lanes of batches (span-lanes.ts) ] ─► [ in flight ] ─► sent | dropped
+ *             full: dropped             ▲                         │
+ *                                       └─── may be tried again ──┘
  *
- * One batch is exported at a time: at once when there is a full one, else `delayMs` after the first
- * span of it came. A span that is pushed is always in exactly one of the four places, and whatever the
- * exporter says later counts once.
+ * One batch is exported at a time: at once when there is a full one, else when its first span has waited
+ * for its lane's time. After a failure that may pass all wait for a while; then the newest goes first.
+ * A span that is pushed is always in exactly one of the four places, whatever the exporter says counts
+ * once.
  */
 
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
+import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
+import { type Random, systemRandom } from '../base/random.ts';
+import { type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
+import { nextDelay, RetryableError } from './export-retry.ts';
+import { describeError } from './own-transport.ts';
 import type { RecordText } from './record-text.ts';
 import type { BatchSettings } from './settings.ts';
-import type { SpanBatch } from './span-batches.ts';
 import type { SpanOutput } from './span-exporters.ts';
+import { LANES, Lane, SpanLanes, type WaitingBatch } from './span-lanes.ts';
+
+/** Some seven seconds of tries. */
+const STUCK_FAILURES = 4;
+
+type CallOff = (() => void) | undefined;
+
+/** Of the queue's own that tests replace. */
+export interface SpanQueueOptions {
+  readonly random?: Random;
+  readonly limits?: TelemetryLimits;
+}
 
 export class SpanQueue {
   /** Accepted by the collector. */
@@ -25,22 +43,36 @@ export class SpanQueue {
   dropped = 0;
   queueFull = 0;
   #lastError = '';
-  #waiting = 0;
   #inFlight = 0;
   #isClosed = false;
-  /** All are full but the last, which may be. */
-  readonly #batches: SpanBatch[] = [];
-  #filling: SpanBatch | undefined;
   #isExporting = false;
-  #callOff: (() => void) | undefined;
+  /** Everything leaves now: nothing waits for its time. */
+  #isFlushing = false;
+  /** In a row, of those after which a batch may be tried again; above 0 the collector is away. */
+  #failures = 0;
+  #callOffPause: CallOff;
+  /** Of each lane: its spans have waited long enough, or the timer until then. */
+  readonly #isDue: boolean[] = LANES.map(() => false);
+  readonly #callOffDue: CallOff[] = LANES.map(() => undefined);
+  readonly #lanes: SpanLanes;
   readonly #output: SpanOutput;
   readonly #settings: BatchSettings;
   readonly #wakeUps: WakeUps;
+  readonly #random: Random;
+  readonly #limits: TelemetryLimits;
 
-  constructor(output: SpanOutput, settings: BatchSettings, wakeUps: WakeUps) {
+  constructor(
+    output: SpanOutput,
+    settings: BatchSettings,
+    wakeUps: WakeUps,
+    { random = systemRandom, limits = telemetryLimits }: SpanQueueOptions = {},
+  ) {
     this.#output = output;
     this.#settings = settings;
     this.#wakeUps = wakeUps;
+    this.#random = random;
+    this.#limits = limits;
+    this.#lanes = new SpanLanes(() => output.newBatch(), settings, limits);
   }
 
   /** Why spans are lost, for a person; empty when no export has failed and some have not. */
@@ -49,39 +81,48 @@ export class SpanQueue {
     return this.#lastError;
   }
 
+  /** Spans that wait because the collector has failed for a while; 0 when it has not. */
+  get stuck(): number {
+    return this.#failures >= STUCK_FAILURES ? this.#lanes.spans : 0;
+  }
+
   /** Waiting and in flight. */
   get queued(): number {
-    return this.#waiting + this.#inFlight;
+    return this.#lanes.spans + this.#inFlight;
   }
 
-  /** Spans that it takes now. */
+  /**
+   * Spans that it takes before others have to go. Without bound while the collector is away: then they
+   * go by priority, and to leave records in the ring would only keep the important ones from it.
+   */
   get room(): number {
-    return this.#isClosed ? 0 : Math.max(0, this.#settings.queueMax - this.#waiting);
+    if (this.#isClosed) return 0;
+    if (this.#failures > 0) return Number.POSITIVE_INFINITY;
+    return Math.max(0, this.#settings.queueMax - this.#lanes.spans);
   }
 
-  /** Nothing more is taken: what comes now is refused unread. */
+  /** Nothing is taken any more, whatever its lane: what comes now is refused unread. */
   get isFull(): boolean {
-    return this.room === 0;
+    return this.#isClosed;
   }
 
-  /** A span comes that is not taken, because the queue is full. */
+  /** A span comes that is not taken. */
   refuse(): void {
     this.dropped++;
     this.queueFull++;
   }
 
-  /** Takes the span of `record` and its `text`, both of which the caller may use again; or refuses it. */
-  push(record: ExchangeRecord, text: RecordText): void {
-    if (this.isFull) {
+  /**
+   * Takes the span of `record` and its `text`, both of which the caller may use again. In a full queue
+   * the oldest batch of the lowest lane goes for it, or itself when all lanes with spans are above.
+   */
+  push(record: ExchangeRecord, text: RecordText, lane: number = Lane.Sampled): void {
+    if (this.#isClosed || !this.#makeRoom(lane)) {
       this.refuse();
       return;
     }
-    const batch = this.#filling ?? this.#startBatch();
-    batch.add(record, text);
-    this.#waiting++;
-    const isFull = batch.length >= this.#settings.batchMax;
-    if (isFull) this.#filling = undefined;
-    if (isFull || this.#callOff === undefined) this.#exportWhenDue();
+    this.#lanes.add(record, text, lane);
+    this.#seeTo(lane);
   }
 
   /** A collector that took a batch refused some spans of it (OTLP partial success). */
@@ -91,16 +132,19 @@ export class SpanQueue {
     this.#lastError = `the collector rejected ${spans} spans of a batch`;
   }
 
-  /** Sends everything at once; resolves when every batch has its answer, also a bad one. */
+  /** Sends everything at once; resolves when every batch has its last answer, also a bad one. */
   async flush(): Promise<void> {
-    this.#callOff?.();
+    if (this.#isClosed) return;
+    this.#isFlushing = true;
+    this.#callOffTimers();
     const exports: Promise<void>[] = [];
-    for (let batch = this.#batches.shift(); batch !== undefined; batch = this.#batches.shift()) {
-      exports.push(this.#export(batch));
+    for (const lane of LANES) {
+      for (;;) {
+        const entry = this.#lanes.take(lane, false);
+        if (entry === undefined) break;
+        exports.push(this.#exportUntilAnswered(entry));
+      }
     }
-    this.#filling = undefined;
-    // What comes from now on waits until `close`.
-    this.#isExporting = true;
     await Promise.all(exports);
     try {
       await this.#output.shutdown();
@@ -112,78 +156,131 @@ export class SpanQueue {
   /** Gives up what is still queued; later answers change nothing. */
   close(): void {
     this.#isClosed = true;
-    this.#callOff?.();
+    this.#callOffTimers();
     this.dropped += this.queued;
-    this.#waiting = 0;
+    this.#lanes.clear();
     this.#inFlight = 0;
   }
 
-  #startBatch(): SpanBatch {
-    const batch = this.#output.newBatch();
-    this.#batches.push(batch);
-    this.#filling = batch;
-    return batch;
+  #callOffTimers(): void {
+    this.#callOffPause?.();
+    for (const callOff of this.#callOffDue) callOff?.();
   }
 
-  /** Exports the first batch when it is full, and sees to it that it is exported in time else. */
-  #exportWhenDue(): void {
-    if (this.#isExporting || this.#isClosed || this.#waiting === 0) return;
-    if (this.#waiting >= this.#settings.batchMax) this.#exportNext();
-    else {
-      this.#callOff ??= this.#wakeUps.after(this.#settings.delayMs, () => this.#exportNext());
+  /** Whether there is room for one more, after others were dropped for it. */
+  #makeRoom(lane: number): boolean {
+    while (this.#lanes.isFull) {
+      const worst = this.#lanes.takeWorst(lane);
+      if (worst === undefined) return false;
+      this.dropped += worst.batch.length;
+      this.queueFull += worst.batch.length;
+      worst.batch.drop();
     }
+    return true;
+  }
+
+  /** Exports what is full, and sees to it that the rest of the lane is exported in time. */
+  #seeTo(lane: number): void {
+    if (this.#isClosed || this.#isFlushing) return;
+    const isWaiting = !this.#isDue[lane] && this.#lanes.has(lane);
+    if (isWaiting && this.#callOffDue[lane] === undefined) {
+      const { delayMs } = this.#settings;
+      const laneMs = lane === Lane.Sampled ? delayMs : Math.min(delayMs, this.#limits.keptDelayMs);
+      this.#callOffDue[lane] = this.#wakeUps.after(laneMs, () => {
+        this.#callOffDue[lane] = undefined;
+        this.#isDue[lane] = true;
+        this.#exportNext();
+      });
+    }
+    if (this.#lanes.hasFull(lane)) this.#exportNext();
   }
 
   #exportNext(): void {
-    this.#callOff?.();
-    this.#callOff = undefined;
-    const batch = this.#batches.shift();
-    if (batch === undefined) return;
-    if (batch === this.#filling) this.#filling = undefined;
+    if (this.#isExporting || this.#isClosed || this.#isFlushing) return;
+    if (this.#callOffPause !== undefined) return;
+    for (const lane of LANES) {
+      if (!this.#isDue[lane] && !this.#lanes.hasFull(lane)) continue;
+      const entry = this.#lanes.take(lane, this.#failures > 0);
+      this.#callOffDue[lane]?.();
+      this.#callOffDue[lane] = undefined;
+      this.#isDue[lane] = false;
+      if (entry === undefined) continue;
+      this.#exportAlone(entry);
+      return;
+    }
+  }
+
+  #exportAlone(entry: WaitingBatch): void {
     this.#isExporting = true;
-    void this.#export(batch).then(() => {
+    const { lane } = entry;
+    void this.#export(entry).then((retryMs) => {
       this.#isExporting = false;
-      this.#exportWhenDue();
+      if (retryMs !== undefined && !this.#isFlushing && !this.#isClosed) {
+        this.#callOffPause = this.#wakeUps.after(retryMs, () => {
+          this.#callOffPause = undefined;
+          this.#exportNext();
+        });
+      }
+      this.#seeTo(lane);
+      this.#exportNext();
     });
   }
 
-  /** Resolves when the batch has its answer or its time is over; never rejects. */
-  #export(batch: SpanBatch): Promise<void> {
-    const count = batch.length;
-    this.#waiting -= count;
-    this.#inFlight += count;
+  async #exportUntilAnswered(first: WaitingBatch): Promise<void> {
+    let entry: WaitingBatch | undefined = first;
+    while (entry !== undefined && !this.#isClosed) {
+      const retryMs: Milliseconds | undefined = await this.#export(entry);
+      if (retryMs === undefined) return;
+      await new Promise<void>((resolve) => void this.#wakeUps.after(retryMs, resolve));
+      entry = this.#lanes.take(entry.lane, false);
+    }
+  }
+
+  /**
+   * Resolves when the batch has its answer or its time is over, with the milliseconds to wait for when
+   * it waits to be tried again; never rejects.
+   */
+  #export(entry: WaitingBatch): Promise<Milliseconds | undefined> {
+    entry.attempts++;
+    this.#inFlight += entry.batch.length;
     return new Promise((resolve) => {
-      const callOff = this.#wakeUps.after(this.#settings.timeoutMs, resolve);
+      const callOff = this.#wakeUps.after(this.#settings.timeoutMs, () => resolve(undefined));
       let isAnswered = false;
       const answer = (result: ExportResult): void => {
-        if (!isAnswered && !this.#isClosed) this.#account(count, result);
+        if (isAnswered) return;
         isAnswered = true;
         callOff();
-        resolve();
+        resolve(this.#isClosed ? undefined : this.#account(entry, result));
       };
       try {
-        batch.export(answer);
+        entry.batch.export(answer);
       } catch (error) {
         answer({ code: ExportResultCode.FAILED, error: error as Error });
       }
     });
   }
 
-  #account(count: number, result: ExportResult): void {
-    this.#inFlight -= count;
-    if (result.code === ExportResultCode.SUCCESS) {
-      this.sent += count;
-    } else {
-      this.dropped += count;
-      this.#lastError = describeError(result.error);
+  /** Tells for how long to wait when the batch was put back. */
+  #account(entry: WaitingBatch, { code, error }: ExportResult): Milliseconds | undefined {
+    const { length } = entry.batch;
+    this.#inFlight -= length;
+    if (code === ExportResultCode.SUCCESS) {
+      this.sent += length;
+      this.#failures = 0;
+      return undefined;
     }
+    this.#lastError = error === undefined ? 'the export failed' : describeError(error);
+    const mayPass = error instanceof RetryableError;
+    if (mayPass) this.#failures++;
+    else this.#failures = 0;
+    if (mayPass && entry.attempts < this.#limits.exportAttemptsMax) {
+      this.#lanes.putBack(entry);
+      this.#isDue[entry.lane] = true;
+    } else {
+      this.dropped += length;
+      entry.batch.drop();
+    }
+    if (!mayPass) return undefined;
+    return nextDelay(this.#failures, error.retryAfterMs, this.#random, this.#limits);
   }
-}
-
-function describeError(error: Error | undefined): string {
-  if (error === undefined) return 'the export failed';
-  const code = (error as { code?: unknown }).code;
-  const text = error.message || error.name;
-  const hasCode = code === undefined || text.includes(String(code));
-  return (hasCode ? text : `${code} ${text}`).slice(0, 200);
 }

@@ -161,6 +161,12 @@ function numberOf(record: ExchangeRecord, kind: number): number {
   switch (kind) {
     case Slot.PeerPort:
       return record.peerPort;
+    case Slot.QueueUs:
+      return Math.round(record.queueUs);
+    case Slot.DnsUs:
+      return Math.round(record.dnsUs);
+    case Slot.TlsUs:
+      return Math.round(record.tlsUs);
     case Slot.ConnectUs:
       return Math.round(record.connectUs);
     case Slot.RequestUs:

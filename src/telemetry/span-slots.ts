@@ -14,17 +14,20 @@ export const Slot = {
   Start: 4,
   End: 5,
   PeerPort: 6,
-  ConnectUs: 7,
-  RequestUs: 8,
-  FirstByteUs: 9,
-  ResponseUs: 10,
-  ProxyUs: 11,
-  ConnectionId: 12,
-  ConnectionRequests: 13,
+  QueueUs: 7,
+  DnsUs: 8,
+  ConnectUs: 9,
+  TlsUs: 10,
+  RequestUs: 11,
+  FirstByteUs: 12,
+  ResponseUs: 13,
+  ProxyUs: 14,
+  ConnectionId: 15,
+  ConnectionRequests: 16,
   /** Texts from here on: path with query, path, query. */
-  Target: 14,
-  Path: 15,
-  Query: 16,
+  Target: 17,
+  Path: 18,
+  Query: 19,
 } as const;
 
 const TIME_DIGITS = 7;
@@ -39,7 +42,10 @@ export const SLOT_COUNT_MAX = 0x7fff_ffff;
 /** Attributes that are slots. */
 export const slotOfAttribute: ReadonlyMap<string, number> = new Map<string, number>([
   ['network.peer.port', Slot.PeerPort],
+  ['tracecar.time.queue_us', Slot.QueueUs],
+  ['tracecar.time.dns_us', Slot.DnsUs],
   ['tracecar.time.connect_us', Slot.ConnectUs],
+  ['tracecar.time.tls_us', Slot.TlsUs],
   ['tracecar.time.request_us', Slot.RequestUs],
   ['tracecar.time.ttfb_us', Slot.FirstByteUs],
   ['tracecar.time.response_us', Slot.ResponseUs],
@@ -54,7 +60,7 @@ export const slotOfAttribute: ReadonlyMap<string, number> = new Map<string, numb
 /** Bytes of a number's slot; 0 when it stays as wide as it was written. */
 export function slotDigits(kind: number): number {
   if (kind === Slot.PeerPort) return PORT_DIGITS;
-  if (kind >= Slot.ConnectUs && kind <= Slot.ProxyUs) return TIME_DIGITS;
+  if (kind >= Slot.QueueUs && kind <= Slot.ProxyUs) return TIME_DIGITS;
   return kind === Slot.ConnectionId || kind === Slot.ConnectionRequests ? COUNT_DIGITS : 0;
 }
 

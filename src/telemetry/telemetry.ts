@@ -7,18 +7,23 @@
  *   beginSpan ─► putTraceparent ─► ... exchange ... ─► finish ─► ring ═► worker ─► collector
  */
 
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
-import { type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
+import { keepLimits, type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
-import { clustersMessage } from './cluster-facts.ts';
-import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
-import { MetricRegistry } from './metrics.ts';
+import { type ExchangeRecord, isExported } from './exchange-record.ts';
+import type { ExemplarEntry } from './exemplars.ts';
+import { KeepVerdicts } from './keep-verdicts.ts';
+import { MetricRegistry, type RequestSeries } from './metrics.ts';
+import { MetricsFeed } from './metrics-feed.ts';
 import { NameTable } from './name-table.ts';
 import { createRingMemory } from './record-layout.ts';
 import { RingWriter } from './ring-writer.ts';
+import type { TagEnvironment } from './rule-book.ts';
 import type { TelemetrySettings } from './settings.ts';
+import { SlowLimits } from './slow-limit.ts';
+import { tableMessage } from './table-message.ts';
 import type { TraceContext } from './trace-context.ts';
 import { TraceIds } from './trace-ids.ts';
 import { type SpanCounts, WorkerCounters, type WorkerCounts } from './worker-counters.ts';
@@ -34,6 +39,24 @@ export interface HotTelemetry {
   beginSpan(record: ExchangeRecord, context: TraceContext): void;
   /** Copies the record into the ring; never blocks. The caller may reuse the record at once. */
   finish(record: ExchangeRecord): void;
+  /**
+   * Whether this process exports the record, as far as is known now: gives it a verdict by its status,
+   * cause and time, or by what is known of its trace, and remembers that for the trace. Writes `flags`
+   * and `sampledBy`. At the final head (the answer can say so), and at the end before `finish`
+   * (`isEnd`: totalUs is set).
+   */
+  decide(record: ExchangeRecord, series: RequestSeries, now: Milliseconds, isEnd: boolean): boolean;
+  /** The meshed peer of a CLIENT record has answered, and said whether it `keeps` the trace. */
+  learn(record: ExchangeRecord, keeps: boolean, now: Milliseconds): void;
+  /**
+   * A peer, whose inbound half answers at `address` and `port` (0: unknown), asks to keep `count`
+   * traces: four words each in `ids`. Returns how many it takes, in their order.
+   */
+  keep(ids: Int32Array, count: number, address: string, port: number, now: Milliseconds): number;
+  /** Whether an answer to the record's downstream says that its trace is exported. */
+  verdictOf(record: ExchangeRecord): boolean;
+  /** Spans are exported: so traces have verdicts. */
+  readonly isExporting: boolean;
   readonly names: NameTable;
   readonly metrics: MetricRegistry;
 }
@@ -58,10 +81,13 @@ export class Telemetry implements HotTelemetry {
   readonly names: NameTable;
   readonly metrics: MetricRegistry;
   readonly #ids: TraceIds;
-  readonly #isExporting: boolean;
+  readonly isExporting: boolean;
   readonly #ring: RingWriter | undefined;
   readonly #counters: WorkerCounters | undefined;
+  /** Undefined when nothing is exported: then there is nothing to choose. */
+  readonly #verdicts: KeepVerdicts | undefined;
   #link: WorkerLink | undefined;
+  #feed: MetricsFeed | undefined;
   #started = 0;
   #unsampled = 0;
   #written = 0;
@@ -69,6 +95,10 @@ export class Telemetry implements HotTelemetry {
   #recorded = 0;
   readonly #hasLines: boolean;
   #isClosed = false;
+  readonly #clock: Clock;
+  readonly #wakeUps: WakeUps;
+  readonly #slowLimits: SlowLimits;
+  #callOffTurn: (() => void) | undefined;
 
   /** Starts the worker unless there is nothing for it: no exporter and no access log. */
   static start(options: TelemetryOptions): Telemetry {
@@ -77,14 +107,29 @@ export class Telemetry implements HotTelemetry {
 
   private constructor(options: TelemetryOptions) {
     const limits = options.limits ?? telemetryLimits;
-    this.#isExporting = options.settings.exporter !== 'none';
+    this.#clock = options.clock;
+    this.#wakeUps = options.wakeUps;
+    this.isExporting = options.settings.exporter !== 'none';
     this.#hasLines = options.accessLog !== 'off';
-    this.#ids = new TraceIds(options.settings.sampler, options.random, this.#isExporting);
+    this.#ids = new TraceIds(
+      options.settings.sampler,
+      options.random,
+      this.isExporting,
+      options.settings.spans,
+    );
     this.names = new NameTable((id, name) => this.#link?.announce(id, name), limits.namesMax);
     this.metrics = new MetricRegistry(limits.metricSeriesMax, () => this.counts());
-    if (!this.#isExporting && options.accessLog === 'off') return;
+    this.#slowLimits = new SlowLimits(() => this.metrics.allSeries());
+    const sendsMetrics = options.settings.metrics.exporter === 'otlp';
+    if (!this.isExporting && options.accessLog === 'off' && !sendsMetrics) return;
     const memory = createRingMemory(limits.recordRingBytes, limits.textRingBytes);
-    this.#ring = new RingWriter(memory, limits.recordTextBytesMax);
+    const ring = new RingWriter(memory, limits.recordTextBytesMax);
+    this.#ring = ring;
+    if (this.isExporting) {
+      const seed = options.random.u32();
+      const write = (mark: ExchangeRecord) => !this.#isClosed && ring.write(mark);
+      this.#verdicts = new KeepVerdicts(options.settings.keep, seed, write);
+    }
     this.#counters = new WorkerCounters(memory);
     this.#link = new WorkerLink({
       clock: options.clock,
@@ -101,22 +146,40 @@ export class Telemetry implements HotTelemetry {
       names: () => this.names.names(),
       warn: (text) => options.log('warn', text),
     });
-    if (options.startsWorkerLater !== true) this.#link.start();
+    if (sendsMetrics) {
+      this.#feed = new MetricsFeed({
+        registry: this.metrics,
+        clock: options.clock,
+        wakeUps: options.wakeUps,
+        intervalMs: options.settings.metrics.intervalMs,
+        post: (snapshot) => this.#link?.sendMetrics(snapshot),
+      });
+    }
+    if (options.startsWorkerLater !== true) this.startWorker();
   }
 
   /** Starts the worker that was to start later; a second call and one after `flushAndClose` do nothing. */
   startWorker(): void {
     this.#link?.start();
+    const isJudging = this.#verdicts !== undefined && this.#link !== undefined;
+    if (isJudging && this.#callOffTurn === undefined) this.#turn();
+  }
+
+  /** Learns what is slow, again and again. */
+  #turn(): void {
+    this.#slowLimits.turn(this.#clock.now());
+    this.#callOffTurn = this.#wakeUps.after(keepLimits.slowTurnMs, () => this.#turn());
   }
 
   beginSpan(record: ExchangeRecord, context: TraceContext): void {
     this.#ids.begin(record, context);
+    this.#verdicts?.begin(record);
   }
 
   finish(record: ExchangeRecord): void {
     const ring = this.#ring;
     if (ring === undefined) return;
-    const isSampled = this.#isExporting && (record.flags & RecordFlag.Sampled) !== 0;
+    const isSampled = this.isExporting && isExported(record.flags);
     if (isSampled) this.#started++;
     else this.#unsampled++;
     if (this.#isClosed || !ring.write(record)) return;
@@ -124,28 +187,63 @@ export class Telemetry implements HotTelemetry {
     if (isSampled) this.#written++;
   }
 
-  /** What spans say of the clusters of `table`; call it before exchanges can begin under the table. */
-  describe(table: RoutingTable): void {
-    this.#link?.announceClusters(clustersMessage(table));
+  decide(
+    record: ExchangeRecord,
+    series: RequestSeries,
+    now: Milliseconds,
+    isEnd: boolean,
+  ): boolean {
+    return this.#verdicts?.decide(record, series, now, isEnd) ?? false;
+  }
+
+  learn(record: ExchangeRecord, keeps: boolean, now: Milliseconds): void {
+    this.#verdicts?.learn(record, keeps, now);
+  }
+
+  keep(ids: Int32Array, count: number, address: string, port: number, now: Milliseconds): number {
+    return this.#verdicts?.keep(ids, count, address, port, now) ?? count;
+  }
+
+  verdictOf(record: ExchangeRecord): boolean {
+    return this.#verdicts?.verdictOf(record) ?? false;
+  }
+
+  /**
+   * What spans say of `table`, and how they are sampled from now on; call it before exchanges can begin
+   * under the table. `environment`: the variables that its tags may name.
+   */
+  describe(table: RoutingTable, environment: TagEnvironment = {}): void {
+    this.#ids.setRules(table.tracing);
+    this.#link?.announceTable(tableMessage(table, environment));
   }
 
   /** Exact at one moment; costs about a microsecond. */
   counts(): SpanCounts {
     const worker = this.#counters?.read();
-    const inRing = this.#written - (worker?.taken ?? 0);
+    const recalled = worker?.recalled ?? 0;
+    const inRing = this.#written + recalled - (worker?.taken ?? 0);
     const refused = this.#started - this.#written;
     const queued = this.#isClosed ? 0 : inRing + (worker?.queued ?? 0);
     const lost = this.#isClosed ? inRing + (worker?.queued ?? 0) : 0;
     return {
-      started: this.#started,
-      unsampled: this.#unsampled,
+      started: this.#started + recalled,
+      unsampled: this.#unsampled - recalled,
       sent: worker?.sent ?? 0,
       dropped: refused + lost + (worker?.dropped ?? 0),
       queued,
       queueFull: worker?.queueFull ?? 0,
       ringDropped: this.#ring?.dropped ?? 0,
       linesDropped: this.#linesDropped(worker),
+      recalled,
+      historyBytes: worker?.historyBytes ?? 0,
+      keepSent: worker?.keepSent ?? 0,
+      keepFailed: worker?.keepFailed ?? 0,
     };
+  }
+
+  /** Traces that a collector has, by bucket of what is counted; after 100 ms at most. */
+  async exemplars(): Promise<readonly ExemplarEntry[]> {
+    return (await this.#link?.exemplars()) ?? [];
   }
 
   #linesDropped(worker: WorkerCounts | undefined): number {
@@ -159,6 +257,10 @@ export class Telemetry implements HotTelemetry {
    * is counted as dropped. Records finished later are dropped and counted too.
    */
   async flushAndClose(): Promise<void> {
+    this.#callOffTurn?.();
+    // Before a worker that was to start later has started there is nothing to send to.
+    this.#link?.start();
+    this.#feed?.end();
     await this.#link?.close();
     this.#link = undefined;
     this.#isClosed = true;

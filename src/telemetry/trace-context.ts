@@ -12,9 +12,22 @@ import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
 /** Bits of a traceparent's flags that we know; the rest is zeroed on the way out. */
 export const TraceFlag = { Sampled: 1, Random: 2 } as const;
 
-/** What a received traceparent says. One object a connection, reused for every request. */
+/**
+ * What a caller has decided about sampling, where its words are not the sampled flag alone. `Deferred`:
+ * it left the decision to us. `Capped`: it asked for a sample, but there were too many of those.
+ */
+export const Decision = {
+  None: 0,
+  Deferred: 1,
+  Denied: 2,
+  Accepted: 3,
+  Debug: 4,
+  Capped: 5,
+} as const;
+
+/** What a received trace context says. One object a connection, reused for every request. */
 export class TraceContext {
-  /** Whether a valid traceparent was read; without it the other fields mean nothing. */
+  /** Whether a trace is continued; without it ids and flags mean nothing. */
   present = false;
   /** Big end first, signed 32-bit patterns. */
   traceId0 = 0;
@@ -25,12 +38,47 @@ export class TraceContext {
   parentId1 = 0;
   /** As received, 8 bits: test bits of TraceFlag, never compare. */
   flags = 0;
+  /** `Decision`; it stands without a trace too, for the one that begins. */
+  decision: number = Decision.None;
+  /** Bits of `Propagator` (settings.ts): formats that the request came with. */
+  formats = 0;
+  /**
+   * The rejection threshold of the trace (`ot=th` of tracestate), high 24 and low 32 bits of 56; high
+   * -1: none is known. Read by the caller; `beginSpan` sets the one that goes on.
+   */
+  thresholdHigh = NONE;
+  thresholdLow = 0;
+  /** `beginSpan` has set another threshold, or none, in place of the one that came. */
+  hasOtherThreshold = false;
+  /** Explicit randomness (`ot=rv`) in the same form; high -1: the trace id's last 56 bits are it. */
+  randomHigh = NONE;
+  randomLow = 0;
 
-  /** As if no traceparent had been received. */
+  /** As if no trace context had been received. */
   clear(): void {
     this.present = false;
+    this.decision = Decision.None;
+    this.formats = 0;
+    this.hasOtherThreshold = false;
+    this.forgetSampling();
+  }
+
+  /** As if tracestate had said nothing about sampling. */
+  forgetSampling(): void {
+    this.thresholdHigh = NONE;
+    this.randomHigh = NONE;
+  }
+
+  /** What goes on says `high` and `low`; high -1: nothing. */
+  setThreshold(high: number, low: number): void {
+    if (high === this.thresholdHigh && low === this.thresholdLow) return;
+    this.hasOtherThreshold = true;
+    this.thresholdHigh = high;
+    this.thresholdLow = low;
   }
 }
+
+const NONE = -1;
 
 const DASH = 45;
 const VERSION_00_LENGTH = 55;
@@ -147,7 +195,7 @@ export function putTraceparent(record: ExchangeRecord, out: Uint8Array, at: numb
   const flags = record.flags;
   line[FLAGS_AT + 1] =
     hexDigits[
-      ((flags & RecordFlag.Sampled) !== 0 ? TraceFlag.Sampled : 0) |
+      ((flags & (RecordFlag.Sampled | RecordFlag.Kept)) !== 0 ? TraceFlag.Sampled : 0) |
         ((flags & RecordFlag.RandomId) !== 0 ? TraceFlag.Random : 0)
     ]!;
   out.set(line, at);

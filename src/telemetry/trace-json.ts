@@ -5,25 +5,27 @@
  *
  * A span is written attribute by attribute, or as one copy of a shape that came before (span-shape.ts):
  * with the sending 9 us and 2.6 us a span (bench/micro/export.ts, 25 000/s, 2026-11-26). The spans of
- * a worker share resource and scope; events, links and trace state are empty, as none of ours has any.
+ * a worker share resource and scope; events are empty, as none of ours has any.
  * Mapping: opentelemetry-proto trace/v1 in its JSON encoding (ids in hex, times as strings).
  */
 
 import type { AttributeSink } from './attribute-parts.ts';
 import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
 import type { JsonBytes } from './json-bytes.ts';
+import { readExtra } from './record-extra.ts';
 import {
   durationUsOf,
   hasRemoteParent,
-  type SpanSurroundings,
   spanKindOf,
   spanNameOf,
   startUsOf,
   traceFlagsOf,
+  traceStateOf,
 } from './record-span.ts';
 import type { RecordText } from './record-text.ts';
 import { ShapeTable } from './shape-table.ts';
 import { putSpanAttributes } from './span-attributes.ts';
+import type { AnySpanValue, SpanKey, SpanValue } from './span-keys.ts';
 import { spanOutcome } from './span-outcome.ts';
 import { SpanShape } from './span-shape.ts';
 import {
@@ -34,6 +36,7 @@ import {
   SlotMarks,
   slotOfAttribute,
 } from './span-slots.ts';
+import type { SpanSurroundings } from './span-surroundings.ts';
 import { plainTargetMark } from './url-parts.ts';
 
 /** Bits of a span's flags beside the W3C ones: it is known whether the parent is remote, and it is. */
@@ -63,7 +66,10 @@ const piece = {
   attributes: bytesOf('","attributes":['),
   dropped: bytesOf('],"droppedAttributesCount":'),
   status: bytesOf(',"events":[],"droppedEventsCount":0,"status":{"code":'),
-  flags: bytesOf('},"links":[],"droppedLinksCount":0,"flags":'),
+  links: bytesOf('},"links":['),
+  flags: bytesOf('],"droppedLinksCount":0,"flags":'),
+  traceState: bytesOf('","traceState":'),
+  nameAfterState: bytesOf(',"name":'),
   spanEnd: bytesOf('},'),
   pairEnd: bytesOf('}},'),
 };
@@ -120,13 +126,15 @@ export class TraceJson implements AttributeSink {
     places.endUs = places.startUs + durationUsOf(record);
     places.mark = plainTargetMark(bytes, target, authority);
     this.#targetBytes = authority - target;
-    const mayHaveShape = this.#hasShapes && record.kind !== RecordKind.Connection;
+    const isUsual = record.kind !== RecordKind.Connection && !text.hasExtra;
+    const mayHaveShape = this.#hasShapes && isUsual;
     if (!mayHaveShape || places.mark === -1 || !fitsSlots(record, places)) {
       text.decode(record);
       this.#putSpan(record);
       return;
     }
-    const { edition } = this.#around.clusters;
+    const { clusters, rules } = this.#around;
+    const edition = clusters.edition + rules.edition;
     if (edition !== this.#edition) {
       this.#shapes.clear();
       this.#edition = edition;
@@ -136,16 +144,27 @@ export class TraceJson implements AttributeSink {
     else shape.put(out, record, text, places);
   }
 
-  /** The whole request in `out`, which holds at least one span, in place. */
+  /** The whole request in `out`, which holds at least one span, in place; asked again, the same. */
   finish(out: JsonBytes): Uint8Array {
+    const { end } = out;
     // The last comma goes.
     out.unput();
     out.putBytes(this.#after);
-    return out.written();
+    const request = out.written();
+    out.end = end;
+    return request;
   }
 
   /** One attribute of the span under way. */
-  put(key: string, value: string | number | boolean | readonly string[]): void {
+  put<Key extends SpanKey>(key: Key, value: SpanValue<Key>): void {
+    this.#putValue(key, value);
+  }
+
+  putOwn(key: string, value: string | readonly string[]): void {
+    this.#putValue(key, value);
+  }
+
+  #putValue(key: string, value: AnySpanValue): void {
     if (this.#attributes++ >= this.#around.attributesMax) return;
     const out = this.#out;
     const pieces = this.#keys.get(key) ?? this.#addKey(key);
@@ -194,7 +213,13 @@ export class TraceJson implements AttributeSink {
       out.putBytes(piece.parentSpanId);
       this.#putSpanId(Slot.ParentId, record.parentId0, record.parentId1);
     }
-    out.putBytes(piece.name);
+    const state = traceStateOf(record, this.#around);
+    if (state === undefined) out.putBytes(piece.name);
+    else {
+      out.putBytes(piece.traceState);
+      out.putQuoted(state);
+      out.putBytes(piece.nameAfterState);
+    }
     out.putQuoted(spanNameOf(record, this.#around));
     out.putBytes(piece.kind);
     out.putWhole(spanKindOf(record) + 1);
@@ -204,10 +229,22 @@ export class TraceJson implements AttributeSink {
     this.#putTime(Slot.End, this.#places.endUs);
     out.putBytes(piece.attributes);
     this.#putAttributes(record);
+    out.putBytes(piece.links);
+    if (record.extra !== '') this.#putLinks(record);
     out.putBytes(piece.flags);
     const isRemote = hasRemoteParent(record) ? IS_REMOTE : 0;
     out.putWhole(traceFlagsOf(record) | HAS_IS_REMOTE | isRemote);
     out.putBytes(piece.spanEnd);
+  }
+
+  #putLinks(record: ExchangeRecord): void {
+    const links = readExtra(record.extra).links.map((link) => ({
+      attributes: [],
+      ...link,
+      droppedAttributesCount: 0,
+      flags: HAS_IS_REMOTE | IS_REMOTE,
+    }));
+    this.#out.putBytes(bytesOf(JSON.stringify(links).slice(1, -1)));
   }
 
   #putAttributes(record: ExchangeRecord): void {
@@ -263,7 +300,13 @@ function fitsSlots(
   return (
     startUs >= TEN_DIGITS_FROM_US &&
     endUs < TEN_DIGITS_UNTIL_US &&
+    record.queueUs <= SLOT_TIME_US_MAX &&
+    record.dnsUs <= SLOT_TIME_US_MAX &&
+    record.queueUs <= SLOT_TIME_US_MAX &&
+    record.dnsUs <= SLOT_TIME_US_MAX &&
     record.connectUs <= SLOT_TIME_US_MAX &&
+    record.tlsUs <= SLOT_TIME_US_MAX &&
+    record.tlsUs <= SLOT_TIME_US_MAX &&
     record.requestUs <= SLOT_TIME_US_MAX &&
     record.firstByteUs <= SLOT_TIME_US_MAX &&
     record.responseUs <= SLOT_TIME_US_MAX &&

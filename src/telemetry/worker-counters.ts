@@ -18,13 +18,22 @@ export interface WorkerCounts {
   queueFull: number;
   linesDropped: number;
   linesWritten: number;
+  /** The part of `taken` that was not chosen when it was taken. */
+  recalled: number;
+  /** Mark records taken out of the ring. */
+  marks: number;
+  /** Bytes of the history of records. */
+  historyBytes: number;
+  /** Trace ids that peers were told, and that did not get there or had no room to wait. */
+  keepSent: number;
+  keepFailed: number;
 }
 
 /** All since start; started = sent + dropped + queued in every reading. */
 export interface SpanCounts {
-  /** Sampled records handed to `finish`. */
+  /** Records handed to `finish` that were chosen by then, or were recalled. */
   readonly started: number;
-  /** Records that were not sampled. */
+  /** Records that were not chosen. */
   readonly unsampled: number;
   /** Accepted by the collector. */
   readonly sent: number;
@@ -38,6 +47,13 @@ export interface SpanCounts {
   readonly ringDropped: number;
   /** Access log lines that stdout did not take, or not in time: after the end, all but the written. */
   readonly linesDropped: number;
+  /** The part of `started` that was chosen after its end; 0 where this is left out, as below. */
+  readonly recalled?: number;
+  /** Bytes that hold records of the last 30 s. */
+  readonly historyBytes?: number;
+  /** Trace ids that peers were told, and were not. */
+  readonly keepSent?: number;
+  readonly keepFailed?: number;
 }
 
 const ATTEMPTS = 1_000;
@@ -70,6 +86,11 @@ export class WorkerCounters {
     shared[Counter.QueueFull] = counts.queueFull;
     shared[Counter.LinesDropped] = counts.linesDropped;
     shared[Counter.LinesWritten] = counts.linesWritten;
+    shared[Counter.Recalled] = counts.recalled;
+    shared[Counter.Marks] = counts.marks;
+    shared[Counter.HistoryBytes] = counts.historyBytes;
+    shared[Counter.KeepSent] = counts.keepSent;
+    shared[Counter.KeepFailed] = counts.keepFailed;
     Atomics.add(this.#words, Control.Edition, 1);
   }
 
@@ -95,6 +116,11 @@ export class WorkerCounters {
       queueFull: shared[Counter.QueueFull]!,
       linesDropped: shared[Counter.LinesDropped]!,
       linesWritten: shared[Counter.LinesWritten]!,
+      recalled: shared[Counter.Recalled]!,
+      marks: shared[Counter.Marks]!,
+      historyBytes: shared[Counter.HistoryBytes]!,
+      keepSent: shared[Counter.KeepSent]!,
+      keepFailed: shared[Counter.KeepFailed]!,
     };
   }
 }

@@ -8,8 +8,15 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
-import type { ClustersMessage } from './cluster-facts.ts';
-import type { CloseMessage, NamesMessage, WorkerMessage, WorkerStart } from './worker-protocol.ts';
+import type { ExemplarEntry } from './exemplars.ts';
+import type { MetricsSnapshot } from './metrics-snapshot.ts';
+import type { TableMessage } from './table-message.ts';
+import type {
+  NamesMessage,
+  ToWorkerMessage,
+  WorkerMessage,
+  WorkerStart,
+} from './worker-protocol.ts';
 
 export interface WorkerLinkOptions {
   readonly clock: Clock;
@@ -25,7 +32,7 @@ export interface WorkerLinkOptions {
 export class WorkerLink {
   readonly #options: WorkerLinkOptions;
   /** For a worker that is started again; of older tables it knows nothing. */
-  #clusters: ClustersMessage | undefined;
+  #table: TableMessage | undefined;
   #worker: Worker | undefined;
   #isStarted = false;
   #namesPort: MessagePort | undefined;
@@ -33,6 +40,9 @@ export class WorkerLink {
   #onEnd: (() => void) | undefined;
   #warnAt: Milliseconds = Number.NEGATIVE_INFINITY;
   #callOffRestart: (() => void) | undefined;
+  #lastRequest = 0;
+  /** Who waits for exemplars, by id of the request. */
+  readonly #waiting = new Map<number, (entries: readonly ExemplarEntry[]) => void>();
 
   constructor(options: WorkerLinkOptions) {
     this.#options = options;
@@ -50,10 +60,38 @@ export class WorkerLink {
     this.#namesPort?.postMessage({ firstId: id, names: [name] } satisfies NamesMessage);
   }
 
-  /** Tells the worker of a new table's clusters; before any record of its generation. */
-  announceClusters(message: ClustersMessage): void {
-    this.#clusters = message;
+  /** Tells the worker of a new table; before any record of its generation. */
+  announceTable(message: TableMessage): void {
+    this.#table = message;
     this.#namesPort?.postMessage(message);
+  }
+
+  /** Sends a snapshot of the counters; without a worker it is lost, and the next one says more. */
+  sendMetrics(snapshot: MetricsSnapshot): void {
+    const { buffer: counts } = snapshot.counts;
+    this.#worker?.postMessage(snapshot satisfies ToWorkerMessage, [counts as ArrayBuffer]);
+  }
+
+  /** The exemplars that the worker knows; none when it does not answer in `limits.exemplarsWaitMs`. */
+  exemplars(): Promise<readonly ExemplarEntry[]> {
+    const worker = this.#worker;
+    if (worker === undefined) return Promise.resolve([]);
+    const id = ++this.#lastRequest;
+    const { start, wakeUps } = this.#options;
+    return new Promise((resolve) => {
+      const callOff = wakeUps.after(start.limits.exemplarsWaitMs, () => this.#answered(id, []));
+      this.#waiting.set(id, (entries) => {
+        callOff();
+        resolve(entries);
+      });
+      worker.postMessage({ kind: 'exemplars', id } satisfies ToWorkerMessage);
+    });
+  }
+
+  #answered(id: number, entries: readonly ExemplarEntry[]): void {
+    const answer = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    answer?.(entries);
   }
 
   /** Lets the worker send what it has; resolves when it has ended, after limits.flushMs at most. */
@@ -73,7 +111,7 @@ export class WorkerLink {
         callOff();
         resolve();
       };
-      worker.postMessage({ kind: 'close', untilEpochMs } satisfies CloseMessage);
+      worker.postMessage({ kind: 'close', untilEpochMs } satisfies ToWorkerMessage);
     });
     this.#forget();
     await worker.terminate();
@@ -88,7 +126,7 @@ export class WorkerLink {
       workerData: { ...start, names: port2 } satisfies WorkerStart,
       transferList: [port2],
       // Nothing of the process's environment, but for the files that the exporter reads itself.
-      env: { ...settings.otlp.certificates },
+      env: { ...settings.otlp.certificates, ...settings.metrics.otlp.certificates },
       resourceLimits: {
         maxOldGenerationSizeMb: limits.workerHeapMiBMax,
         maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB,
@@ -98,9 +136,10 @@ export class WorkerLink {
     this.#namesPort = port1;
     port1.unref();
     if (names().length > 0) port1.postMessage({ firstId: 1, names: [...names()] });
-    if (this.#clusters !== undefined) port1.postMessage(this.#clusters);
+    if (this.#table !== undefined) port1.postMessage(this.#table);
     worker.on('message', (message: WorkerMessage) => {
       if (message.kind === 'warning') this.#options.warn(message.text);
+      else if (message.kind === 'exemplars') this.#answered(message.id, message.entries);
       else this.#onEnd?.();
     });
     worker.on('error', (error) => this.#warnOfDeath(error));

@@ -1,16 +1,18 @@
 /**
  * What the hot thread and the telemetry worker say to each other beside the ring.
  *
- * Plain data that survives structured cloning. Names and facts of clusters travel on a port of their
+ * Plain data that survives structured cloning. Names and facts of tables travel on a port of their
  * own, which the worker empties before it reads the ring: what was posted before a record is known
  * when it is read.
  */
 
 import type { MessagePort } from 'node:worker_threads';
 import type { TelemetryLimits } from '../model/limits.ts';
-import type { ClustersMessage } from './cluster-facts.ts';
+import type { ExemplarEntry } from './exemplars.ts';
+import type { MetricsSnapshot } from './metrics-snapshot.ts';
 import type { RingMemory } from './record-layout.ts';
 import type { TelemetrySettings } from './settings.ts';
+import type { TableMessage } from './table-message.ts';
 
 /** `workerData` of the worker. */
 export interface WorkerStart {
@@ -31,7 +33,7 @@ export interface NamesMessage {
 }
 
 /** All that the names port carries. */
-export type NamesPortMessage = NamesMessage | ClustersMessage;
+export type NamesPortMessage = NamesMessage | TableMessage;
 
 /** To the worker: write and send what is left, until it is ended. */
 export interface CloseMessage {
@@ -40,7 +42,21 @@ export interface CloseMessage {
   readonly untilEpochMs: number;
 }
 
+/** To the worker: answer with `id` and the exemplars that there are. */
+export interface ExemplarsRequest {
+  readonly kind: 'exemplars';
+  readonly id: number;
+}
+
+/** All that the worker is told. */
+export type ToWorkerMessage = CloseMessage | ExemplarsRequest | MetricsSnapshot;
+
 /** From the worker. */
 export type WorkerMessage =
   | { readonly kind: 'warning'; readonly text: string }
+  | {
+      readonly kind: 'exemplars';
+      readonly id: number;
+      readonly entries: readonly ExemplarEntry[];
+    }
   | { readonly kind: 'closed' };

@@ -6,67 +6,75 @@
  */
 
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { resourceFromAttributes } from '@opentelemetry/resources';
 import { systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
-import { ClusterBook } from './cluster-facts.ts';
+import { systemRandom } from '../base/random.ts';
+import { KeepSender } from './keep-sender.ts';
 import { LineOutput } from './line-output.ts';
 import { RecordPipeline } from './record-pipeline.ts';
-import { resourceAttributes } from './resource-attributes.ts';
 import { createOutput, watchPartialSuccess } from './span-exporters.ts';
 import { SpanQueue } from './span-queue.ts';
+import { createSurroundings, type SpanSurroundings } from './span-surroundings.ts';
+import { WorkerMetrics } from './worker-metrics.ts';
 import type {
-  CloseMessage,
   NamesPortMessage,
+  ToWorkerMessage,
   WorkerMessage,
   WorkerStart,
 } from './worker-protocol.ts';
 
-const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.44.0';
 const STDOUT = 1;
 
-function startWorker(start: WorkerStart): RecordPipeline {
+interface Parts {
+  readonly pipeline: RecordPipeline;
+  readonly metrics: WorkerMetrics;
+}
+
+function startWorker(start: WorkerStart): Parts {
   const { settings, limits, version } = start;
   const names: string[] = [''];
-  const clusters = new ClusterBook();
-  const surroundings = {
-    resource: resourceFromAttributes(resourceAttributes(settings.resource, version), {
-      schemaUrl: SCHEMA_URL,
-    }),
-    scope: { name: 'tracecar', version, schemaUrl: SCHEMA_URL },
-    names,
-    clusters,
-    epochMs: start.epochMs,
-    knownMethods: settings.knownMethods,
-    attributesMax: settings.attributesMax,
-    attributeLengthMax: settings.attributeLengthMax,
-  };
+  const surroundings = createSurroundings(settings, version, start.epochMs, names);
   const output = createOutput(settings, version, surroundings);
-  const spans =
-    output === undefined ? undefined : new SpanQueue(output, settings.batch, systemWakeUps);
-  if (spans !== undefined) watchPartialSuccess((count) => spans.reject(count));
-  return new RecordPipeline({
+  const metrics = new WorkerMetrics(start, systemClock, surroundings, post);
+  const watched = output && metrics.watch(output);
+  const spans = watched && new SpanQueue(watched.output, settings.batch, systemWakeUps);
+  watchPartialSuccess((count) => {
+    watched?.refused();
+    spans?.reject(count);
+  });
+  const pipeline = new RecordPipeline({
     memory: start.memory,
     limits,
     clock: systemClock,
     wakeUps: systemWakeUps,
     surroundings,
-    readNames: () => readNames(start, names, clusters),
+    readNames: () => readNames(start, names, surroundings),
     spans,
     lines:
       start.accessLog === 'json' ? new LineOutput(STDOUT, limits.accessLogHeldBytesMax) : undefined,
     destination: settings.exporter === 'otlp' ? withoutSecrets(settings.otlp.url) : 'the console',
     warn: (text) => post({ kind: 'warning', text }),
+    keep: {
+      historyBytes: settings.keep.historyBytes,
+      random: systemRandom,
+      sender: new KeepSender(systemWakeUps),
+    },
   });
+  return { pipeline, metrics };
 }
 
-function readNames(start: WorkerStart, names: string[], clusters: ClusterBook): void {
+function readNames(
+  start: WorkerStart,
+  names: string[],
+  { clusters, rules }: SpanSurroundings,
+): void {
   for (;;) {
     const received = receiveMessageOnPort(start.names);
     if (received === undefined) return;
     const message = received.message as NamesPortMessage;
     if ('clusters' in message) {
-      clusters.add(message);
+      clusters.add(message.clusters);
+      rules.add(message.rules);
       continue;
     }
     for (const [index, name] of message.names.entries()) names[message.firstId + index] = name;
@@ -83,10 +91,15 @@ function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
 }
 
-const pipeline = startWorker(workerData as WorkerStart);
-parentPort?.on('message', (message: CloseMessage) => {
-  if (message.kind !== 'close') return;
+const { pipeline, metrics } = startWorker(workerData as WorkerStart);
+parentPort?.on('message', (message: ToWorkerMessage) => {
+  if (message.kind !== 'close') {
+    metrics.take(message);
+    return;
+  }
   const leftMs = message.untilEpochMs - systemClock.epochMs - systemClock.now();
-  void pipeline.close(leftMs).then(() => post({ kind: 'closed' }));
+  // What takes longer is ended with this thread.
+  const closed = Promise.all([pipeline.close(leftMs), metrics.flush()]);
+  void closed.then(() => post({ kind: 'closed' }));
 });
 pipeline.start();

@@ -84,7 +84,8 @@ function serve(handler: Handler, request: IncomingMessage, response: ServerRespo
   }
 }
 
-function listenMessage(
+/** Why `at` cannot be listened on and what to do, in one line. */
+export function listenMessage(
   at: ListenAddress,
   error: NodeJS.ErrnoException,
   { purpose, flag }: { readonly purpose: string; readonly flag: string },

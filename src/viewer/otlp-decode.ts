@@ -1,6 +1,6 @@
 /**
- * A parsed OTLP request to spans that can be stored: checked, cut to the limits and written again
- * as JSON. It trusts nothing of its input and throws nothing.
+ * A parsed OTLP request to spans that can be stored: checked, cut to the limits and in our order of
+ * fields. It trusts nothing of its input and throws nothing.
  *
  * A request that is no OTLP at all is malformed as a whole; a span that cannot be one (bad ids, bad
  * times) is refused alone and counted, as OTLP's partial success wants it. Unknown fields are left
@@ -32,8 +32,8 @@ export interface DecodedSpan {
   readonly statusCode: number;
   readonly startUs: number;
   readonly durationNs: number;
-  /** The whole span as OTLP JSON. */
-  readonly json: Buffer;
+  /** The whole span, as it is written. */
+  readonly span: OtlpSpan;
 }
 
 export interface DecodedGroup {
@@ -205,7 +205,7 @@ class Decoder {
       statusCode: span.status.code ?? 0,
       startUs: Number(start) / 1000,
       durationNs: end === '0' ? 0 : Math.max(0, Number(BigInt(end) - BigInt(start))),
-      json: Buffer.from(JSON.stringify(span)),
+      span,
     };
   }
 

@@ -125,7 +125,7 @@ export function asObject(value: unknown): Readonly<Record<string, unknown>> | un
 }
 
 /** A scalar value as text, the way a search compares it; undefined for lists and bytes. */
-function valueText(value: AnyValue): string | undefined {
+export function valueText(value: AnyValue): string | undefined {
   if (value.stringValue !== undefined) return value.stringValue;
   if (value.intValue !== undefined) return value.intValue;
   if (value.boolValue !== undefined) return String(value.boolValue);

@@ -1,22 +1,24 @@
 /**
- * OTLP/HTTP: takes `POST /v1/traces` with JSON, plain or gzip, and puts its spans into the store.
+ * OTLP/HTTP: `POST /v1/traces` and `/v1/metrics` with JSON or protobuf, plain or gzip.
  *
- *   head checks ─► body, bounded ─► gunzip, bounded ─► look over ─► parse ─► decode ─► store ─► 200
- *        └─► 404 405 415 413           └─► 413 503         └─► 400 413      └─► 400
+ *   head checks ─► body, bounded ─► ingest (otlp-ingest.ts) ─► 200, partial success in it
+ *        └─► 404 405 415 413           └─► 413 503     └─► 400 413
  *
- * Errors are answered as OTLP asks: a google.rpc.Status in JSON; 503 carries Retry-After. Memory is
- * bounded by one decoded body at a time (gunzip and parse are synchronous) and by the bodies held
- * while they arrive. Source: opentelemetry.io/docs/specs/otlp, section OTLP/HTTP.
+ * Errors are answered as OTLP asks: a google.rpc.Status in the encoding of the request; 503 carries
+ * Retry-After. Source: opentelemetry.io/docs/specs/otlp, section OTLP/HTTP.
  */
 
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { gunzipSync } from 'node:zlib';
-import type { ViewerLimits } from '../model/limits.ts';
 import { answer } from './http-listener.ts';
-import { findJsonExcess } from './json-guard.ts';
-import { decodeTraces } from './otlp-decode.ts';
-import type { TraceStore } from './trace-store.ts';
+import {
+  type Encoding,
+  type OtlpIngest,
+  type Refusal,
+  type RefusalKind,
+  type Signal,
+  tooBig,
+} from './otlp-ingest.ts';
+import { printExportAnswer, printStatus } from './otlp-protobuf.ts';
 
 /** google.rpc.Code, as far as it is used. */
 const RpcCode = {
@@ -34,151 +36,139 @@ interface Refused {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What the receiver has seen since start. */
-export interface ReceiverCounts {
-  readonly requests: number;
-  readonly refusedRequests: number;
-  readonly acceptedSpans: number;
-  readonly rejectedSpans: number;
-}
+const signals: ReadonlyMap<string, Signal> = new Map<string, Signal>([
+  ['/v1/traces', 'traces'],
+  ['/v1/metrics', 'metrics'],
+]);
+const mediaTypes: Readonly<Record<Encoding, string>> = {
+  json: 'application/json',
+  protobuf: 'application/x-protobuf',
+};
 
 export class OtlpReceiver {
-  readonly #store: TraceStore;
-  readonly #limits: ViewerLimits;
-  #heldBytes = 0;
-  #requests = 0;
-  #refusedRequests = 0;
-  #acceptedSpans = 0;
-  #rejectedSpans = 0;
+  readonly #ingest: OtlpIngest;
 
-  constructor(store: TraceStore, limits: ViewerLimits) {
-    this.#store = store;
-    this.#limits = limits;
-  }
-
-  counts(): ReceiverCounts {
-    return {
-      requests: this.#requests,
-      refusedRequests: this.#refusedRequests,
-      acceptedSpans: this.#acceptedSpans,
-      rejectedSpans: this.#rejectedSpans,
-    };
+  constructor(ingest: OtlpIngest) {
+    this.#ingest = ingest;
   }
 
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
-    this.#requests++;
-    const refused = this.#checkHead(request);
-    if (refused !== undefined) this.#refuse(request, response, refused);
-    else this.#readBody(request, response);
+    this.#ingest.countRequest();
+    const path = (request.url ?? '').split('?', 1)[0]!;
+    const signal = signals.get(path);
+    const encoding = encodingOf(request.headers['content-type']);
+    const refused =
+      signal === undefined
+        ? noSuchPath(path)
+        : (checkHead(request) ?? this.#checkLength(request) ?? checkEncoding(request));
+    if (refused !== undefined) this.#refuse(request, response, encoding ?? 'json', refused);
+    else this.#readBody(request, response, signal!, encoding!);
   };
 
-  #checkHead(request: IncomingMessage): Refused | undefined {
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (path !== '/v1/traces') {
-      const message = `this receiver takes POST /v1/traces only, not ${path}`;
-      return { status: 404, code: RpcCode.NotFound, message };
-    }
-    if (request.method !== 'POST') {
-      const message = `${request.method} is not taken here: send POST`;
-      return { status: 405, code: RpcCode.Unimplemented, message, headers: { allow: 'POST' } };
-    }
+  #checkLength(request: IncomingMessage): Refused | undefined {
+    const { limits } = this.#ingest;
     const declared = Number(request.headers['content-length'] ?? 0);
-    if (declared > this.#limits.ingestBytesMax) return tooBig(this.#limits.ingestBytesMax);
-    return checkType(request.headers['content-type']) ?? checkEncoding(request);
+    return declared > limits.ingestBytesMax ? refusedAs(tooBig(limits)) : undefined;
   }
 
-  /** Collects the body up to the limits; bytes held are counted over all connections. */
-  #readBody(request: IncomingMessage, response: ServerResponse): void {
-    const chunks: Buffer[] = [];
-    let held = 0;
+  /** Collects the body up to the limits. */
+  #readBody(
+    request: IncomingMessage,
+    response: ServerResponse,
+    signal: Signal,
+    encoding: Encoding,
+  ): void {
+    const body = this.#ingest.beginBody();
     const release = (): void => {
-      this.#heldBytes -= held;
-      held = 0;
-      chunks.length = 0;
+      body.release();
       request.removeListener('data', onData);
       request.removeListener('end', onEnd);
       request.removeListener('close', release);
     };
     const onData = (chunk: Buffer): void => {
-      held += chunk.length;
-      this.#heldBytes += chunk.length;
-      chunks.push(chunk);
-      const refused =
-        held > this.#limits.ingestBytesMax
-          ? tooBig(this.#limits.ingestBytesMax)
-          : this.#heldBytes > this.#limits.ingestHeldBytesMax
-            ? busy
-            : undefined;
-      if (refused === undefined) return;
+      const refusal = body.add(chunk);
+      if (refusal === undefined) return;
       release();
-      this.#refuse(request, response, refused);
+      this.#refuse(request, response, encoding, refusedAs(refusal));
     };
     const onEnd = (): void => {
-      const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+      const bytes = body.finish();
       release();
-      this.#take(body, request, response);
+      this.#take(bytes, request, response, signal, encoding);
     };
     request.on('data', onData);
     request.on('end', onEnd);
     request.on('close', release);
   }
 
-  #take(body: Buffer, request: IncomingMessage, response: ServerResponse): void {
+  #take(
+    bytes: Buffer,
+    request: IncomingMessage,
+    response: ServerResponse,
+    signal: Signal,
+    encoding: Encoding,
+  ): void {
     const isGzip = request.headers['content-encoding']?.toLowerCase() === 'gzip';
-    const outcome = readSpans(body, isGzip, this.#limits);
+    const outcome = this.#ingest.take(bytes, signal, encoding, isGzip);
     if (outcome.kind === 'refused') {
-      this.#refuse(request, response, outcome.refused);
+      this.#refuse(request, response, encoding, refusedAs(outcome.refusal));
       return;
     }
-    const { groups, reason } = outcome.decoded;
-    const received = groups.reduce((sum, group) => sum + group.spans.length, 0);
-    const overflow = this.#store.add(groups);
-    const rejected = outcome.decoded.rejected + overflow;
-    this.#acceptedSpans += received - overflow;
-    this.#rejectedSpans += rejected;
-    const overflowReason = `a trace keeps at most ${this.#limits.spansPerTraceMax} spans`;
-    const partialSuccess =
-      rejected === 0
-        ? {}
-        : { rejectedSpans: String(rejected), errorMessage: reason || overflowReason };
-    answer(response, 200, 'application/json', JSON.stringify({ partialSuccess }));
+    const { rejected, reason } = outcome;
+    const body =
+      encoding === 'json'
+        ? exportAnswer(signal, rejected, reason)
+        : printExportAnswer(rejected, reason);
+    answer(response, 200, mediaTypes[encoding], body);
   }
 
-  #refuse(request: IncomingMessage, response: ServerResponse, refused: Refused): void {
-    this.#refusedRequests++;
-    const { status, code, message, headers } = refused;
-    answer(response, status, 'application/json', JSON.stringify({ code, message }), headers);
+  #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    encoding: Encoding,
+    { status, code, message, headers }: Refused,
+  ): void {
+    this.#ingest.countRefused();
+    const body =
+      encoding === 'json' ? JSON.stringify({ code, message }) : printStatus(code, message);
+    answer(response, status, mediaTypes[encoding], body, headers);
     // The rest of the body is let run out, so that the sender can read the answer instead of a
     // reset; one that never ends is cut here or by the request timeout.
     let discarded = 0;
     request.on('data', (chunk: Buffer) => {
       discarded += chunk.length;
-      if (discarded > this.#limits.ingestBytesMax) request.destroy();
+      if (discarded > this.#ingest.limits.ingestBytesMax) request.destroy();
     });
   }
 }
 
-const busy: Refused = {
-  status: 503,
-  code: RpcCode.ResourceExhausted,
-  message: 'too many request bodies at the same time; try again',
-  headers: { 'retry-after': '1' },
-};
-
-function tooBig(bytesMax: number): Refused {
-  const message = `the body is over ${bytesMax} bytes; send smaller batches`;
-  return { status: 413, code: RpcCode.InvalidArgument, message };
+/** Export...ServiceResponse in JSON. */
+function exportAnswer(signal: Signal, rejected: number, errorMessage: string): string {
+  const field = signal === 'traces' ? 'rejectedSpans' : 'rejectedDataPoints';
+  const partialSuccess = rejected === 0 ? {} : { [field]: String(rejected), errorMessage };
+  return JSON.stringify({ partialSuccess });
 }
 
-function checkType(contentType: string | undefined): Refused | undefined {
-  const type = (contentType ?? '').split(';', 1)[0]!.trim().toLowerCase();
-  if (type === 'application/json') return undefined;
-  const hint = 'set OTEL_EXPORTER_OTLP_PROTOCOL=http/json';
-  const message =
-    type === 'application/x-protobuf'
-      ? `protobuf is not read yet: send application/json for now (${hint})`
-      : `send content-type application/json, not '${type}' (${hint})`;
+function noSuchPath(path: string): Refused {
+  const message = `this receiver takes POST ${[...signals.keys()].join(' and ')} only, not ${path}`;
+  return { status: 404, code: RpcCode.NotFound, message };
+}
+
+function checkHead(request: IncomingMessage): Refused | undefined {
+  if (request.method !== 'POST') {
+    const message = `${request.method} is not taken here: send POST`;
+    return { status: 405, code: RpcCode.Unimplemented, message, headers: { allow: 'POST' } };
+  }
+  const sent = request.headers['content-type'];
+  if (encodingOf(sent) !== undefined) return undefined;
+  const message = `send content-type application/json or application/x-protobuf, not '${sent ?? ''}'`;
   return { status: 415, code: RpcCode.InvalidArgument, message };
+}
+
+function encodingOf(contentType: string | undefined): Encoding | undefined {
+  const type = (contentType ?? '').split(';', 1)[0]!.trim().toLowerCase();
+  if (type === mediaTypes.json) return 'json';
+  return type === mediaTypes.protobuf ? 'protobuf' : undefined;
 }
 
 function checkEncoding(request: IncomingMessage): Refused | undefined {
@@ -189,49 +179,12 @@ function checkEncoding(request: IncomingMessage): Refused | undefined {
   return { status: 415, code: RpcCode.InvalidArgument, message, headers };
 }
 
-type Outcome =
-  | { readonly kind: 'refused'; readonly refused: Refused }
-  | {
-      readonly kind: 'spans';
-      readonly decoded: Extract<ReturnType<typeof decodeTraces>, { kind: 'spans' }>;
-    };
+const refusedStatuses: Readonly<Record<RefusalKind, Omit<Refused, 'message'>>> = {
+  malformed: { status: 400, code: RpcCode.InvalidArgument },
+  'too-big': { status: 413, code: RpcCode.InvalidArgument },
+  busy: { status: 503, code: RpcCode.ResourceExhausted, headers: { 'retry-after': '1' } },
+};
 
-/** The body's spans. Synchronous: at no time is more than one body unpacked. */
-function readSpans(body: Buffer, isGzip: boolean, limits: ViewerLimits): Outcome {
-  const plain = isGzip ? unpack(body, limits.ingestDecodedBytesMax) : body;
-  if (!Buffer.isBuffer(plain)) return { kind: 'refused', refused: plain };
-  const excess = findJsonExcess(plain, limits.ingestDepthMax, limits.ingestValuesMax);
-  if (excess === 'depth') {
-    return malformed(`the JSON nests deeper than ${limits.ingestDepthMax} levels`);
-  }
-  if (excess === 'values') {
-    const message = `the JSON holds over ${limits.ingestValuesMax} values; send smaller batches`;
-    return { kind: 'refused', refused: { status: 413, code: RpcCode.InvalidArgument, message } };
-  }
-  if (!isUtf8(plain)) return malformed('the body is not UTF-8');
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(plain.toString('utf8'));
-  } catch (error) {
-    return malformed(`the body is not JSON: ${(error as Error).message}`);
-  }
-  const decoded = decodeTraces(parsed, limits);
-  return decoded.kind === 'malformed' ? malformed(decoded.message) : { kind: 'spans', decoded };
-}
-
-function malformed(message: string): Outcome {
-  return { kind: 'refused', refused: { status: 400, code: RpcCode.InvalidArgument, message } };
-}
-
-function unpack(body: Buffer, bytesMax: number): Buffer | Refused {
-  try {
-    return gunzipSync(body, { maxOutputLength: bytesMax });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      const message = `the body unpacks to over ${bytesMax} bytes; send smaller batches`;
-      return { status: 413, code: RpcCode.InvalidArgument, message };
-    }
-    const message = `the body is not whole gzip: ${(error as Error).message}`;
-    return { status: 400, code: RpcCode.InvalidArgument, message };
-  }
+function refusedAs({ kind, message }: Refusal): Refused {
+  return { ...refusedStatuses[kind], message };
 }

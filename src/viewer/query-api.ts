@@ -17,8 +17,9 @@ import {
   parseTime,
   parseTraceId,
 } from './query-parameters.ts';
+import type { TraceEntry } from './trace-index.ts';
 import { findTraces, type TraceQuery } from './trace-search.ts';
-import type { TraceEntry, TraceStore } from './trace-store.ts';
+import type { TraceStore } from './trace-store.ts';
 
 const base = '/api/v3/';
 const tracesMaxDefault = 100;
@@ -77,13 +78,19 @@ export class QueryApi {
       }
     }
     const trace = this.#store.trace(traceId);
-    answerTraces(response, trace === undefined ? [] : [trace], this.#limits.answerBytesMax);
+    this.#answerTraces(response, trace === undefined ? [] : [trace]);
   }
 
   #search(parameters: URLSearchParams, response: ServerResponse): void {
     const query = readQuery(parameters, this.#limits.searchTracesMax);
     if (typeof query === 'string') answerError(response, 400, query);
-    else answerTraces(response, findTraces(this.#store, query), this.#limits.answerBytesMax);
+    else this.#answerTraces(response, findTraces(this.#store, query, this.#limits));
+  }
+
+  /** All traces in one `result`, whole ones only, as many as fit; 404 when there is none. */
+  #answerTraces(response: ServerResponse, traces: readonly TraceEntry[]): void {
+    if (traces.length === 0) answerError(response, 404, 'No traces found');
+    else answerJson(response, traceJson(this.#store, traces, this.#limits.answerBytesMax));
   }
 }
 
@@ -139,27 +146,18 @@ function readQuery(parameters: URLSearchParams, tracesMaxLimit: number): TraceQu
   };
 }
 
-/** All traces in one `result`, whole ones only, as many as fit; 404 when there is none. */
-function answerTraces(
-  response: ServerResponse,
+/** The bytes of an answer with these traces; the first one is always in it. */
+export function traceJson(
+  store: TraceStore,
   traces: readonly TraceEntry[],
   bytesMax: number,
-): void {
-  if (traces.length === 0) {
-    answerError(response, 404, 'No traces found');
-    return;
-  }
-  answerJson(response, traceJson(traces, bytesMax));
-}
-
-/** The bytes of an answer with these traces; the first one is always in it. */
-export function traceJson(traces: readonly TraceEntry[], bytesMax: number): Buffer {
+): Buffer {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   for (const trace of traces) {
-    bytes += trace.jsonBytes;
+    bytes += store.jsonBytes(trace);
     if (pieces.length > 0 && bytes > bytesMax) break;
-    trace.writeTo(pieces);
+    store.writeTrace(trace, pieces);
   }
   return Buffer.concat([answerHead, ...pieces, answerTail]);
 }

@@ -2,7 +2,7 @@
  * A trace as people look at it: its spans with their times and what is shown of each.
  *
  * Read from the answer of a query API, ours or Jaeger's, so it trusts nothing: what is missing is
- * empty, what is malformed is left out. Waterfall, page and (later) comparisons start from it.
+ * empty, what is malformed is left out. Waterfall, page, comparison and explanation start from it.
  */
 
 import {
@@ -30,6 +30,27 @@ export interface StoredSpan {
   readonly statusCode: number;
   readonly statusMessage: string;
   readonly attributes: readonly KeyValue[];
+  /** Of the process that sent it; one list for all spans of an entry. */
+  readonly resource: readonly KeyValue[];
+  /** Name and version of the instrumentation: `tracecar 0.1.0`. */
+  readonly scope: string;
+  readonly traceState: string;
+  readonly events: readonly StoredEvent[];
+  readonly links: readonly StoredLink[];
+}
+
+export interface StoredEvent {
+  readonly name: string;
+  /** Nanoseconds since the epoch, 0 when it was not sent. */
+  readonly timeNs: bigint;
+  readonly attributes: readonly KeyValue[];
+}
+
+export interface StoredLink {
+  /** Lower-case hex. */
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly attributes: readonly KeyValue[];
 }
 
 export interface StoredTrace {
@@ -49,11 +70,13 @@ export function readStoredTrace(traceId: string, body: unknown): StoredTrace | u
   if (result === undefined || !Array.isArray(result.resourceSpans)) return undefined;
   const spans = new Map<string, StoredSpan>();
   for (const entry of objects(result.resourceSpans)) {
-    const resource = entry as OtlpResourceSpans;
-    const service = attributeText(attributeList(resource.resource?.attributes), 'service.name');
-    for (const group of objects(resource.scopeSpans)) {
+    const sent = entry as OtlpResourceSpans;
+    const resource = attributeList(sent.resource?.attributes);
+    const service = attributeText(resource, 'service.name') ?? '';
+    for (const group of objects(sent.scopeSpans)) {
+      const origin = { service, resource, scope: scopeName(group.scope) };
       for (const each of objects(group.spans)) {
-        const span = readSpan(traceId, service ?? '', each as Partial<OtlpSpan>);
+        const span = readSpan(traceId, origin, each as Partial<OtlpSpan>);
         if (span !== undefined && !spans.has(span.spanId)) spans.set(span.spanId, span);
       }
     }
@@ -67,9 +90,17 @@ export function byStart(one: StoredSpan, other: StoredSpan): number {
   return one.spanId < other.spanId ? -1 : one.spanId > other.spanId ? 1 : 0;
 }
 
+function scopeName(sent: unknown): string {
+  const scope = asObject(sent);
+  return [scope?.name, scope?.version]
+    .filter((part) => typeof part === 'string')
+    .join(' ')
+    .trim();
+}
+
 function readSpan(
   traceId: string,
-  service: string,
+  { service, resource, scope }: Pick<StoredSpan, 'service' | 'resource' | 'scope'>,
   span: Partial<OtlpSpan>,
 ): StoredSpan | undefined {
   if (typeof span.spanId !== 'string' || span.spanId === '') return undefined;
@@ -88,7 +119,30 @@ function readSpan(
     statusCode: typeof status?.code === 'number' ? status.code : 0,
     statusMessage: typeof status?.message === 'string' ? status.message : '',
     attributes: attributeList(span.attributes),
+    resource,
+    scope,
+    traceState: typeof span.traceState === 'string' ? span.traceState : '',
+    events: span.events === undefined ? none : objects(span.events).map(readEvent),
+    links: span.links === undefined ? none : objects(span.links).flatMap(readLink),
   };
+}
+
+const none: readonly never[] = [];
+
+function readEvent(event: Readonly<Record<string, unknown>>): StoredEvent {
+  return {
+    name: typeof event.name === 'string' ? event.name : '',
+    timeNs: readTime(event.timeUnixNano),
+    attributes: attributeList(event.attributes),
+  };
+}
+
+function readLink(link: Readonly<Record<string, unknown>>): StoredLink[] {
+  const { traceId, spanId } = link;
+  if (typeof traceId !== 'string' || typeof spanId !== 'string') return [];
+  if (!/^[0-9a-f]{32}$/i.test(traceId) || !/^[0-9a-f]{16}$/i.test(spanId)) return [];
+  const attributes = attributeList(link.attributes);
+  return [{ traceId: traceId.toLowerCase(), spanId: spanId.toLowerCase(), attributes }];
 }
 
 function readTime(sent: unknown): bigint {

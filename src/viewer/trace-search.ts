@@ -2,11 +2,13 @@
  * Which traces a search finds: those with one span that meets every condition at once, newest
  * arrival first, as Jaeger's memory store does it.
  *
- * Numbers and names are compared from the index of each span; its JSON is parsed only when
- * attributes are asked for and everything else fits.
+ * The rows of the index decide nearly everything: numbers, names and tokens of attributes are compared
+ * as integers. Tokens may collide, so a span that they found is read and its attributes are compared
+ * as texts; at most `searchParsesMax` are, then the search ends with what it has.
  */
 
-import type { DecodedSpan } from './otlp-decode.ts';
+import type { ViewerLimits } from '../model/limits.ts';
+import { tokenOf } from './attribute-tokens.ts';
 import {
   attributeText,
   type KeyValue,
@@ -14,8 +16,9 @@ import {
   spanKindNames,
   statusError,
 } from './otlp-json.ts';
-import type { SpanOrigin } from './span-origin.ts';
-import type { TraceEntry, TraceStore } from './trace-store.ts';
+import { RowCursor } from './span-row.ts';
+import type { TraceEntry } from './trace-index.ts';
+import type { TraceStore } from './trace-store.ts';
 
 export interface TraceQuery {
   /** Empty: any. */
@@ -29,83 +32,168 @@ export interface TraceQuery {
   readonly attributes: ReadonlyMap<string, string>;
   /** At least 1. */
   readonly tracesMax: number;
+  /** Only traces with an error, wherever in them it is. */
+  readonly hasError?: boolean;
+  /** Only traces that came before the one of this order. */
+  readonly before?: number | undefined;
 }
 
 /** The traces found, at most `tracesMax`. */
-export function findTraces(store: TraceStore, query: TraceQuery): TraceEntry[] {
+export function findTraces(
+  store: TraceStore,
+  query: TraceQuery,
+  limits: ViewerLimits,
+): TraceEntry[] {
   const found: TraceEntry[] = [];
-  for (const trace of store.newestFirst()) {
+  const search = new Search(store, query, limits.searchParsesMax);
+  if (search.findsNothing) return found;
+  for (const trace of store.newestFirst(query.before)) {
+    if (query.hasError === true && trace.errors === 0) continue;
+    if (!search.finds(trace)) {
+      if (search.isExhausted) break;
+      continue;
+    }
+    found.push(trace);
     if (found.length >= query.tracesMax) break;
-    if (hasMatch(trace, query)) found.push(trace);
   }
   return found;
 }
 
-function hasMatch(trace: TraceEntry, query: TraceQuery): boolean {
-  for (const [origin, spans] of trace.groups) {
-    if (query.service !== '' && query.service !== origin.service) continue;
-    if (spans.some((span) => spanMatches(span, origin, query))) return true;
+/** An attribute that is looked for. */
+interface Wanted {
+  readonly key: string;
+  readonly value: string;
+  readonly token: number;
+}
+
+class Search {
+  /** Whether it names a service or an operation that nobody has sent. */
+  readonly findsNothing: boolean;
+  readonly #store: TraceStore;
+  readonly #query: TraceQuery;
+  readonly #cursor: RowCursor;
+  readonly #nameId: number;
+  readonly #wanted: readonly Wanted[];
+  /** Statuses, as bits, and kind that special words ask for; kind -1: any, -2: none that there is. */
+  readonly #statuses: number;
+  readonly #kind: number;
+  /** By number of origin: 0 not looked at yet, 1 its spans may match, 2 they cannot. */
+  readonly #origins: Uint8Array;
+  #parsesLeft: number;
+
+  constructor(store: TraceStore, query: TraceQuery, parsesMax: number) {
+    this.#store = store;
+    this.#query = query;
+    this.#parsesLeft = parsesMax;
+    this.#cursor = new RowCursor(store.index.arena);
+    const nameId = query.operation === '' ? -1 : store.names.find(query.operation);
+    this.#nameId = nameId ?? -1;
+    this.#origins = new Uint8Array(store.origins.all().length);
+    const { attributes } = query;
+    this.#statuses = wantedStatuses(attributes.get('span.status'), attributes.get('error'));
+    this.#kind = wantedKind(attributes.get('span.kind'));
+    this.#wanted = [...attributes]
+      .filter(([key]) => !specialKeys.has(key))
+      .map(([key, value]) => ({ key, value, token: tokenOf(key, value) }));
+    this.findsNothing = nameId === undefined || this.#statuses === 0 || this.#kind === -2;
   }
-  return false;
-}
 
-function spanMatches(span: DecodedSpan, origin: SpanOrigin, query: TraceQuery): boolean {
-  if (query.operation !== '' && query.operation !== span.name) return false;
-  if (span.startUs < query.startMinUs || span.startUs > query.startMaxUs) return false;
-  if (span.durationNs < query.durationMinNs || span.durationNs > query.durationMaxNs) return false;
-  return query.attributes.size === 0 || attributesMatch(span, origin, query.attributes);
-}
+  /** Whether it has read as much JSON as it may. */
+  get isExhausted(): boolean {
+    return this.#parsesLeft <= 0;
+  }
 
-function attributesMatch(
-  span: DecodedSpan,
-  origin: SpanOrigin,
-  wanted: ReadonlyMap<string, string>,
-): boolean {
-  const { attributes, events, links } = JSON.parse(span.json.toString()) as OtlpSpan;
-  const { resource, scope } = origin.parts();
-  for (const [key, value] of wanted) {
-    const special = specialValue(key, span, scope);
-    if (special !== undefined) {
-      if (special !== value.toLowerCase()) return false;
-    } else if (key.startsWith('resource.') && has(resource, key.slice(9), value)) {
-      // Found: `resource.` names where to look.
-    } else if (
-      !has(attributes, key, value) &&
-      !has(scope.attributes, key, value) &&
-      !has(resource, key, value) &&
-      !events?.some((event) => has(event.attributes, key, value)) &&
-      !links?.some((link) => has(link.attributes, key, value))
-    ) {
-      return false;
+  finds(trace: TraceEntry): boolean {
+    const cursor = this.#cursor;
+    for (let more = cursor.first(trace); more; more = cursor.next()) {
+      if (this.#matches(cursor)) return true;
+      if (this.#parsesLeft <= 0) return false;
     }
+    return false;
   }
-  return true;
+
+  #matches(row: RowCursor): boolean {
+    const query = this.#query;
+    if (this.#nameId !== -1 && row.nameId !== this.#nameId) return false;
+    if ((this.#statuses & (1 << row.status)) === 0) return false;
+    if (this.#kind !== -1 && row.kind !== this.#kind) return false;
+    const { startUs } = row;
+    if (startUs < query.startMinUs || startUs > query.startMaxUs) return false;
+    const { durationNs } = row;
+    if (durationNs < query.durationMinNs || durationNs > query.durationMaxNs) return false;
+    const { originId } = row;
+    this.#origins[originId] ||= this.#originMayMatch(originId) ? 1 : 2;
+    if (this.#origins[originId] === 2) return false;
+    if (this.#wanted.length === 0) return true;
+    for (const { key, token } of this.#wanted) {
+      if (!row.hasToken(token) && !this.#originHas(originId, key, token)) return false;
+    }
+    return this.#attributesMatch(row);
+  }
+
+  /** Looks at what only the origin decides. */
+  #originMayMatch(originId: number): boolean {
+    const origin = this.#store.origins.byId(originId);
+    const { service, attributes } = this.#query;
+    if (service !== '' && service !== origin.service) return false;
+    const name = attributes.get('scope.name')?.toLowerCase();
+    const version = attributes.get('scope.version')?.toLowerCase();
+    if (name === undefined && version === undefined) return true;
+    const { scope } = origin.parts();
+    if (name !== undefined && name !== (scope.name ?? '').toLowerCase()) return false;
+    return version === undefined || version === (scope.version ?? '').toLowerCase();
+  }
+
+  #originHas(originId: number, key: string, token: number): boolean {
+    const tokens = this.#store.origins.byId(originId).tokens();
+    if (tokens.includes(token)) return true;
+    if (!key.startsWith(resourcePrefix)) return false;
+    const value = this.#query.attributes.get(key)!;
+    return tokens.includes(tokenOf(key.slice(resourcePrefix.length), value));
+  }
+
+  #attributesMatch(row: RowCursor): boolean {
+    this.#parsesLeft--;
+    const json = Buffer.from(this.#store.spanJson(row)).toString();
+    const { attributes, events, links } = JSON.parse(json) as OtlpSpan;
+    const { resource, scope } = this.#store.origins.byId(row.originId).parts();
+    return this.#wanted.every(({ key, value }) => {
+      const isResource = key.startsWith(resourcePrefix);
+      if (isResource && has(resource, key.slice(resourcePrefix.length), value)) return true;
+      return (
+        has(attributes, key, value) ||
+        has(scope.attributes, key, value) ||
+        has(resource, key, value) ||
+        events?.some((event) => has(event.attributes, key, value)) === true ||
+        links?.some((link) => has(link.attributes, key, value)) === true
+      );
+    });
+  }
 }
+
+const resourcePrefix = 'resource.';
 
 function has(attributes: readonly KeyValue[] | undefined, key: string, value: string): boolean {
   return attributeText(attributes, key) === value;
 }
 
+/** Words that Jaeger reads as properties of the span, not as attributes. */
+const specialKeys = new Set(['error', 'span.status', 'span.kind', 'scope.name', 'scope.version']);
 const statusNames: readonly string[] = ['unset', 'ok', 'error'];
 
-/** Words that Jaeger reads as properties of the span, not as attributes. */
-function specialValue(
-  key: string,
-  span: DecodedSpan,
-  scope: { readonly name?: string | undefined; readonly version?: string | undefined },
-): string | undefined {
-  switch (key) {
-    case 'error':
-      return String(span.statusCode === statusError);
-    case 'span.status':
-      return statusNames[span.statusCode]!;
-    case 'span.kind':
-      return spanKindNames[span.kind] || 'unspecified';
-    case 'scope.name':
-      return (scope.name ?? '').toLowerCase();
-    case 'scope.version':
-      return (scope.version ?? '').toLowerCase();
-    default:
-      return undefined;
-  }
+/** Bit n: status n is wanted. */
+function wantedStatuses(status: string | undefined, error: string | undefined): number {
+  let bits = 0b111;
+  if (status !== undefined) bits &= 1 << statusNames.indexOf(status.toLowerCase());
+  if (error === undefined) return bits;
+  const word = error.toLowerCase();
+  if (word === 'true') return bits & (1 << statusError);
+  return word === 'false' ? bits & ~(1 << statusError) : 0;
+}
+
+function wantedKind(kind: string | undefined): number {
+  if (kind === undefined) return -1;
+  const word = kind.toLowerCase();
+  const found = word === 'unspecified' ? 0 : spanKindNames.indexOf(word);
+  return found > 0 || word === 'unspecified' ? found : -2;
 }

@@ -1,25 +1,29 @@
 /**
- * The traces in memory: bounded by bytes, oldest trace out first, everything dropped is counted.
+ * The traces: an index in memory, their JSON in memory or in a file, the oldest out first.
  *
- *    traces (in order of arrival)          a trace
- *    [ oldest | ... | newest ]             by origin: [ span | span ], [ span ]
- *      ▲ evicted from here                 a span: numbers for searching + its JSON as bytes
+ *   decoded spans ─► index (trace-index.ts): ids, times, names, tokens of attributes
+ *                └─► bodies (span-bodies.ts): JSON as the query API answers it
  *
- * Spans are kept as the JSON that the query API answers, outside of the JavaScript heap, so that
- * an answer is a concatenation and a full store does not strain the collector. A span that comes
- * twice (a sender repeats a request after a timeout) is kept once. No clock: age is arrival.
+ * Bounded by bytes, whatever is sent; everything that is dropped is counted. A span that comes twice
+ * (a sender repeats a request after a timeout) is kept once. No clock: age is arrival.
  */
 
 import type { ViewerLimits } from '../model/limits.ts';
+import { TokenList } from './attribute-tokens.ts';
+import { MemoryBodies } from './memory-bodies.ts';
 import type { DecodedGroup, DecodedSpan } from './otlp-decode.ts';
 import { type Operation, ServiceIndex } from './service-index.ts';
+import type { BodyPlace, SpanBodies } from './span-bodies.ts';
 import { OriginTable, type SpanOrigin } from './span-origin.ts';
+import { RowCursor, type RowParts, readHexWord } from './span-row.ts';
+import { TextTable } from './text-table.ts';
+import { type TraceEntry, TraceIndex } from './trace-index.ts';
 
 /** What is in the store and what has left it, since start. */
 export interface StoreCounts {
   readonly traces: number;
   readonly spans: number;
-  /** Estimated memory, at most `bytesMax` after each request. */
+  /** Memory, at most `bytesMax` after each request. */
   readonly bytes: number;
   readonly bytesMax: number;
   readonly evictedTraces: number;
@@ -30,98 +34,134 @@ export interface StoreCounts {
   readonly overflowSpans: number;
 }
 
-/**
- * Memory beside the JSON, rounded up: a trace of one span was measured at 850 bytes of heap, and
- * its buffers at up to a fifth more than its JSON (Node 26.10, 2026-11).
- */
-const spanObjectBytes = 400;
-const traceObjectBytes = 900;
-
-/** One trace in the store; read it, do not keep it. */
-export class TraceEntry {
-  readonly traceId: string;
-  readonly groups = new Map<SpanOrigin, DecodedSpan[]>();
-  readonly spanIds = new Set<string>();
-  bytes = traceObjectBytes;
-
-  constructor(traceId: string) {
-    this.traceId = traceId;
-  }
-
-  get jsonBytes(): number {
-    let sum = 0;
-    for (const [origin, spans] of this.groups) {
-      sum += origin.head.length + origin.tail.length + 1;
-      for (const span of spans) sum += span.json.length + 1;
-    }
-    return sum;
-  }
-
-  /** Adds the pieces of this trace's entries of `resourceSpans` to `pieces`, comma between them. */
-  writeTo(pieces: Uint8Array[]): void {
-    for (const [origin, spans] of this.groups) {
-      if (pieces.length > 0) pieces.push(comma);
-      pieces.push(origin.head);
-      spans.forEach((span, index) => {
-        if (index > 0) pieces.push(comma);
-        pieces.push(span.json);
-      });
-      pieces.push(origin.tail);
-    }
-  }
+/** Spans that were not kept, and why; '' when all were. */
+export interface Refused {
+  readonly spans: number;
+  readonly reason: string;
 }
 
-const comma = Buffer.from(',');
+type Writable<T> = { -readonly [key in keyof T]: T[key] };
+
+/** One span that the request under way has added. */
+interface Added {
+  readonly trace: TraceEntry;
+  readonly row: number;
+}
+
+const segmentWordsMin = 1024;
+const segmentWordsMax = 65_536;
+const chunkBytesMin = 4 * 1024;
+const chunkBytesMax = 1024 * 1024;
 
 export class TraceStore {
+  readonly index: TraceIndex;
+  readonly names = new TextTable();
+  readonly origins = new OriginTable();
   readonly #limits: ViewerLimits;
-  readonly #traces = new Map<string, TraceEntry>();
-  readonly #origins = new OriginTable();
-  readonly #index = new ServiceIndex();
-  #traceBytes = 0;
+  readonly #bodies: SpanBodies;
+  readonly #services = new ServiceIndex();
+  readonly #tokens: TokenList;
+  readonly #cursor: RowCursor;
+  readonly #parts: Writable<RowParts> & BodyPlace = emptyParts();
   #spans = 0;
   #evictedTraces = 0;
   #evictedSpans = 0;
   #repeatedSpans = 0;
   #overflowSpans = 0;
 
-  constructor(limits: ViewerLimits) {
+  /** `bodies`: in memory when there are none. */
+  constructor(limits: ViewerLimits, bodies?: SpanBodies) {
     this.#limits = limits;
+    const part = limits.storeBytesMax / 64;
+    const words = 2 ** Math.floor(Math.log2(part / 4));
+    this.index = new TraceIndex(clamp(words, segmentWordsMin, segmentWordsMax));
+    this.#bodies =
+      bodies ?? new MemoryBodies(Math.floor(clamp(part, chunkBytesMin, chunkBytesMax)));
+    this.#tokens = new TokenList(limits.searchAttributesMax);
+    this.#cursor = new RowCursor(this.index.arena);
   }
 
-  /** Stores decoded spans; returns how many had no room in their trace. */
-  add(groups: readonly DecodedGroup[]): number {
+  /** Stores decoded spans, all that the limits let. */
+  add(groups: readonly DecodedGroup[]): Refused {
     const overflowBefore = this.#overflowSpans;
+    const added: Added[] = [];
     for (const { origin: parts, spans } of groups) {
       if (spans.length === 0) continue;
-      const origin = this.#origins.take(parts);
-      for (const span of spans) this.#addSpan(origin, span);
-      this.#origins.release(origin);
-      this.#evict();
+      const origin = this.origins.take(parts);
+      for (const span of spans) this.#addSpan(origin, span, added);
+      this.#releaseOrigin(origin);
     }
-    return this.#overflowSpans - overflowBefore;
+    const problem = this.#bodies.commit();
+    if (problem !== '') {
+      for (const each of added.reverse()) this.#takeBack(each);
+    }
+    this.#evict();
+    const overflow = this.#overflowSpans - overflowBefore;
+    if (problem !== '') return { spans: overflow + added.length, reason: problem };
+    if (overflow === 0) return { spans: 0, reason: '' };
+    const reason = `a trace keeps at most ${this.#limits.spansPerTraceMax} spans`;
+    return { spans: overflow, reason };
   }
 
   trace(traceId: string): TraceEntry | undefined {
-    return this.#traces.get(traceId);
+    return this.index.get(traceId);
   }
 
-  /** All traces, the one whose first span came last first. */
-  newestFirst(): TraceEntry[] {
-    return [...this.#traces.values()].reverse();
+  /** The one whose first span came last first; only those that came before the order `before`. */
+  newestFirst(before?: number): Iterable<TraceEntry> {
+    return this.index.newestFirst(before);
   }
 
   services(): string[] {
-    return this.#index.services();
+    return this.#services.services();
   }
 
   operations(service: string, spanKind: string): Operation[] {
-    return this.#index.operations(service, spanKind);
+    return this.#services.operations(service, spanKind);
+  }
+
+  /** The JSON of the span on which the cursor stands. */
+  spanJson(cursor: RowCursor): Uint8Array {
+    return this.#bodies.read(cursor);
+  }
+
+  /** Bytes of the trace's entries of `resourceSpans`. */
+  jsonBytes(trace: TraceEntry): number {
+    let sum = 0;
+    const seen = new Set<number>();
+    const cursor = this.#cursor;
+    for (let more = cursor.first(trace); more; more = cursor.next()) {
+      sum += cursor.bodyBytes + 1;
+      if (seen.has(cursor.originId)) continue;
+      seen.add(cursor.originId);
+      const { head, tail } = this.origins.byId(cursor.originId);
+      sum += head.length + tail.length + 1;
+    }
+    return sum;
+  }
+
+  /** Adds the pieces of the trace's entries of `resourceSpans` to `pieces`, comma between them. */
+  writeTrace(trace: TraceEntry, pieces: Uint8Array[]): void {
+    const byOrigin = new Map<number, Uint8Array[]>();
+    const cursor = this.#cursor;
+    for (let more = cursor.first(trace); more; more = cursor.next()) {
+      const json = this.#bodies.read(cursor);
+      const spans = byOrigin.get(cursor.originId);
+      if (spans === undefined) byOrigin.set(cursor.originId, [json]);
+      else spans.push(comma, json);
+    }
+    for (const [originId, spans] of byOrigin) {
+      if (pieces.length > 0) pieces.push(comma);
+      const { head, tail } = this.origins.byId(originId);
+      pieces.push(head);
+      for (const each of spans) pieces.push(each);
+      pieces.push(tail);
+    }
   }
 
   counts(): StoreCounts {
     return {
-      traces: this.#traces.size,
+      traces: this.index.size,
       spans: this.#spans,
       bytes: this.#bytes,
       bytesMax: this.#limits.storeBytesMax,
@@ -132,52 +172,104 @@ export class TraceStore {
     };
   }
 
-  get #bytes(): number {
-    return this.#traceBytes + this.#origins.bytes;
+  close(): void {
+    this.#bodies.close();
   }
 
-  #addSpan(origin: SpanOrigin, span: DecodedSpan): void {
-    let trace = this.#traces.get(span.traceId);
-    if (trace === undefined) {
-      trace = new TraceEntry(span.traceId);
-      this.#traces.set(span.traceId, trace);
-      this.#traceBytes += trace.bytes;
-    }
-    if (trace.spanIds.has(span.spanId)) {
+  get #bytes(): number {
+    return this.index.bytes + this.origins.bytes + this.names.bytes + this.#bodies.bytes;
+  }
+
+  #addSpan(origin: SpanOrigin, span: DecodedSpan, added: Added[]): void {
+    const parts = this.#parts;
+    parts.spanHigh = readHexWord(span.spanId, 0);
+    parts.spanLow = readHexWord(span.spanId, 8);
+    const trace = this.index.take(span.traceId);
+    if (this.index.hasSpan(trace, parts.spanHigh, parts.spanLow)) {
       this.#repeatedSpans++;
       return;
     }
-    if (trace.spanIds.size >= this.#limits.spansPerTraceMax) {
+    if (trace.spans >= this.#limits.spansPerTraceMax) {
       this.#overflowSpans++;
       return;
     }
-    trace.spanIds.add(span.spanId);
-    const group = trace.groups.get(origin);
-    if (group !== undefined) {
-      group.push(span);
-    } else {
-      this.#origins.share(origin);
-      trace.groups.set(origin, [span]);
-    }
-    const bytes = span.json.length + span.name.length + spanObjectBytes;
-    trace.bytes += bytes;
-    this.#traceBytes += bytes;
+    const { parentSpanId, name, kind } = span;
+    parts.kind = kind;
+    parts.status = span.statusCode;
+    parts.hasParent = parentSpanId !== '';
+    parts.parentHigh = parts.hasParent ? readHexWord(parentSpanId, 0) : 0;
+    parts.parentLow = parts.hasParent ? readHexWord(parentSpanId, 8) : 0;
+    parts.originId = origin.id;
+    parts.nameId = this.names.take(name);
+    parts.startUs = span.startUs;
+    parts.durationNs = span.durationNs;
+    const tokens = this.#tokens.ofSpan(span.span);
+    const toKeep = { traceId: span.traceId, origin, name, parts, tokens };
+    this.#bodies.put(JSON.stringify(span.span), toKeep, parts);
+    added.push({ trace, row: this.index.append(trace, parts, tokens) });
+    origin.references++;
     this.#spans++;
-    this.#index.add(origin.service, span.name, span.kind);
+    this.#services.add(origin.service, name, kind);
+  }
+
+  #takeBack({ trace, row }: Added): void {
+    const cursor = this.#cursor;
+    cursor.goTo(row);
+    this.#forgetSpan(cursor);
+    this.index.takeBack(trace, row);
   }
 
   #evict(): void {
-    for (const trace of this.#traces.values()) {
-      if (this.#bytes <= this.#limits.storeBytesMax) return;
-      this.#traces.delete(trace.traceId);
-      this.#traceBytes -= trace.bytes;
+    while (this.#bytes > this.#limits.storeBytesMax) {
+      const trace = this.index.oldest();
+      if (trace === undefined) return;
       this.#evictedTraces++;
-      for (const [origin, spans] of trace.groups) {
-        for (const span of spans) this.#index.remove(origin.service, span.name, span.kind);
-        this.#spans -= spans.length;
-        this.#evictedSpans += spans.length;
-        this.#origins.release(origin);
+      this.#evictedSpans += trace.spans;
+      const cursor = this.#cursor;
+      for (let more = cursor.first(trace); more; more = cursor.next()) {
+        this.#bodies.release(cursor);
+        this.#forgetSpan(cursor);
       }
+      this.index.remove(trace);
     }
+    this.#bodies.commit();
   }
+
+  /** Takes the span under the cursor out of everything but index and bodies. */
+  #forgetSpan(cursor: RowCursor): void {
+    const origin = this.origins.byId(cursor.originId);
+    this.#services.remove(origin.service, this.names.textOf(cursor.nameId), cursor.kind);
+    this.names.release(cursor.nameId);
+    this.#releaseOrigin(origin);
+    this.#spans--;
+  }
+
+  #releaseOrigin(origin: SpanOrigin): void {
+    if (this.origins.release(origin)) this.#bodies.forgetOrigin(origin);
+  }
+}
+
+const comma = Buffer.from(',');
+
+function emptyParts(): Writable<RowParts> {
+  return {
+    kind: 0,
+    status: 0,
+    spanHigh: 0,
+    spanLow: 0,
+    hasParent: false,
+    parentHigh: 0,
+    parentLow: 0,
+    originId: 0,
+    nameId: 0,
+    startUs: 0,
+    durationNs: 0,
+    bodyHigh: 0,
+    bodyLow: 0,
+    bodyBytes: 0,
+  };
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(Math.max(value, min), max);
 }

@@ -1,6 +1,6 @@
 /**
- * The viewer as one thing to start and to close: the OTLP receiver on one address, the query API
- * and the pages on another, one store between them.
+ * The viewer as one thing to start and to close: OTLP over HTTP and over gRPC on two addresses, the
+ * query API and the pages on a third, one store between them.
  *
  * No authentication: whoever reaches the addresses may read and write. On loopback a page in the
  * user's browser could reach them too, so the query address then refuses names that are not this
@@ -11,48 +11,64 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../base/clock.ts';
 import type { ViewerLimits } from '../model/limits.ts';
 import { answer, answerText, HttpListener, type ListenAddress } from './http-listener.ts';
-import { OtlpReceiver, type ReceiverCounts } from './otlp-receiver.ts';
-import { answerIndex, answerTracePage } from './pages.ts';
+import { MetricStore } from './metric-store.ts';
+import { GrpcListener } from './otlp-grpc.ts';
+import { OtlpIngest } from './otlp-ingest.ts';
+import { OtlpReceiver } from './otlp-receiver.ts';
+import { answerPage } from './page-assets.ts';
 import { answerError, QueryApi } from './query-api.ts';
-import { parseTraceId } from './query-parameters.ts';
-import { type StoreCounts, TraceStore } from './trace-store.ts';
+import { TraceStore } from './trace-store.ts';
+import type { StatusAnswer } from './view-answers.ts';
+import { ViewApi } from './view-api.ts';
 
 export interface ViewerOptions {
   readonly otlpAddress: ListenAddress;
+  /** OTLP over gRPC; undefined: not taken. */
+  readonly grpcAddress?: ListenAddress | undefined;
   readonly queryAddress: ListenAddress;
   readonly clock: Clock;
   readonly limits: ViewerLimits;
+  /** Of this program, for people. */
+  readonly version?: string;
 }
 
-/** What `GET /healthz` says. */
-export interface ViewerCounts {
-  readonly uptimeSeconds: number;
-  readonly receiver: ReceiverCounts;
-  readonly store: StoreCounts;
+/** Where it listens; 0: not at all. */
+export interface ViewerPorts {
+  readonly otlpPort: number;
+  readonly grpcPort: number;
+  readonly queryPort: number;
 }
 
 /** One start and one close in a life. */
 export class ViewerServer {
   #otlp: HttpListener | undefined;
+  #grpc: GrpcListener | undefined;
   #query: HttpListener | undefined;
 
-  /** Opens both addresses; rejects with ListenFailure, and leaves none open, if one cannot be had. */
-  async start(options: ViewerOptions): Promise<{ otlpPort: number; queryPort: number }> {
-    const { otlpAddress, queryAddress, clock, limits } = options;
+  /** Opens all addresses; rejects with ListenFailure, and leaves none open, if one cannot be had. */
+  async start(options: ViewerOptions): Promise<ViewerPorts> {
+    const { otlpAddress, grpcAddress, queryAddress, clock, limits } = options;
     const startedMs = clock.now();
     const store = new TraceStore(limits);
-    const receiver = new OtlpReceiver(store, limits);
-    const counts = (): ViewerCounts => ({
+    const metrics = new MetricStore(limits, clock);
+    const ingest = new OtlpIngest(store, metrics, limits);
+    const status = (): StatusAnswer => ({
       uptimeSeconds: Math.floor((clock.now() - startedMs) / 1000),
-      receiver: receiver.counts(),
-      store: store.counts(),
+      version: options.version ?? '',
+      receiver: ingest.counts(),
+      store: { ...store.counts(), file: '', problem: '' },
+      metrics: metrics.figures(),
     });
-    const reader = new Reader(store, limits, isLoopback(queryAddress.address), counts);
-    this.#otlp = await HttpListener.open(otlpAddress, receiver.handle, limits, {
-      purpose: 'OTLP',
-      flag: '--otlp ADDR:PORT',
-    });
+    const apis = [new QueryApi(store, limits), new ViewApi(store, metrics, limits, status)];
+    const reader = new Reader(apis, isLoopback(queryAddress.address), status);
     try {
+      this.#otlp = await HttpListener.open(otlpAddress, new OtlpReceiver(ingest).handle, limits, {
+        purpose: 'OTLP',
+        flag: '--otlp ADDR:PORT',
+      });
+      if (grpcAddress !== undefined) {
+        this.#grpc = await GrpcListener.open(grpcAddress, ingest, clock);
+      }
       this.#query = await HttpListener.open(queryAddress, reader.handle, limits, {
         purpose: 'queries',
         flag: '--query ADDR:PORT',
@@ -61,32 +77,34 @@ export class ViewerServer {
       await this.close();
       throw error;
     }
-    return { otlpPort: this.#otlp.port, queryPort: this.#query.port };
+    return {
+      otlpPort: this.#otlp.port,
+      grpcPort: this.#grpc?.port ?? 0,
+      queryPort: this.#query.port,
+    };
   }
 
-  /** Ends both listeners and every open connection. */
+  /** Ends all listeners and every open connection. */
   async close(): Promise<void> {
-    await Promise.all([this.#otlp?.close(), this.#query?.close()]);
+    await Promise.all([this.#otlp?.close(), this.#grpc?.close(), this.#query?.close()]);
   }
+}
+
+/** Answers a GET; false when the path is none of its own. */
+interface Api {
+  handle(path: string, parameters: URLSearchParams, response: ServerResponse): boolean;
 }
 
 /** Routes what is asked on the query address. */
 class Reader {
-  readonly #store: TraceStore;
-  readonly #api: QueryApi;
+  readonly #apis: readonly Api[];
   readonly #isLoopback: boolean;
-  readonly #counts: () => ViewerCounts;
+  readonly #status: () => StatusAnswer;
 
-  constructor(
-    store: TraceStore,
-    limits: ViewerLimits,
-    isOnLoopback: boolean,
-    counts: () => ViewerCounts,
-  ) {
-    this.#store = store;
-    this.#api = new QueryApi(store, limits);
+  constructor(apis: readonly Api[], isOnLoopback: boolean, status: () => StatusAnswer) {
+    this.#apis = apis;
     this.#isLoopback = isOnLoopback;
-    this.#counts = counts;
+    this.#status = status;
   }
 
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -99,16 +117,10 @@ class Reader {
       return;
     }
     const [path, query] = splitTarget(request.url ?? '/');
-    if (this.#api.handle(path, query, response)) return;
-    if (path === '/') {
-      answerIndex(response, this.#store);
-    } else if (path.startsWith('/trace/')) {
-      const text = path.slice('/trace/'.length);
-      const traceId = parseTraceId(text);
-      const trace = traceId === undefined ? undefined : this.#store.trace(traceId);
-      answerTracePage(response, text, trace);
-    } else if (path === '/healthz') {
-      const body = JSON.stringify({ status: 'ok', ...this.#counts() });
+    if (this.#apis.some((api) => api.handle(path, query, response))) return;
+    if (answerPage(path, response)) return;
+    if (path === '/healthz') {
+      const body = JSON.stringify({ status: 'ok', ...this.#status() });
       answer(response, 200, 'application/json', `${body}\n`);
     } else {
       answerError(response, 404, 'no such page; the list of traces is /');

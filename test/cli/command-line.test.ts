@@ -50,6 +50,7 @@ test('help goes to stdout with status 0 and shows lines to copy', async () => {
     ['help-run.txt', ['run', '--help']],
     ['help-validate.txt', ['help', 'validate']],
     ['help-view.txt', ['view', '-h']],
+    ['help-explain.txt', ['explain', '--help']],
     ['help-completion.txt', ['completion', '--help']],
     ['help-install.txt', ['install', '--help']],
     ['help-uninstall.txt', ['uninstall', '--help']],

@@ -12,7 +12,7 @@ import { CompileSession } from '../../src/config/compile-session.ts';
 import type { FileContent } from '../../src/config/config-folder.ts';
 import type { GoodTexts } from '../../src/config/read-files.ts';
 import { applyPatch } from '../../src/config/table-patch.ts';
-import type { RoutingTable } from '../../src/model/routing-table.ts';
+import { noTracingRules, type RoutingTable } from '../../src/model/routing-table.ts';
 
 const clock = new ManualClock();
 const hosts = 3;
@@ -25,6 +25,8 @@ interface State {
   readonly sidecar: string;
   /** Documents of Kubernetes and rules for connections. */
   readonly database: { readonly service: string; readonly route: string };
+  /** Lines of `tracing` of one Telemetry; empty: there is none. */
+  readonly telemetry: string;
   readonly broken: ReadonlySet<string>;
   /** The files of these hosts are one. */
   readonly joined: number;
@@ -94,6 +96,7 @@ function filesOf(state: State): FileContent[] {
   }
   const sidecar = `apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: all}\nspec:\n  egress:\n`;
   if (state.sidecar !== '') add('sidecar.yaml', sidecar + state.sidecar);
+  if (state.telemetry !== '') add('telemetry.yaml', telemetryHead + state.telemetry);
   add('database.yaml', state.database.service);
   add('database-route.yaml', state.database.route);
   return [...texts]
@@ -111,6 +114,7 @@ const start: State = {
   routes: Array.from({ length: hosts }, (_, host) => [route({ to: host })]),
   sidecar: '',
   database: { service: '', route: '' },
+  telemetry: '',
   broken: new Set(),
   joined: 0,
 };
@@ -133,6 +137,17 @@ const sidecars = [
   '  - {port: {number: 7070, protocol: HTTP, name: x}, bind: 127.0.0.1, hosts: ["./*"]}\n',
   '  - {port: {number: 7070, protocol: HTTP, name: x}, bind: 127.0.0.1, hosts: ["./s9.default.svc.cluster.local"]}\n',
   '  - hosts: ["./*"]\n  outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n',
+];
+
+const telemetryHead = `apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: all}\nspec:\n  tracing:\n`;
+const telemetries = [
+  '',
+  '    - {randomSamplingPercentage: 10}\n',
+  '    - {randomSamplingPercentage: 10, customTags: {a: {literal: {value: x}}}}\n',
+  '    - {randomSamplingPercentage: 10, customTags: {a: {literal: {value: y}}}}\n',
+  '    - {match: {mode: CLIENT}, disableSpanReporting: true}\n',
+  '    - {customTags: {a: {header: {name: x}}, b: {environment: {name: B}}}}\n',
+  '    - {randomSamplingPercentage: 200}\n',
 ];
 
 /** A Service of a pod with a version, if there is one, and its rules for connections, if there are any. */
@@ -192,6 +207,13 @@ const edits: fc.Arbitrary<Edit> = fc.oneof(
     (sidecar): Edit =>
       (state) => ({ ...state, sidecar }),
   ),
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(...telemetries).map(
+      (telemetry): Edit =>
+        (state) => ({ ...state, telemetry }),
+    ),
+  },
   hostNumbers.map(
     (host): Edit =>
       (state) => {
@@ -299,7 +321,9 @@ function assertFrozen(table: RoutingTable | undefined, isPatched: boolean): void
   if (!isPatched) return;
   const listeners = [...(table?.listeners ?? []), ...(table?.capture?.outbound ?? [])];
   const lists = [table?.clusters, table?.capture?.destinations];
-  const all = [table, ...lists, ...listeners, ...listeners.map((each) => each.virtualHosts)];
+  const rules = Object.values(table?.tracing ?? {}).flatMap((each) => [each, each.tags]);
+  const hosts = listeners.map((each) => each.virtualHosts);
+  const all = [table, ...lists, ...listeners, ...hosts, table?.tracing, ...rules];
   for (const each of all) assert.ok(Object.isFrozen(each));
 }
 
@@ -374,6 +398,26 @@ test('an edit beside destinations leaves them as they are, and one of their rule
     rule!.backends.map(({ weight }) => weight),
     [50, 50],
   );
+});
+
+test('an edit of a Telemetry is a patch that leaves everything else as it is, and is carried on', () => {
+  const follower = new Follower();
+  const of = (telemetry: string, prefix = '/') =>
+    filesOf({ ...start, telemetry, routes: start.routes.with(0, [route({ prefix })]) });
+  follower.take(of(telemetries[1]!), new Map(), 'redirect');
+  const before = follower.table!;
+  assert.equal(before.tracing.inbound.ratio, 0.1);
+  follower.take(of(telemetries[2]!), new Map(), 'redirect');
+  const after = follower.table!;
+  assert.deepEqual(after.tracing.outbound.tags, [{ kind: 'literal', name: 'a', value: 'x' }]);
+  assert.equal(after.clusters, before.clusters);
+  assert.equal(after.listeners, before.listeners);
+  // An edit of rules only.
+  follower.take(of(telemetries[2]!, '/a/'), new Map(), 'redirect');
+  assert.equal(follower.quick, 1);
+  assert.equal(follower.table!.tracing, after.tracing);
+  follower.take(of('', '/a/'), new Map(), 'redirect');
+  assert.deepEqual(follower.table!.tracing, noTracingRules);
 });
 
 test('a name that stands twice is complained of as long as it does', () => {

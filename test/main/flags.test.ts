@@ -75,7 +75,7 @@ test('the sidecar listens beside traffic on the usual ports', () => {
   assert.deepEqual(settings.health, { address: '0.0.0.0', port: 15_021 });
   assert.deepEqual(settings.metrics, { address: '0.0.0.0', port: 15_090 });
   assert.equal(settings.drainMs, 25_000);
-  assert.equal(settings.recordRingBytes, 2 * 1024 * 1024);
+  assert.equal(settings.recordRingBytes, 2_560 * 1024);
 });
 
 test('addresses, labels and sizes are read as they are written', () => {
@@ -100,7 +100,7 @@ test('addresses, labels and sizes are read as they are written', () => {
   assert.deepEqual(settings.metrics, { address: '0.0.0.0', port: 3 });
   assert.equal(settings.drainMs, 500);
   // The next power of two below.
-  assert.equal(settings.recordRingBytes, 131_072);
+  assert.equal(settings.recordRingBytes, 204_800);
 });
 
 test('every wrong value of the sidecar is one line that shows a right one', () => {

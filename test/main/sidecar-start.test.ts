@@ -75,18 +75,22 @@ test('traffic is served before ready, and ready comes after the warm-up', async 
   assert.ok(JSON.parse(log[told[0]!]!).exchanges > 0);
 });
 
+function pageOf(sidecar: Sidecar): string {
+  return [...metricsPage(sidecar)].join('');
+}
+
 test('nobody sees anything of a warm-up: no metric, span, record, name or connection', async (t) => {
   const { sidecar } = await place(t);
   await sidecar.start();
   const { telemetry, proxy } = sidecar;
   const { started, unsampled, sent, dropped, queued } = telemetry.counts();
   assert.deepEqual([started, unsampled, sent, dropped, queued], [0, 0, 0, 0, 0]);
-  const counted = metricsPage(sidecar)
+  const counted = pageOf(sidecar)
     .split('\n')
     .filter((line) => /^tracecar_(requests|request_|connections)/.test(line))
     .filter((line) => !/ 0$/.test(line));
   assert.deepEqual(counted, []);
-  assert.doesNotMatch(metricsPage(sidecar), /warm-up/);
+  assert.doesNotMatch(pageOf(sidecar), /warm-up/);
   assert.doesNotMatch(telemetry.names.names().join(' '), /warm-up/);
   const { connections, counts, listeners } = proxy.snapshot();
   for (const [name, count] of Object.entries({ ...connections, ...counts })) {

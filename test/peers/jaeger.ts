@@ -72,11 +72,15 @@ export class Jaeger {
     return tracesOf(await this.ask(`/api/v3/traces/${traceId}`))[0];
   }
 
-  /** Traces of the last hour that have a span of `service`, at most `limit`. */
-  async traces(service: string, limit: number): Promise<readonly JaegerTrace[]> {
+  /** Traces since `sinceMs` (epoch) that have a span of `service`, at most `limit`. */
+  async traces(
+    service: string,
+    limit: number,
+    sinceMs: number = Date.now() - 3_600_000,
+  ): Promise<readonly JaegerTrace[]> {
     const query = new URLSearchParams({
       'query.service_name': service,
-      'query.start_time_min': new Date(Date.now() - 3_600_000).toISOString(),
+      'query.start_time_min': new Date(sinceMs).toISOString(),
       'query.start_time_max': new Date(Date.now() + 60_000).toISOString(),
       'query.num_traces': String(limit),
     });

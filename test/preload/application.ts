@@ -8,8 +8,6 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { Agent, request as httpRequest } from 'node:http';
-import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { join } from 'node:path';
 import type { EchoUpstream } from './echo-upstream.ts';
 
@@ -63,6 +61,10 @@ export async function startApplication(options: StartOptions): Promise<Applicati
       PATH: process.env.PATH,
       UPSTREAM_HTTP: String(options.upstream.port),
       UPSTREAM_HTTPS: String(options.upstream.tlsPort),
+      UPSTREAM_HTTP2: String(options.upstream.http2Port),
+      UPSTREAM_HTTP2_TLS: String(options.upstream.http2TlsPort),
+      UPSTREAM_GRPC: String(options.upstream.grpcPort),
+      UPSTREAM_GRPC_TLS: String(options.upstream.grpcTlsPort),
       OWN_TRACEPARENT: ownTraceparent,
       TRACECAR_PROPAGATE_HEADERS: 'x-lane',
       ...options.env,
@@ -104,59 +106,6 @@ export function traceHeaders(number: number): Record<string, string> {
 }
 
 export type Seen = Readonly<Record<string, string | undefined>>;
-
-const agents = {
-  http: new Agent({ keepAlive: true, maxSockets: 20 }),
-  https: new TlsAgent({ keepAlive: true, maxSockets: 20, rejectUnauthorized: false }),
-};
-
-/** Lets go of the driver's own connections. */
-export function closeDriver(): void {
-  agents.http.destroy();
-  agents.https.destroy();
-}
-
-/** Runs one client path behind one server kind; resolves to what the upstream received. */
-export function callPath(
-  application: Application,
-  server: string,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-): Promise<Seen> {
-  const isTls = server === 'node:https';
-  const send = isTls ? tlsRequest : httpRequest;
-  return new Promise((resolve, reject) => {
-    const request = send(
-      {
-        host: '127.0.0.1',
-        port: application.ports[server],
-        path: `/?path=${encodeURIComponent(path)}`,
-        method: 'POST',
-        agent: isTls ? agents.https : agents.http,
-        headers: { ...headers, 'content-type': 'text/plain' },
-        timeout: 60_000,
-      },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (chunk: string) => {
-          text += chunk;
-        });
-        response.on('end', () => {
-          try {
-            resolve(JSON.parse(text) as Seen);
-          } catch {
-            resolve({ failed: text });
-          }
-        });
-      },
-    );
-    request.on('error', reject);
-    request.on('timeout', () => request.destroy(new Error(`no answer: ${server} > ${path}`)));
-    // The body follows its head in a second packet, as a body of any size does.
-    request.flushHeaders();
-    setImmediate(() => request.end('body'));
-  });
-}
 
 export type Verdict = 'right' | 'missing' | 'wrong' | 'failed';
 

@@ -13,8 +13,6 @@ import { build, transform } from 'esbuild';
 import {
   type Application,
   applicationNodes,
-  callPath,
-  closeDriver,
   judge,
   preloadPath,
   type StartOptions,
@@ -22,6 +20,7 @@ import {
   traceHeaders,
   type Verdict,
 } from './application.ts';
+import { callPath, closeDriver } from './driver.ts';
 import { type EchoUpstream, startEchoUpstream } from './echo-upstream.ts';
 
 const apps = join(import.meta.dirname, 'apps');
@@ -59,7 +58,7 @@ async function withApplication(
   }
 }
 
-/** Bundles and minifies the application of ES modules, undici 7 and axios inside. */
+/** Bundles and minifies the application of ES modules; undici 7, axios and grpc-js are inside. */
 async function bundle(format: 'cjs' | 'esm'): Promise<string> {
   const outfile = join(folder, `bundle-${format}.${format === 'cjs' ? 'cjs' : 'mjs'}`);
   const banner =
@@ -98,7 +97,7 @@ for (const node of applicationNodes()) {
     }
 
     for (const format of ['cjs', 'esm'] as const) {
-      test(`in a minified ${format} bundle nothing is wrong, and all joins once connected`, async (t) => {
+      test(`in a minified ${format} bundle nothing is wrong, and all but gRPC joins once connected`, async (t) => {
         const file = await bundle(format);
         await withApplication({ node, flag: '--require', file }, async (application) => {
           // A handler of undici's own remembers its caller, whether the copy is known or not.
@@ -113,7 +112,9 @@ for (const node of applicationNodes()) {
               t.diagnostic(`${format}, first burst: ${path}: ${first}`);
           }
           for (const path of application.paths) {
-            assert.deepEqual(await verdicts(application, path), ['right'], path);
+            // A copy of grpc-js that nobody can meet is left out, never guessed.
+            const outcome = path.includes('grpc') ? 'missing' : 'right';
+            assert.deepEqual(await verdicts(application, path), [outcome], path);
           }
         });
       });

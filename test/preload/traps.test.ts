@@ -9,8 +9,6 @@ import { after, before, suite, test } from 'node:test';
 import {
   type Application,
   applicationNodes,
-  callPath,
-  closeDriver,
   judge,
   type LoadFlag,
   type Seen,
@@ -18,6 +16,7 @@ import {
   traceHeaders,
   type Verdict,
 } from './application.ts';
+import { callPath, closeDriver } from './driver.ts';
 import { type EchoUpstream, startEchoUpstream } from './echo-upstream.ts';
 
 const file = join(import.meta.dirname, 'apps/traps.cjs');

@@ -235,7 +235,7 @@ test('what an old listener counts is shown while it serves on', async (t) => {
   const moved = listenerOf(rules, { name: 'moved', port: portOf(taken) });
   assert.equal((await proxy.apply(tableOf([moved], clusters, 2))).length, 1);
   assert.equal(await ask(port!), 'reviews');
-  const counted = telemetry.metrics.allSeries().filter(({ latency }) => latency.count > 0);
+  const counted = telemetry.metrics.allSeries().filter((series) => series.total().count > 0);
   assert.deepEqual(
     counted.map(({ labels }) => [labels.listener, labels.rule, labels.cluster]),
     [[`outbound|127.0.0.1|${port}`, 'reviews', 'reviews']],

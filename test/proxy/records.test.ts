@@ -118,7 +118,7 @@ test('the received traceparent becomes the parent and is replaced by ours', asyn
   assert.equal(record!.traceId0 >>> 0, 0x0af76519);
   assert.deepEqual(origin.received.match(/^traceparent: .*$/gm)?.length, 1);
   assert.match(origin.received, /^traceparent: 00-0af7651916cd43dd8448eb211c80319c-0000005a/m);
-  assert.match(origin.received, /^tracestate: tracecar=.{7},a=1,b=2\r$/m);
+  assert.match(origin.received, /^tracestate: tracecar=.{11},a=1,b=2\r$/m);
 });
 
 test('a bad or doubled traceparent begins a new trace, without the tracestate', async (t) => {

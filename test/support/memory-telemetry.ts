@@ -12,16 +12,24 @@ import type { HotTelemetry } from '../../src/telemetry/telemetry.ts';
 import type { TraceContext } from '../../src/telemetry/trace-context.ts';
 
 export class MemoryTelemetry implements HotTelemetry {
+  readonly isExporting = true;
   readonly names: NameTable = new NameTable(() => undefined, 10_000);
   readonly metrics: MetricRegistry = new MetricRegistry();
   /** Copies, in the order of `finish`. */
   readonly records: ExchangeRecord[] = [];
+  /** Whether spans are sampled at their head. */
+  isSampling = true;
+  /** What upstreams said of their traces, in order. */
+  readonly learned: boolean[] = [];
+  /** `TRACE-ID ADDRESS` of what peers asked to keep, up to `askedMax` of them. */
+  readonly asked: string[] = [];
+  askedMax = Number.POSITIVE_INFINITY;
   #spans = 0;
   readonly #waiting: (() => void)[] = [];
 
   beginSpan(record: ExchangeRecord, context: TraceContext): void {
     this.#spans++;
-    record.flags |= RecordFlag.Sampled;
+    if (this.isSampling) record.flags |= RecordFlag.Sampled;
     record.spanId0 = 0x5a;
     record.spanId1 = this.#spans;
     if (context.present) {
@@ -41,6 +49,29 @@ export class MemoryTelemetry implements HotTelemetry {
   finish(record: ExchangeRecord): void {
     this.records.push(Object.assign(new ExchangeRecord(), record));
     for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  decide(record: ExchangeRecord): boolean {
+    return this.verdictOf(record);
+  }
+
+  learn(record: ExchangeRecord, keeps: boolean): void {
+    this.learned.push(keeps);
+    record.flags |= RecordFlag.PeerMeshed | (keeps ? RecordFlag.PeerKeeps | RecordFlag.Kept : 0);
+  }
+
+  keep(ids: Int32Array, count: number, address: string): number {
+    const words = Array.from(ids.subarray(0, 4 * count), (word) => word >>> 0);
+    const hex = words.map((word) => word.toString(16).padStart(8, '0')).join('');
+    for (const [id] of hex.matchAll(/.{32}/g)) {
+      if (this.asked.length === this.askedMax) break;
+      this.asked.push(`${id} ${address}`);
+    }
+    return Math.min(count, this.askedMax);
+  }
+
+  verdictOf(record: ExchangeRecord): boolean {
+    return (record.flags & (RecordFlag.Sampled | RecordFlag.Kept)) !== 0;
   }
 
   /** Resolves when at least `count` records have been finished. */

@@ -13,7 +13,7 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
-import type { CaptureOptions } from '../../src/proxy/proxy-scope.ts';
+import type { CaptureOptions, ProxyTracing } from '../../src/proxy/proxy-scope.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
 import type { ManualTime } from './manual-time.ts';
 import { MemoryTelemetry } from './memory-telemetry.ts';
@@ -37,6 +37,7 @@ export interface FixtureOptions {
   readonly limits?: Partial<TrafficLimits>;
   readonly random?: Random;
   readonly capture?: CaptureOptions;
+  readonly tracing?: ProxyTracing;
   /** The capture ports are opened and the table is not applied: the test does it, or not. */
   readonly isParking?: boolean;
   /** Time that the test moves. */
@@ -56,6 +57,7 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
     telemetry,
     log: (level, text) => log.push(`${level} ${text}`),
     ...(options.capture === undefined ? {} : { capture: options.capture }),
+    ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
   });
   const { isParking = false, table } = options;
   const errors = await (isParking ? proxy.openCaptures() : proxy.apply(table));

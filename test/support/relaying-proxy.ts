@@ -31,10 +31,15 @@ const proxy = new ProxyServer({
   wakeUps: systemWakeUps,
   limits: trafficLimits,
   telemetry: {
+    isExporting: false,
     names: new NameTable(() => undefined, 10_000),
     metrics: new MetricRegistry(),
     beginSpan() {},
     finish() {},
+    decide: () => false,
+    learn() {},
+    keep: () => 0,
+    verdictOf: () => false,
   },
   log: (level, text) => process.stderr.write(`# ${level} ${text}\n`),
   capture: {

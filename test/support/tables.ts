@@ -12,7 +12,7 @@ import type {
   RoutingTable,
   Rule,
 } from '../../src/model/routing-table.ts';
-import { noHeaderEdits } from '../../src/model/routing-table.ts';
+import { noHeaderEdits, noTracingRules } from '../../src/model/routing-table.ts';
 
 const clusterName = 'outbound|80||service.default.svc.cluster.local';
 
@@ -53,7 +53,7 @@ export function clusterOf(ports: readonly number[], over: Partial<Cluster> = {})
     subset: '',
     balancing: 'round-robin',
     connectTimeoutMs: undefined,
-    endpoints: ports.map((port) => ({ address: '127.0.0.1', port, labels: {} })),
+    endpoints: ports.map((port) => ({ address: '127.0.0.1', port, labels: {}, zone: '' })),
     ...over,
   };
 }
@@ -77,7 +77,14 @@ export function tableOf(
   clusters: readonly Cluster[],
   generation = 1,
 ): RoutingTable {
-  return { kind: 'routing-table', generation, listeners, clusters, capture: undefined };
+  return {
+    kind: 'routing-table',
+    generation,
+    listeners,
+    clusters,
+    capture: undefined,
+    tracing: noTracingRules,
+  };
 }
 
 /** A plan for captured connections that knows nothing, but for `over`. */

@@ -27,8 +27,8 @@ import { RecordFlag, RecordKind, SampledBy } from '../../src/telemetry/exchange-
 import { LineOutput } from '../../src/telemetry/line-output.ts';
 import { createRingMemory } from '../../src/telemetry/record-layout.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
-import type { SpanSurroundings } from '../../src/telemetry/record-span.ts';
 import { RingWriter } from '../../src/telemetry/ring-writer.ts';
+import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
 import { untilSo, untilStill } from '../support/turns.ts';
 import { inbound, outbound } from './records.ts';
 

@@ -8,132 +8,20 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { emptyResource } from '@opentelemetry/resources';
-import { ManualClock, systemClock } from '../../src/base/clock.ts';
+import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
-import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
-import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { createRingMemory, type RingMemory } from '../../src/telemetry/record-layout.ts';
+import { createRingMemory } from '../../src/telemetry/record-layout.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
-import { RingReader } from '../../src/telemetry/ring-reader.ts';
-import { RingWriter } from '../../src/telemetry/ring-writer.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { createOutput, watchPartialSuccess } from '../../src/telemetry/span-exporters.ts';
-import { SpanQueue } from '../../src/telemetry/span-queue.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
 import { TraceContext } from '../../src/telemetry/trace-context.ts';
 import { WorkerCounters } from '../../src/telemetry/worker-counters.ts';
-import { accept, OtlpSink, refuse, type SinkAnswer, stall } from './otlp-sink.ts';
-import { inbound, outbound } from './records.ts';
-
-/** Short times, so that a test of a timeout is short too. */
-const quick = {
-  OTEL_TRACES_SAMPLER: 'always_on',
-  OTEL_BSP_SCHEDULE_DELAY: '10',
-  OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '10',
-  OTEL_BSP_MAX_QUEUE_SIZE: '100',
-  OTEL_EXPORTER_OTLP_TIMEOUT: '300',
-};
-
-class Bench {
-  readonly warnings: string[] = [];
-  readonly clock = new ManualClock();
-  readonly queue: SpanQueue;
-  readonly pipeline: RecordPipeline;
-  readonly #writer: RingWriter;
-  readonly #counters: WorkerCounters;
-  readonly #memory: RingMemory;
-  written = 0;
-
-  constructor(url: string, env: Record<string, string> = {}) {
-    const { settings } = readTelemetrySettings({
-      ...quick,
-      OTEL_EXPORTER_OTLP_ENDPOINT: url,
-      ...env,
-    });
-    const limits = { ...telemetryLimits, flushMs: 500 };
-    const memory = createRingMemory(limits.recordRingBytes, limits.textRingBytes);
-    this.#writer = new RingWriter(memory, limits.recordTextBytesMax);
-    this.#counters = new WorkerCounters(memory);
-    this.#memory = memory;
-    const surroundings = {
-      resource: emptyResource(),
-      scope: { name: 'tracecar' },
-      names: [''],
-      clusters: new ClusterBook(),
-      epochMs: 0,
-      knownMethods: undefined,
-      attributesMax: 128,
-      attributeLengthMax: Number.POSITIVE_INFINITY,
-    };
-    const output = createOutput(settings, '1.2.3', surroundings)!;
-    this.queue = new SpanQueue(output, settings.batch, systemWakeUps);
-    watchPartialSuccess((spans) => this.queue.reject(spans));
-    this.pipeline = new RecordPipeline({
-      memory,
-      limits,
-      clock: this.clock,
-      wakeUps: systemWakeUps,
-      surroundings,
-      readNames: () => undefined,
-      spans: this.queue,
-      lines: undefined,
-      destination: 'the test collector',
-      warn: (text) => this.warnings.push(text),
-    });
-  }
-
-  /** Writes `count` sampled records and polls once. */
-  write(count: number): void {
-    for (let index = 0; index < count; index++) {
-      assert.ok(this.#writer.write(outbound({ flags: RecordFlag.Sampled })));
-    }
-    this.written += count;
-    this.check();
-  }
-
-  /** Records that wait in the ring. */
-  get held(): number {
-    return new RingReader(this.#memory).available();
-  }
-
-  /** The accounts hold, whatever has happened. */
-  check(): { sent: number; dropped: number; queued: number } {
-    for (let isMore = true; isMore; ) isMore = this.pipeline.poll();
-    const { taken, sent, dropped, queued } = this.#counters.read();
-    assert.equal(taken + this.held, this.written);
-    assert.equal(sent + dropped + queued, taken, 'taken = sent + dropped + queued');
-    return { sent, dropped, queued };
-  }
-
-  /** Waits for `isDone` between turns of the event loop. */
-  async until(isDone: () => boolean): Promise<void> {
-    while (!isDone()) {
-      this.check();
-      await new Promise((resolve) => systemWakeUps.after(5, () => resolve(undefined)));
-    }
-  }
-}
-
-/** A sink with one way to answer, a bench that writes to it, and both ended. */
-async function withSink(
-  answer: SinkAnswer,
-  run: (bench: Bench, sink: OtlpSink) => Promise<void>,
-  env: Record<string, string> = {},
-): Promise<void> {
-  const sink = await OtlpSink.start();
-  sink.answer = answer;
-  const bench = new Bench(sink.url, env);
-  try {
-    await run(bench, sink);
-  } finally {
-    await bench.pipeline.close();
-    bench.check();
-    await sink.close();
-  }
-}
+import { accept, type OtlpSink, refuse, type SinkAnswer, stall } from './otlp-sink.ts';
+import { PipelineBench, quick, withSink } from './pipeline-bench.ts';
+import { inbound } from './records.ts';
+import { surroundings } from './surroundings.ts';
 
 async function listen(
   onConnection: (socket: Socket) => void,
@@ -151,21 +39,35 @@ async function refusedUrl(): Promise<string> {
   return url;
 }
 
-test('a refused connection drops the batch when the timeout has passed', async () => {
-  const bench = new Bench(await refusedUrl());
+test('spans wait for a collector that is not there; a warning says so before any is lost', async () => {
+  const bench = new PipelineBench(await refusedUrl());
+  bench.write(10);
+  await bench.until(() => bench.warnings.length > 0);
+  assert.match(bench.queue.trouble, /ECONNREFUSED/);
+  const expected = /10 spans wait, the test collector does not take them: .*ECONNREFUSED/;
+  assert.match(bench.warnings[0]!, expected);
+  assert.deepEqual(bench.check(), { sent: 0, dropped: 0, queued: 10 });
+  await bench.pipeline.close();
+  assert.deepEqual(bench.check(), { sent: 0, dropped: 10, queued: 0 });
+});
+
+test('a batch that no try delivers is dropped, with a warning', async () => {
+  const bench = new PipelineBench(await refusedUrl(), {}, { exportAttemptsMax: 3 });
   bench.write(10);
   await bench.until(() => bench.queue.dropped === 10);
-  assert.match(bench.queue.trouble, /ECONNREFUSED/);
   await bench.until(() => bench.warnings.length > 0);
   assert.match(bench.warnings[0]!, /10 spans not delivered to the test collector: .*ECONNREFUSED/);
   await bench.pipeline.close();
 });
 
-test('a collector that accepts and never answers costs its timeout, not more', async () => {
-  await withSink(stall, async (bench) => {
+test('a collector that accepts and never answers costs its timeout, and is tried again', async () => {
+  await withSink(stall, async (bench, sink) => {
     bench.write(10);
-    await bench.until(() => bench.queue.dropped === 10);
+    await bench.until(() => sink.requests.length === 2);
     assert.match(bench.queue.trouble, /timed out/);
+    sink.answer = accept;
+    await bench.until(() => bench.queue.sent === 10);
+    assert.equal(bench.queue.dropped, 0);
   });
 });
 
@@ -200,7 +102,7 @@ test('429, 502, 503 and 504 are retried, and the spans arrive once', async () =>
     (status: number): SinkAnswer =>
     (response, spans, call) =>
       (call === 1 ? refuse(status) : accept)(response, spans, call);
-  const run = async (bench: Bench, sink: OtlpSink) => {
+  const run = async (bench: PipelineBench, sink: OtlpSink) => {
     bench.write(10);
     await bench.until(() => bench.queue.sent === 10);
     assert.equal(sink.requests.length, 2);
@@ -211,11 +113,13 @@ test('429, 502, 503 and 504 are retried, and the spans arrive once', async () =>
   await Promise.all([429, 502, 503, 504].map((status) => withSink(once(status), run, env)));
 });
 
-test('Retry-After beyond the timeout is not waited for', async () => {
-  await withSink(refuse(429, { 'retry-after': '3600' }), async (bench, sink) => {
+test('a collector that asks for time gets it, and everything arrives when it is over', async () => {
+  const first: SinkAnswer = (response, spans, call) =>
+    (call === 1 ? refuse(429, { 'retry-after': '1' }) : accept)(response, spans, call);
+  await withSink(first, async (bench, sink) => {
     bench.write(10);
-    await bench.until(() => bench.queue.dropped === 10);
-    assert.equal(sink.requests.length, 1);
+    await bench.until(() => bench.queue.sent === 10);
+    assert.equal(sink.requests.length, 2);
   });
 });
 
@@ -270,12 +174,12 @@ test('with a stuck collector queue and half the ring fill, the rest is dropped, 
     async (bench) => {
       bench.write(10_000);
       const first = bench.check();
-      // One batch is on its way, a queue's worth waits, and 8192 of the ring's 16384.
-      assert.deepEqual(first, { sent: 0, dropped: 1_698, queued: 110 });
-      assert.equal(bench.held, 8_192);
-      assert.equal(bench.queue.queueFull, 1_698);
+      // One batch is on its way, ten wait (the oldest went), and half of the ring's 16384 less two.
+      assert.deepEqual(first, { sent: 0, dropped: 1_700, queued: 110 });
+      assert.equal(bench.held, 8_190);
+      assert.equal(bench.queue.queueFull, 1_700);
       bench.write(5);
-      assert.equal(bench.check().dropped, 1_703);
+      assert.equal(bench.check().dropped, 1_710);
       await bench.pipeline.close();
       assert.deepEqual(bench.check(), { sent: 0, dropped: 10_005, queued: 0 });
       assert.equal(bench.held, 0);
@@ -364,6 +268,11 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
     queueFull: 5,
     linesDropped: 1,
     linesWritten: 2,
+    recalled: 3,
+    marks: 4,
+    historyBytes: 4096,
+    keepSent: 5,
+    keepFailed: 6,
   });
   new Int32Array(memory.buffer)[52]!++;
   const next = new RecordPipeline({
@@ -371,16 +280,7 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
     limits,
     clock: systemClock,
     wakeUps: systemWakeUps,
-    surroundings: {
-      resource: emptyResource(),
-      scope: { name: 'tracecar' },
-      names: [''],
-      clusters: new ClusterBook(),
-      epochMs: 0,
-      knownMethods: undefined,
-      attributesMax: 128,
-      attributeLengthMax: Number.POSITIVE_INFINITY,
-    },
+    surroundings: surroundings(),
     readNames: () => undefined,
     spans: undefined,
     lines: undefined,
@@ -396,6 +296,11 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
     queueFull: 5,
     linesDropped: 1,
     linesWritten: 2,
+    recalled: 3,
+    marks: 4,
+    historyBytes: 0,
+    keepSent: 5,
+    keepFailed: 6,
   });
 });
 

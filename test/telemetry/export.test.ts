@@ -9,6 +9,7 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
+import { noTracingRules } from '../../src/model/routing-table.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
@@ -111,10 +112,11 @@ test('a SERVER and a CLIENT span reach the collector with types, ids and times',
         subset: 'v1',
         balancing: 'least-request',
         connectTimeoutMs: 1_000,
-        endpoints: [{ address: '10.0.0.7', port: 9080, labels: {} }],
+        endpoints: [{ address: '10.0.0.7', port: 9080, labels: {}, zone: '' }],
       },
     ],
     capture: undefined,
+    tracing: noTracingRules,
   });
   const startMs = systemClock.now();
   const server = inbound({
@@ -282,7 +284,7 @@ test('a full ring drops records, counts them, and started stays the sum', async 
   t.after(() => sink.close());
   const { telemetry } = start(
     { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url },
-    { recordRingBytes: 64 * 128, textRingBytes: 16_384 },
+    { recordRingBytes: 64 * 160, textRingBytes: 16_384 },
   );
   const record = new ExchangeRecord();
   for (let index = 0; index < 1_000; index++) {

@@ -7,10 +7,12 @@ import { test } from 'node:test';
 import {
   advanceHops,
   HOP_LINE_BYTES,
+  HOP_MEMBER_BYTES,
   type HopTag,
   isHopMember,
   isLoop,
   putHops,
+  readCallbackPort,
   readHops,
   unknownHops,
 } from '../../src/telemetry/hop-state.ts';
@@ -25,9 +27,9 @@ function hopsOf(tagAt: (hop: number) => HopTag): number {
   return 200;
 }
 
-function print(state: number): string {
+function print(state: number, port = 0): string {
   const out = Buffer.alloc(HOP_LINE_BYTES);
-  assert.equal(putHops(state, out, 0), HOP_LINE_BYTES);
+  assert.equal(putHops(state, port, out, 0), HOP_LINE_BYTES);
   return out.toString('latin1');
 }
 
@@ -78,18 +80,31 @@ test('coming back to a sidecar twice is no loop', () => {
   }
 });
 
-test('a state is written as it is read', () => {
+test('a state and a port are written as they are read', () => {
   let state = 0;
   for (let hop = 0; hop < 70; hop++) {
     state = advanceHops(state, 0xbeef + hop);
-    const member = print(state).replace('tracestate: ', '');
-    assert.match(member, /^tracecar=[0-9a-f]{7}$/);
+    const port = (hop * 947) & 0xffff;
+    const member = print(state, port).replace('tracestate: ', '');
+    assert.match(member, /^tracecar=[0-9a-f]{11}$/);
+    assert.equal(member.length, HOP_MEMBER_BYTES);
     assert.equal(readHops(`x,${member},y`, 2, 2 + member.length), state);
+    assert.equal(readCallbackPort(`x,${member},y`, 2, 2 + member.length), port);
   }
+});
+
+test('the member of an earlier sidecar has a state and no port', () => {
+  const member = 'tracecar=12abcd3';
+  assert.equal(readHops(member, 0, member.length), 0x12abcd3);
+  assert.equal(readCallbackPort(member, 0, member.length), 0);
 });
 
 for (const member of [
   'tracecar=',
+  'tracecar=12345678901g',
+  'tracecar=1234567890g',
+  'tracecar=1234567890',
+  'tracecar=123456789012',
   'tracecar=1234567 ',
   'tracecar=12345678',
   'tracecar=123456',

@@ -10,6 +10,8 @@ import { LatencyHistogram, latencyBoundsUs } from '../../src/telemetry/latency-h
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
 import { NameTable } from '../../src/telemetry/name-table.ts';
 import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { readPage } from './metric-page.ts';
+import { outbound } from './records.ts';
 
 const labels: RequestLabels = {
   direction: 'outbound',
@@ -19,45 +21,6 @@ const labels: RequestLabels = {
   cluster: 'outbound|9080|v1|reviews',
   subset: 'v1',
 };
-
-interface Page {
-  readonly samples: ReadonlyMap<string, number>;
-  readonly types: ReadonlyMap<string, string>;
-}
-
-/** A strict reader of the text format: every line is understood, every sample belongs to a family. */
-function parse(text: string): Page {
-  const samples = new Map<string, number>();
-  const types = new Map<string, string>();
-  const helps = new Set<string>();
-  assert.ok(text.endsWith('\n'));
-  for (const line of text.slice(0, -1).split('\n')) {
-    const help = /^# HELP ([a-z_:][a-z0-9_:]*) .+$/.exec(line);
-    const type = /^# TYPE ([a-z_:][a-z0-9_:]*) (counter|gauge|histogram)$/.exec(line);
-    if (help !== null) {
-      assert.ok(!helps.has(help[1]!), `${help[1]} twice`);
-      helps.add(help[1]!);
-      continue;
-    }
-    if (type !== null) {
-      assert.ok(helps.has(type[1]!));
-      types.set(type[1]!, type[2]!);
-      continue;
-    }
-    const sample =
-      /^([a-z_:][a-z0-9_:]*)(\{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*\})? ([0-9.e+-]+)$/.exec(
-        line,
-      );
-    assert.ok(sample !== null, `not a sample: ${line}`);
-    const [, name, pairs = '', value] = sample;
-    const family = name!.replace(/_(bucket|sum|count)$/, '');
-    assert.ok(types.has(name!) || types.get(family) === 'histogram', line);
-    const key = `${name}${pairs}`;
-    assert.ok(!samples.has(key), `${key} twice`);
-    samples.set(key, Number(value));
-  }
-  return { samples, types };
-}
 
 const base =
   'direction="outbound",listener="outbound|127.0.0.1|9080",route="reviews",' +
@@ -78,12 +41,12 @@ test('requests, failures and durations equal an independent count', () => {
     const us = isBound
       ? latencyBoundsUs[randomBelow(random, latencyBoundsUs.length)]!
       : randomBelow(random, 2 ** (8 + randomBelow(random, 18))) + randomBelow(random, 4) / 4;
-    series.observe(status, cause, us);
+    series.observe(outbound({ causeCode: cause, status }), status, us);
     statuses.set(status, (statuses.get(status) ?? 0) + 1);
     causes.set(cause, (causes.get(cause) ?? 0) + 1);
     durations.push(us);
   }
-  const { samples, types } = parse(renderPrometheus(registry));
+  const { samples, types } = readPage(renderPrometheus(registry));
   for (const [status, count] of statuses) {
     assert.equal(samples.get(`tracecar_requests_total{${base},status="${status}"}`), count);
   }
@@ -95,7 +58,8 @@ test('requests, failures and durations equal an independent count', () => {
   assert.equal(types.get(name), 'histogram');
   for (const bound of latencyBoundsUs) {
     const below = durations.filter((us) => us <= bound).length;
-    assert.equal(samples.get(`${name}_bucket{${base},le="${bound / 1e6}"}`), below, String(bound));
+    const le = String(bound / 1e6).includes('.') ? bound / 1e6 : `${bound / 1e6}.0`;
+    assert.equal(samples.get(`${name}_bucket{${base},le="${le}"}`), below, String(bound));
   }
   assert.equal(samples.get(`${name}_bucket{${base},le="+Inf"}`), durations.length);
   assert.equal(samples.get(`${name}_count{${base}}`), durations.length);
@@ -108,7 +72,7 @@ test('connections that failed are counted by direction and cause, and only those
   const { causes } = registry.connectionGauge('outbound');
   causes[failure['egress-denied'].code]! += 2;
   registry.connectionGauge('inbound').causes[failure['connect-refused'].code]!++;
-  const { samples, types } = parse(renderPrometheus(registry));
+  const { samples, types } = readPage(renderPrometheus(registry));
   const name = 'tracecar_connection_failures_total';
   assert.equal(types.get(name), 'counter');
   assert.deepEqual(
@@ -149,11 +113,15 @@ test('a percentile is at most an eighth too low and never too high', () => {
 });
 
 test('durations beyond the last bucket and of hours are counted', () => {
-  const histogram = new LatencyHistogram();
-  for (const us of [0, 0.4, 10_000_000, 10_000_001, 2 ** 31, 86_400e6]) histogram.observe(us);
-  assert.equal(histogram.buckets[0], 2);
-  assert.equal(histogram.buckets[latencyBoundsUs.length - 1], 1);
-  assert.equal(histogram.buckets[latencyBoundsUs.length], 3);
+  const series = new MetricRegistry().requestSeries(labels);
+  for (const us of [0, 0.4, 10_000_000, 10_000_001, 2 ** 31, 86_400e6]) {
+    series.observe(outbound(), 200, us);
+  }
+  const { counts, count } = series.total();
+  assert.equal(counts[0], 2);
+  assert.equal(counts[latencyBoundsUs.length - 1], 1);
+  assert.equal(counts[latencyBoundsUs.length], 3);
+  assert.equal(count, 6);
 });
 
 test('the same labels are the same series, others another', () => {
@@ -171,10 +139,10 @@ test('series over the limit are counted under other, one for each direction', ()
   for (let index = 0; index < 10_000; index++) {
     const direction = index % 2 === 0 ? 'outbound' : 'inbound';
     const series = registry.requestSeries({ ...labels, direction, route: `route-${index}` });
-    series.observe(200, 0, 1_000);
+    series.observe(outbound(), 200, 1_000);
   }
   assert.equal(registry.allSeries().length, 102);
-  const { samples } = parse(renderPrometheus(registry));
+  const { samples } = readPage(renderPrometheus(registry));
   const requests = [...samples].filter(([key]) => key.startsWith('tracecar_requests_total'));
   assert.equal(requests.length, 102);
   assert.equal(
@@ -250,20 +218,20 @@ test('a name over the limit gets no id and is counted', () => {
 
 test('label values are escaped', () => {
   const registry = new MetricRegistry();
-  registry.requestSeries({ ...labels, route: 'a"b\\c\nd' }).observe(200, 0, 1);
+  registry.requestSeries({ ...labels, route: 'a"b\\c\nd' }).observe(outbound(), 200, 1);
   const text = renderPrometheus(registry);
   assert.ok(text.includes('route="a\\"b\\\\c\\nd"'));
-  parse(text);
+  readPage(text);
 });
 
 test('an odd status or cause is counted, not thrown at', () => {
   const registry = new MetricRegistry();
   const series = registry.requestSeries(labels);
-  series.observe(99, 255, 1);
-  series.observe(600, -1 >>> 0, 1);
-  series.observe(-1, 0, 1);
+  series.observe(outbound({ causeCode: 255 }), 99, 1);
+  series.observe(outbound({ causeCode: -1 >>> 0 }), 600, 1);
+  series.observe(outbound({ status: 0 }), -1, 1);
   assert.deepEqual(series.statuses(), [{ status: 0, count: 3 }]);
-  assert.equal(series.causes[0], 3);
+  assert.equal(series.causes()[0], 3);
 });
 
 test('connection counters are shown by direction', () => {
@@ -272,12 +240,12 @@ test('connection counters are shown by direction', () => {
   inbound.downstreamOpen = 3;
   inbound.downstreamTotal = 9;
   registry.connectionGauge('outbound').upstreamFailed = 2;
-  const { samples, types } = parse(renderPrometheus(registry));
-  assert.equal(samples.get('tracecar_downstream_connections{direction="inbound"}'), 3);
+  const { samples, types } = readPage(renderPrometheus(registry));
+  assert.equal(samples.get('tracecar_downstream_connections_open{direction="inbound"}'), 3);
   assert.equal(samples.get('tracecar_downstream_connections_total{direction="inbound"}'), 9);
-  assert.equal(samples.get('tracecar_downstream_connections{direction="outbound"}'), 0);
+  assert.equal(samples.get('tracecar_downstream_connections_open{direction="outbound"}'), 0);
   assert.equal(samples.get('tracecar_upstream_connect_failures_total{direction="outbound"}'), 2);
-  assert.equal(types.get('tracecar_downstream_connections'), 'gauge');
+  assert.equal(types.get('tracecar_downstream_connections_open'), 'gauge');
   assert.equal(types.get('tracecar_downstream_connections_total'), 'counter');
 });
 
@@ -292,7 +260,7 @@ test("telemetry's own counters are shown under the conventions' names", () => {
     ringDropped: 5,
     linesDropped: 1,
   };
-  const { samples } = parse(renderPrometheus(new MetricRegistry(10, () => counts)));
+  const { samples } = readPage(renderPrometheus(new MetricRegistry(10, () => counts)));
   const at = (key: string) => samples.get(key);
   const started = 'otel_sdk_span_started_total{otel_span_sampling_result=';
   assert.equal(at(`${started}"RECORD_AND_SAMPLE"}`), 100);
@@ -308,8 +276,9 @@ test("telemetry's own counters are shown under the conventions' names", () => {
 
 test('observing allocates nothing once the codes were seen', () => {
   const series = new MetricRegistry().requestSeries(labels);
+  const record = outbound();
   const observe = () => {
-    for (let index = 0; index < 100_000; index++) series.observe(200, 0, index);
+    for (let index = 0; index < 100_000; index++) series.observe(record, 200 + (index & 1), index);
   };
   observe();
   observe();

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
-import { ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
+import { ExchangeRecord, isExported, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { createRingMemory, RECORD_BYTES } from '../../src/telemetry/record-layout.ts';
 import { RingReader } from '../../src/telemetry/ring-reader.ts';
 import { RingWriter } from '../../src/telemetry/ring-writer.ts';
@@ -32,7 +32,7 @@ test('every field comes out as it went in', () => {
     const record = randomRecord(random);
     assert.equal(writer.write(record), true);
     assert.equal(reader.available(), 1);
-    assert.equal(reader.nextIsSampled(), (record.flags & RecordFlag.Sampled) !== 0);
+    assert.equal(reader.nextIsExported(), isExported(record.flags));
     assert.deepEqual(readNext(reader), record);
     reader.release();
   }
@@ -109,7 +109,38 @@ test('each string is cut at 1 KiB and none reaches into the next', () => {
   assert.equal(record.target, 't'.repeat(TEXT_MAX));
   assert.equal(record.authority, 'a'.repeat(TEXT_MAX));
   assert.equal(record.userAgent, 'u'.repeat(TEXT_MAX));
-  assert.equal(record.peerAddress, 'p'.repeat(TEXT_MAX));
+  assert.equal(record.peerAddress, 'p'.repeat(255));
+});
+
+test('lines beside the four strings are kept to 1020 bytes, whatever their length is', () => {
+  const { writer, reader } = ring(4);
+  for (const length of [1, 2, 3, 4, 5, 1_019, 1_020, 1_021, 5_000]) {
+    const extra = `h0:${'v'.repeat(length)}`.slice(0, length);
+    writer.write(outbound({ extra, peerAddress: '10.0.0.7' }));
+    writer.write(outbound({ target: '/next' }));
+    const record = readNext(reader);
+    assert.equal(record.extra, extra.slice(0, 1_020));
+    assert.equal(record.peerAddress, '10.0.0.7');
+    assert.equal(reader.text.hasExtra, true);
+    assert.equal(readNext(reader).target, '/next');
+    assert.equal(reader.text.hasExtra, false);
+    reader.release();
+  }
+});
+
+test('a record becomes a span by its head or by a later verdict, unless it is muted', () => {
+  assert.equal(isExported(0), false);
+  assert.equal(isExported(RecordFlag.Sampled), true);
+  assert.equal(isExported(RecordFlag.Kept), true);
+  assert.equal(isExported(RecordFlag.Sampled | RecordFlag.Kept | RecordFlag.Muted), false);
+  assert.equal(isExported(0xffff & ~(RecordFlag.Sampled | RecordFlag.Kept)), false);
+});
+
+test('memory takes as many records, and as much text, as are a power of two', () => {
+  const memory = createRingMemory(100 * RECORD_BYTES, 20_000);
+  assert.equal(memory.recordsMax, 64);
+  assert.equal(memory.textBytes, 16_384);
+  assert.equal(memory.buffer.byteLength, memory.textStart + memory.textBytes);
 });
 
 test('bytes of the wire that are UTF-8 are read as such, others as U+FFFD', () => {

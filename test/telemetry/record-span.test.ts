@@ -5,7 +5,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { emptyResource } from '@opentelemetry/resources';
 import { failure, failures } from '../../src/model/failure.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
@@ -17,9 +16,11 @@ import {
   SampledBy,
 } from '../../src/telemetry/exchange-record.ts';
 import { methodNames } from '../../src/telemetry/method-names.ts';
-import { RecordSpan, type SpanSurroundings } from '../../src/telemetry/record-span.ts';
+import { RecordSpan } from '../../src/telemetry/record-span.ts';
+import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
 import { Method, methodName } from '../../src/wire/http1/method.ts';
 import { inbound, outbound } from './records.ts';
+import { surroundings } from './surroundings.ts';
 
 const names = ['', 'reviews', 'outbound|9080|v1|reviews', 'v1', '10.0.0.7:9080'];
 const clusters = new ClusterBook();
@@ -35,16 +36,12 @@ clusters.add({
     },
   ],
 });
-const around: SpanSurroundings = {
-  resource: emptyResource(),
-  scope: { name: 'tracecar', version: '1.2.3' },
+const around = surroundings({
   names,
   clusters,
+  scope: { name: 'tracecar', version: '1.2.3' },
   epochMs: 1_700_000_000_000.125,
-  knownMethods: undefined,
-  attributesMax: 128,
-  attributeLengthMax: Number.POSITIVE_INFINITY,
-};
+});
 
 function spanOf(record: ExchangeRecord, other: Partial<SpanSurroundings> = {}): RecordSpan {
   return new RecordSpan(record, { ...around, ...other });

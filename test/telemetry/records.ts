@@ -50,8 +50,8 @@ export function randomRecord(random: Random): ExchangeRecord {
   const record = new ExchangeRecord();
   const below = (bound: number) => randomBelow(random, bound);
   const word = () => random.u32() | 0;
-  record.kind = 1 + below(3);
-  record.flags = below(256);
+  record.kind = 1 + below(4);
+  record.flags = below(65_536);
   record.traceId0 = word();
   record.traceId1 = word();
   record.traceId2 = word();
@@ -61,7 +61,10 @@ export function randomRecord(random: Random): ExchangeRecord {
   record.parentId0 = word();
   record.parentId1 = word();
   record.startMs = below(1_000_000) / 8;
+  record.queueUs = below(1_000) - 1;
+  record.dnsUs = below(1_000) - 1;
   record.connectUs = below(1_000) - 1;
+  record.tlsUs = below(1_000) - 1;
   record.requestUs = below(1_000) - 1;
   record.firstByteUs = below(100_000) - 1;
   record.responseUs = below(100_000) - 1;
@@ -70,8 +73,12 @@ export function randomRecord(random: Random): ExchangeRecord {
   record.method = below(11);
   record.status = below(600);
   record.causeCode = below(31);
-  record.join = below(3);
-  record.sampledBy = below(3);
+  record.join = below(4);
+  record.joinField = below(16);
+  record.tlsVersion = below(3);
+  record.callbackPort = below(65_536);
+  record.seriesId = below(65_536);
+  record.sampledBy = below(10);
   record.attempt = below(256);
   record.attemptReason = below(128);
   record.routeId = below(100_000);
@@ -92,5 +99,6 @@ export function randomRecord(random: Random): ExchangeRecord {
   record.authority = text(random, 60);
   record.userAgent = text(random, 120);
   record.peerAddress = text(random, 39);
+  record.extra = below(4) === 0 ? text(random, 200) : '';
   return record;
 }

@@ -4,7 +4,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readTelemetrySettings, type TelemetrySettings } from '../../src/telemetry/settings.ts';
+import {
+  Propagator,
+  readTelemetrySettings,
+  type TelemetrySettings,
+} from '../../src/telemetry/settings.ts';
+import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
 
 function read(env: Record<string, string>): TelemetrySettings {
   const { settings, warnings } = readTelemetrySettings(env);
@@ -12,17 +17,32 @@ function read(env: Record<string, string>): TelemetrySettings {
   return settings;
 }
 
+const local = {
+  protocol: 'http/json',
+  headers: {},
+  timeoutMs: 10_000,
+  compression: 'none',
+  certificates: {},
+} as const;
+
 test('without variables everything has its documented default', () => {
   assert.deepEqual(read({}), {
+    ...usualChoices,
     exporter: 'otlp',
+    propagators: Propagator.W3c | Propagator.Baggage,
     sampler: { isParentBased: true, ratio: 0.01 },
     batch: { delayMs: 5_000, timeoutMs: 30_000, queueMax: 2_048, batchMax: 512 },
-    otlp: {
-      url: 'http://localhost:4318/v1/traces',
-      headers: {},
-      timeoutMs: 10_000,
-      compression: 'none',
-      certificates: {},
+    otlp: { ...local, url: 'http://localhost:4318/v1/traces' },
+    metrics: {
+      exporter: 'otlp',
+      otlp: { ...local, url: 'http://localhost:4318/v1/metrics' },
+      intervalMs: 5_000,
+      timeoutMs: 30_000,
+    },
+    exemplars: 'trace_based',
+    capturedHeaders: {
+      inbound: { request: [], response: [] },
+      outbound: { request: [], response: [] },
     },
     resource: { 'service.name': 'unknown_service:node' },
     knownMethods: undefined,
@@ -129,6 +149,79 @@ test('OTEL_BSP variables and attribute limits are read', () => {
   assert.equal(read({ OTEL_BSP_MAX_QUEUE_SIZE: '64' }).batch.batchMax, 64);
 });
 
+test('OTEL_PROPAGATORS names the context headers that are written', () => {
+  const masks: readonly (readonly [value: string, mask: number])[] = [
+    ['tracecontext', 1],
+    ['b3', 2],
+    ['b3multi', 4],
+    ['jaeger', 8],
+    ['baggage', 16],
+    [' TraceContext, b3 ,baggage,', 19],
+    ['none', 0],
+  ];
+  for (const [value, mask] of masks) {
+    assert.equal(read({ OTEL_PROPAGATORS: value }).propagators, mask, value);
+  }
+});
+
+test('bytes are compressed unless they stay on this machine or somebody says otherwise', () => {
+  const compression = (env: Record<string, string>) => read(env).otlp.compression;
+  assert.equal(compression({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' }), 'gzip');
+  for (const host of ['localhost', '127.0.0.1', '127.1.2.3', '[::1]']) {
+    assert.equal(compression({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://${host}:4318` }), 'none');
+  }
+  const named = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+  assert.equal(compression({ ...named, OTEL_EXPORTER_OTLP_COMPRESSION: 'none' }), 'none');
+  assert.equal(compression({ OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip' }), 'gzip');
+});
+
+test('both protocols over HTTP are known, and grpc is answered with the port to use', () => {
+  const env = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' };
+  const { otlp, metrics } = read(env);
+  assert.deepEqual([otlp.protocol, metrics.otlp.protocol], ['http/protobuf', 'http/protobuf']);
+  const own = { ...env, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: 'HTTP/JSON' };
+  assert.equal(read(own).metrics.otlp.protocol, 'http/json');
+  const { warnings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' });
+  assert.match(warnings.join(), /port 4318; http\/json is used$/);
+});
+
+test('metrics go where traces go, unless only traces were given a place', () => {
+  const place = 'http://127.0.0.1:4319';
+  const exporter = (env: Record<string, string>) => read(env).metrics.exporter;
+  const { metrics } = read({ OTEL_EXPORTER_OTLP_ENDPOINT: place });
+  assert.deepEqual([metrics.exporter, metrics.otlp.url], ['otlp', `${place}/v1/metrics`]);
+  assert.equal(exporter({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: place }), 'none');
+  assert.equal(exporter({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: place }), 'otlp');
+  assert.equal(exporter({ OTEL_TRACES_EXPORTER: 'console' }), 'none');
+  assert.equal(exporter({ OTEL_TRACES_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'otlp' }), 'otlp');
+  assert.equal(exporter({ OTEL_METRICS_EXPORTER: 'prometheus' }), 'none');
+  assert.equal(exporter({ OTEL_METRICS_EXPORTER: 'otlp', OTEL_SDK_DISABLED: 'true' }), 'none');
+});
+
+test('names of captured header fields are lower-case, each once, and have a limit', () => {
+  const name = 'OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS';
+  const { inbound, outbound } = read({ [name]: 'X-Tenant, x-tenant,Accept' }).capturedHeaders;
+  assert.deepEqual(inbound, { request: ['x-tenant', 'accept'], response: [] });
+  assert.deepEqual(outbound, { request: [], response: [] });
+  const many = Array.from({ length: 17 }, (_, at) => `x-${at}`).join();
+  const { settings, warnings } = readTelemetrySettings({ [name]: many });
+  assert.equal(settings.capturedHeaders.inbound.request.length, 16);
+  assert.match(warnings.join(), /more than 16 names/);
+});
+
+test("a span's own limits beat the general ones", () => {
+  const env = { OTEL_ATTRIBUTE_COUNT_LIMIT: '10', OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '20' };
+  const { attributesMax, attributeLengthMax } = read(env);
+  assert.deepEqual([attributesMax, attributeLengthMax], [10, 20]);
+  assert.equal(read({ ...env, OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '30' }).attributesMax, 30);
+});
+
+test('what OpenTelemetry has no variable for comes beside them', () => {
+  const choices = { ...usualChoices, zone: 'z1', spans: 'server' } as const;
+  const { settings } = readTelemetrySettings({}, choices);
+  assert.deepEqual([settings.zone, settings.spans], ['z1', 'server']);
+});
+
 const bad: readonly (readonly [name: string, value: string])[] = [
   ['OTEL_TRACES_SAMPLER', 'jaeger_remote'],
   ['OTEL_TRACES_SAMPLER_ARG', '1.5'],
@@ -147,7 +240,14 @@ const bad: readonly (readonly [name: string, value: string])[] = [
   ['OTEL_EXPORTER_OTLP_HEADERS', 'a=%zz'],
   ['OTEL_RESOURCE_ATTRIBUTES', 'a=1,=2'],
   ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc'],
-  ['OTEL_PROPAGATORS', 'tracecontext,b3'],
+  ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'http/xml'],
+  ['OTEL_PROPAGATORS', 'tracecontext,baggage,xray'],
+  ['OTEL_PROPAGATORS', 'tracecontext,none,baggage'],
+  ['OTEL_METRICS_EXPORTER', 'console'],
+  ['OTEL_METRIC_EXPORT_INTERVAL', '0'],
+  ['OTEL_METRICS_EXEMPLAR_FILTER', 'always_on'],
+  ['OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS', 'x y'],
+  ['OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS', 'Set-Cookie'],
   ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'many'],
 ];
 

@@ -7,29 +7,23 @@ import assert from 'node:assert/strict';
 import { createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
-import { emptyResource } from '@opentelemetry/resources';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
-import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
+import { seededRandom } from '../../src/base/random.ts';
+import { type TelemetryLimits, telemetryLimits } from '../../src/model/limits.ts';
+import { RetryableError } from '../../src/telemetry/export-retry.ts';
 import { RecordText } from '../../src/telemetry/record-text.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { ObjectBatch, type SpanBatch } from '../../src/telemetry/span-batches.ts';
 import { createOutput, type SpanOutput } from '../../src/telemetry/span-exporters.ts';
+import { Lane } from '../../src/telemetry/span-lanes.ts';
 import { SpanQueue } from '../../src/telemetry/span-queue.ts';
 import { inbound, outbound } from './records.ts';
+import { surroundings } from './surroundings.ts';
 
 const sent: ExportResult = { code: ExportResultCode.SUCCESS };
 const failed: ExportResult = { code: ExportResultCode.FAILED, error: new Error('no') };
-const around = {
-  resource: emptyResource(),
-  scope: { name: 'tracecar' },
-  names: ['', 'x'.repeat(10_000)],
-  clusters: new ClusterBook(),
-  epochMs: 1.7e12,
-  knownMethods: undefined,
-  attributesMax: 128,
-  attributeLengthMax: Number.POSITIVE_INFINITY,
-};
+const around = surroundings({ names: ['', 'x'.repeat(10_000)] });
 const noText = new RecordText(Buffer.alloc(0));
 
 /** Timers that run when the test says so. */
@@ -64,17 +58,29 @@ async function turn(): Promise<void> {
 /** Keeps what was exported, and the answers to it for the test to give. */
 class Exports implements SpanOutput {
   readonly sizes: number[] = [];
+  /** The batches of `sizes`, and those that were given up, by number from 1. */
+  readonly sent: string[] = [];
+  readonly dropped: string[] = [];
   readonly answers: ((result: ExportResult) => void)[] = [];
+  spanBytes = 0;
+  #made = 0;
 
   newBatch(): SpanBatch {
-    const { sizes, answers } = this;
+    const { sizes, sent: begun, dropped, answers, spanBytes } = this;
+    const name = String(++this.#made);
+    let length = 0;
     return {
-      length: 0,
-      add() {
-        (this as { length: number }).length++;
+      get length() {
+        return length;
       },
+      get bytes() {
+        return length * spanBytes;
+      },
+      drop: () => void dropped.push(name),
+      add: () => void length++,
       export(done) {
-        sizes.push(this.length);
+        sizes.push(length);
+        begun.push(name);
         answers.push(done);
       },
     };
@@ -91,15 +97,20 @@ class Exports implements SpanOutput {
 const delayMs = 5_000;
 const timeoutMs = 30_000;
 
-function start(): { exports: Exports; timers: Timers; queue: SpanQueue } {
+function start(limits: Partial<TelemetryLimits> = {}): {
+  exports: Exports;
+  timers: Timers;
+  queue: SpanQueue;
+} {
   const exports = new Exports();
   const timers = new Timers();
   const settings = { delayMs, timeoutMs, queueMax: 20, batchMax: 10 };
-  return { exports, timers, queue: new SpanQueue(exports, settings, timers) };
+  const options = { random: seededRandom(7), limits: { ...telemetryLimits, ...limits } };
+  return { exports, timers, queue: new SpanQueue(exports, settings, timers, options) };
 }
 
-function push(queue: SpanQueue, count: number): void {
-  for (let index = 0; index < count; index++) queue.push(outbound(), noText);
+function push(queue: SpanQueue, count: number, lane: number = Lane.Sampled): void {
+  for (let index = 0; index < count; index++) queue.push(outbound(), noText, lane);
 }
 
 test('a full batch is exported at once, the rest when its time has come', async () => {
@@ -107,7 +118,7 @@ test('a full batch is exported at once, the rest when its time has come', async 
   push(queue, 9);
   assert.deepEqual([exports.sizes, timers.delays], [[], [delayMs]]);
   push(queue, 4);
-  assert.deepEqual([exports.sizes, timers.delays], [[10], [timeoutMs]]);
+  assert.deepEqual([exports.sizes, timers.delays], [[10], [timeoutMs, delayMs]]);
   await exports.answer(sent);
   assert.deepEqual([exports.sizes, timers.delays], [[10], [delayMs]]);
   await timers.fire(delayMs);
@@ -132,11 +143,138 @@ test('one batch is exported at a time, a full one as soon as the one before has 
   assert.deepEqual([queue.sent, queue.dropped, queue.queued], [20, 10, 0]);
 });
 
-test('more than the queue takes is dropped, whatever is in flight', () => {
+test('a span that finds the queue full drives out the oldest batch that waits', async () => {
   const { exports, queue } = start();
-  push(queue, 35);
+  push(queue, 30);
   assert.deepEqual(exports.sizes, [10]);
-  assert.deepEqual([queue.queued, queue.dropped, queue.queueFull], [30, 5, 5]);
+  assert.deepEqual([queue.queued, queue.dropped, queue.room], [30, 0, 0]);
+  push(queue, 5);
+  assert.deepEqual([queue.queued, queue.dropped, queue.queueFull], [25, 10, 10]);
+  assert.deepEqual(exports.dropped, ['2']);
+  await exports.answer(sent);
+  assert.deepEqual(exports.sent, ['1', '3']);
+});
+
+test('lanes: the lowest loses first, the highest never for one below it, and leaves first', async () => {
+  const { exports, queue } = start();
+  push(queue, 10);
+  push(queue, 10, Lane.Error);
+  push(queue, 10, Lane.Sampled);
+  assert.deepEqual([exports.sent, queue.queued], [['1'], 30]);
+  push(queue, 10, Lane.Kept);
+  assert.deepEqual([exports.dropped, queue.dropped], [['3'], 10]);
+  push(queue, 10, Lane.Sampled);
+  assert.deepEqual([exports.dropped, queue.dropped, queue.queued], [['3'], 20, 30]);
+  push(queue, 10, Lane.Error);
+  assert.deepEqual([exports.dropped, queue.dropped, queue.queueFull], [['3', '4'], 30, 30]);
+  push(queue, 1, Lane.Kept);
+  assert.deepEqual([queue.dropped, queue.queued], [31, 30]);
+  for (let answers = 0; answers < 3; answers++) await exports.answer(sent);
+  assert.deepEqual([exports.sent, queue.sent, queue.queued], [['1', '2', '5'], 30, 0]);
+});
+
+test('a span that was kept for what it is leaves after half a second', async () => {
+  const { exports, timers, queue } = start();
+  push(queue, 3);
+  push(queue, 1, Lane.Error);
+  assert.deepEqual(timers.delays, [delayMs, 500]);
+  await timers.fire(500);
+  assert.deepEqual(exports.sizes, [1]);
+  await timers.fire(delayMs);
+  assert.deepEqual(exports.sizes, [1]);
+  await exports.answer(sent);
+  assert.deepEqual(exports.sizes, [1, 3]);
+});
+
+test('the bytes of what waits have a limit of their own', () => {
+  const { exports, queue } = start({ spanQueueBytesMax: 1_500 });
+  exports.spanBytes = 100;
+  push(queue, 25);
+  assert.deepEqual([exports.sizes, queue.queued, queue.dropped], [[10], 25, 0]);
+  push(queue, 1);
+  assert.deepEqual([queue.queued, queue.dropped, queue.queueFull], [16, 10, 10]);
+});
+
+const away = (retryAfterMs = 0): ExportResult => ({
+  code: ExportResultCode.FAILED,
+  error: new RetryableError('503', retryAfterMs),
+});
+
+test('a failure that may pass: the batch waits, then the newest goes first, until one is taken', async () => {
+  const { exports, timers, queue } = start();
+  push(queue, 20);
+  await exports.answer(away());
+  assert.deepEqual([exports.sent, queue.queued, queue.dropped], [['1'], 20, 0]);
+  assert.equal(queue.room, Number.POSITIVE_INFINITY);
+  const pause = () => timers.delays.find((each) => each !== delayMs);
+  const first = pause();
+  assert.ok(first! >= 500 && first! <= 1_000, `${first} ms`);
+  await timers.fire(first!);
+  assert.deepEqual(exports.sent, ['1', '2']);
+  await exports.answer(away());
+  const second = pause();
+  assert.ok(second! >= 1_000 && second! <= 2_000, `${second} ms`);
+  await timers.fire(second!);
+  await exports.answer(sent);
+  assert.deepEqual(exports.sent, ['1', '2', '2', '1']);
+  await exports.answer(sent);
+  assert.deepEqual([queue.sent, queue.queued, timers.delays], [20, 0, []]);
+});
+
+test('a collector that says when to come again is left alone until then, for a minute at most', async () => {
+  const { exports, timers, queue } = start();
+  push(queue, 10);
+  await exports.answer(away(7_000));
+  assert.deepEqual(timers.delays, [7_000]);
+  push(queue, 10);
+  assert.deepEqual(exports.sizes, [10]);
+  await timers.fire(7_000);
+  await exports.answer(away(3_600_000));
+  assert.deepEqual(timers.delays, [60_000]);
+});
+
+test('a batch that no try delivers is given up, and the next one has its own tries', async () => {
+  const { exports, timers, queue } = start({ exportAttemptsMax: 3 });
+  push(queue, 10);
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    assert.equal(queue.queued, 10);
+    await exports.answer(away());
+    await timers.fire(timers.delays[0] ?? 0);
+  }
+  assert.deepEqual([queue.dropped, queue.queued, exports.dropped], [10, 0, ['1']]);
+  push(queue, 10);
+  await exports.answer(sent);
+  assert.deepEqual([queue.sent, queue.dropped], [10, 10]);
+});
+
+test('a flush goes on trying what may still be taken, until it is closed', async () => {
+  const { exports, timers, queue } = start();
+  push(queue, 5);
+  const flushed = queue.flush();
+  await exports.answer(away());
+  await timers.fire(timers.delays[0]!);
+  await exports.answer(sent);
+  await flushed;
+  assert.deepEqual([exports.sent, queue.sent, queue.queued], [['1', '1'], 5, 0]);
+});
+
+test('a flush that comes after the end sends nothing and counts nothing', async () => {
+  const { exports, queue } = start();
+  push(queue, 5);
+  queue.close();
+  await queue.flush();
+  assert.deepEqual([exports.sizes, queue.dropped, queue.queued], [[], 5, 0]);
+});
+
+test('a flush calls the pause after a failure off', async () => {
+  const { exports, timers, queue } = start();
+  push(queue, 10);
+  await exports.answer(away());
+  void queue.flush();
+  assert.deepEqual([exports.sent, timers.delays], [['1', '1'], [timeoutMs]]);
+  queue.close();
+  await exports.answer(away());
+  assert.deepEqual([queue.sent, queue.dropped, queue.queued], [0, 10, 0]);
 });
 
 test('a batch without an answer holds the next up for the time of an export, and counts later', async () => {
@@ -162,6 +300,8 @@ test('an exporter that throws has dropped the batch', async () => {
   const { exports, queue } = start();
   exports.newBatch = () => ({
     length: 10,
+    bytes: 0,
+    drop: () => undefined,
     add: () => undefined,
     export: () => {
       throw new Error('broken');
@@ -200,7 +340,7 @@ test('a batch of objects keeps copies of its records, with the strings of the te
   };
   const batch = new ObjectBatch(exporter, around);
   const text = new RecordText(Buffer.from('/a'));
-  text.authority = text.userAgent = text.peerAddress = text.end = 2;
+  text.authority = text.userAgent = text.peerAddress = text.extra = text.end = 2;
   const record = inbound({ status: 201, target: 'not this' });
   batch.add(record, text);
   record.reset();
@@ -212,7 +352,7 @@ test('a batch of objects keeps copies of its records, with the strings of the te
 });
 
 test('a batch stays as it is while a collector that has answered still reads it', async (t) => {
-  const batchMax = 4_000;
+  const batchMax = 1_000;
   const sockets: Socket[] = [];
   const parts: Buffer[] = [];
   const server = createServer((socket) => {

@@ -10,11 +10,14 @@ import { type Random, seededRandom } from '../../src/base/random.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
-import { RecordSpan, type SpanSurroundings } from '../../src/telemetry/record-span.ts';
+import { RecordSpan } from '../../src/telemetry/record-span.ts';
 import { RecordText } from '../../src/telemetry/record-text.ts';
+import { RuleBook } from '../../src/telemetry/rule-book.ts';
 import { serializerOf } from '../../src/telemetry/span-exporters.ts';
+import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
 import { TraceJson } from '../../src/telemetry/trace-json.ts';
 import { inbound, outbound, randomRecord } from './records.ts';
+import { surroundings } from './surroundings.ts';
 
 const schemaUrl = 'https://opentelemetry.io/schemas/1.44.0';
 const clusters = new ClusterBook();
@@ -30,7 +33,20 @@ clusters.add({
     },
   ],
 });
-const around: SpanSurroundings = {
+const rules = new RuleBook();
+rules.add({
+  generation: 3,
+  origins: [['route', 2, 'r"outes.yaml:9:7']],
+  tags: {
+    inbound: [{ name: 'team', value: 'shop' }],
+    outbound: [
+      { name: 'lane', value: '' },
+      { name: 'tier', value: 'gold' },
+    ],
+  },
+  ratios: { inbound: 0.25, outbound: undefined },
+});
+const around = surroundings({
   resource: resourceFromAttributes(
     { 'service.name': 'w"eb', 'process.pid': 7, 'a.b': true, 'c.d': 1.5, 'e.f': ['x', 'y\u00e9'] },
     { schemaUrl },
@@ -38,11 +54,14 @@ const around: SpanSurroundings = {
   scope: { name: 'tracecar', version: '1.2.3', schemaUrl },
   names: ['', 'route', 'c2', 'v1', '10.0.0.7:9080'],
   clusters,
+  rules,
+  correlationFields: ['x-request-id', 'x-correlation-id'],
+  capturedHeaders: {
+    inbound: { request: ['x-lane'], response: ['x-cache'] },
+    outbound: { request: [], response: ['x-cache'] },
+  },
   epochMs: 1_700_000_000_000.125,
-  knownMethods: undefined,
-  attributesMax: 128,
-  attributeLengthMax: Number.POSITIVE_INFINITY,
-};
+});
 const official = serializerOf(new OTLPTraceExporter())!;
 
 function textOf(bytes: Uint8Array | undefined): string {
@@ -50,14 +69,16 @@ function textOf(bytes: Uint8Array | undefined): string {
 }
 
 /** The strings of a record as the ring has them, but of any length. */
-function textFor({ target, authority, userAgent, peerAddress }: ExchangeRecord): RecordText {
-  const parts = [target, authority, userAgent, peerAddress].map((part) => Buffer.from(part));
+function textFor(record: ExchangeRecord): RecordText {
+  const { target, authority, userAgent, peerAddress, extra } = record;
+  const parts = [target, authority, userAgent, peerAddress, extra].map((part) => Buffer.from(part));
   const text = new RecordText(Buffer.concat([Buffer.from('before'), ...parts]));
   text.target = 'before'.length;
   text.authority = text.target + parts[0]!.length;
   text.userAgent = text.authority + parts[1]!.length;
   text.peerAddress = text.userAgent + parts[2]!.length;
-  text.end = text.peerAddress + parts[3]!.length;
+  text.extra = text.peerAddress + parts[3]!.length;
+  text.end = text.extra + parts[4]!.length;
   return text;
 }
 
@@ -71,7 +92,7 @@ function documentOf(json: TraceJson, records: readonly ExchangeRecord[], out = n
   return JSON.parse(textOf(json.finish(out)));
 }
 
-const noStrings = { target: '!', authority: '!', userAgent: '!', peerAddress: '!' };
+const noStrings = { target: '!', authority: '!', userAgent: '!', peerAddress: '!', extra: '!' };
 
 /**
  * Written three times: the second time shapes are made, and the third time spans are copies of them.
@@ -192,6 +213,19 @@ for (const make of [inbound, outbound]) {
       { startMs: -1.6e12 },
       { startMs: 9e12 },
       { userAgent: 'other', authority: 'revi', peerAddress: 'ews:9080' },
+      { queueUs: 0, dnsUs: 3, tlsUs: 400 },
+      { queueUs: 1e7 },
+      { dnsUs: 12_345_678 },
+      { tlsUs: 1e7 },
+      { tlsVersion: 2 },
+      { join: 3, joinField: 1 },
+      { join: 3, joinField: 7 },
+      { ruleIndex: 1 },
+      { flags: RecordFlag.Sampled | RecordFlag.OwnThreshold },
+      { flags: RecordFlag.Kept, sampledBy: 7 },
+      { extra: 'tc' },
+      { extra: `l${'a'.repeat(32)}-${'b'.repeat(16)}\nl${'c'.repeat(32)}-${'d'.repeat(16)}` },
+      { extra: 'c0:blue\nh0:"x"\nh0:y\nh1:z\nt\nlx\nc:\n?' },
       { routeId: names.length },
     ];
     assertSame(odd.flatMap((each) => [make(routing), make({ ...routing, ...each })]));

@@ -79,13 +79,20 @@ test('gzip is taken, and a charset beside the type', async () => {
   assert.equal((await stored(traceId))?.name, 'GET');
 });
 
-test('protobuf is refused with 415 and the way out', async () => {
-  const response = await post(viewer.otlp, new Uint8Array([10, 0]), {
-    'content-type': 'application/x-protobuf',
-  });
-  const { status, message } = await refusal(response);
-  assert.equal(status, 415);
-  assert.match(message, /application\/json for now.*OTEL_EXPORTER_OTLP_PROTOCOL=http\/json/);
+test('protobuf is taken, and answered in protobuf', async () => {
+  const headers = { 'content-type': 'application/x-protobuf' };
+  const empty = await post(viewer.otlp, new Uint8Array([10, 0]), headers);
+  assert.equal(empty.status, 200);
+  assert.equal(empty.headers.get('content-type'), 'application/x-protobuf');
+  assert.equal((await empty.arrayBuffer()).byteLength, 0);
+  const cut = await post(viewer.otlp, new Uint8Array([10, 5]), headers);
+  assert.equal(cut.status, 400);
+  assert.equal(cut.headers.get('content-type'), 'application/x-protobuf');
+  const status = Buffer.from(await cut.arrayBuffer());
+  // google.rpc.Status: code 3, then the message.
+  assert.deepEqual([...status.subarray(0, 3)], [8, 3, 0x12]);
+  const message = 'the body is not OTLP in protobuf: it ends in the middle of a field';
+  assert.equal(status.toString('utf8', 4), message);
 });
 
 test('a type that a form of a web page can send is refused', async () => {
@@ -104,7 +111,7 @@ test('another method, path or coding is refused by its own status', async () => 
   const logs = await fetch(`${viewer.otlp}/v1/logs`, { method: 'POST', body: '{}' });
   assert.deepEqual(await refusal(logs), {
     status: 404,
-    message: 'this receiver takes POST /v1/traces only, not /v1/logs',
+    message: 'this receiver takes POST /v1/traces and /v1/metrics only, not /v1/logs',
   });
   const headers = { 'content-type': 'application/json', 'content-encoding': 'br' };
   const brotli = await post(viewer.otlp, '{}', headers);

@@ -81,37 +81,6 @@ test('a name that is not this machine is refused, against DNS rebinding', async 
   assert.equal(status, 403);
 });
 
-test('pages escape what spans say and carry no script', async () => {
-  const spans = demoTrace('abcdef00000000000000000000000001', startMs + 1000).map((span) => ({
-    ...span,
-    name: '<script>alert(1)</script>&\u001b[2J',
-    service: '<b>"web"</b>',
-  }));
-  await sendSpans(viewer.otlp, exportBody(spans));
-  for (const path of ['/', '/trace/abcdef00000000000000000000000001']) {
-    const response = await fetch(viewer.query + path);
-    assert.equal(response.status, 200);
-    assert.match(response.headers.get('content-security-policy')!, /default-src 'none'/);
-    const html = await response.text();
-    assert.ok(!html.includes('<script'), path);
-    assert.ok(!html.includes('<b>'), path);
-    assert.ok(html.includes('&#60;b&#62;&#34;web&#34;&#60;/b&#62;'), path);
-    assert.ok(!html.includes('\u001b'), path);
-  }
-  const index = await (await fetch(viewer.query)).text();
-  assert.ok(index.includes(`<a href="/trace/${traceId}">`));
-  const page = await (await fetch(`${viewer.query}/trace/${traceId}`)).text();
-  assert.ok(page.includes('GET -&#62; reviews v1 60 %'));
-});
-
-test('the page of a trace that is not there says why', async () => {
-  const response = await fetch(`${viewer.query}/trace/<i>`);
-  assert.equal(response.status, 404);
-  const html = await response.text();
-  assert.ok(!html.includes('<i>'));
-  assert.match(html, /not sampled, not exported yet, or dropped/);
-});
-
 test('health tells what was taken, refused and dropped', async () => {
   await sendSpans(viewer.otlp, '{');
   const health = (await (await fetch(`${viewer.query}/healthz`)).json()) as {

@@ -22,7 +22,11 @@ function limitsWith(limits: Partial<ViewerLimits>): ViewerLimits {
 function addSpans(store: TraceStore, spans: readonly SpanFixture[]): number {
   const decoded = decodeTraces(exportBody(spans), viewerLimits);
   assert.equal(decoded.kind, 'spans');
-  return decoded.kind === 'spans' ? store.add(decoded.groups) : 0;
+  return decoded.kind === 'spans' ? store.add(decoded.groups).spans : 0;
+}
+
+function newestFirst(store: TraceStore): string[] {
+  return [...store.newestFirst()].map((trace) => trace.traceId);
 }
 
 test('the oldest trace goes first, as a whole, and is counted', () => {
@@ -34,7 +38,7 @@ test('the oldest trace goes first, as a whole, and is counted', () => {
   assert.equal(counts.traces + counts.evictedTraces, 100);
   assert.equal(counts.spans + counts.evictedSpans, 500);
   assert.equal(counts.spans, counts.traces * 5);
-  const kept = store.newestFirst().map((trace) => trace.traceId);
+  const kept = newestFirst(store);
   assert.deepEqual(
     kept,
     Array.from({ length: counts.traces }, (_, n) => idOf(100 - n)),
@@ -47,10 +51,7 @@ test('a late span does not make its trace younger', () => {
   addSpans(store, [first!]);
   addSpans(store, demoTrace(idOf(2), startMs));
   addSpans(store, rest);
-  assert.deepEqual(
-    store.newestFirst().map((trace) => trace.traceId),
-    [idOf(2), idOf(1)],
-  );
+  assert.deepEqual(newestFirst(store), [idOf(2), idOf(1)]);
 });
 
 test('a span that is sent again is kept once', () => {

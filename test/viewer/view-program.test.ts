@@ -119,11 +119,23 @@ test('a mistake in the flags is one line and status 2', async () => {
   assertLine(unknown, 2, /unknown flag --otpl; did you mean --otlp\?/);
 });
 
+test('OTLP over gRPC has its usual port unless OTLP over HTTP is somewhere else', () => {
+  const grpcOf = (...args: readonly string[]): unknown => {
+    const settings = readViewSettings(args, {});
+    return settings.kind === 'serve' ? settings.grpc : '';
+  };
+  assert.deepEqual(grpcOf(), { address: '127.0.0.1', port: 4317 });
+  assert.equal(grpcOf('--otlp', ':1'), undefined);
+  assert.deepEqual(grpcOf('--otlp', ':1', '--grpc', '2'), { address: '127.0.0.1', port: 2 });
+  assert.equal(grpcOf('--grpc', 'none'), undefined);
+});
+
 test('addresses may come from the environment, and --query may be a URL', () => {
   const settings = readViewSettings(['--otlp', '[::1]:1'], { TRACECAR_QUERY: '0.0.0.0:2' });
   assert.deepEqual(settings, {
     kind: 'serve',
     otlp: { address: '::1', port: 1 },
+    grpc: undefined,
     query: { address: '0.0.0.0', port: 2 },
     storeBytes: 256 * 1024 * 1024,
   });

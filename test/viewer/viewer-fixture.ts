@@ -9,22 +9,28 @@ import { ViewerServer } from '../../src/viewer/viewer-server.ts';
 export interface RunningViewer {
   readonly otlp: string;
   readonly otlpPort: number;
+  readonly grpcPort: number;
   readonly query: string;
+  readonly clock: ManualClock;
   close(): Promise<void>;
 }
 
 export async function startViewer(limits: Partial<ViewerLimits> = {}): Promise<RunningViewer> {
   const server = new ViewerServer();
+  const clock = new ManualClock();
   const at = { address: '127.0.0.1', port: 0 };
-  const { otlpPort, queryPort } = await server.start({
+  const { otlpPort, grpcPort, queryPort } = await server.start({
     otlpAddress: at,
+    grpcAddress: at,
     queryAddress: at,
-    clock: new ManualClock(),
+    clock,
     limits: { ...viewerLimits, ...limits },
   });
   return {
     otlp: `http://127.0.0.1:${otlpPort}`,
     otlpPort,
+    grpcPort,
+    clock,
     query: `http://127.0.0.1:${queryPort}`,
     close: () => server.close(),
   };

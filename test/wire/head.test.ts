@@ -8,7 +8,7 @@ import { failures } from '../../src/model/failure.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import type { RequestView } from '../../src/model/request-view.ts';
 import { BodyKind } from '../../src/wire/http1/body-kind.ts';
-import { FieldId, fieldIdOf, fieldNames } from '../../src/wire/http1/field-id.ts';
+import { FieldId, fieldIdOf, fieldNames, UNDERSCORED } from '../../src/wire/http1/field-id.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
 import { isIdempotent, Method, methodName } from '../../src/wire/http1/method.ts';
@@ -198,6 +198,15 @@ test('every known name is recognised in any case, and nothing else is', () => {
     }
   }
   assert.equal(Object.keys(FieldId).length, fieldNames.length);
+});
+
+test('a name with underscores is only taken for a known one where that would do harm', () => {
+  for (const name of ['x_request_id', 'content_length', 'X_Forwarded_Other']) {
+    assert.equal(fieldIdOf(latin1(name), 0, name.length), UNDERSCORED, name);
+  }
+  for (const name of ['x_correlation_id', 'x_b3_traceid', 'server_timing']) {
+    assert.equal(fieldIdOf(latin1(name), 0, name.length), FieldId.Other, name);
+  }
 });
 
 test('methods know their names and whether they may be repeated', () => {

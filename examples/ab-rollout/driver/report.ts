@@ -68,8 +68,10 @@ export function printNext(plan: DemoPlan, mesh: Mesh, traceId: string): string {
   const rows = [
     ['a request of your own', `curl '${urlOf(web.inbound)}/?id=hello'`],
     ['what the sidecar of web runs with', mesh.sidecars[0]!.configCommand],
+    ['a trace, every span of it', `${mesh.viewer}/trace/${traceId}`],
+    ['v1 against v2, and who calls whom', `${mesh.viewer}/ab   ${mesh.viewer}/graph`],
+    ['why a trace went so', `npm run -s tracecar -- explain --trace ${traceId} --query ${query}`],
     ["Jaeger's query API", `curl ${mesh.viewer}/api/v3/services`],
-    ['a trace', `npm run -s tracecar -- view --trace ${traceId} --query ${query}`],
   ];
   return `Try next, while this runs:
   - edit the two weights in ${plan.weightsFile}: the split shifts within a second, and shows here

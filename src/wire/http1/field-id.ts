@@ -41,7 +41,25 @@ export const FieldId = {
   ContentEncoding: 31,
   XTracecarHops: 32,
   Authorization: 33,
+  B3: 34,
+  XB3TraceId: 35,
+  XB3SpanId: 36,
+  XB3ParentSpanId: 37,
+  XB3Sampled: 38,
+  XB3Flags: 39,
+  UberTraceId: 40,
+  Baggage: 41,
+  ServerTiming: 42,
+  XCorrelationId: 43,
+  XAmznTraceId: 44,
+  SentryTrace: 45,
+  XDatadogTraceId: 46,
+  XTracecarKeep: 47,
+  XTracecarDebug: 48,
 } as const;
+
+/** From here on a name with `_` for `-` is a field like any other: it steers nothing behind us. */
+const FIRST_HARMLESS = FieldId.B3;
 
 /** Lower-case names by id; index 0 is empty. */
 export const fieldNames: readonly string[] = Object.freeze([
@@ -79,6 +97,21 @@ export const fieldNames: readonly string[] = Object.freeze([
   'content-encoding',
   'x-tracecar-hops',
   'authorization',
+  'b3',
+  'x-b3-traceid',
+  'x-b3-spanid',
+  'x-b3-parentspanid',
+  'x-b3-sampled',
+  'x-b3-flags',
+  'uber-trace-id',
+  'baggage',
+  'server-timing',
+  'x-correlation-id',
+  'x-amzn-trace-id',
+  'sentry-trace',
+  'x-datadog-trace-id',
+  'x-tracecar-keep',
+  'x-tracecar-debug',
 ]);
 
 /** What `fieldIdOf` returns for a known name written with `_`, or any `x_forwarded_...`. */
@@ -120,7 +153,7 @@ export function fieldIdOf(buffer: Uint8Array, start: number, end: number): numbe
   return (first | 0x20) === X && isForwardedUnderscored(buffer, start, length) ? UNDERSCORED : 0;
 }
 
-/** `id` when the name is that field's, UNDERSCORED when it is but for `_`, else 0. */
+/** `id` when the name is that field's, UNDERSCORED when it is but for `_` and that does harm, else 0. */
 function compareName(buffer: Uint8Array, start: number, length: number, id: number): number {
   const name = id * NAME_STRIDE;
   if (nameLength[id] !== length) return 0;
@@ -129,7 +162,7 @@ function compareName(buffer: Uint8Array, start: number, length: number, id: numb
     const byte = buffer[start + at]!;
     const wanted = nameBytes[name + at]!;
     if ((byte | 0x20) !== wanted) {
-      if (byte !== UNDERSCORE || wanted !== DASH) return 0;
+      if (byte !== UNDERSCORE || wanted !== DASH || id >= FIRST_HARMLESS) return 0;
       found = UNDERSCORED;
     }
   }

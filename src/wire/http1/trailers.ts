@@ -20,9 +20,9 @@ const TrailerStep = {
   EndLf: 4,
 } as const;
 
-/** Names that never pass as trailers, besides every known field and whole families of names. */
+/** Names that never pass as trailers, besides every known field that steers and families of names. */
 const forbiddenNames = new Set([
-  ...fieldNames,
+  ...fieldNames.filter((_, id) => id < FieldId.ServerTiming || id > FieldId.XDatadogTraceId),
   'age',
   'authorization',
   'cache-control',

@@ -3,14 +3,15 @@ _tracecar() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words="" files=""
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W "proxy run validate view install uninstall inject uninject injector init version help completion --help --version" -- "$word"))
+    COMPREPLY=($(compgen -W "proxy run validate view explain install uninstall inject uninject injector init version help completion --help --version" -- "$word"))
     return
   fi
   case ${COMP_WORDS[1]} in
-    proxy) words="--config --namespace --labels --capture --inbound --outbound --admin --health --metrics --drain-seconds --warm-up-ms --log-level --access-log --record-ring --help" ;;
+    proxy) words="--config --namespace --labels --root-namespace --capture --inbound --outbound --admin --health --metrics --drain-seconds --warm-up-ms --log-level --access-log --record-ring --spans --keep-errors --keep-slow --slow-ms --keep --history --peer --edge --edge-response-header --debug-token --correlation-headers --untraced-path --zone --help" ;;
     run) words="--config --namespace --labels --service-name --address --propagation --skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --quiet --help" ;;
-    validate) words="--namespace --labels --capture --output --help" files=1 ;;
-    view) words="--otlp --query --store-bytes --trace --json --width --no-color --help" ;;
+    validate) words="--namespace --labels --root-namespace --capture --output --help" files=1 ;;
+    view) words="--otlp --grpc --query --store-bytes --trace --json --width --no-color --help" ;;
+    explain) words="--trace --query --json --width --no-color --help" ;;
     install) words="--image --image-pull-policy --replicas --viewer --propagation --otlp-endpoint --help" ;;
     uninstall) words="--help" ;;
     inject) words="--file --image --image-pull-policy --namespace --propagation --otlp-endpoint --help" ;;
@@ -18,13 +19,14 @@ _tracecar() {
     injector) words="--image --image-pull-policy --listen --health --otlp-endpoint --propagation --namespace --host --service-account --leave-seconds --log-level --help" ;;
     init) words="--skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --proxy-uid --install-preload --await-proxy --backend --print --check --remove --help" ;;
     version) words="--help" ;;
-    help) words="--help proxy run validate view install uninstall inject uninject injector init version completion" ;;
+    help) words="--help proxy run validate view explain install uninstall inject uninject injector init version completion" ;;
     completion) words="--help bash zsh fish" ;;
   esac
   case $before in
     --config) words="" files=1 ;;
     --namespace) words="" words="" ;;
     --labels) words="" words="" ;;
+    --root-namespace) words="" words="" ;;
     --capture) words="" words="none redirect" ;;
     --inbound) words="" words="" ;;
     --outbound) words="" words="" ;;
@@ -36,6 +38,19 @@ _tracecar() {
     --log-level) words="" words="debug info warn error" ;;
     --access-log) words="" words="off json" ;;
     --record-ring) words="" words="" ;;
+    --spans) words="" words="both server client" ;;
+    --keep-errors) words="" words="" ;;
+    --keep-slow) words="" words="" ;;
+    --slow-ms) words="" words="" ;;
+    --keep) words="" words="4xx" ;;
+    --history) words="" words="" ;;
+    --peer) words="" words="" ;;
+    --edge) words="" words="honour ignore link" ;;
+    --edge-response-header) words="" words="off trace traceparent" ;;
+    --debug-token) words="" words="" ;;
+    --correlation-headers) words="" words="" ;;
+    --untraced-path) words="" words="" ;;
+    --zone) words="" words="" ;;
     --service-name) words="" words="" ;;
     --address) words="" words="" ;;
     --propagation) words="" words="off node" ;;
@@ -44,6 +59,7 @@ _tracecar() {
     --skip-outbound-cidrs) words="" words="" ;;
     --output) words="" words="text json" ;;
     --otlp) words="" words="" ;;
+    --grpc) words="" words="" ;;
     --query) words="" words="" ;;
     --store-bytes) words="" words="" ;;
     --trace) words="" words="" ;;

@@ -4,6 +4,7 @@ complete -c tracecar -n __fish_use_subcommand -a proxy -d 'run a sidecar beside 
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l config -d 'YAML file or folder of resources; watched. Give it again for more.' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l namespace -d 'of this workload, of short host names, and of documents that name none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l labels -d 'labels of this workload: they choose its Sidecar resource' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l root-namespace -d 'whose Telemetry without a selector holds for all namespaces' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l capture -d 'redirect: takes the pod\'s connections as `tracecar init` redirects them' -x -a 'none redirect'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l inbound -d 'port for captured connections to the pod' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l outbound -d 'port for captured connections from the pod; loopback only' -x
@@ -15,6 +16,19 @@ complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l warm-up-ms -d 'at
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l log-level -d 'least level that is written to stderr' -x -a 'debug info warn error'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l access-log -d 'one JSON line a request on stdout' -x -a 'off json'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l record-ring -d 'memory for records and as much for their texts; 64k to 256m' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l spans -d 'kinds of spans that are exported; all are counted and logged' -x -a 'both server client'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l keep-errors -d 'traces kept because of an error, a second and route, at any sampler; 0: none' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l keep-slow -d 'likewise because of a slow request' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l slow-ms -d 'slow from here on; without it, and beside it, from 3 times the route\'s own p99' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l keep -d 'kept as an error beside 5xx and failures' -x -a '4xx'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l history -d 'memory for 30 s of records that make kept traces whole; 256k to 64m, or 0' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l peer -d 'where sidecars may be that ask to keep a trace, or none; may be repeated' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l edge -d 'for requests from outside: traces go on, are dropped, or linked to' -x -a 'honour ignore link'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l edge-response-header -d 'with --edge: server-timing says the trace\'s id' -x -a 'off trace traceparent'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l debug-token -d 'traces requests with x-tracecar-debug: TOKEN; a secret, better as a variable' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l correlation-headers -d 'fields that join requests as x-request-id does: x-order-id,x-job' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l untraced-path -d 'no spans for paths that begin so, as /healthz; may be repeated' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l zone -d 'where this workload runs, for bytes by zone' -x
 complete -c tracecar -n __fish_use_subcommand -a run -d 'run a command with a sidecar, without Kubernetes'
 complete -c tracecar -n '__fish_seen_subcommand_from run' -l config -d 'YAML file or folder of resources; watched. Give it again for more.' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from run' -l namespace -d 'of this workload, of short host names, and of documents that name none' -x
@@ -29,17 +43,25 @@ complete -c tracecar -n '__fish_seen_subcommand_from run' -l quiet -d 'prints no
 complete -c tracecar -n __fish_use_subcommand -a validate -d 'check configuration and name every mistake at once'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l namespace -d 'of the workload, with --labels; also of documents that name none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l labels -d 'check as the workload with these labels sees it; without, as every Sidecar does' -x
+complete -c tracecar -n '__fish_seen_subcommand_from validate' -l root-namespace -d 'whose Telemetry without a selector holds for all namespaces' -x
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l capture -d 'redirect: check as an injected pod sees it, which needs no Sidecar' -x -a 'none redirect'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l output -d 'for people, or one JSON document for tools' -x -a 'text json'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -F
 complete -c tracecar -n __fish_use_subcommand -a view -d 'receive traces, keep them in memory, show them'
-complete -c tracecar -n '__fish_seen_subcommand_from view' -l otlp -d 'where spans come in: OTLP over HTTP, JSON' -x
+complete -c tracecar -n '__fish_seen_subcommand_from view' -l otlp -d 'where spans come in: OTLP over HTTP, JSON or protobuf' -x
+complete -c tracecar -n '__fish_seen_subcommand_from view' -l grpc -d 'where spans come in: OTLP over gRPC; none: nowhere' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l query -d 'page and Jaeger\'s query API v3; with --trace where to ask, also a URL' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l store-bytes -d 'memory for traces; the oldest go first' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l trace -d 'print this trace as a waterfall and end; Jaeger may be asked too' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l json -d 'with --trace: OTLP JSON instead of a picture'
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l width -d 'with --trace: columns of the picture, 60 to 500' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l no-color -d 'with --trace: no colors (so does NO_COLOR)'
+complete -c tracecar -n __fish_use_subcommand -a explain -d 'say why a trace went as it did, hop by hop'
+complete -c tracecar -n '__fish_seen_subcommand_from explain' -l trace -d 'the trace: 32 hex digits, as a response, a log line or the page has them' -x
+complete -c tracecar -n '__fish_seen_subcommand_from explain' -l query -d 'where to ask: a viewer, or Jaeger 2; also a URL' -x
+complete -c tracecar -n '__fish_seen_subcommand_from explain' -l json -d 'one JSON object for tools instead of text'
+complete -c tracecar -n '__fish_seen_subcommand_from explain' -l width -d 'columns of the text, 60 to 500' -x
+complete -c tracecar -n '__fish_seen_subcommand_from explain' -l no-color -d 'no colors (so does NO_COLOR)'
 complete -c tracecar -n __fish_use_subcommand -a install -d 'print the manifests that bring Tracecar into a cluster'
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l image -d 'image of all programs, built from the Dockerfile; required' -x
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l image-pull-policy -d 'of the injector, the viewer and every sidecar' -x -a 'Always IfNotPresent Never'
@@ -82,6 +104,6 @@ complete -c tracecar -n '__fish_seen_subcommand_from init' -l check -d 'compares
 complete -c tracecar -n '__fish_seen_subcommand_from init' -l remove -d 'takes out the rules that any backend has loaded'
 complete -c tracecar -n __fish_use_subcommand -a version -d 'print the version'
 complete -c tracecar -n __fish_use_subcommand -a help -d 'explain a command'
-complete -c tracecar -n '__fish_seen_subcommand_from help' -a 'proxy run validate view install uninstall inject uninject injector init version completion'
+complete -c tracecar -n '__fish_seen_subcommand_from help' -a 'proxy run validate view explain install uninstall inject uninject injector init version completion'
 complete -c tracecar -n __fish_use_subcommand -a completion -d 'print a completion script for your shell'
 complete -c tracecar -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'

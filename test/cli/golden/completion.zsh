@@ -7,6 +7,7 @@ _tracecar() {
     'run:run a command with a sidecar, without Kubernetes'
     'validate:check configuration and name every mistake at once'
     'view:receive traces, keep them in memory, show them'
+    'explain:say why a trace went as it did, hop by hop'
     'install:print the manifests that bring Tracecar into a cluster'
     'uninstall:print what kubectl is to delete'
     'inject:put sidecars into manifests, without a cluster'
@@ -28,6 +29,7 @@ _tracecar() {
         '*--config[YAML file or folder of resources; watched. Give it again for more.]:value:_files' \
         '--namespace[of this workload, of short host names, and of documents that name none]:value:' \
         '--labels[labels of this workload\: they choose its Sidecar resource]:value:' \
+        '--root-namespace[whose Telemetry without a selector holds for all namespaces]:value:' \
         '--capture[redirect\: takes the pod'\''s connections as `tracecar init` redirects them]:value:(none redirect)' \
         '--inbound[port for captured connections to the pod]:value:' \
         '--outbound[port for captured connections from the pod; loopback only]:value:' \
@@ -38,7 +40,20 @@ _tracecar() {
         '--warm-up-ms[at most this long the hot path is warmed before ready; 0 switches it off]:value:' \
         '--log-level[least level that is written to stderr]:value:(debug info warn error)' \
         '--access-log[one JSON line a request on stdout]:value:(off json)' \
-        '--record-ring[memory for records and as much for their texts; 64k to 256m]:value:' ;;
+        '--record-ring[memory for records and as much for their texts; 64k to 256m]:value:' \
+        '--spans[kinds of spans that are exported; all are counted and logged]:value:(both server client)' \
+        '--keep-errors[traces kept because of an error, a second and route, at any sampler; 0\: none]:value:' \
+        '--keep-slow[likewise because of a slow request]:value:' \
+        '--slow-ms[slow from here on; without it, and beside it, from 3 times the route'\''s own p99]:value:' \
+        '--keep[kept as an error beside 5xx and failures]:value:(4xx)' \
+        '--history[memory for 30 s of records that make kept traces whole; 256k to 64m, or 0]:value:' \
+        '*--peer[where sidecars may be that ask to keep a trace, or none; may be repeated]:value:' \
+        '--edge[for requests from outside\: traces go on, are dropped, or linked to]:value:(honour ignore link)' \
+        '--edge-response-header[with --edge\: server-timing says the trace'\''s id]:value:(off trace traceparent)' \
+        '--debug-token[traces requests with x-tracecar-debug\: TOKEN; a secret, better as a variable]:value:' \
+        '--correlation-headers[fields that join requests as x-request-id does\: x-order-id,x-job]:value:' \
+        '*--untraced-path[no spans for paths that begin so, as /healthz; may be repeated]:value:' \
+        '--zone[where this workload runs, for bytes by zone]:value:' ;;
       run) _arguments '--help[explain it]' \
         '*--config[YAML file or folder of resources; watched. Give it again for more.]:value:_files' \
         '--namespace[of this workload, of short host names, and of documents that name none]:value:' \
@@ -53,17 +68,25 @@ _tracecar() {
       validate) _arguments '--help[explain it]' \
         '--namespace[of the workload, with --labels; also of documents that name none]:value:' \
         '--labels[check as the workload with these labels sees it; without, as every Sidecar does]:value:' \
+        '--root-namespace[whose Telemetry without a selector holds for all namespaces]:value:' \
         '--capture[redirect\: check as an injected pod sees it, which needs no Sidecar]:value:(none redirect)' \
         '--output[for people, or one JSON document for tools]:value:(text json)' \
         '*:path:_files' ;;
       view) _arguments '--help[explain it]' \
-        '--otlp[where spans come in\: OTLP over HTTP, JSON]:value:' \
+        '--otlp[where spans come in\: OTLP over HTTP, JSON or protobuf]:value:' \
+        '--grpc[where spans come in\: OTLP over gRPC; none\: nowhere]:value:' \
         '--query[page and Jaeger'\''s query API v3; with --trace where to ask, also a URL]:value:' \
         '--store-bytes[memory for traces; the oldest go first]:value:' \
         '--trace[print this trace as a waterfall and end; Jaeger may be asked too]:value:' \
         '--json[with --trace\: OTLP JSON instead of a picture]' \
         '--width[with --trace\: columns of the picture, 60 to 500]:value:' \
         '--no-color[with --trace\: no colors (so does NO_COLOR)]' ;;
+      explain) _arguments '--help[explain it]' \
+        '--trace[the trace\: 32 hex digits, as a response, a log line or the page has them]:value:' \
+        '--query[where to ask\: a viewer, or Jaeger 2; also a URL]:value:' \
+        '--json[one JSON object for tools instead of text]' \
+        '--width[columns of the text, 60 to 500]:value:' \
+        '--no-color[no colors (so does NO_COLOR)]' ;;
       install) _arguments '--help[explain it]' \
         '--image[image of all programs, built from the Dockerfile; required]:value:' \
         '--image-pull-policy[of the injector, the viewer and every sidecar]:value:(Always IfNotPresent Never)' \
@@ -106,7 +129,7 @@ _tracecar() {
         '--remove[takes out the rules that any backend has loaded]' ;;
       version) _arguments '--help[explain it]' ;;
       help) _arguments '--help[explain it]' \
-        '1:word:(proxy run validate view install uninstall inject uninject injector init version completion)' ;;
+        '1:word:(proxy run validate view explain install uninstall inject uninject injector init version completion)' ;;
       completion) _arguments '--help[explain it]' \
         '1:word:(bash zsh fish)' ;;
     esac

@@ -258,10 +258,13 @@ test('the preload is installed whole, readable by everybody, and again', (t) => 
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   assert.equal(installPreload(folder), '');
   assert.equal(installPreload(folder), '');
-  assert.deepEqual(readdirSync(folder), ['tracecar-propagate.cjs']);
-  const target = join(folder, 'tracecar-propagate.cjs');
-  const source = resolve(import.meta.dirname, '../../../injector/preload/tracecar-propagate.cjs');
-  assert.equal(readFileSync(target, 'utf8'), readFileSync(source, 'utf8'));
-  assert.equal(statSync(target).mode & 0o777, 0o644);
+  const names = ['tracecar-propagate-http2.cjs', 'tracecar-propagate.cjs'];
+  assert.deepEqual(readdirSync(folder).sort(), names);
+  const sources = resolve(import.meta.dirname, '../../../injector/preload');
+  for (const name of names) {
+    const target = join(folder, name);
+    assert.equal(readFileSync(target, 'utf8'), readFileSync(join(sources, name), 'utf8'));
+    assert.equal(statSync(target).mode & 0o777, 0o644);
+  }
   assert.match(installPreload(join(folder, 'none')), /could not be copied to .*none: ENOENT/);
 });

@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import {
   readCpu,
   readDrainSeconds,
+  readHistory,
   readMemory,
   readName,
   readNames,
@@ -31,6 +32,7 @@ test('docs/annotations.md is made from the table', () => {
 const wrong: readonly (readonly [string, (text: string) => object, readonly string[]])[] = [
   ['CPU', readCpu, ['', '0', '0m', '-1', '1e9', 'NaN', '65', '1.0001', '1,5', '100M', ' 1']],
   ['memory', readMemory, ['', '-1', 'NaN', '1e9', '256', '63Mi', '65Gi', '1Ti', '64mi', '0Mi']],
+  ['history', readHistory, ['', '8', '8m', '8Gi', '255Ki', '65Mi', '-1', '08Mi', '1e3Ki', '0Mi']],
   ['ports', readPorts, ['80;rm -rf /', '80 -j ACCEPT', '0', '65536', '1-', '-1', '١٢', '9-8', ',']],
   ['ports', readPorts, [Array.from({ length: 10_000 }, (_none, at) => at + 1).join(',')]],
   [
@@ -60,6 +62,9 @@ test('values are kept as Kubernetes prints them', () => {
   assert.deepEqual(readMemory('64Mi'), { value: { limit: '64Mi', request: '64Mi' } });
   assert.deepEqual(readPorts(' 22, 9000-9010 '), { value: '22,9000-9010' });
   assert.deepEqual(readPrefixes('10.1.2.3/8'), { value: '10.0.0.0/8' });
+  assert.deepEqual(readHistory('0'), { value: { flag: '0', bytes: 0 } });
+  assert.deepEqual(readHistory('256Ki'), { value: { flag: '256k', bytes: 262_144 } });
+  assert.deepEqual(readHistory('64Mi'), { value: { flag: '64m', bytes: 67_108_864 } });
   const share = { name: 'parentbased_traceidratio', argument: '0.25' };
   assert.deepEqual(readSampler('0.25'), { value: share });
 });

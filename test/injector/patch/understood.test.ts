@@ -24,6 +24,7 @@ const fields: Readonly<Record<string, string>> = {
   POD_IP: '10.0.0.1',
   POD_IPS: '10.0.0.1,fd00::1',
   NODE_NAME: 'node-1',
+  TRACECAR_ZONE: 'zone-1',
 };
 
 /** Variables as the kubelet sets them: `$$` is `$`, `$(NAME)` an earlier variable. */
@@ -130,6 +131,8 @@ test('every option reaches its program', () => {
   assert.equal(rules.skipPrefixes.length, 2);
   const environment = environmentOf(sidecar!);
   assert.equal(readProxySettings(argsOf(sidecar!), environment).drainMs, 5_000);
+  const { tracing } = readProxySettings(argsOf(sidecar!), environment);
+  assert.deepEqual([tracing.spans, tracing.keep.historyBytes], ['server', 16 * 1024 * 1024]);
   const telemetry = readTelemetrySettings(environment).settings;
   assert.deepEqual(telemetry.sampler, { isParentBased: true, ratio: 0.25 });
   assert.equal(telemetry.otlp.url, 'https://otlp.example.org:4318/base/v1/traces');

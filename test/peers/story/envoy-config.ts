@@ -21,6 +21,8 @@ export interface EnvoySidecar {
   readonly hasTls: boolean;
   /** What the application calls: host names with weights; none when it calls nobody. */
   readonly upstreams: readonly { readonly host: string; readonly weight: number }[];
+  /** Share of new traces that it exports, in percent. */
+  readonly samplingPercent: number;
   /** Where spans go: OTLP over gRPC. */
   readonly collector: { readonly address: string; readonly port: number };
 }
@@ -79,7 +81,7 @@ interface ListenerPlan {
   readonly route: object;
 }
 
-function listener({ service, hasTls }: EnvoySidecar, plan: ListenerPlan): object {
+function listener({ service, hasTls, samplingPercent }: EnvoySidecar, plan: ListenerPlan): object {
   const { name, address, port, direction, route } = plan;
   const file = (path: string) => ({ filename: `/etc/tls/${path}` });
   const tls = {
@@ -100,7 +102,7 @@ function listener({ service, hasTls }: EnvoySidecar, plan: ListenerPlan): object
         stat_prefix: name,
         codec_type: 'HTTP1',
         tracing: {
-          random_sampling: { value: 100 },
+          random_sampling: { value: samplingPercent },
           provider: {
             name: 'envoy.tracers.opentelemetry',
             typed_config: {

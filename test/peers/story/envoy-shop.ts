@@ -15,10 +15,22 @@ import { deployments, example } from './shop.ts';
 
 export const envoyNamespace = 'shop-envoy';
 
+/** What an application asks instead of a Service's name. */
+export const envoyOutbound = `http://127.0.0.1:${envoyPorts.outbound}`;
+
 export interface EnvoyShopOptions {
   readonly certificate: { readonly cert: string; readonly key: string };
   /** Where OTLP over gRPC goes. */
   readonly collector: { readonly address: string; readonly port: number };
+}
+
+/** All its traces, or a share; takes effect with new pods. */
+export async function setEnvoySampling(
+  cluster: Cluster,
+  collector: EnvoyShopOptions['collector'],
+  samplingPercent: number,
+): Promise<void> {
+  await cluster.apply([configMap(collector, samplingPercent)]);
 }
 
 /** Deploys it and waits until every Service answers. */
@@ -34,12 +46,7 @@ export async function openEnvoyShop(cluster: Cluster, options: EnvoyShopOptions)
       metadata: { name: 'web-tls', namespace },
       stringData: { 'tls.crt': certificate.cert, 'tls.key': certificate.key },
     },
-    {
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { name: 'envoy', namespace },
-      data: configFiles(options),
-    },
+    configMap(options.collector, 100),
     ...exampleObjects().map((object) => withEnvoy(object, namespace)),
   ]);
   await Promise.all(deployments.map((name) => cluster.waitForDeployment(namespace, name, 90_000)));
@@ -52,7 +59,7 @@ export async function openEnvoyShop(cluster: Cluster, options: EnvoyShopOptions)
   ]);
 }
 
-function configFiles({ collector }: EnvoyShopOptions): Record<string, string> {
+function configMap(collector: EnvoyShopOptions['collector'], samplingPercent: number): object {
   const host = (name: string) => `${name}.${envoyNamespace}.svc.cluster.local`;
   const upstreams = {
     web: [
@@ -62,12 +69,19 @@ function configFiles({ collector }: EnvoyShopOptions): Record<string, string> {
     reviews: [{ host: host('ratings'), weight: 100 }],
     ratings: [],
   };
-  return Object.fromEntries(
-    Object.entries(upstreams).map(([service, each]) => [
-      `${service}.json`,
-      envoyConfig({ service, hasTls: service === 'web', upstreams: each, collector }),
-    ]),
-  );
+  const files = Object.entries(upstreams).map(([service, each]) => [
+    `${service}.json`,
+    envoyConfig({
+      ...{ service, hasTls: service === 'web', upstreams: each },
+      ...{ samplingPercent, collector },
+    }),
+  ]);
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'envoy', namespace: envoyNamespace },
+    data: Object.fromEntries(files),
+  };
 }
 
 /** An object of the example, as far as it is looked at here. */
@@ -113,11 +127,10 @@ function withEnvoy(object: ExampleObject, namespace: string): object {
 
 function withContainer(template: PodTemplate): object {
   const service = template.metadata.labels.app!;
-  const through = `http://127.0.0.1:${envoyPorts.outbound}`;
   const containers = template.spec.containers.map((container) => ({
     ...container,
     env: container.env.map((each) =>
-      each.name.endsWith('_URL') ? { name: each.name, value: through } : each,
+      each.name.endsWith('_URL') ? { name: each.name, value: envoyOutbound } : each,
     ),
   }));
   const envoy = {

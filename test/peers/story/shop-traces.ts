@@ -49,10 +49,15 @@ export async function countTraces(
   }
 }
 
-async function tracesOf(jaeger: Jaeger, ids: ReadonlySet<string>): Promise<JaegerTrace[]> {
+/** Traces since `sinceMs` (epoch) that have a span of one of the requests. */
+export async function tracesOf(
+  jaeger: Jaeger,
+  ids: ReadonlySet<string>,
+  sinceMs?: number,
+): Promise<JaegerTrace[]> {
   const found = new Map<string, JaegerTrace>();
   for (const service of services) {
-    for (const trace of await jaeger.traces(service, 100_000)) {
+    for (const trace of await jaeger.traces(service, 100_000, sinceMs)) {
       if (trace.spans.some((span) => ids.has(requestIdOf(span)))) found.set(trace.traceId, trace);
     }
   }
@@ -94,7 +99,7 @@ function durationOf({ spans }: JaegerTrace): bigint {
 }
 
 /** The `id` in a span's URL; attribute names of today's and yesterday's conventions. */
-function requestIdOf({ attributes }: JaegerSpan): string {
+export function requestIdOf({ attributes }: JaegerSpan): string {
   const { 'url.full': full, 'url.query': query, 'http.url': old } = attributes;
   const url = full ?? old ?? `?${query ?? ''}`;
   return new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('id') ?? '';
@@ -103,7 +108,7 @@ function requestIdOf({ attributes }: JaegerSpan): string {
 const Kind = { Server: 2, Client: 3 } as const;
 
 /** One root, five spans, each below the one that caused it. */
-function isWhole(trace: JaegerTrace): boolean {
+export function isWhole(trace: JaegerTrace): boolean {
   const roots = trace.spans.filter((span) => span.parentSpanId === '');
   const roles = new Set(trace.spans.map((span) => `${span.service} ${span.kind}`));
   return roots.length === 1 && roles.size === 5 && wrongParentsOf(trace) === 0 && hasAll(trace);

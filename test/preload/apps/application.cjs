@@ -8,6 +8,7 @@
 'use strict';
 
 const http = require('node:http');
+const http2 = require('node:http2');
 const https = require('node:https');
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
@@ -23,8 +24,9 @@ function load(name) {
 }
 
 const { paths: httpPaths, packagePaths } = require('./http-clients.cjs');
+const { http2Paths } = require('./http2-clients.cjs');
 const { undiciPaths } = require('./undici-clients.cjs');
-const paths = { ...httpPaths, ...packagePaths(load), ...undiciPaths(load) };
+const paths = { ...httpPaths, ...packagePaths(load), ...undiciPaths(load), ...http2Paths(load) };
 
 /** What a path may do with an inbound body that nobody has read yet. */
 function openBody(request) {
@@ -86,10 +88,50 @@ const makers = {
     });
     return app.listen(0, '127.0.0.1');
   },
+  'http2 stream': () => {
+    const server = http2.createServer();
+    server.on('stream', (stream, headers) => {
+      run(headers[':path'], openBody(stream), (seen) => {
+        stream.respond({ ':status': 200 });
+        stream.end(JSON.stringify(seen));
+      });
+    });
+    return server.listen(0, '127.0.0.1');
+  },
+  'http2 compat': () => http2.createServer(handle).listen(0, '127.0.0.1'),
+  'http2 over TLS': () => http2.createSecureServer(tls, handle).listen(0, '127.0.0.1'),
 };
+
+/** The port of a gRPC server whose calls run the path that their message names. */
+function listenGrpc() {
+  const grpc = load('@grpc/grpc-js');
+  if (grpc === undefined) return Promise.resolve(undefined);
+  const asText = (message) => Buffer.from(message);
+  const shape = { requestSerialize: asText, requestDeserialize: String, requestStream: false };
+  const answers = { responseSerialize: asText, responseDeserialize: String, responseStream: false };
+  const server = new grpc.Server();
+  server.addService(
+    { run: { path: '/app/Run', ...shape, ...answers } },
+    {
+      // The body has been read before a handler runs.
+      run: (call, reply) => {
+        const body = { readBody: (done) => done(), pipeBody: (target) => target.end('body') };
+        const query = `/?path=${encodeURIComponent(call.request)}`;
+        run(query, body, (seen) => reply(null, JSON.stringify(seen)));
+      },
+    },
+  );
+  return new Promise((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) =>
+      error ? reject(error) : resolve(port),
+    );
+  });
+}
 
 async function main() {
   const ports = {};
+  const grpcPort = await listenGrpc();
+  if (grpcPort !== undefined) ports.grpc = grpcPort;
   for (const [kind, make] of Object.entries(makers)) {
     const server = make();
     if (server === undefined) continue;

@@ -1,9 +1,11 @@
 /**
  * An application of ES modules with named imports taken at load. It runs as it is, and bundled and
- * minified with its own copy of undici 7 inside, where no module cache shows that copy.
+ * minified with its own copies of undici 7 and grpc-js inside, where no module cache shows them.
  */
 
 import { createServer, get, request as httpRequest } from 'node:http';
+import { connect } from 'node:http2';
+import { Client, credentials } from '@grpc/grpc-js';
 import axios from 'axios';
 import { Agent, Pool, request, fetch as undiciFetch } from 'undici7';
 
@@ -43,7 +45,43 @@ function dispatch() {
   });
 }
 
+const session = connect(`http://127.0.0.1:${process.env.UPSTREAM_HTTP2}`);
+session.unref();
+function send() {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ':path': '/echo' });
+    let text = '';
+    stream.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+    });
+    stream.on('end', () => resolve(JSON.parse(text))).on('error', reject);
+  });
+}
+
+const channel = `127.0.0.1:${process.env.UPSTREAM_GRPC}`;
+const client = new Client(channel, credentials.createInsecure());
+/** Has no connection of its own yet: its first calls wait for one. */
+const cold = new Client(channel, credentials.createInsecure(), {
+  'grpc.use_local_subchannel_pool': 1,
+});
+function call(by) {
+  return new Promise((resolve, reject) => {
+    const done = (error, text) => (error ? reject(error) : resolve(JSON.parse(text)));
+    by.makeUnaryRequest('/echo/Unary', (text) => Buffer.from(text), String, 'ask', done);
+  });
+}
+function getInCallback() {
+  return new Promise((resolve, reject) => {
+    const done = (error) => (error ? reject(error) : read(get).then(resolve, reject));
+    client.makeUnaryRequest('/echo/Unary', (text) => Buffer.from(text), String, 'ask', done);
+  });
+}
+
 const paths = {
+  http2: send,
+  grpc: () => call(client),
+  'grpc, waiting for a connection': () => call(cold),
+  'http.get in the callback of a grpc call': getInCallback,
   get: () => read(get),
   request: () => read(httpRequest),
   axios: async () => (await axios.get(url)).data,

@@ -1,0 +1,38 @@
+/**
+ * Ids in hex: eight lower-case digits are a signed 32-bit pattern. For formats that are read now and
+ * then; traceparent has a faster way of its own (trace-context.ts).
+ */
+
+/** Whether text[start, end) is lower-case hex digits, at least one. */
+export function areHexDigits(text: string, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (hexDigit(text.charCodeAt(at)) < 0) return false;
+  return end > start;
+}
+
+/** The value of one digit by its code; -1: it is none. */
+export function hexDigit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48;
+  return code >= 97 && code <= 102 ? code - 87 : -1;
+}
+
+/**
+ * The word of the digits text[start, end) that ends `words` words of eight before `end`; 0 where there
+ * are no digits any more. All of them are digits.
+ */
+export function hexWordBefore(text: string, start: number, end: number, words: number): number {
+  let word = 0;
+  const to = end - 8 * words;
+  for (let at = Math.max(start, to - 8); at < to; at++) {
+    word = (word << 4) | hexDigit(text.charCodeAt(at));
+  }
+  return word;
+}
+
+const digits = Buffer.from('0123456789abcdef', 'latin1');
+
+/** Writes eight digits at `out[at]`; returns the end. */
+export function putHexWord(word: number, out: Uint8Array, at: number): number {
+  for (let index = 0; index < 8; index++)
+    out[at + index] = digits[(word >>> (28 - 4 * index)) & 15]!;
+  return at + 8;
+}

@@ -1,0 +1,75 @@
+/**
+ * The worker's part in metrics: it sends snapshots by OTLP and knows which spans may be exemplars.
+ *
+ * OpenTelemetry's exporter of metrics is loaded with the first snapshot, so that who sends none does not
+ * pay for it.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import { ExemplarOutput } from './exemplar-batches.ts';
+import { ExemplarStore } from './exemplars.ts';
+import type { MetricsExport } from './metrics-export.ts';
+import type { MetricsSnapshot } from './metrics-snapshot.ts';
+import type { SpanOutput } from './span-exporters.ts';
+import type { SpanSurroundings } from './span-surroundings.ts';
+import type { ExemplarsRequest, WorkerMessage, WorkerStart } from './worker-protocol.ts';
+
+export class WorkerMetrics {
+  readonly #start: WorkerStart;
+  readonly #clock: Clock;
+  readonly #around: SpanSurroundings;
+  readonly #post: (message: WorkerMessage) => void;
+  readonly #store: ExemplarStore;
+  #export: Promise<MetricsExport> | undefined;
+
+  constructor(
+    start: WorkerStart,
+    clock: Clock,
+    around: SpanSurroundings,
+    post: (message: WorkerMessage) => void,
+  ) {
+    this.#start = start;
+    this.#clock = clock;
+    this.#around = around;
+    this.#post = post;
+    this.#store = new ExemplarStore(start.limits.exemplarsMax);
+  }
+
+  /** `output`, watched for exemplars unless the settings want none. */
+  watch(output: SpanOutput): { readonly output: SpanOutput; readonly refused: () => void } {
+    const { epochMs, limits, settings } = this.#start;
+    if (settings.exemplars === 'always_off') return { output, refused: () => {} };
+    const watched = new ExemplarOutput(output, this.#store, epochMs, limits);
+    return { output: watched, refused: () => watched.refused() };
+  }
+
+  take(message: ExemplarsRequest | MetricsSnapshot): void {
+    if (message.kind === 'exemplars') {
+      this.#post({ kind: 'exemplars', id: message.id, entries: this.#store.entries() });
+    } else {
+      this.#export ??= this.#load();
+      void this.#export.then((exporting) => exporting.take(message));
+    }
+  }
+
+  /** Resolves when what was taken is sent, or cannot be. */
+  async flush(): Promise<void> {
+    const exporting = await this.#export;
+    await exporting?.flush();
+  }
+
+  async #load(): Promise<MetricsExport> {
+    const { MetricsExport: Export } = await import('./metrics-export.ts');
+    const { settings, limits, version, epochMs } = this.#start;
+    return new Export({
+      settings: settings.metrics,
+      limits,
+      clock: this.#clock,
+      resource: this.#around.resource,
+      version,
+      startEpochMs: epochMs,
+      knownMethods: settings.knownMethods,
+      warn: (text) => this.#post({ kind: 'warning', text }),
+    });
+  }
+}

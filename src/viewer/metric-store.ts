@@ -1,0 +1,233 @@
+/**
+ * Requests as the sidecars count them, sampled or not: the last hour, by caller, callee, route, subset.
+ *
+ *   point ─► its stream: what it said last time ─► the difference ─► its row, the slot of now
+ *
+ * Points say how many requests there were since a process began. The first point of a process that has
+ * run for a while says nothing of when they were, so it only is where counting begins; a stream that
+ * appears later in a known process began since its last report and counts as a whole, so the first
+ * error in a long while is not lost. Slots are by the time of arrival: clocks of senders do not matter.
+ * Bounded: rows, streams, bytes of attributes; what has no room is counted as rejected.
+ */
+
+import { hash } from 'node:crypto';
+import type { Clock } from '../base/clock.ts';
+import type { ViewerLimits } from '../model/limits.ts';
+import { metricAttributes } from '../model/metric-names.ts';
+import type { DurationPoint, PointGroup } from './metric-decode.ts';
+import { type Increment, MetricRow, slotMs, slotsMax } from './metric-row.ts';
+import { boundsSeconds } from './request-tally.ts';
+import type { MetricFigures } from './view-answers.ts';
+
+/** A process as young as this has sent nothing before. */
+const youngMs = 30_000;
+
+/** One stream of points: the totals that it reported last, by our buckets. */
+interface Stream {
+  startMs: number;
+  sumSeconds: number;
+  readonly buckets: Float64Array;
+}
+
+/** One sending process. */
+interface Sender {
+  readonly streams: Map<string, Stream>;
+  /** The request that it came with first. */
+  readonly firstRequest: number;
+}
+
+/** Slots that a question is about. */
+export interface Window {
+  /** From this slot to before that one. */
+  readonly from: number;
+  readonly to: number;
+  /** For rates: as long as it was asked for, or less when counting began later. */
+  readonly seconds: number;
+}
+
+export class MetricStore {
+  readonly #limits: ViewerLimits;
+  readonly #clock: Clock;
+  readonly #senders = new Map<string, Sender>();
+  readonly #rows = new Map<string, MetricRow>();
+  /** By bounds as text: our bucket of each of theirs. */
+  readonly #bucketMaps = new Map<string, Uint8Array>();
+  #streams = 0;
+  #requests = 0;
+  #overflowPoints = 0;
+  #firstMs: number | undefined;
+  #lastMs: number | undefined;
+
+  constructor(limits: ViewerLimits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** Counts the points of one request; gives how many had no room. */
+  add(groups: readonly PointGroup[]): number {
+    const overflowBefore = this.#overflowPoints;
+    this.#requests++;
+    const nowMs = this.#clock.now();
+    this.#firstMs ??= nowMs;
+    this.#lastMs = nowMs;
+    for (const group of groups) {
+      const sender = this.#senderOf(group.sender);
+      for (const point of group.points) this.#addPoint(group.service, sender, point, nowMs);
+    }
+    return this.#overflowPoints - overflowBefore;
+  }
+
+  rows(): Iterable<MetricRow> {
+    return this.#rows.values();
+  }
+
+  /** The last `seconds` until the newest report. */
+  window(seconds: number): Window {
+    const lastMs = this.#lastMs ?? 0;
+    const to = Math.floor(lastMs / slotMs) + 1;
+    const from = to - Math.min(Math.ceil((seconds * 1000) / slotMs), slotsMax);
+    // The first report is of the interval before it.
+    const countedMs = lastMs - (this.#firstMs ?? 0) + slotMs;
+    return { from, to, seconds: Math.min(seconds, countedMs / 1000) };
+  }
+
+  /** When the slot began: microseconds since the epoch. */
+  slotStartUs(slot: number): number {
+    return (this.#clock.epochMs + slot * slotMs) * 1000;
+  }
+
+  /** When the newest points came, or null. */
+  get untilUs(): number | null {
+    return this.#lastMs === undefined ? null : (this.#clock.epochMs + this.#lastMs) * 1000;
+  }
+
+  figures(): MetricFigures {
+    return {
+      rows: this.#rows.size,
+      rowsMax: this.#limits.metricRowsMax,
+      overflowPoints: this.#overflowPoints,
+    };
+  }
+
+  #senderOf(resource: string): Sender {
+    const key = hash('sha256', resource, 'base64');
+    const known = this.#senders.get(key);
+    const sender = known ?? { streams: new Map(), firstRequest: this.#requests };
+    // Last in the map: the one that was silent for longest is the first to go.
+    if (known !== undefined) this.#senders.delete(key);
+    this.#senders.set(key, sender);
+    return sender;
+  }
+
+  #addPoint(service: string, sender: Sender, point: DurationPoint, nowMs: number): void {
+    const stream = sender.streams.get(point.key) ?? this.#addStream(sender, point);
+    const row = this.#rowOf(service, point, nowMs);
+    if (row === undefined || stream === undefined) {
+      this.#overflowPoints++;
+      return;
+    }
+    const increment = incrementOf(stream, point, this.#bucketMap(point.boundsSeconds));
+    if (increment.requests > 0) row.count(Math.floor(nowMs / slotMs), increment);
+  }
+
+  #addStream(sender: Sender, point: DurationPoint): Stream | undefined {
+    if (this.#streams >= this.#limits.metricStreamsMax && !this.#forgetSender(sender)) {
+      return undefined;
+    }
+    const stream: Stream = {
+      startMs: point.startMs,
+      sumSeconds: 0,
+      buckets: new Float64Array(boundsSeconds.length + 1),
+    };
+    sender.streams.set(point.key, stream);
+    this.#streams++;
+    const isNew = sender.firstRequest === this.#requests;
+    const isYoung = point.timeMs - point.startMs <= youngMs;
+    // An old process that we hear of for the first time: what it has counted so far was before us.
+    if (isNew && !isYoung && !point.isDelta) {
+      incrementOf(stream, point, this.#bucketMap(point.boundsSeconds));
+    }
+    return stream;
+  }
+
+  /** Forgets the sender that was silent for longest, but not `but`; false when there is no other. */
+  #forgetSender(but: Sender): boolean {
+    for (const [key, sender] of this.#senders) {
+      if (sender === but) continue;
+      this.#senders.delete(key);
+      this.#streams -= sender.streams.size;
+      if (sender.streams.size > 0) return true;
+    }
+    return false;
+  }
+
+  #rowOf(service: string, point: DurationPoint, nowMs: number): MetricRow | undefined {
+    const of = (name: string): string => point.attributes.get(name) ?? '';
+    const isClient = point.kind === 'client';
+    const peer = of(metricAttributes.peerService) || of(metricAttributes.serverAddress);
+    const parts = isClient
+      ? ([peer, of(metricAttributes.route), of(metricAttributes.subset)] as const)
+      : (['', '', ''] as const);
+    const key = JSON.stringify([point.kind, service, ...parts]);
+    let row = this.#rows.get(key);
+    if (row !== undefined) return row;
+    if (this.#rows.size >= this.#limits.metricRowsMax) this.#forgetRows(nowMs);
+    if (this.#rows.size >= this.#limits.metricRowsMax) return undefined;
+    row = new MetricRow(point.kind, service, ...parts);
+    this.#rows.set(key, row);
+    return row;
+  }
+
+  #forgetRows(nowMs: number): void {
+    for (const [key, row] of this.#rows) {
+      if (row.forget(Math.floor(nowMs / slotMs))) this.#rows.delete(key);
+    }
+  }
+
+  #bucketMap(bounds: readonly number[]): Uint8Array {
+    const key = bounds.join();
+    let map = this.#bucketMaps.get(key);
+    if (map === undefined) {
+      map = Uint8Array.from([...bounds, Number.POSITIVE_INFINITY], ourBucket);
+      // Senders have a handful of different ones; more than that is nobody's honest need.
+      if (this.#bucketMaps.size >= 100) this.#bucketMaps.clear();
+      this.#bucketMaps.set(key, map);
+    }
+    return map;
+  }
+}
+
+/** The first of our buckets that reaches up to `bound`: no request is shown faster than it was. */
+function ourBucket(bound: number): number {
+  const found = boundsSeconds.findIndex((ours) => bound <= ours * (1 + 1e-9));
+  return found === -1 ? boundsSeconds.length : found;
+}
+
+/** What the point says beyond what its stream has said already, which it becomes. */
+function incrementOf(stream: Stream, point: DurationPoint, map: Uint8Array): Increment {
+  const totals = new Float64Array(stream.buckets.length);
+  point.counts.forEach((count, index) => {
+    totals[map[index]!]! += count;
+  });
+  const isReset =
+    point.isDelta ||
+    point.startMs > stream.startMs ||
+    totals.some((total, bucket) => total < stream.buckets[bucket]!);
+  const buckets = totals.map((total, bucket) => total - (isReset ? 0 : stream.buckets[bucket]!));
+  const sumSeconds = point.sumSeconds - (isReset ? 0 : stream.sumSeconds);
+  stream.startMs = point.startMs;
+  stream.sumSeconds = point.sumSeconds;
+  stream.buckets.set(totals);
+  const status = point.attributes.get(metricAttributes.status) ?? '';
+  const errorType = point.attributes.get(metricAttributes.errorType) ?? '';
+  const requests = buckets.reduce((sum, count) => sum + count, 0);
+  const outcome = outcomeOf(status, errorType);
+  return { outcome, status, requests, sumSeconds: Math.max(0, sumSeconds), buckets };
+}
+
+/** 5xx, or no whole answer: error. A caller that left by itself is none, nor is what it asked wrong. */
+function outcomeOf(status: string, errorType: string): Increment['outcome'] {
+  const code = Number(status);
+  if (status !== '' && code >= 400 && code <= 499) return 'client-error';
+  return errorType !== '' || code >= 500 ? 'error' : 'good';
+}

@@ -1,0 +1,302 @@
+/**
+ * The subsets of a route against each other, from what the sidecars counted: rate, errors, latency.
+ *
+ * Address: `/ab` lists the routes, `/ab/ROUTE?seconds=300` shows one. Figures come from counters and
+ * histograms of every request, so sampling does not bend them; traces are only linked as examples.
+ */
+
+import { printDuration } from '../time-bar.ts';
+import type { AbAnswer, AbSubset, RouteSummary } from '../view-answers.ts';
+import { errorIntervals, latencyShapes, stepLines } from './ab-charts.ts';
+import { ApiProblem, fetchAb, fetchRoutes } from './api.ts';
+import { every } from './clock.ts';
+import { el, fill, link } from './dom.ts';
+import { printClock, printRate, printShare } from './format.ts';
+import { navigate, type View } from './view.ts';
+
+const refreshMs = 5_000;
+const spans: readonly (readonly [number, string])[] = [
+  [60, '1 min'],
+  [300, '5 min'],
+  [900, '15 min'],
+  [3600, '1 h'],
+];
+
+export class AbView implements View {
+  readonly title: string;
+  readonly element = el('main', 'ab-view', el('p', 'loading', 'Loading…'));
+  readonly #route: string;
+  readonly #seconds: number;
+  #stop = (): void => {};
+  #isClosed = false;
+
+  constructor(route: string, parameters: URLSearchParams) {
+    const asked = Number(parameters.get('seconds'));
+    this.#route = route;
+    this.#seconds = spans.some(([seconds]) => seconds === asked) ? asked : 300;
+    this.title = route === '' ? 'A/B' : `A/B ${route}`;
+  }
+
+  opened(): void {
+    void this.#load();
+    this.#stop = every(refreshMs, () => void this.#load());
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#stop();
+  }
+
+  onKey(key: string): boolean {
+    if (key !== 'Escape') return false;
+    navigate(this.#route === '' ? '/' : '/ab');
+    return true;
+  }
+
+  async #load(): Promise<void> {
+    try {
+      const routes = await fetchRoutes(this.#seconds);
+      const answer = this.#route === '' ? undefined : await fetchAb(this.#route, this.#seconds);
+      if (this.#isClosed) return;
+      fill(this.element, this.#head(routes.routes), this.#body(routes.routes, answer));
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+      if (!this.#isClosed)
+        fill(this.element, el('div', 'empty', el('p', 'bad-text', error.message)));
+    }
+  }
+
+  #head(routes: readonly RouteSummary[]): HTMLElement {
+    const go = (route: string, seconds: number): void => {
+      navigate(`/ab${route === '' ? '' : `/${encodeURIComponent(route)}`}?seconds=${seconds}`);
+    };
+    const list = el('select', {
+      'aria-label': 'route',
+      onchange: () => go(list.value, this.#seconds),
+    });
+    const names = routes.map(({ route }) => route);
+    if (this.#route !== '' && !names.includes(this.#route)) names.unshift(this.#route);
+    fill(
+      list,
+      el('option', { value: '' }, 'all routes'),
+      names.map((name) => el('option', { value: name }, name)),
+    );
+    list.value = this.#route;
+    return el(
+      'header',
+      'view-head',
+      el('h1', '', 'A/B'),
+      list,
+      el(
+        'div',
+        { class: 'switch', role: 'group', 'aria-label': 'time' },
+        spans.map(([seconds, says]) =>
+          el(
+            'button',
+            {
+              type: 'button',
+              'aria-pressed': String(seconds === this.#seconds),
+              onclick: () => go(this.#route, seconds),
+            },
+            says,
+          ),
+        ),
+      ),
+      el('span', 'grow'),
+      el('span', 'muted', 'every request counted by the sidecars, sampled or not'),
+    );
+  }
+
+  #body(routes: readonly RouteSummary[], answer: AbAnswer | undefined): HTMLElement {
+    if (answer === undefined) return routes.length === 0 ? noCounts() : this.#routeTable(routes);
+    if (answer.subsets.length === 0) return noCounts(this.#route);
+    return routePage(answer);
+  }
+
+  #routeTable(routes: readonly RouteSummary[]): HTMLElement {
+    const rows = routes.map((each) => {
+      const href = `/ab/${encodeURIComponent(each.route)}?seconds=${this.#seconds}`;
+      const subsets = each.subsets.map((subset) => (subset === '' ? 'no subset' : subset));
+      return el(
+        'tr',
+        {
+          class: 'trace-row',
+          onclick: (event: MouseEvent) => {
+            if ((event.target as Element).closest('a') === null) navigate(href);
+          },
+        },
+        el('td', '', link(href, '', el('b', '', each.route))),
+        el('td', '', each.callers.join(', ')),
+        el('td', '', each.peers.join(', ')),
+        el('td', '', subsets.join(' · ')),
+        el('td', 'number', printRate(each.ratePerSecond)),
+        el('td', 'number', each.requests.toLocaleString('en')),
+        el(
+          'td',
+          `number${(each.errorShare ?? 0) > 0 ? ' bad-text' : ''}`,
+          printShare(each.errorShare),
+        ),
+      );
+    });
+    const heads = ['route', 'callers', 'to', 'subsets'].map((name) => el('th', '', name));
+    const numbers = ['rate', 'requests', 'errors'].map((name) => el('th', 'number', name));
+    return el(
+      'table',
+      'traces',
+      el('thead', '', el('tr', '', heads, numbers)),
+      el('tbody', '', rows),
+    );
+  }
+}
+
+function noCounts(route = ''): HTMLElement {
+  return el(
+    'div',
+    'empty',
+    el('h2', '', route === '' ? 'No counts yet' : `No counts of ${route} yet`),
+    el(
+      'p',
+      '',
+      'Sidecars send what they counted every five seconds, as OTLP metrics, to where their traces go. ' +
+        'If traces arrive and counts do not, these say why not:',
+    ),
+    el('pre', '', 'OTEL_METRICS_EXPORTER=otlp\nOTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318'),
+    el('p', '', 'A route has an A and a B when a VirtualService gives two subsets a weight.'),
+  );
+}
+
+function routePage(answer: AbAnswer): HTMLElement {
+  const { subsets, untilUs } = answer;
+  const figure = (title: string, says: string, picture: Node): HTMLElement =>
+    el(
+      'figure',
+      'figure',
+      el('figcaption', '', el('b', '', title), el('span', 'muted', says)),
+      picture,
+    );
+  return el(
+    'div',
+    'ab-page',
+    el('p', 'verdict', verdictOf(subsets)),
+    el('div', 'subset-cards', subsets.map(subsetCard)),
+    el(
+      'div',
+      'figures',
+      figure('Errors', 'share of requests, with its 95 % interval', errorIntervals(subsets)),
+      figure('Latency', 'share of requests by duration', latencyShapes(subsets)),
+      figure(
+        'Requests',
+        'a second',
+        stepLines(subsets, (step, seconds) => step.requests / seconds, printRate),
+      ),
+      figure(
+        'p95',
+        'of each step',
+        stepLines(
+          subsets,
+          (step) => step.p95Ms,
+          (ms) => printDuration(ms * 1e6, false),
+        ),
+      ),
+    ),
+    el('div', 'examples', subsets.map(exemplarList)),
+    untilUs !== null && el('p', 'muted', `counts until ${printClock(untilUs)}`),
+  );
+}
+
+/** What the counts prove and what they do not, in a sentence. */
+export function verdictOf(subsets: readonly AbSubset[]): string {
+  const known = subsets.filter(({ requests }) => requests > 0);
+  if (known.length < 2) {
+    return known.length === 0
+      ? 'No requests in this time.'
+      : `Only ${nameOf(known[0]!)} got requests in this time: nothing to compare with.`;
+  }
+  const [one, other] = [...known].sort(
+    (first, second) => (second.errorShare ?? 0) - (first.errorShare ?? 0),
+  ) as [AbSubset, AbSubset];
+  const last = known.reduce((least, each) =>
+    (each.errorShare ?? 0) < (least.errorShare ?? 0) ? each : least,
+  );
+  const errors =
+    (one.errorShareLow ?? 0) > (last.errorShareHigh ?? 1)
+      ? `${nameOf(one)} fails more often than ${nameOf(last)}: ${printShare(one.errorShare)} against ` +
+        `${printShare(last.errorShare)}; their 95 % intervals do not meet.`
+      : 'The counts prove no difference in errors: the 95 % intervals overlap.';
+  const slow = [...known].sort((first, second) => (second.p95Ms ?? 0) - (first.p95Ms ?? 0));
+  const [slowest, fastest] = [slow[0]!, slow.at(-1)!];
+  if (slowest.p95Ms === null || fastest.p95Ms === null || other === undefined) return errors;
+  const times = slowest.p95Ms / Math.max(0.001, fastest.p95Ms);
+  if (times < 1.2) return `${errors} Latencies are alike (p95).`;
+  const ms = (value: number): string => printDuration(value * 1e6, false);
+  return `${errors} ${nameOf(slowest)} is slower: p95 ${ms(slowest.p95Ms)} against ${ms(fastest.p95Ms)}.`;
+}
+
+function nameOf({ subset }: AbSubset): string {
+  return subset === '' ? 'no subset' : subset;
+}
+
+function subsetCard(subset: AbSubset, index: number): HTMLElement {
+  const ms = (value: number | null): string =>
+    value === null ? '–' : printDuration(value * 1e6, false);
+  const fact = (name: string, value: string, kind = ''): HTMLElement =>
+    el('div', 'fact', el('span', 'fact-name', name), ' ', el('span', `fact-value ${kind}`, value));
+  const { weight, share, errors, errorShare, errorShareLow, errorShareHigh, clientErrors } = subset;
+  const statuses = subset.statuses
+    .slice(0, 5)
+    .map(
+      ({ status, requests }) =>
+        `${status === '' ? 'no answer' : status}: ${requests.toLocaleString('en')}`,
+    );
+  return el(
+    'section',
+    `card subset ab${index % 6}`,
+    el(
+      'div',
+      'card-title',
+      el('i', 'dot'),
+      el('b', '', nameOf(subset)),
+      el('span', 'muted', weight === null ? '' : `weight ${weight}`),
+    ),
+    el(
+      'div',
+      'facts',
+      fact('share', printShare(share)),
+      fact('rate', printRate(subset.ratePerSecond)),
+      fact('errors', `${printShare(errorShare)}`, errors > 0 ? 'bad-text' : ''),
+      fact('p50', ms(subset.p50Ms)),
+      fact('p95', ms(subset.p95Ms)),
+      fact('p99', ms(subset.p99Ms)),
+    ),
+    el(
+      'div',
+      'muted',
+      `${errors.toLocaleString('en')} of ${subset.requests.toLocaleString('en')} failed`,
+      errorShareLow !== null && errorShareHigh !== null
+        ? ` (${printShare(errorShareLow)} to ${printShare(errorShareHigh)})`
+        : '',
+      clientErrors > 0 ? `, ${clientErrors.toLocaleString('en')} with 4xx` : '',
+      statuses.length > 0 ? ` · ${statuses.join(', ')}` : '',
+    ),
+  );
+}
+
+function exemplarList(subset: AbSubset, index: number): HTMLElement {
+  return el(
+    'section',
+    `card ab${index % 6}`,
+    el('div', 'card-title', el('i', 'dot'), el('b', '', `Traces of ${nameOf(subset)}`)),
+    subset.exemplars.length === 0 && el('p', 'muted', 'None was exported in this time.'),
+    subset.exemplars.map(({ traceId, spanId, startUs, durationUs, isError }) =>
+      el(
+        'div',
+        'example',
+        link(`/trace/${traceId}?span=${spanId}`, '', el('code', '', traceId.slice(0, 16))),
+        el('span', 'muted', printClock(startUs)),
+        el('span', 'grow'),
+        isError && el('span', 'pill pill-bad', 'error'),
+        el('span', 'number', printDuration(durationUs * 1000, false)),
+      ),
+    ),
+  );
+}

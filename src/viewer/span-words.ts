@@ -1,0 +1,179 @@
+/**
+ * What a span of Tracecar says about itself, in sentences: why it was routed, tried again, denied,
+ * joined and sampled, and where its time went.
+ *
+ * For people: the page shows them beside the waterfall, `tracecar explain` prints them. A span of
+ * somebody else has none of the attributes and gets few sentences or none; nothing is guessed.
+ */
+
+import { type Cause, failure } from '../model/failure.ts';
+import { attributeText, SpanKind } from './otlp-json.ts';
+import { printDuration } from './time-bar.ts';
+import type { TraceLayout, TraceRow } from './trace-layout.ts';
+
+export type Topic = 'routed' | 'sent to' | 'tried again' | 'failed' | 'joined' | 'sampled' | 'time';
+
+export interface SpanSentence {
+  readonly topic: Topic;
+  readonly text: string;
+}
+
+/** Sentences in the order of `Topic`; not yet made harmless for terminals or pages. */
+export function explainRow(row: TraceRow, layout: TraceLayout, ascii = false): SpanSentence[] {
+  const of = (key: string): string => attributeText(row.span.attributes, key) ?? '';
+  const sentences: SpanSentence[] = [];
+  const say = (topic: Topic, text: string): void => {
+    if (text !== '') sentences.push({ topic, text });
+  };
+  say('routed', routed(row, of));
+  say('sent to', sentTo(of));
+  say('tried again', triedAgain(row, layout, of));
+  say('failed', failed(row, of));
+  say('joined', joined(row, of('tracecar.join')));
+  say('sampled', sampledWords[of('tracecar.sampled_by')] ?? '');
+  say('time', timeWords(row, ascii));
+  return sentences;
+}
+
+type Reader = (key: string) => string;
+
+function routed(row: TraceRow, of: Reader): string {
+  const route = of('tracecar.route');
+  const generation = of('tracecar.generation');
+  const table = generation === '' ? '' : ` Routing table ${generation}.`;
+  const subset = of('tracecar.subset');
+  const weight = of('tracecar.weight');
+  if (route === '') {
+    const destination = of('tracecar.original_destination');
+    if (destination === '' || of('tracecar.direction') !== 'outbound') return '';
+    return `No rule was about it: it went on to ${destination}, where it was going.${table}`;
+  }
+  const origin = of('tracecar.rule.origin');
+  const at = origin === '' ? '' : ` (${origin})`;
+  const rule = `Rule ${of('tracecar.rule') || '0'} of route ${route}${at}`;
+  if (subset === '') return `${rule} matched.${table}`;
+  const chosen = weight === '' ? '' : `, which has weight ${weight}`;
+  const verb = row.span.kind === SpanKind.Server ? 'matched; this is subset' : 'chose subset';
+  return `${rule} ${verb} ${subset}${chosen}.${table}`;
+}
+
+function sentTo(of: Reader): string {
+  const endpoint = of('tracecar.endpoint');
+  const cluster = of('tracecar.cluster');
+  if (cluster === '') return '';
+  const candidates = Number(of('tracecar.lb.candidates') || Number.NaN);
+  const policy = of('tracecar.lb.policy');
+  const among = Number.isFinite(candidates)
+    ? `, ${candidates === 1 ? 'the only one' : `one of ${candidates} by ${policy || 'choice'}`}`
+    : '';
+  const pool = poolName(cluster);
+  if (endpoint === '') return `No endpoint of ${pool} was chosen.`;
+  const reused = of('tracecar.conn.reused');
+  const requests = of('tracecar.conn.requests');
+  const connection =
+    reused === 'true'
+      ? ` The connection was kept from before${requests === '' ? '' : ` (request ${requests} on it)`}.`
+      : reused === 'false'
+        ? ' A new connection was opened.'
+        : '';
+  return `Endpoint ${endpoint} of ${pool}${among}.${connection}`;
+}
+
+/** `reviews.default.svc.cluster.local:9080` of `outbound|9080|v2|reviews.default...`. */
+function poolName(cluster: string): string {
+  const [, port, , host] = cluster.split('|');
+  return host && port ? `${host}:${port}` : cluster;
+}
+
+/** A try after the first says what the one before it met. */
+function triedAgain({ span, parent }: TraceRow, { rows }: TraceLayout, of: Reader): string {
+  const resends = Number(of('http.request.resend_count') || 0);
+  if (!(resends > 0)) return '';
+  const before = rows.find((row) => {
+    if (row.parent !== parent || row.span.kind !== span.kind || row.span === span) return false;
+    const count = Number(attributeText(row.span.attributes, 'http.request.resend_count') ?? 0);
+    return count === resends - 1 && row.span.startNs <= span.startNs;
+  });
+  const reason = of('tracecar.attempt.reason') || (before === undefined ? '' : wordOf(before));
+  const sentence = sentenceOf(reason);
+  const why = reason === '' ? 'failed' : `met ${reason}`;
+  return `Try ${resends + 1}: the one before ${why}.${sentence === '' ? '' : ` ${sentence}`}`;
+}
+
+/** What the closed table of failures says of a cause; empty for a word that is not in it. */
+function sentenceOf(cause: string): string {
+  return Object.hasOwn(failure, cause) ? failure[cause as Cause].sentence : '';
+}
+
+function wordOf({ span }: TraceRow): string {
+  const of = (key: string): string => attributeText(span.attributes, key) ?? '';
+  return of('tracecar.cause') || of('error.type') || of('http.response.status_code');
+}
+
+function failed({ span, isError }: TraceRow, of: Reader): string {
+  const cause = of('tracecar.cause');
+  const status = of('http.response.status_code');
+  const message = span.statusMessage === '' ? '' : ` "${span.statusMessage}"`;
+  if (cause !== '') {
+    const verb = cause.endsWith('-denied') ? 'Denied' : 'Cause';
+    const sentence = sentenceOf(cause);
+    return `${verb}: ${cause}.${sentence === '' ? '' : ` ${sentence}`}${message}`;
+  }
+  if (!isError) return '';
+  const kind = span.kind === SpanKind.Client ? 'The callee answered' : 'It answered';
+  if (status !== '') return `${kind} ${status}: it is the application's own answer.${message}`;
+  const type = of('error.type');
+  return type === '' ? `It is marked as an error.${message}` : `Error of type ${type}.${message}`;
+}
+
+function joined({ span }: TraceRow, join: string): string {
+  if (span.kind !== SpanKind.Client || join === '') return '';
+  if (join === 'preload') {
+    return 'To the request that caused it by the propagation preload; the application did nothing.';
+  }
+  if (join === 'app')
+    return 'To the request that caused it by the headers that the application sent.';
+  if (join.startsWith('correlation:')) {
+    const header = join.slice('correlation:'.length);
+    return `To the one open request that came with the same ${header}.`;
+  }
+  return join === 'none'
+    ? 'To nothing: no header said which request caused it, so it began a trace of its own.'
+    : `By ${join}.`;
+}
+
+/** By the values of `tracecar.sampled_by`. */
+const sampledWords: Readonly<Record<string, string>> = {
+  parent: 'The caller had decided: its traceparent said so.',
+  ratio: "The head sampler's ratio chose the trace where it began.",
+  error: 'Kept because of an error, whatever the ratio said.',
+  slow: 'Kept because it was slower than the limit of its route.',
+  retry: 'Kept because a request was tried again.',
+  denied: 'Kept because a request was denied.',
+  retro: 'Recalled from history: another hop of the trace found a reason to keep it.',
+  debug: 'Kept because the caller asked with a debug token.',
+  cap: 'Not kept: more callers asked to be sampled than the limit allows.',
+};
+
+function timeWords({ span, gap, pathNs, proxyNs }: TraceRow, ascii: boolean): string {
+  const took = (ns: number): string => printDuration(Math.abs(ns), ascii);
+  const words: string[] = [];
+  if (pathNs > 0) {
+    const share = span.durationNs > 0 ? Math.round((pathNs / span.durationNs) * 100) : 100;
+    words.push(`On the critical path for ${took(pathNs)}, ${share} % of its time.`);
+  }
+  if (gap !== undefined) {
+    words.push(
+      gap.gapNs < 0
+        ? `The callee says it took ${took(gap.gapNs)} longer than this call: clocks differ.`
+        : `Network and waiting: ${took(gap.gapNs)} (this call minus the callee's own time).` +
+            (gap.isSkewed ? " The two machines' clocks differ." : ''),
+    );
+  }
+  if (proxyNs !== undefined) {
+    const share = span.durationNs > 0 ? (proxyNs / span.durationNs) * 100 : 0;
+    const percent = share < 9.95 ? share.toFixed(1) : share.toFixed(0);
+    words.push(`The sidecar itself took ${took(proxyNs)}, ${percent} %.`);
+  }
+  return words.join(' ');
+}

@@ -1,0 +1,288 @@
+/**
+ * A mesh whose head sampler chooses nothing: four services behind sidecar processes of their own, and a
+ * collector that keeps what comes all the same.
+ *
+ *   callers ─► web ─┬─► details                 asked first, and done before anything goes wrong
+ *                   └─► reviews ─► ratings      where the fault is planted
+ *
+ * The applications are the test's and pass trace context on as they got it. `web` and `reviews` answer
+ * 200 whatever happens below: nobody but the sidecars knows that something went wrong.
+ */
+
+import assert from 'node:assert/strict';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import type { TestContext } from 'node:test';
+import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
+import {
+  anyPorts,
+  application,
+  freePorts,
+  type LogLine,
+  SidecarProcess,
+  temporaryFolder,
+  writeConfig,
+} from '../sidecar-process.ts';
+
+const services = ['web', 'details', 'reviews', 'ratings'] as const;
+export type Service = (typeof services)[number];
+
+/** Whom each calls, in this order. */
+const calls: Readonly<Record<Service, readonly Service[]>> = {
+  web: ['details', 'reviews'],
+  details: [],
+  reviews: ['ratings'],
+  ratings: [],
+};
+
+export interface MeshOptions {
+  /** What an application does instead of answering 200, by path: a status. */
+  readonly fault: (service: Service, path: string) => number | undefined;
+  /** Whether a service is called for a path; all are by default. */
+  readonly isCalled?: (service: Service, path: string) => boolean;
+  /** More flags of the sidecar of a service. */
+  readonly flags?: (service: Service) => readonly string[];
+}
+
+export interface KeptSpan extends SinkSpan {
+  readonly service: string;
+}
+
+export class KeptMesh {
+  readonly sink: OtlpSink;
+  readonly #sidecars: ReadonlyMap<Service, SidecarProcess & LogLine>;
+  readonly #entry: number;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 32 });
+
+  private constructor(
+    sink: OtlpSink,
+    sidecars: ReadonlyMap<Service, SidecarProcess & LogLine>,
+    entry: number,
+  ) {
+    this.sink = sink;
+    this.#sidecars = sidecars;
+    this.#entry = entry;
+  }
+
+  static async start(t: TestContext, options: MeshOptions): Promise<KeptMesh> {
+    const sink = await OtlpSink.start();
+    t.after(() => sink.close());
+    const folder = temporaryFolder(t);
+    const ports = await freePorts(services.length + 4);
+    const inbound = Object.fromEntries(services.map((name, at) => [name, ports[at]!]));
+    const outbound = new Map<string, number>();
+    const yaml: string[] = [];
+    let next = services.length;
+    for (const name of services) {
+      for (const called of calls[name]) outbound.set(`${name} ${called}`, ports[next++]!);
+    }
+    for (const name of services) {
+      const portTo = (called: Service) => outbound.get(`${name} ${called}`)!;
+      const port = await application(t, (asked, response) => {
+        const path = asked.url ?? '';
+        const called = calls[name].filter((each) => options.isCalled?.(each, path) ?? true);
+        void callAll(called.map(portTo), path, asked).then(() => {
+          const status = options.fault(name, path) ?? 200;
+          response.writeHead(status, { 'content-length': 2 }).end('ok');
+        });
+      });
+      yaml.push(serviceEntry(name, inbound[name]!));
+      yaml.push(sidecar(name, inbound[name]!, port, calls[name], portTo));
+    }
+    writeConfig(folder, 'mesh.yaml', yaml.join('---\n'));
+    const started = services.map(async (name) => {
+      const flags = options.flags?.(name) ?? [];
+      return [name, await startSidecar(t, name, folder, sink.url, flags)] as const;
+    });
+    return new KeptMesh(sink, new Map(await Promise.all(started)), inbound.web!);
+  }
+
+  /** Asks web for a path; resolves with the status. */
+  ask(path: string): Promise<number> {
+    return ask(this.#entry, path, {}, this.#agent);
+  }
+
+  /** Asks for `count` paths, 32 at a time. */
+  async askAll(count: number, pathOf: (index: number) => string): Promise<void> {
+    let next = 0;
+    const caller = async () => {
+      while (next < count) assert.equal(await this.ask(pathOf(next++)), 200);
+    };
+    await Promise.all(Array.from({ length: 32 }, caller));
+  }
+
+  /** Every span that has come, with the service that sent it. */
+  spans(): KeptSpan[] {
+    return this.sink.requests.flatMap(({ body }) =>
+      body.resourceSpans.flatMap(({ resource, scopeSpans }) => {
+        const name = resource.attributes.find(({ key }) => key === 'service.name');
+        const service = name?.value.stringValue ?? '';
+        return scopeSpans.flatMap(({ spans }) => spans.map((span) => ({ ...span, service })));
+      }),
+    );
+  }
+
+  /** By trace id. */
+  traces(): Map<string, KeptSpan[]> {
+    return Map.groupBy(this.spans(), ({ traceId }) => traceId);
+  }
+
+  /** Resolves when the collector has a trace with a span for that path, and `count` spans of it. */
+  async traceOf(path: string, count: number): Promise<KeptSpan[]> {
+    let found: KeptSpan[] = [];
+    await this.sink.until(() => {
+      const spans = [...this.traces().values()];
+      found = spans.find((trace) => trace.some((span) => pathOfSpan(span) === path)) ?? [];
+      return found.length >= count;
+    });
+    return found;
+  }
+
+  /** What the admin page of a sidecar says. */
+  async state(service: Service): Promise<Readonly<Record<string, unknown>>> {
+    const response = await fetch(`http://${this.#sidecars.get(service)!.admin}/state`);
+    return (await response.json()) as Readonly<Record<string, unknown>>;
+  }
+}
+
+/** `SERVER web`, `CLIENT web details`: what a span is, in words. */
+export function describe(span: KeptSpan): string {
+  const kind = span.kind === 2 ? 'SERVER' : 'CLIENT';
+  return `${kind} ${span.service}`;
+}
+
+export function attributeOf(span: SinkSpan, key: string): unknown {
+  const value = span.attributes.find((attribute) => attribute.key === key)?.value;
+  return value?.stringValue ?? value?.intValue ?? value?.boolValue ?? value?.doubleValue;
+}
+
+function pathOfSpan(span: SinkSpan): unknown {
+  const path = attributeOf(span, 'url.path');
+  if (path !== undefined) return path;
+  const url = attributeOf(span, 'url.full');
+  return url === undefined ? undefined : new URL(String(url)).pathname;
+}
+
+async function callAll(
+  ports: readonly number[],
+  path: string,
+  asked: IncomingMessage,
+): Promise<void> {
+  const { traceparent, tracestate } = asked.headers;
+  const context = { traceparent, tracestate };
+  for (const port of ports) await ask(port, path, context, applicationAgent).catch(() => 0);
+}
+
+/** For the life of the process: connections that nobody uses keep nothing alive. */
+const applicationAgent = new Agent({ keepAlive: true });
+
+function ask(
+  port: number,
+  path: string,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  agent: Agent,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const given = Object.entries(headers).filter(([, value]) => value !== undefined);
+    const sent = request({
+      host: '127.0.0.1',
+      port,
+      path,
+      agent,
+      headers: Object.fromEntries(given),
+    });
+    sent.on('response', (response) => {
+      response.resume();
+      response.on('error', reject);
+      response.on('end', () => resolve(response.statusCode ?? 0));
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+async function startSidecar(
+  t: TestContext,
+  name: Service,
+  folder: string,
+  collector: string,
+  flags: readonly string[],
+): Promise<SidecarProcess & LogLine> {
+  const process = new SidecarProcess(
+    ['--config', folder, `--labels=app=${name}`, ...anyPorts, ...flags],
+    {
+      OTEL_TRACES_EXPORTER: 'otlp',
+      OTEL_METRICS_EXPORTER: 'none',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector,
+      OTEL_TRACES_SAMPLER: 'parentbased_always_off',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+      OTEL_SERVICE_NAME: name,
+    },
+  );
+  t.after(async () => {
+    process.child.kill('SIGKILL');
+    await process.ended;
+  });
+  return Object.assign(process, await process.logged(/"message":"ready"/));
+}
+
+function serviceEntry(name: Service, port: number): string {
+  return `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: ${name}
+  namespace: default
+spec:
+  hosts:
+    - ${name}.default.svc.cluster.local
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports:
+    - number: 9080
+      name: http
+      protocol: HTTP
+  endpoints:
+    - address: 127.0.0.1
+      ports:
+        http: ${port}
+      labels:
+        app: ${name}
+`;
+}
+
+function sidecar(
+  name: Service,
+  port: number,
+  application: number,
+  called: readonly Service[],
+  portTo: (called: Service) => number,
+): string {
+  const egress = called.map(
+    (each) => `    - port:
+        number: ${portTo(each)}
+        name: http-${each}
+        protocol: HTTP
+      bind: 127.0.0.1
+      captureMode: NONE
+      hosts:
+        - default/${each}.default.svc.cluster.local
+`,
+  );
+  return `apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata:
+  name: ${name}
+  namespace: default
+spec:
+  workloadSelector:
+    labels:
+      app: ${name}
+  ingress:
+    - port:
+        number: ${port}
+        name: http
+        protocol: HTTP
+      bind: 127.0.0.1
+      captureMode: NONE
+      defaultEndpoint: 127.0.0.1:${application}
+${egress.length === 0 ? '' : '  egress:\n'}${egress.join('')}`;
+}

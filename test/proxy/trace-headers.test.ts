@@ -1,0 +1,143 @@
+/**
+ * Context headers of one request: what is read, what goes on, by heads and without sockets.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seededRandom } from '../../src/base/random.ts';
+import { TraceHeaders } from '../../src/proxy/trace-headers.ts';
+import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+import { passedLines, readTrace, testSelf } from '../support/trace-head.ts';
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+const parent = (flags = '01') => `traceparent: 00-${TRACE}-b7ad6b7169203331-${flags}\r\n`;
+
+function idsOf(env: Record<string, string>): TraceIds {
+  return new TraceIds(readTelemetrySettings(env).settings.sampler, seededRandom(1), true);
+}
+
+const usual = idsOf({});
+const byRatio = idsOf({ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.5' });
+const always = idsOf({ OTEL_TRACES_SAMPLER_ARG: '1' });
+
+interface Passed {
+  readonly headers: TraceHeaders;
+  readonly record: ExchangeRecord;
+  readonly kept: readonly string[];
+  /** Value of the tracestate that goes on, without our member and its comma. */
+  readonly states: string;
+  readonly put: readonly string[];
+}
+
+function pass(lines: string, ids = usual, direction: 'inbound' | 'outbound' = 'outbound'): Passed {
+  const { headers, head } = readTrace(lines, new TraceHeaders(testSelf, direction));
+  const record = new ExchangeRecord();
+  record.kind = direction === 'inbound' ? RecordKind.Server : RecordKind.Client;
+  ids.begin(record, headers.context);
+  const { kept, put } = passedLines(headers, head, record);
+  const state = put.find((line) => line.startsWith('tracestate: '))!;
+  return {
+    headers,
+    record,
+    kept,
+    put,
+    states: state.slice('tracestate: tracecar=0123456abcd,'.length),
+  };
+}
+
+test('the port of the sender is read, and ours goes on towards the mesh only', () => {
+  const line = 'tracestate: tracecar=02beef01f40\r\n';
+  assert.equal(pass(parent() + line).headers.callbackPort, 0x1f40);
+  assert.match(pass(parent() + line).put.join('\n'), /tracecar=03beef03a9c$/m);
+  assert.match(pass(parent() + line, usual, 'inbound').put.join('\n'), /tracecar=03beef00000$/m);
+});
+
+test('only the first member says who spoke last', () => {
+  const behind = pass(`${parent()}tracestate: rojo=1,tracecar=02beef01f40\r\n`);
+  assert.equal(behind.headers.callbackPort, 0);
+  const first = pass(`${parent()}tracestate: tracecar=02beef01f40,rojo=1\r\n`);
+  assert.equal(first.headers.callbackPort, 0x1f40);
+  const nominated = pass(
+    `Connection: tracestate\r\n${parent()}tracestate: tracecar=02beef01f40\r\n`,
+  );
+  assert.equal(nominated.headers.callbackPort, 0);
+});
+
+test('a root that is chosen says with which probability, one that is not says nothing', () => {
+  assert.equal(pass('', always).states, 'ot=th:0');
+  assert.equal(pass('', always).record.flags & RecordFlag.OwnThreshold, RecordFlag.OwnThreshold);
+  assert.equal(pass('', idsOf({ OTEL_TRACES_SAMPLER: 'always_off' })).states, '');
+});
+
+test('a received threshold goes on as it came, alone or among others', () => {
+  const alone = pass(`${parent()}tracestate: tracecar=02beef01f40,ot=th:4\r\n`);
+  assert.equal(alone.states, 'ot=th:4');
+  assert.equal(alone.record.extra, 't4');
+  const among = pass(`${parent()}tracestate: rojo=1,ot=th:8;rv:ffffffffffffff,congo=2\r\n`);
+  assert.equal(among.states, 'rojo=1,ot=th:8;rv:ffffffffffffff,congo=2');
+  assert.equal(among.record.extra, 't8');
+});
+
+test('a threshold like the own one needs no words', () => {
+  const { record, states } = pass(
+    `${parent()}tracestate: tracecar=02beef01f40,ot=th:0\r\n`,
+    always,
+  );
+  assert.equal(record.extra, '');
+  assert.equal(record.flags & RecordFlag.OwnThreshold, RecordFlag.OwnThreshold);
+  assert.equal(states, 'ot=th:0');
+});
+
+test('a threshold that the trace cannot have passed is not believed', () => {
+  const states = 'tracestate: rojo=1,ot=th:ffffffffffffff\r\n';
+  const { record, states: passed } = pass(parent() + states);
+  assert.equal(record.flags & RecordFlag.Sampled, RecordFlag.Sampled);
+  assert.equal(record.extra, '');
+  assert.equal(passed, 'rojo=1');
+});
+
+test('a sampler that follows no parent decides by randomness, and says its own threshold', () => {
+  const above = pass(`${parent('00')}tracestate: rojo=1,ot=th:c;rv:80000000000000\r\n`, byRatio);
+  assert.equal(above.record.flags & RecordFlag.Sampled, RecordFlag.Sampled);
+  assert.equal(above.states, 'ot=th:8;rv:80000000000000,rojo=1');
+  const below = pass(`${parent()}tracestate: rojo=1,ot=th:c;rv:7fffffffffffff\r\n`, byRatio);
+  assert.equal(below.record.flags & RecordFlag.Sampled, 0);
+  assert.equal(below.states, 'ot=rv:7fffffffffffff,rojo=1');
+  // The last 56 bits of the trace id: 48eb211c80319c is below one half.
+  const byId = pass(`${parent()}tracestate: tracecar=02beef01f40,ot=th:1\r\n`, byRatio);
+  assert.equal(byId.record.flags & RecordFlag.Sampled, 0);
+  assert.equal(byId.states, '');
+});
+
+test('a trace that is kept for what it is goes on as sampled and without a probability', () => {
+  const { headers, head } = readTrace(`${parent('00')}tracestate: rojo=1,ot=th:8\r\n`);
+  const record = new ExchangeRecord();
+  record.kind = RecordKind.Client;
+  usual.begin(record, headers.context);
+  record.flags |= RecordFlag.Kept;
+  const { put } = passedLines(headers, head, record);
+  assert.match(put[0]!, /-01$/);
+  assert.match(put[1]!, /^tracestate: tracecar=.{11},rojo=1$/);
+});
+
+test('a threshold without a traceparent is nobody’s', () => {
+  const { headers, states } = pass('tracestate: tracecar=02beef01f40,ot=th:8\r\n');
+  assert.equal(headers.context.thresholdHigh, -1);
+  assert.equal(states, '');
+  assert.equal(headers.hops >>> 20, 3);
+});
+
+test('31 members of others make room for a threshold that comes new', () => {
+  const members = Array.from({ length: 31 }, (_, index) => `k${index}=v`);
+  const { put } = pass(
+    `${parent()}tracestate: ${members.join(',')}\r\n`,
+    idsOf({
+      OTEL_TRACES_SAMPLER: 'always_on',
+    }),
+  );
+  const value = put.find((line) => line.startsWith('tracestate: '))!.slice(12);
+  assert.equal(value.split(',').length, 32);
+  assert.match(value, /^tracecar=.{11},ot=th:0,k0=v,/);
+});

@@ -1,0 +1,58 @@
+/**
+ * A request head as the proxy reads it, and what TraceHeaders makes of it: for tests of context headers.
+ */
+
+import assert from 'node:assert/strict';
+import { trafficLimits } from '../../src/model/limits.ts';
+import { putTraceLines, TraceHeaders, type TraceSelf } from '../../src/proxy/trace-headers.ts';
+import { WriteSlab } from '../../src/proxy/write-slab.ts';
+import type { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
+import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
+import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
+import { Dropped, MessageHead } from '../../src/wire/http1/message-head.ts';
+
+/** A head with `lines`, each with its CRLF. */
+export function headOf(lines: string): MessageHead {
+  const head = new MessageHead();
+  const reader = new HeadReader(head, 'request', trafficLimits);
+  const text = `GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`;
+  assert.equal(reader.read(Buffer.from(text, 'latin1'), 0), HeadState.Done, text);
+  return head;
+}
+
+/** What a test process says of itself. */
+export const testSelf: TraceSelf = selfOf({});
+
+/** One that was told more. */
+export function selfOf(tracing: TraceSelf['tracing']): TraceSelf {
+  const counts = new ConnectionCounts();
+  return {
+    hopTagOf: () => 0xcafe,
+    callbackPort: 15_004,
+    tracing,
+    learnedFormats: 0,
+    countsOf: () => counts,
+  };
+}
+
+/** What has been read of `lines`. */
+export function readTrace(lines: string, headers = new TraceHeaders(testSelf, 'outbound')) {
+  const head = headOf(lines);
+  headers.read(head);
+  return { headers, head };
+}
+
+/** Lines of the head that go on, and those that are put behind them. */
+export function passedLines(headers: TraceHeaders, head: MessageHead, record: ExchangeRecord) {
+  const out = new WriteSlab(65_536);
+  const kept: string[] = [];
+  for (let index = 0; index < head.count; index++) {
+    if (head.dropped[index] === Dropped.Kept) {
+      kept.push(`${head.name(index)}: ${head.value(index)}`);
+    }
+  }
+  putTraceLines(headers, record, out);
+  const put = out.reserve(0).toString('latin1', 0, out.length).split('\r\n');
+  assert.equal(put.pop(), '');
+  return { kept: kept.filter((line) => !line.startsWith('Host:')), put };
+}
