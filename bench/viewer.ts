@@ -1,12 +1,15 @@
 /**
  * The viewer's two numbers: spans a second on one core, and a search over 100 000 traces.
  *
- * `node bench/viewer.ts [--traces N]`. Requests of 500 spans are made by the official
+ * `node bench/viewer.ts [--traces N] [--file]`: with --file the store is a SQLite file in /tmp. Requests of 500 spans are made by the official
  * serializers before the clock runs, then given to the receiver's ingest (everything but the socket), so
  * the figure is one thread's. Spans are those of the demo's five hops, with all their attributes. Each
  * search runs 20 times; the slowest is shown beside the median.
  */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { type SpanKind, TraceFlags } from '@opentelemetry/api';
@@ -15,13 +18,17 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { systemClock } from '../src/base/clock.ts';
 import { viewerLimits } from '../src/model/limits.ts';
+import { findDependencies } from '../src/viewer/dependencies.ts';
 import { MetricStore } from '../src/viewer/metric-store.ts';
 import { type Encoding, OtlpIngest } from '../src/viewer/otlp-ingest.ts';
+import { SqliteBodies } from '../src/viewer/sqlite-bodies.ts';
 import { findTraces, type TraceQuery } from '../src/viewer/trace-search.ts';
 import { TraceStore } from '../src/viewer/trace-store.ts';
 import { summarizeTrace } from '../src/viewer/trace-summary.ts';
 
-const { values } = parseArgs({ options: { traces: { type: 'string', default: '100000' } } });
+const { values } = parseArgs({
+  options: { traces: { type: 'string', default: '100000' }, file: { type: 'boolean' } },
+});
 const traces = Number(values.traces);
 const tracesPerRequest = 100;
 const limits = { ...viewerLimits, storeBytesMax: 4 * 1024 ** 3 };
@@ -117,6 +124,17 @@ function requestOf(first: number, { encoding, isGzip }: Format): Buffer {
   return isGzip ? gzipSync(bytes) : bytes;
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'tracecar-bench-'));
+let files = 0;
+
+/** A store as the program has it, in memory or in a file of its own. */
+function makeStore(): TraceStore {
+  if (values.file !== true) return new TraceStore(limits);
+  files++;
+  const bodies = new SqliteBodies(join(folder, `${files}.db`), limits.storeBytesMax);
+  return new TraceStore(limits, bodies);
+}
+
 function ingestOf(store: TraceStore): OtlpIngest {
   return new OtlpIngest(store, new MetricStore(limits, systemClock), limits);
 }
@@ -171,16 +189,16 @@ const formats: readonly Format[] = [
   { name: 'protobuf gzip', encoding: 'protobuf', isGzip: true },
 ];
 for (const format of formats) {
-  const store = new TraceStore(limits);
+  const store = makeStore();
   const ingest = ingestOf(store);
   feed(ingest, 2_000, format);
-  const { perSecond, bytesPerSpan } = feed(ingestOf(new TraceStore(limits)), 10_000, format);
+  const { perSecond, bytesPerSpan } = feed(ingestOf(makeStore()), 10_000, format);
   console.log(
     `${format.name.padEnd(24)} ${Math.round(perSecond).toString().padStart(8)} spans/s ` +
       `${(1e6 / perSecond).toFixed(1).padStart(6)} us/span ${bytesPerSpan.toFixed(0).padStart(6)} bytes/span`,
   );
 }
-const store = new TraceStore(limits);
+const store = makeStore();
 const heapBefore = process.memoryUsage();
 feed(ingestOf(store), traces, formats[2]!);
 globalThis.gc?.();
@@ -205,6 +223,22 @@ for (const [name, query] of searches) {
     `search: ${name.padEnd(40)} ${times[10]!.toFixed(1).padStart(6)} ms, slowest ${times[19]!.toFixed(1)} (${found} found)`,
   );
 }
+
+const pairsStarted = performance.now();
+const pairs = findDependencies(store, 0, Number.POSITIVE_INFINITY);
+console.log(
+  `dependencies: ${(performance.now() - pairsStarted).toFixed(0)} ms (${pairs.length} pairs)`,
+);
+if (values.file === true) {
+  store.close();
+  const started = performance.now();
+  const bodies = new SqliteBodies(join(folder, `${files}.db`), limits.storeBytesMax);
+  const again = new TraceStore(limits, bodies);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`start: ${again.counts().traces} traces read back in ${seconds} s`);
+  again.close();
+}
+rmSync(folder, { recursive: true, force: true });
 
 function mib(bytes: number): string {
   return (bytes / 1024 / 1024).toFixed(0);

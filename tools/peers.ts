@@ -148,6 +148,13 @@ const peers: readonly Peer[] = [
     versionFlag: '--version',
   },
   {
+    name: 'prometheus',
+    what: 'scrapes sidecars',
+    from: { debian: 'prometheus' },
+    program: 'prometheus',
+    versionFlag: '--version',
+  },
+  {
     name: 'promtool',
     what: 'checks the page of metrics',
     from: { debian: 'prometheus' },

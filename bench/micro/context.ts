@@ -7,10 +7,13 @@
 
 import { systemRandom } from '../../src/base/random.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { putTraceLines, TraceHeaders } from '../../src/proxy/trace-headers.ts';
+import { TraceHeaders } from '../../src/proxy/trace-headers.ts';
+import { putRequestIdLine, putTraceLines } from '../../src/proxy/trace-lines.ts';
 import { WriteSlab } from '../../src/proxy/write-slab.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { TokenBucket } from '../../src/telemetry/keep-state.ts';
 import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
+import { OpenRequests } from '../../src/telemetry/open-requests.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { TraceIds } from '../../src/telemetry/trace-ids.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
@@ -27,7 +30,11 @@ const self = {
   tracing: {},
   learnedFormats: 0,
   countsOf: () => counts,
+  openRequests: new OpenRequests(1, 2),
+  forcedSamples: new TokenBucket(),
 };
+
+const caller = { isPeer: true, owner: { port: 9080 } };
 
 function headOf(lines: string): MessageHead {
   const head = new MessageHead();
@@ -52,9 +59,12 @@ function passing(lines: string): () => void {
   const headers = new TraceHeaders(self, 'outbound');
   return () => {
     head.dropped.set(marks);
-    headers.read(head);
+    headers.read(head, caller, 0);
     ids.begin(record, headers.context);
+    headers.begun(head, record);
     putTraceLines(headers, record, out);
+    putRequestIdLine(headers, record, true, out);
+    headers.end();
     bytes += out.length;
     out.length = 0;
   };
@@ -66,7 +76,7 @@ function reading(lines: string): () => void {
   const headers = new TraceHeaders(self, 'outbound');
   return () => {
     head.dropped.set(marks);
-    headers.read(head);
+    headers.read(head, caller, 0);
     bytes += headers.hops;
   };
 }

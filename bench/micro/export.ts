@@ -1,7 +1,7 @@
 /**
  * What a span costs the telemetry worker, the sending included: CPU of its thread in the kernel too.
  *
- * `node bench/micro/export.ts [SPANS_A_SECOND [SECONDS [WORKER_FILE]]]`. A real worker, fed through the
+ * `node bench/micro/export.ts [SPANS_A_SECOND [SECONDS [PROTOCOL [COMPRESSION [WORKER_FILE]]]]]`. A real worker, fed through the
  * ring at an even rate by this thread, sends to the bench's collector in a process of its own. What the
  * kernel does for loopback TCP on the sender's behalf is in the figure, what the collector does is not.
  * Spans that are dropped while the worker starts are before the measured time.
@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { systemRandom } from '../../src/base/random.ts';
+import { noTracingRules } from '../../src/model/routing-table.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
@@ -23,7 +24,7 @@ import { freePorts } from '../stage/free-ports.ts';
 import { parseScheduledMicros } from '../stage/procfs.ts';
 
 const [rate = 25_000, seconds = 4] = process.argv.slice(2, 4).map(Number);
-const workerUrl = process.argv[4];
+const [protocol = 'http/json', compression = 'none', workerUrl] = process.argv.slice(4);
 const TICK_MS = 2;
 const WARM_SECONDS = 2;
 
@@ -34,6 +35,9 @@ const telemetry = Telemetry.start({
   settings: readTelemetrySettings({
     OTEL_TRACES_SAMPLER_ARG: '1',
     OTEL_SERVICE_NAME: 'bench',
+    OTEL_METRICS_EXPORTER: 'none',
+    OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+    OTEL_EXPORTER_OTLP_COMPRESSION: compression,
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
   }).settings,
   clock: systemClock,
@@ -46,6 +50,8 @@ const telemetry = Telemetry.start({
 });
 telemetry.describe({
   generation: 1,
+  listeners: [],
+  tracing: noTracingRules,
   clusters: [1, 2].map((version) => ({
     name: `outbound|80|v${version}|backend.bench.svc.cluster.local`,
     service: 'backend.bench.svc.cluster.local',

@@ -120,10 +120,11 @@ most warnings.`,
 
 const view: Command = {
   name: 'view',
-  summary: 'receive traces, keep them in memory, show them',
+  summary: 'receive traces, keep them, show them',
   usage: '[--trace ID] [FLAGS]',
-  about: `Without --trace it is a trace receiver (OTLP over HTTP) with an in-memory store behind Jaeger's
-query API v3. With --trace it asks a running one for that trace and draws it as a waterfall.`,
+  about: `Without --trace it is a trace receiver (OTLP over HTTP and gRPC) with a bounded store behind a
+page and Jaeger's query API v3. With --trace it asks a running one for that trace and draws it as a
+waterfall.`,
   flags: viewFlags,
   examples: [
     { says: 'a receiver for the sidecars of this machine', line: 'tracecar view' },
@@ -131,6 +132,7 @@ query API v3. With --trace it asks a running one for that trace and draws it as 
       says: 'one trace as a waterfall',
       line: 'tracecar view --trace 4bf92f3577b34da6a3ce929d0e0e4736',
     },
+    { says: 'traces that outlive it', line: 'tracecar view --store traces.db --store-bytes 2g' },
   ],
   operands: [],
   run: async (args) => (await import('../main/view.ts')).runView(args),

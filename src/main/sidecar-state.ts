@@ -10,6 +10,7 @@ import { trafficLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import type { ExemplarEntry } from '../telemetry/exemplars.ts';
 import type { ClusterLabels } from '../telemetry/istio-metrics.ts';
+import { addKeepMetrics } from '../telemetry/keep-report.ts';
 import { metricIdentity } from '../telemetry/metric-identity.ts';
 import type { MetricText, TextFormat } from '../telemetry/metric-text.ts';
 import { renderParts } from '../telemetry/prometheus.ts';
@@ -64,6 +65,7 @@ function stats(sidecar: Sidecar) {
       diagnostics: sidecar.diagnostics.length,
     },
     spans: telemetry.counts(),
+    keep: telemetry.keepReport(),
     names: { known: telemetry.names.size, refused: telemetry.names.refused },
     memory: { rssBytes: memory.rss, heapUsedBytes: memory.heapUsed },
   };
@@ -76,7 +78,7 @@ export function metricsPage(
   exemplars: readonly ExemplarEntry[] = [],
 ): Iterable<string> {
   const { feed, settings, telemetry, telemetrySettings } = sidecar;
-  const { resource, knownMethods } = telemetrySettings;
+  const { batch, resource, knownMethods } = telemetrySettings;
   return renderParts(
     telemetry.metrics,
     {
@@ -84,6 +86,7 @@ export function metricsPage(
       identity: metricIdentity(resource, settings.labels, knownMethods),
       clusters: clusterLabels(feed.table),
       exemplars,
+      queueMax: batch.queueMax,
     },
     (text) => addOwnMetrics(text, sidecar),
   );
@@ -184,6 +187,8 @@ function addOwnMetrics(
     text.family(name, type, help);
     for (const [labels, value] of samples) text.sample(name, labels, value);
   }
+  const kept = telemetry.keepReport();
+  if (kept !== undefined) addKeepMetrics(text, kept);
 }
 
 /** Each sample is its labels, as they are printed, and its value. */

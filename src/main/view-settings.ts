@@ -12,6 +12,8 @@ import { readSocketAddress, type SocketAddress } from './socket-address.ts';
 const usualOtlp: SocketAddress = { address: '127.0.0.1', port: 4318 };
 const usualGrpc: SocketAddress = { address: '127.0.0.1', port: 4317 };
 const usualQuery: SocketAddress = { address: '127.0.0.1', port: 16_686 };
+/** Of a file: about half a million spans of sidecars. */
+const usualFileBytes = 1024 * 1024 * 1024;
 const storeBytesMin = 1024 * 1024;
 const storeBytesMax = 4 * 1024 * 1024 * 1024;
 
@@ -25,8 +27,8 @@ export const viewFlags: readonly Flag[] = [
   {
     name: 'grpc',
     value: 'ADDR:PORT',
-    otherwise: '127.0.0.1:4317; with --otlp none',
-    help: 'where spans come in: OTLP over gRPC; none: nowhere',
+    otherwise: '127.0.0.1:4317, with --otlp none',
+    help: 'the same: OTLP over gRPC; none: nowhere',
   },
   {
     name: 'query',
@@ -37,8 +39,31 @@ export const viewFlags: readonly Flag[] = [
   {
     name: 'store-bytes',
     value: 'BYTES',
-    otherwise: `${viewerLimits.storeBytesMax / 1024 / 1024}m`,
-    help: 'memory for traces; the oldest go first',
+    otherwise: `${viewerLimits.storeBytesMax / 1024 / 1024}m, with --store 1g`,
+    help: 'memory for traces, or file and memory; the oldest go first',
+  },
+  {
+    name: 'store',
+    value: 'FILE',
+    otherwise: 'in memory',
+    help: 'keep traces in this SQLite file, over restarts',
+    isPath: true,
+  },
+  {
+    name: 'import',
+    value: 'FILE',
+    otherwise: '',
+    help: 'begin with the traces of this file: OTLP JSON, one document or one a line',
+    isPath: true,
+    typedOnly: true,
+  },
+  {
+    name: 'export',
+    value: 'FILE',
+    otherwise: '',
+    help: 'with --trace: write it to this file as a line of OTLP JSON; - is stdout',
+    isPath: true,
+    typedOnly: true,
   },
   {
     name: 'trace',
@@ -77,6 +102,9 @@ export interface ServeSettings {
   readonly grpc: SocketAddress | undefined;
   readonly query: SocketAddress;
   readonly storeBytes: number;
+  /** Undefined: in memory. */
+  readonly storeFile: string | undefined;
+  readonly importFile: string | undefined;
 }
 
 export interface ShowSettings {
@@ -86,6 +114,8 @@ export interface ShowSettings {
   /** Without a slash at its end: `http://127.0.0.1:16686`. */
   readonly queryUrl: string;
   readonly isJson: boolean;
+  /** Where to write the trace instead; `-` is stdout. */
+  readonly exportFile: string | undefined;
   /** Undefined: as wide as the terminal. */
   readonly width: number | undefined;
   readonly isColorless: boolean;
@@ -102,18 +132,22 @@ export function readViewSettings(
 }
 
 function serveSettings({ values }: FlagValues): ServeSettings {
-  for (const name of ['json', 'width', 'no-color']) {
+  for (const name of ['json', 'width', 'no-color', 'export']) {
     if (values.has(name)) throw new UsageError(`--${name} goes with --trace ID`);
   }
   const otlp = values.get('otlp')?.[0];
   const query = values.get('query')?.[0];
   const storeBytes = values.get('store-bytes')?.[0];
+  const storeFile = values.get('store')?.[0] || undefined;
+  const usualBytes = storeFile === undefined ? viewerLimits.storeBytesMax : usualFileBytes;
   return {
     kind: 'serve',
     otlp: otlp === undefined ? usualOtlp : readSocketAddress('otlp', otlp, usualOtlp),
     grpc: readGrpc(values.get('grpc')?.[0], otlp === undefined ? usualGrpc : undefined),
     query: query === undefined ? usualQuery : readSocketAddress('query', query, usualQuery),
-    storeBytes: storeBytes === undefined ? viewerLimits.storeBytesMax : readBytes(storeBytes),
+    storeBytes: storeBytes === undefined ? usualBytes : readBytes(storeBytes),
+    storeFile,
+    importFile: values.get('import')?.[0] || undefined,
   };
 }
 
@@ -131,6 +165,9 @@ function readGrpc(
 
 /** What `view --trace` and `explain` have in common. Throws UsageError. */
 export function showSettings(trace: string, { values }: FlagValues): ShowSettings {
+  for (const name of ['store', 'import']) {
+    if (values.has(name)) throw new UsageError(`--${name} does not go with --trace ID`);
+  }
   if (!/^[0-9a-fA-F]{1,32}$/.test(trace)) {
     throw new UsageError(`--trace is a trace id of 32 hex digits, not '${trace}'`);
   }
@@ -139,6 +176,7 @@ export function showSettings(trace: string, { values }: FlagValues): ShowSetting
     traceId: trace.toLowerCase().padStart(32, '0'),
     queryUrl: readUrl(values.get('query')?.[0] ?? ''),
     isJson: values.has('json'),
+    exportFile: values.get('export')?.[0] || undefined,
     width: readWidth(values.get('width')?.[0]),
     isColorless: values.has('no-color'),
   };

@@ -5,6 +5,7 @@
  * so status 2, when nobody answers or what answers is no such API.
  */
 
+import { writeFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { viewerLimits } from '../model/limits.ts';
 import { readStoredTrace, type StoredTrace } from '../viewer/stored-trace.ts';
@@ -18,8 +19,24 @@ export async function showTrace(settings: ShowSettings): Promise<number> {
   const loaded = await loadTrace(settings, 'view');
   if (loaded === undefined) return 1;
   const { trace, result } = loaded;
+  if (settings.exportFile !== undefined) return exportTrace(settings.exportFile, result);
   if (settings.isJson) process.stdout.write(`${JSON.stringify(result)}\n`);
   else process.stdout.write(printWaterfall(trace, pictureOptions(settings)));
+  return 0;
+}
+
+/** Writes the trace as one line: `--import` and every OTLP receiver read it again. */
+function exportTrace(file: string, result: unknown): number {
+  const line = `${JSON.stringify(result)}\n`;
+  if (file === '-') {
+    process.stdout.write(line);
+    return 0;
+  }
+  try {
+    writeFileSync(file, line);
+  } catch (error) {
+    throw new StartError(`${file} cannot be written: ${codeOf(error)}`);
+  }
   return 0;
 }
 

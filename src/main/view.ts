@@ -1,14 +1,17 @@
 /**
- * `tracecar view`: receives traces, keeps them in memory and shows them, until a signal ends it.
+ * `tracecar view`: receives traces, keeps them in memory or in a file and shows them, until a signal
+ * ends it.
  *
  * With --trace it is a client instead (view-trace.ts). Status 0 after SIGINT or SIGTERM, whatever
- * connections are open; the traces are gone then.
+ * connections are open; without --store the traces are gone then.
  */
 
 import { getHeapStatistics } from 'node:v8';
 import { systemClock } from '../base/clock.ts';
 import { viewerLimits } from '../model/limits.ts';
 import { ListenFailure, printAddress } from '../viewer/http-listener.ts';
+import { type Imported, ImportFailure } from '../viewer/otlp-import.ts';
+import type { SpanBodies } from '../viewer/span-bodies.ts';
 import { isLoopback, ViewerServer } from '../viewer/viewer-server.ts';
 import { StartError } from './listen-problem.ts';
 import { tracecarVersion } from './version.ts';
@@ -29,7 +32,7 @@ export async function runView(args: readonly string[]): Promise<number> {
 async function serve(settings: ServeSettings): Promise<number> {
   const server = new ViewerServer();
   const ended = untilSignal();
-  const { otlpPort, grpcPort, queryPort } = await open(server, settings);
+  const { otlpPort, grpcPort, queryPort, imported } = await open(server, settings);
   const otlp = printAddress({ address: settings.otlp.address, port: otlpPort });
   const query = printAddress({ address: settings.query.address, port: queryPort });
   const grpc =
@@ -51,29 +54,53 @@ async function serve(settings: ServeSettings): Promise<number> {
       `tracecar view: ${at} is open to the network, and there is no authentication\n`,
     );
   }
+  if (imported !== undefined) tellImported(settings.importFile ?? '', imported);
   await ended;
   await server.close();
   return 0;
 }
 
+function tellImported(file: string, { documents, rejected, reason }: Imported): void {
+  if (documents === 0) process.stderr.write(`tracecar view: ${file} holds no traces\n`);
+  if (rejected === 0) return;
+  process.stderr.write(
+    `tracecar view: of ${file} ${rejected} spans were not kept; the first one because ${reason}\n`,
+  );
+}
+
 async function open(server: ViewerServer, settings: ServeSettings) {
   try {
+    const { storeFile, storeBytes } = settings;
+    const bytesMax = storeFile === undefined ? fittingStoreBytes(storeBytes) : storeBytes;
     return await server.start({
       otlpAddress: settings.otlp,
       grpcAddress: settings.grpc,
       queryAddress: settings.query,
       clock: systemClock,
       version: tracecarVersion(),
-      limits: { ...viewerLimits, storeBytesMax: fittingStoreBytes(settings.storeBytes) },
+      bodies: storeFile === undefined ? undefined : await openStore(storeFile, bytesMax),
+      importFile: settings.importFile,
+      limits: { ...viewerLimits, storeBytesMax: bytesMax },
     });
   } catch (error) {
-    throw error instanceof ListenFailure ? new StartError(error.message) : error;
+    const isExpected = error instanceof ListenFailure || error instanceof ImportFailure;
+    throw isExpected ? new StartError(error.message) : error;
+  }
+}
+
+/** Only here, so that a viewer in memory does not load SQLite. */
+async function openStore(file: string, bytesMax: number): Promise<SpanBodies> {
+  const { SqliteBodies, StoreFailure } = await import('../viewer/sqlite-bodies.ts');
+  try {
+    return new SqliteBodies(file, bytesMax);
+  } catch (error) {
+    throw error instanceof StoreFailure ? new StartError(error.message) : error;
   }
 }
 
 /**
- * What was asked for, or less: about a third of the store is in the JavaScript heap, whose limit is
- * low in a small container, and requests that come in need room too.
+ * What was asked for, or less. The store itself is outside of the JavaScript heap, but the heap's limit
+ * follows the memory of the machine or container, and what does not fit there would end the process.
  */
 function fittingStoreBytes(asked: number): number {
   const { heap_size_limit: heapMax } = getHeapStatistics();

@@ -232,8 +232,8 @@ export interface TelemetryLimits {
   /** Outcomes (status, method, cause) that are counted apart, in all series and in one of them. */
   readonly metricCellsMax: number;
   readonly metricCellsPerSeriesMax: number;
-  /** Pairs of zones that bytes are counted for; the rest go to the zone `other`. */
-  readonly zonePairsMax: number;
+  /** Zones of callees that bytes are counted for; the rest is the zone `other`. */
+  readonly zonesMax: number;
   /** Exported traces that buckets name, in all and of one batch of spans. */
   readonly exemplarsMax: number;
   readonly exemplarsPerBatchMax: number;
@@ -304,7 +304,7 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   metricSeriesMax: 2_000,
   metricCellsMax: 2_000,
   metricCellsPerSeriesMax: 100,
-  zonePairsMax: 100,
+  zonesMax: 100,
   exemplarsMax: 2_000,
   exemplarsPerBatchMax: 64,
   exemplarsWaitMs: 100,
@@ -403,8 +403,8 @@ export interface ViewerLimits {
   readonly searchTracesMax: number;
   /** Attributes of a span that are indexed, events and links in it; later ones are not found. */
   readonly searchAttributesMax: number;
-  /** Spans whose JSON one search looks over, after the index has chosen them: bounds its time. */
-  readonly searchParsesMax: number;
+  /** JSON of spans that one search looks over, after the index has chosen them: bounds its time. */
+  readonly searchReadBytesMax: number;
   /** JSON values and nesting of one ingest body: what parsing it may cost in memory. */
   readonly ingestValuesMax: number;
   readonly ingestDepthMax: number;
@@ -446,7 +446,7 @@ export const viewerLimits: ViewerLimits = Object.freeze({
   attributeBytesMax: 16 * 1024,
   searchTracesMax: 1_000,
   searchAttributesMax: 500,
-  searchParsesMax: 20_000,
+  searchReadBytesMax: 64 * 1024 * 1024,
   ingestValuesMax: 2_000_000,
   ingestDepthMax: 64,
   ingestHeldBytesMax: 64 * 1024 * 1024,

@@ -6,7 +6,7 @@
  */
 
 import { startPicking } from '../balancing/pick-endpoint.ts';
-import type { Cluster } from '../model/routing-table.ts';
+import type { Cluster, Endpoint } from '../model/routing-table.ts';
 import { EndpointPool } from './endpoint-pool.ts';
 import type { ClusterPlan, HostPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
@@ -67,14 +67,15 @@ export class ClusterKeeper {
     const before = this.#byName.get(cluster.name);
     if (before?.cluster === cluster) return before;
     const state = before?.state ?? { pick: startPicking(this.#scope.random), pending: 0 };
-    const pools = cluster.endpoints.map(({ address, port }) => this.#pool(address, port));
+    const pools = cluster.endpoints.map((endpoint) => this.#pool(endpoint));
     return { cluster, pools, state };
   }
 
-  #pool(address: string, port: number): EndpointPool {
+  #pool({ address, port, zone }: Endpoint): EndpointPool {
     const key = `${address} ${port}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) pool = new EndpointPool(this.#scope, address, port);
+    pool.bytes = this.#scope.telemetry.metrics.zones.outbound(zone);
     this.#pools.set(key, pool);
     return pool;
   }

@@ -13,6 +13,7 @@ import type { Direction } from '../model/routing-table.ts';
 import { detectionPlace } from '../telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
 import { TraceContext, TraceFlag } from '../telemetry/trace-context.ts';
+import type { ZoneBytes } from '../telemetry/zone-bytes.ts';
 import type { ConnectionLease } from './connection-lease.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { plainAddress, printAddress } from './print-address.ts';
@@ -29,6 +30,8 @@ export class ConnectionReport {
   readonly #startMs: Milliseconds;
   #isBegun = false;
   #dialMs: Milliseconds = -0.5;
+  /** Of the endpoint; that of a tunnel is not known here. */
+  #zone: ZoneBytes | undefined;
 
   /** `startMs`: when it began. */
   constructor(scope: ProxyScope, direction: Direction, startMs: Milliseconds) {
@@ -103,6 +106,7 @@ export class ConnectionReport {
       record.ruleIndex = rule.rule.index;
     }
     this.#dialMs = atMs;
+    this.#zone = pool!.bytes;
     record.clusterId = backend.clusterId;
     record.subsetId = backend.subsetId;
     record.weight = backend.weight;
@@ -128,6 +132,9 @@ export class ConnectionReport {
     counts.opaqueTotal++;
     counts.opaqueSentBytes += record.requestBytes;
     counts.opaqueReceivedBytes += record.responseBytes;
+    const { zones } = this.#scope.telemetry.metrics;
+    const zone = this.direction === 'inbound' ? zones.inbound : (this.#zone ?? zones.outbound(''));
+    zone.add(record.requestBytes, record.responseBytes);
     if (what !== undefined) {
       record.causeCode = what.code;
       counts.causes[what.code]!++;

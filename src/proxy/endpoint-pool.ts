@@ -7,6 +7,7 @@
  */
 
 import type { EndpointLoad } from '../balancing/pick-endpoint.ts';
+import type { ZoneBytes } from '../telemetry/zone-bytes.ts';
 import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
@@ -19,6 +20,8 @@ export class EndpointPool implements EndpointLoad {
   /** What its sidecar says is believed, if it has one; `isMeshed`: it has shown that it has. */
   readonly isPeer: boolean;
   isMeshed = false;
+  /** Bytes of attempts, by the zone that the newest table gives the endpoint. */
+  bytes: ZoneBytes;
   /** Requests under way, from the choice of this endpoint to the end of the exchange. */
   inFlight = 0;
   /** Requests ever sent here, for people. */
@@ -32,6 +35,7 @@ export class EndpointPool implements EndpointLoad {
     this.#scope = scope;
     this.address = address;
     this.port = port;
+    this.bytes = scope.telemetry.metrics.zones.outbound('');
     this.isPeer = scope.peers.has(address);
     this.endpointId = isNamed ? scope.telemetry.names.idOf(printAddress(address, port)) : 0;
   }

@@ -137,6 +137,7 @@ export class ExchangeEnd {
     this.#exchange.state = ExchangeState.Idle;
     this.#counts.exchangesActive--;
     this.#report.finish(now, response.firstByteMs, request.bytes, response.bytes);
+    this.#exchange.endTrace();
     request.end();
   }
 

@@ -110,7 +110,11 @@ export class ExchangeReport {
 
   beginSpan(trace: TraceHeaders, downstream: DownstreamConnection): void {
     if (this.#isServer) this.#setCaller(trace.callbackPort, downstream);
-    else this.record.join = trace.join;
+    else {
+      this.record.join = trace.join;
+      this.record.joinField = trace.joinField;
+    }
+    this.record.flags |= trace.recordFlags;
     this.#scope.telemetry.beginSpan(this.record, trace.context);
     if (this.#notes !== '') this.#addNotes();
   }
@@ -312,6 +316,8 @@ export class ExchangeReport {
     record.responseBytes = responseBytes;
     record.proxyUs = microseconds(0, this.#ownMs);
     record.seriesId = this.#series.id;
+    const zone = this.#isServer ? this.#scope.telemetry.metrics.zones.inbound : this.#pool?.bytes;
+    zone?.add(requestBytes, responseBytes);
     record.totalUs = microseconds(record.startMs, now);
   }
 

@@ -151,9 +151,10 @@ export class Exchange implements UpstreamUser, HeadSource {
     const { head } = this;
     this.#start(plan, startMs, now);
     this.request.begin(head, now);
-    this.#trace.read(head);
+    this.#trace.read(head, this.downstream, now);
     this.#report.setRequest(head, this.downstream);
     this.#report.beginSpan(this.#trace, this.downstream);
+    this.#trace.begun(head, this.#report.record);
     const refused = this.#chooseRoute(plan, now);
     if (refused !== undefined) {
       this.#failRoute(refused, head, now);
@@ -358,6 +359,11 @@ export class Exchange implements UpstreamUser, HeadSource {
   endByBug(): void {
     if (this.state === ExchangeState.Idle) this.downstream.endByBug();
     else this.ending.fail(failure['internal-error'], '', false, this.#scope.clock.now());
+  }
+
+  /** Nothing can be tied to its request any more. */
+  endTrace(): void {
+    this.#trace.end();
   }
 
   /** The head that goes to the endpoint of this attempt; it has been read until the next one is. */

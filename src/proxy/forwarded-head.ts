@@ -7,7 +7,8 @@ import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
 import { headRoom, putHeadEnd, putRequestHead, putRequestHeadAsSent } from '../wire/http1/print.ts';
 import type { RouteChoice } from './exchange-route.ts';
-import { putTraceLines, type TraceHeaders } from './trace-headers.ts';
+import type { TraceHeaders } from './trace-headers.ts';
+import { putRequestIdLine, putTraceLines } from './trace-lines.ts';
 import type { UpstreamLease } from './upstream-lease.ts';
 import type { WriteSlab } from './write-slab.ts';
 
@@ -27,6 +28,7 @@ export function putForwardedHead(
     out.putText(route.backend!.requestEdits.lines);
   }
   putTraceLines(trace, record, out);
+  putRequestIdLine(trace, record, !route.isAsSent, out);
   // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.
   if (head.hostIndex === -1 && !route.isAsSent) out.putText(`Host: ${lease.where}\r\n`);
   out.length = putHeadEnd(out.reserve(2), out.length);

@@ -12,7 +12,9 @@ import type { TrafficLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import type { HopTag } from '../telemetry/hop-state.ts';
+import { TokenBucket } from '../telemetry/keep-state.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
+import { OpenRequests } from '../telemetry/open-requests.ts';
 import type { TelemetrySettings } from '../telemetry/settings.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
 import { type TracingChoices, usualChoices } from '../telemetry/tracing-choices.ts';
@@ -42,7 +44,12 @@ export interface ProxyOptions {
 }
 
 export type ProxyTracing = Pick<TracingChoices, 'peers' | 'edge' | 'edgeResponseHeader'> &
-  Partial<Pick<TelemetrySettings, 'capturedHeaders' | 'propagators'>>;
+  Partial<
+    Pick<
+      TelemetrySettings,
+      'capturedHeaders' | 'correlationHeaders' | 'debugToken' | 'propagators' | 'untracedPaths'
+    >
+  >;
 
 /** Captured connections: where they arrive and how their original destination is read. */
 export interface CaptureOptions {
@@ -114,6 +121,8 @@ export class ProxyScope {
   callbackPort = NO_INBOUND_HALF;
   /** See TraceSelf (trace-headers.ts). */
   learnedFormats = 0;
+  readonly openRequests: OpenRequests;
+  readonly forcedSamples: TokenBucket = new TokenBucket();
   /** Leads to this very pod; undefined when inbound connections are not captured. */
   localHop: LocalHop | undefined = undefined;
   readonly inbound: ConnectionCounts;
@@ -171,7 +180,9 @@ export class ProxyScope {
       keepRefused: 0,
       switches: 0,
     };
-    this.#hopTag = options.random.u32() & 0xffff;
+    const { random } = options;
+    this.#hopTag = random.u32() & 0xffff;
+    this.openRequests = new OpenRequests(random.u32(), random.u32());
     this.#inboundExchanges = new ExchangePool(this);
     this.#outboundExchanges = new ExchangePool(this);
   }

@@ -22,12 +22,19 @@ export const Seen = {
   B3Flags: 10,
   UberTraceId: 11,
   Baggage: 12,
+  RequestId: 13,
+  CorrelationId: 14,
+  AmznTraceId: 15,
+  SentryTrace: 16,
+  DatadogTraceId: 17,
+  UserAgent: 18,
+  Debug: 19,
 } as const;
 
 /** Bits of the kinds that foreign-headers.ts reads. */
 export const FOREIGN = 0b1111_1110_0000;
 
-const KINDS = 13;
+const KINDS = 20;
 const kindOf = new Uint8Array(256);
 /** By kind: it ends here, whatever it says. */
 const ends = new Uint8Array(KINDS);
@@ -45,9 +52,16 @@ for (const [id, kind] of [
   [FieldId.XB3Flags, Seen.B3Flags],
   [FieldId.UberTraceId, Seen.UberTraceId],
   [FieldId.Baggage, Seen.Baggage],
+  [FieldId.XRequestId, Seen.RequestId],
+  [FieldId.XCorrelationId, Seen.CorrelationId],
+  [FieldId.XAmznTraceId, Seen.AmznTraceId],
+  [FieldId.SentryTrace, Seen.SentryTrace],
+  [FieldId.XDatadogTraceId, Seen.DatadogTraceId],
+  [FieldId.UserAgent, Seen.UserAgent],
+  [FieldId.XTracecarDebug, Seen.Debug],
 ] as const) {
   kindOf[id] = kind;
-  ends[kind] = kind === Seen.Tracestate || kind === Seen.Baggage ? 0 : 1;
+  ends[kind] = kind === Seen.Tracestate || kind >= Seen.Baggage ? 0 : 1;
 }
 
 export class TraceFields {

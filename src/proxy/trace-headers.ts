@@ -2,52 +2,49 @@
  * Tracecar's part of a request head: trace context, join and hop count are read, and taken out.
  *
  * One walk over the field ids notes where each field is that we know. What is taken out is marked in
- * the head's list; what goes in instead is put by `putTraceLines`. A field that `Connection` nominates
+ * the head's list; what goes in instead is put by trace-lines.ts. A field that `Connection` nominates
  * was meant for us alone and is treated as absent, so that nobody can strip what we add (reference/
  * reliability.md row 145); only the hops that a nominated tracestate tells of are counted all the same.
  */
 
+import type { Milliseconds } from '../base/clock.ts';
 import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { type ExchangeRecord, Join, RecordFlag } from '../telemetry/exchange-record.ts';
+import { hexText } from '../telemetry/hex-digits.ts';
 import {
   advanceHops,
-  HOP_LINE_BYTES,
   HOP_MEMBER_BYTES,
   type HopTag,
   isHopMember,
   isLoop,
-  putHops,
   readCallbackPort,
   readHops,
   unknownHops,
 } from '../telemetry/hop-state.ts';
+import type { TokenBucket } from '../telemetry/keep-state.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
-import {
-  isSamplingMember,
-  putThreshold,
-  readSampling,
-  readThreshold,
-  replaceThreshold,
-  THRESHOLD_BYTES,
-} from '../telemetry/sampling-state.ts';
+import type { OpenRequests } from '../telemetry/open-requests.ts';
+import { isSamplingMember, readSampling, readThreshold } from '../telemetry/sampling-state.ts';
 import { Propagator } from '../telemetry/settings.ts';
 import {
   acceptTracestate,
-  putTraceparent,
+  Decision,
   readTraceparent,
-  TRACEPARENT_LINE_BYTES,
   TraceContext,
+  TraceFlag,
 } from '../telemetry/trace-context.ts';
+import type { EdgePolicy } from '../telemetry/tracing-choices.ts';
 import { FieldId } from '../wire/http1/field-id.ts';
 import { Dropped, type MessageHead } from '../wire/http1/message-head.ts';
 import { dropBaggage } from './baggage.ts';
-import { FOREIGN_FORMATS, putForeign, readForeign } from './foreign-headers.ts';
+import { Correlation } from './correlation.ts';
+import { FOREIGN_FORMATS, readForeign } from './foreign-headers.ts';
 import { FOREIGN, Seen, TraceFields } from './trace-fields.ts';
-import type { WriteSlab } from './write-slab.ts';
+import { hasTrace, OTHER_MEMBERS_MAX } from './trace-lines.ts';
+import { isToken, isUntraced } from './trace-trust.ts';
 
-/** Ours is one of them. */
-const OTHER_MEMBERS_MAX = telemetryLimits.tracestateMembersMax - 1;
+const { forcedSamplesPerSecond } = telemetryLimits;
 
 /** An application is given what it writes itself. */
 const LEARNED = Propagator.B3 | Propagator.B3Multi;
@@ -66,12 +63,32 @@ export interface TraceSelf {
    * given them from then on, so that it needs no setting.
    */
   learnedFormats: number;
-  countsOf(direction: Direction): Pick<ConnectionCounts, 'baggageDropped'>;
+  countsOf(direction: Direction): TraceCounts;
+  /** Requests to the own application, of both directions' concern. */
+  readonly openRequests: OpenRequests;
+  /** Of requests from outside that are sampled because they say so. */
+  readonly forcedSamples: TokenBucket;
+}
+
+type TraceCounts = Pick<ConnectionCounts, 'baggageDropped' | 'forcedCapped' | 'openOverflow'>;
+
+/** Who sent the request. */
+export interface TraceCaller {
+  /** What a sidecar there says is believed. */
+  readonly isPeer: boolean;
+  readonly owner: {
+    /** Where it connected to, or meant to. */
+    readonly port: number;
+  };
 }
 
 /** Absent is as TelemetrySettings has it by default. */
 export interface TraceChoices {
   readonly propagators?: number;
+  readonly correlationHeaders?: readonly string[];
+  readonly edge?: EdgePolicy;
+  readonly untracedPaths?: readonly string[];
+  readonly debugToken?: string;
 }
 
 /** Reused for every request of a connection. */
@@ -79,18 +96,32 @@ export class TraceHeaders {
   readonly context = new TraceContext();
   /** Join of the record: how an outbound request is tied to its cause. */
   join: number = Join.None;
+  /** Of a correlation: which field tied it (correlation-fields.ts). */
+  joinField = 0;
+  /** It came without a request id, and gets one that is made of these ids (request-id.ts). */
+  lacksRequestId = false;
+  idSpan0 = 0;
+  idSpan1 = 0;
   /** The state that goes on from here (telemetry/hop-state.ts). */
   hops = 0;
   /** Of the sidecar that sent it, if one did and says so; see `ExchangeRecord.callbackPort`. */
   callbackPort = 0;
   /** Members of tracestate that go on behind ours, joined; '' if none. */
   states = '';
+  /** Bits of RecordFlag that the record of the request has from its begin. */
+  recordFlags = 0;
+  /** Line of `record.extra` that names the span which the request came from and is no part of. */
+  #link = '';
   readonly #self: TraceSelf;
   readonly #tag: HopTag;
   readonly #isOutbound: boolean;
-  readonly #counts: Pick<ConnectionCounts, 'baggageDropped'>;
+  readonly #counts: TraceCounts;
+  readonly #correlation: Correlation;
   /** Formats that are always written; 0 in all: context is neither read nor written. */
   readonly #propagators: number;
+  readonly #edge: EdgePolicy;
+  readonly #untracedPaths: readonly string[];
+  readonly #debugToken: string;
   readonly #fields = new TraceFields();
 
   constructor(self: TraceSelf, direction: Direction) {
@@ -98,7 +129,13 @@ export class TraceHeaders {
     this.#tag = self.hopTagOf(direction);
     this.#isOutbound = direction === 'outbound';
     this.#counts = self.countsOf(direction);
-    this.#propagators = self.tracing.propagators ?? Propagator.W3c;
+    const { tracing } = self;
+    this.#edge = direction === 'inbound' ? tracing.edge : undefined;
+    this.#untracedPaths = tracing.untracedPaths ?? [];
+    this.#debugToken = tracing.debugToken ?? '';
+    const configured = tracing.correlationHeaders ?? [];
+    this.#correlation = new Correlation(self.openRequests, configured, this.#counts);
+    this.#propagators = tracing.propagators ?? Propagator.W3c;
   }
 
   /** The request goes round in a circle. */
@@ -114,26 +151,84 @@ export class TraceHeaders {
   /** As for a request without any of these fields. */
   clear(): void {
     this.join = Join.None;
+    this.joinField = 0;
+    this.lacksRequestId = false;
     this.hops = 0;
     this.callbackPort = 0;
     this.states = '';
+    this.recordFlags = 0;
+    this.#link = '';
     this.context.clear();
   }
 
   /** Reads the head and marks every field that is not forwarded as received. */
-  read(head: MessageHead): void {
+  read(head: MessageHead, caller: TraceCaller, now: Milliseconds): void {
     this.clear();
     const fields = this.#fields;
     if (this.isOff) fields.findHops(head);
     else fields.find(head);
-    this.#readContext(head);
+    if (!this.isOff) this.#readContext(head);
     if (fields.has(Seen.Baggage) && dropBaggage(head)) this.#counts.baggageDropped++;
+    this.lacksRequestId = !this.isOff && !fields.has(Seen.RequestId);
     let passed = 0;
     if (fields.has(Seen.Tracestate)) passed = this.#readTracestate(head);
     if (fields.has(Seen.Hops)) {
       passed = Math.max(passed, unknownHops(readCount(head, fields.indexOf(Seen.Hops))));
     }
     this.hops = advanceHops(passed, this.#tag);
+    this.#judge(head, caller, now);
+  }
+
+  /** What the request may say, and whether it is traced at all. */
+  #judge(head: MessageHead, caller: TraceCaller, now: Milliseconds): void {
+    const fields = this.#fields;
+    const edge = this.#edge;
+    if (edge !== undefined) this.#judgeOutsider(head, caller, edge, now);
+    if (this.#debugToken !== '' && fields.has(Seen.Debug)) {
+      const at = fields.indexOf(Seen.Debug);
+      // Right or wrong, a secret goes no further.
+      head.dropped[at] = Dropped.Never;
+      if (isToken(head, at, this.#debugToken)) this.context.decision = Decision.Debug;
+    }
+    const { port } = caller.owner;
+    if (isUntraced(head, fields, this.#isOutbound, port, this.#untracedPaths)) {
+      this.recordFlags |= RecordFlag.Muted;
+    }
+  }
+
+  /** Everybody who is not a sidecar of the mesh. */
+  #judgeOutsider(
+    head: MessageHead,
+    caller: TraceCaller,
+    edge: NonNullable<EdgePolicy>,
+    now: Milliseconds,
+  ): void {
+    if (edge === 'honour' && this.callbackPort !== 0 && caller.isPeer) return;
+    this.recordFlags |= RecordFlag.Edge;
+    if (edge === 'honour') {
+      this.#capForced(now);
+      return;
+    }
+    const { context } = this;
+    if (edge === 'link' && context.present) this.#link = `l${printIds(context)}`;
+    context.clear();
+    this.join = Join.None;
+    this.states = '';
+    this.callbackPort = 0;
+    if (this.#fields.has(Seen.RequestId)) dropRequestIds(head);
+    this.lacksRequestId = !this.isOff;
+  }
+
+  /** A caller from outside who has its requests sampled has our collector in its hand. */
+  #capForced(now: Milliseconds): void {
+    const { context } = this;
+    const isSampled = context.present && (context.flags & TraceFlag.Sampled) !== 0;
+    const isAsked = context.decision === Decision.Accepted || context.decision === Decision.Debug;
+    if (!isSampled && !isAsked) return;
+    if (this.#self.forcedSamples.take(forcedSamplesPerSecond, now)) return;
+    context.flags &= ~TraceFlag.Sampled;
+    context.decision = Decision.Capped;
+    this.#counts.forcedCapped++;
   }
 
   #readContext(head: MessageHead): void {
@@ -151,6 +246,33 @@ export class TraceHeaders {
       if (isFirst && this.#isOutbound) this.#self.learnedFormats |= context.formats & LEARNED;
     }
     if (context.present) this.join = this.#isFromPreload(head) ? Join.Preload : Join.App;
+    else if (this.#isOutbound && context.decision === Decision.None) this.#tie(head);
+  }
+
+  #tie(head: MessageHead): void {
+    const field = this.#correlation.tie(head, this.#fields, this.context);
+    if (field < 0) return;
+    this.join = Join.Correlation;
+    this.joinField = field;
+  }
+
+  /**
+   * The span of the request that `head` is has begun, as `record` tells: calls of the application may be
+   * tied to it until `end`. The request id is made of it, also for later attempts. A span that it links to is noted in the record.
+   */
+  begun(head: MessageHead, record: ExchangeRecord): void {
+    this.idSpan0 = record.spanId0;
+    this.idSpan1 = record.spanId1;
+    if (this.#link !== '') {
+      record.extra = record.extra === '' ? this.#link : `${this.#link}\n${record.extra}`;
+    }
+    if (this.#isOutbound || this.isOff || !hasTrace(record)) return;
+    this.#correlation.opened(head, this.#fields, this.lacksRequestId, record, this.context);
+  }
+
+  /** The exchange is over. */
+  end(): void {
+    this.#correlation.end();
   }
 
   /** Context is neither read nor written: but for the hops, headers of tracing are like any other. */
@@ -233,40 +355,17 @@ export class TraceHeaders {
   }
 }
 
-/** The lines that every forwarded request gets, at most but for the members of others. */
-const LINES_BYTES = TRACEPARENT_LINE_BYTES + HOP_LINE_BYTES + THRESHOLD_BYTES;
+/** `<trace id>-<span id>` of the span that a request came from. */
+function printIds(context: TraceContext): string {
+  const { traceId0, traceId1, traceId2, traceId3, parentId0, parentId1 } = context;
+  const trace = hexText(traceId0) + hexText(traceId1) + hexText(traceId2) + hexText(traceId3);
+  return `${trace}-${hexText(parentId0)}${hexText(parentId1)}`;
+}
 
-/** Puts the lines that every forwarded request gets, for the span that `record` tells of. */
-export function putTraceLines(headers: TraceHeaders, record: ExchangeRecord, out: WriteSlab): void {
-  const { context } = headers;
-  // It was not chosen by a probability, so none goes on with it.
-  if (context.thresholdHigh >= 0 && isKeptLater(record)) context.setThreshold(-1, 0);
-  const memory = out.reserve(LINES_BYTES);
-  let end = headers.isOff ? out.length : putTraceparent(record, memory, out.length);
-  end = putHops(headers.hops, headers.ownPort, memory, end);
-  const { states } = headers;
-  if (context.thresholdHigh >= 0 && states === '') {
-    end = putThreshold(context.thresholdHigh, context.thresholdLow, memory, end);
+function dropRequestIds(head: MessageHead): void {
+  for (let index = 0; index < head.count; index++) {
+    if (head.ids[index] === FieldId.XRequestId) head.dropped[index] = Dropped.Never;
   }
-  out.length = end;
-  out.putText(states === '' ? '\r\n' : othersOf(states, context));
-  const formats = headers.foreignFormats;
-  if (formats !== 0 && hasTrace(record)) putForeign(formats, record, context.decision, out);
-}
-
-function hasTrace(record: ExchangeRecord): boolean {
-  return (record.traceId0 | record.traceId1 | record.traceId2 | record.traceId3) !== 0;
-}
-
-function isKeptLater({ flags }: ExchangeRecord): boolean {
-  return (flags & (RecordFlag.Sampled | RecordFlag.Kept)) === RecordFlag.Kept;
-}
-
-/** The members of others that go on behind ours, with the end of the line. Cold. */
-function othersOf(states: string, context: TraceContext): string {
-  if (!context.hasOtherThreshold) return `,${states}\r\n`;
-  const others = replaceThreshold(states, context, OTHER_MEMBERS_MAX);
-  return others === '' ? '\r\n' : `,${others}\r\n`;
 }
 
 /**

@@ -25,7 +25,9 @@ interface Kind {
 }
 
 const fields = `Host: ${warmUpHost}\r\nUser-Agent: tracecar-warm-up\r\nAccept: */*\r\nX-Request-Id: 7f1c\r\n`;
-const traced = 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\r\n';
+const trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00';
+/** Of a caller with a sidecar, which is answered what becomes of the trace. */
+const traced = `traceparent: ${trace}\r\ntracestate: tracecar=01000003a9c\r\n`;
 const plain: Kind = {
   request: lastBytes(`GET /warm/17?page=2 HTTP/1.1\r\n${fields}\r\n`),
   answerEnd: bodyEnd,
@@ -49,7 +51,11 @@ const kinds: readonly Kind[] = [plain, joined, plain, posted, plain, joined, pla
 
 const answerHead =
   'HTTP/1.1 200 OK\r\nServer: origin\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\n';
-const wholeAnswer = lastBytes(`${answerHead}Content-Length: ${body.length}\r\n\r\n${body}`);
+/** As a sidecar in front of the origin would say it. */
+const verdict = `server-timing: trace;desc=${trace}\r\n`;
+const wholeAnswer = lastBytes(
+  `${answerHead}Content-Length: ${body.length}\r\n${verdict}\r\n${body}`,
+);
 const lastAnswer = lastBytes(
   `${answerHead}Connection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
 );

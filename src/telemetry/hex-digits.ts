@@ -32,7 +32,19 @@ const digits = Buffer.from('0123456789abcdef', 'latin1');
 
 /** Writes eight digits at `out[at]`; returns the end. */
 export function putHexWord(word: number, out: Uint8Array, at: number): number {
-  for (let index = 0; index < 8; index++)
-    out[at + index] = digits[(word >>> (28 - 4 * index)) & 15]!;
-  return at + 8;
+  return putHexHalf(word, out, putHexHalf(word >>> 16, out, at));
+}
+
+/** Writes the four digits of the low 16 bits. */
+export function putHexHalf(word: number, out: Uint8Array, at: number): number {
+  out[at] = digits[(word >>> 12) & 15]!;
+  out[at + 1] = digits[(word >>> 8) & 15]!;
+  out[at + 2] = digits[(word >>> 4) & 15]!;
+  out[at + 3] = digits[word & 15]!;
+  return at + 4;
+}
+
+/** The eight digits as text. */
+export function hexText(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, '0');
 }

@@ -1,17 +1,13 @@
 /**
- * Memory that pieces of JSON are written into as bytes of UTF-8, one after the other, without strings.
+ * Pieces of JSON as bytes of UTF-8, one after the other, without strings.
  *
- * It knows no grammar: callers put the parts in order. What was written stays in one piece, which is
- * moved when it outgrows the memory; the memory itself is kept and written over after `reset`.
- *
- *   memory  [ written ............ | room ........ ]
- *                                  end
+ * It knows no grammar: callers put the parts in order.
  */
+
+import { GrowingBytes } from './growing-bytes.ts';
 
 /** What one call of `putWhole`, `putHex` or `putDigits` needs at most. */
 const SMALL_BYTES = 32;
-/** Some thirty spans: what a sidecar sends at 1 %. */
-const FIRST_BYTES = 64 * 1024;
 const ZERO = 0x30;
 const QUOTE = 0x22;
 
@@ -20,28 +16,7 @@ const hexDigits = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeA
 /** Characters that JSON escapes. */
 const escaped = /["\\\u0000-\u001f\ud800-\udfff]/;
 
-export class JsonBytes {
-  memory: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
-  /** Where the next byte goes. */
-  end = 0;
-
-  /** Forgets everything that was written. */
-  reset(): void {
-    this.end = 0;
-  }
-
-  /** What was written so far, in place. */
-  written(): Buffer {
-    return this.memory.subarray(0, this.end);
-  }
-
-  /** Bytes that were made before. */
-  putBytes(bytes: Uint8Array): void {
-    const at = this.room(bytes.length);
-    this.memory.set(bytes, at);
-    this.end = at + bytes.length;
-  }
-
+export class JsonBytes extends GrowingBytes {
   /** A string with its quotes. */
   putQuoted(text: string): void {
     const safe = escaped.test(text) ? JSON.stringify(text).slice(1, -1) : text;
@@ -78,16 +53,6 @@ export class JsonBytes {
   /** Takes the last byte back: a comma that nothing follows. */
   unput(): void {
     this.end--;
-  }
-
-  /** Makes room for `bytes` more; returns where they go. */
-  room(bytes: number): number {
-    if (this.end + bytes > this.memory.length) {
-      const bigger = Buffer.allocUnsafeSlow(Math.max(this.memory.length, bytes) * 2);
-      this.memory.copy(bigger, 0, 0, this.end);
-      this.memory = bigger;
-    }
-    return this.end;
   }
 
   #putDigits(value: number, digits: number): void {

@@ -56,12 +56,12 @@ export class KeepJudge {
     if (this.isError(record)) {
       if (record.causeCode === egressDenied) return this.#keep(SampledBy.Denied);
       if (record.attempt > 0) return this.#keep(SampledBy.Retry);
-      const isAllowed = keep.errors.take(this.#settings.errorsPerSecond, now);
+      const isAllowed = keep.budget.errors.take(this.#settings.errorsPerSecond, now);
       return isAllowed ? this.#keep(SampledBy.Error) : this.#refuse(SampledBy.Error);
     }
     if (record.attempt > 0) return this.#keep(SampledBy.Retry);
     if (elapsedUs <= keep.slowUs && elapsedUs <= this.#settings.slowUs) return SampledBy.None;
-    const isAllowed = keep.slow.take(this.#settings.slowPerSecond, now);
+    const isAllowed = keep.budget.slow.take(this.#settings.slowPerSecond, now);
     return isAllowed ? this.#keep(SampledBy.Slow) : this.#refuse(SampledBy.Slow);
   }
 

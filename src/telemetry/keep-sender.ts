@@ -31,7 +31,8 @@ interface Peer {
   readonly port: number;
   /** Trace ids that wait, 32 hex digits each. */
   waiting: string[];
-  isSending: boolean;
+  /** Of the messages under way; undefined when there are none. */
+  sending: Promise<void> | undefined;
 }
 
 export class KeepSender implements PeerTeller {
@@ -73,27 +74,29 @@ export class KeepSender implements PeerTeller {
     const key = `${address} ${port}`;
     const known = this.#peers.get(key);
     if (known !== undefined || this.#peers.size >= keepLimits.peersMax) return known;
-    const peer: Peer = { address, port, waiting: [], isSending: false };
+    const peer: Peer = { address, port, waiting: [], sending: undefined };
     this.#peers.set(key, peer);
     return peer;
   }
 
   #sendAll(): void {
-    for (const peer of this.#peers.values()) {
-      if (!peer.isSending) void this.#send(peer);
-    }
+    for (const peer of this.#peers.values()) void this.#send(peer);
+  }
+
+  #send(peer: Peer): Promise<void> {
+    peer.sending ??= this.#sendWaiting(peer);
+    return peer.sending;
   }
 
   /** Message after message until nothing waits. Never rejects. */
-  async #send(peer: Peer): Promise<void> {
-    peer.isSending = true;
+  async #sendWaiting(peer: Peer): Promise<void> {
     while (peer.waiting.length > 0) {
       const ids = peer.waiting.splice(0, keepLimits.messageIdsMax);
       const isTaken = await this.#post(peer, ids.join(','));
       if (isTaken) this.counts.sent += ids.length;
       else this.counts.failed += ids.length;
     }
-    peer.isSending = false;
+    peer.sending = undefined;
     this.#peers.delete(`${peer.address} ${peer.port}`);
   }
 

@@ -17,6 +17,7 @@ import { failures } from '../model/failure.ts';
 import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { DETECTION_PLACES } from './detection.ts';
+import { KeepBudgets } from './keep-state.ts';
 import { type CellBudget, type RequestLabels, RequestSeries } from './request-series.ts';
 import type { SpanCounts } from './worker-counters.ts';
 import { ZoneTable } from './zone-bytes.ts';
@@ -67,11 +68,12 @@ interface KnownSeries {
 
 export class MetricRegistry {
   /** Bytes by zones. */
-  readonly zones = new ZoneTable(telemetryLimits.zonePairsMax);
+  readonly zones: ZoneTable;
   /** Telemetry's own counts, when there are any. */
   readonly spanCounts: (() => SpanCounts) | undefined;
   readonly #seriesMax: number;
   readonly #cells: CellBudget;
+  readonly #budgets: KeepBudgets;
   /** The id that was given last, and those that are in use. */
   #lastId = 0;
   readonly #ids = new Set<number>();
@@ -86,13 +88,16 @@ export class MetricRegistry {
     outbound: new ConnectionCounts(),
   };
 
-  /** `seriesMax`: series of requests, `cellsMax`: their cells; `other` not counted. */
+  /** `seriesMax`: series of requests, `cellsMax`: their cells; `other` not counted. `ownZone`: '' = unknown. */
   constructor(
     seriesMax: number = telemetryLimits.metricSeriesMax,
     spanCounts?: (() => SpanCounts) | undefined,
     cellsMax: number = telemetryLimits.metricCellsMax,
+    ownZone = '',
   ) {
+    this.zones = new ZoneTable(ownZone, telemetryLimits.zonesMax);
     this.#seriesMax = seriesMax;
+    this.#budgets = new KeepBudgets(seriesMax);
     this.#cells = { left: cellsMax, seriesMax: telemetryLimits.metricCellsPerSeriesMax };
     this.spanCounts = spanCounts;
   }
@@ -187,10 +192,17 @@ export class MetricRegistry {
 
   /** Ids go round, so that one is given again as late as can be. */
   #newSeries(labels: RequestLabels): RequestSeries {
-    if (this.#ids.size >= ID_MAX) return new RequestSeries(labels, 0, this.#cells);
+    const series = new RequestSeries(labels, this.#newId(), this.#cells);
+    series.keep.budget = this.#budgets.of(labels.direction, labels.route);
+    return series;
+  }
+
+  /** 0 when all are in use. */
+  #newId(): number {
+    if (this.#ids.size >= ID_MAX) return 0;
     do this.#lastId = (this.#lastId % ID_MAX) + 1;
     while (this.#ids.has(this.#lastId));
     this.#ids.add(this.#lastId);
-    return new RequestSeries(labels, this.#lastId, this.#cells);
+    return this.#lastId;
   }
 }

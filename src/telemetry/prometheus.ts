@@ -7,6 +7,7 @@
  */
 
 import { failures } from '../model/failure.ts';
+import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { detectedByWords, detectedWords, detectionPlace } from './detection.ts';
 import { ExemplarBook, type ExemplarEntry } from './exemplars.ts';
@@ -17,6 +18,7 @@ import type { ConnectionCounts, MetricRegistry, RequestSeries } from './metrics.
 import { addSemanticMetrics, durationPoints } from './semantic-metrics.ts';
 import { addSpanMetrics } from './span-metrics.ts';
 import type { SpanCounts } from './worker-counters.ts';
+import { zoneFlows } from './zone-bytes.ts';
 
 /** What a page says beside the registry, and how. */
 export interface PageOptions {
@@ -25,6 +27,8 @@ export interface PageOptions {
   /** By name of the cluster. */
   readonly clusters: ReadonlyMap<string, ClusterLabels>;
   readonly exemplars: readonly ExemplarEntry[];
+  /** Spans that may wait for their export. */
+  readonly queueMax?: number;
 }
 
 const plainPage: PageOptions = {
@@ -63,7 +67,7 @@ export function renderPrometheus(
 function* addAll(
   text: MetricText,
   registry: MetricRegistry,
-  { identity, clusters, exemplars }: PageOptions,
+  { identity, clusters, exemplars, queueMax = telemetryLimits.spanQueueMax }: PageOptions,
 ): Steps {
   const book = new ExemplarBook(exemplars);
   const series = registry.allSeries();
@@ -76,8 +80,9 @@ function* addAll(
   addConnections(text, registry);
   addConnectionFailures(text, registry);
   addDetections(text, registry);
+  addZones(text, registry);
   const counts = registry.spanCounts?.();
-  if (counts !== undefined) addSpans(text, counts);
+  if (counts !== undefined) addSpans(text, counts, queueMax);
 }
 
 function seriesLabels(series: RequestSeries): string {
@@ -247,7 +252,20 @@ function addDetections(text: MetricText, registry: MetricRegistry): void {
   }
 }
 
-function addSpans(text: MetricText, counts: SpanCounts): void {
+function addZones(text: MetricText, registry: MetricRegistry): void {
+  const name = 'tracecar_bytes_total';
+  text.family(name, 'counter', 'Bytes of bodies and opaque connections, by zones.');
+  for (const { direction, source, destination, bytes } of zoneFlows(registry.zones.all())) {
+    const labels = printLabels([
+      ['direction', direction],
+      ['source_zone', source],
+      ['destination_zone', destination],
+    ]);
+    text.sample(name, labels, bytes);
+  }
+}
+
+function addSpans(text: MetricText, counts: SpanCounts, queueMax: number): void {
   const started = 'otel_sdk_span_started_total';
   text.family(started, 'counter', 'Spans begun and ended, by sampling result.');
   text.sample(started, 'otel_span_sampling_result="RECORD_AND_SAMPLE"', counts.started);
@@ -257,9 +275,20 @@ function addSpans(text: MetricText, counts: SpanCounts): void {
   text.sample(exported, 'error_type=""', counts.sent);
   text.sample(exported, 'error_type="queue_full"', counts.queueFull);
   text.sample(exported, 'error_type="_OTHER"', counts.dropped - counts.queueFull);
+  const processed = 'otel_sdk_processor_span_processed_total';
+  text.family(
+    processed,
+    'counter',
+    'Sampled spans that left the queue: for export, or for want of room.',
+  );
+  text.sample(processed, 'error_type=""', counts.sent + counts.dropped - counts.queueFull);
+  text.sample(processed, 'error_type="queue_full"', counts.queueFull);
   const queued = 'otel_sdk_processor_span_queue_size';
   text.family(queued, 'gauge', 'Sampled spans that wait or are on their way.');
   text.sample(queued, '', counts.queued);
+  const capacity = 'otel_sdk_processor_span_queue_capacity';
+  text.family(capacity, 'gauge', 'Sampled spans that may wait (OTEL_BSP_MAX_QUEUE_SIZE).');
+  text.sample(capacity, '', queueMax);
   const ring = 'tracecar_ring_dropped_records_total';
   text.family(ring, 'counter', 'Records that a full ring refused, sampled or not.');
   text.sample(ring, '', counts.ringDropped);

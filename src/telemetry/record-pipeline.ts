@@ -207,7 +207,7 @@ export class RecordPipeline {
       return;
     }
     reader.readNumbers(record);
-    spans.push(record, reader.text, laneOf(record.sampledBy));
+    spans.push(record, reader.text, laneOf(record));
     if ((record.flags & RecordFlag.Kept) !== 0) this.#recall?.onKept(record, reader.text, now);
   }
 
@@ -257,6 +257,6 @@ export class RecordPipeline {
 function startRecall({ spans, keep }: PipelineParts): Recall | undefined {
   if (spans === undefined || keep === undefined) return undefined;
   const { historyBytes, random, sender } = keep;
-  const push: PushSpan = (record, text) => spans.push(record, text, laneOf(record.sampledBy));
+  const push: PushSpan = (record, text) => spans.push(record, text, laneOf(record));
   return new Recall(random.u32(), new RecordHistory(historyBytes), push, sender);
 }

@@ -19,12 +19,13 @@ import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { AttributeSink } from './attribute-parts.ts';
 import { type ExchangeRecord, isOutbound, RecordFlag, RecordKind } from './exchange-record.ts';
+import { HeadSampler } from './head-sampler.ts';
 import { readExtra } from './record-extra.ts';
+import { thresholdDigits } from './sampling-state.ts';
 import { knownMethod, putSpanAttributes } from './span-attributes.ts';
 import type { AnySpanValue, SpanKey, SpanValue } from './span-keys.ts';
 import { spanOutcome } from './span-outcome.ts';
 import type { SpanSurroundings } from './span-surroundings.ts';
-import { thresholdText } from './threshold-text.ts';
 
 // Values of the API's enums, so that this file loads nothing of it.
 const KIND_SERVER = 1;
@@ -182,7 +183,8 @@ export function traceStateOf(record: ExchangeRecord, around: SpanSurroundings): 
   if ((record.flags & RecordFlag.OwnThreshold) !== 0) {
     const direction = isOutbound(record) ? 'outbound' : 'inbound';
     const ratio = around.rules.ratioOf(record.generation, direction) ?? around.ratio;
-    return `ot=th:${thresholdText(ratio)}`;
+    const sampler = new HeadSampler({ isParentBased: false, ratio });
+    return `ot=th:${thresholdDigits(sampler.thresholdHigh, sampler.thresholdLow)}`;
   }
   if (record.extra === '') return undefined;
   const { threshold } = readExtra(record.extra);

@@ -10,6 +10,7 @@
  * one, and those that were put back half full. It knows no time and no exporter.
  */
 
+import { failure } from '../model/failure.ts';
 import type { TelemetryLimits } from '../model/limits.ts';
 import { type ExchangeRecord, SampledBy } from './exchange-record.ts';
 import type { RecordText } from './record-text.ts';
@@ -21,8 +22,15 @@ export const Lane = { Error: 0, Kept: 1, Sampled: 2 } as const;
 
 export const LANES: readonly number[] = Object.values(Lane);
 
-/** The lane of a record by its `sampledBy`. */
-export function laneOf(sampledBy: number): number {
+/**
+ * The lane of a record by why it is exported, or by what happened: a trace that was drawn at its head
+ * and went wrong is worth as much as one that was kept because it did.
+ */
+export function laneOf({
+  sampledBy,
+  status,
+  causeCode,
+}: Pick<ExchangeRecord, 'sampledBy' | 'status' | 'causeCode'>): number {
   switch (sampledBy) {
     case SampledBy.Error:
     case SampledBy.Retry:
@@ -33,8 +41,16 @@ export function laneOf(sampledBy: number): number {
     case SampledBy.Retro:
       return Lane.Kept;
     default:
-      return Lane.Sampled;
+      return status >= FIRST_SERVER_ERROR || isFailure(causeCode) ? Lane.Error : Lane.Sampled;
   }
+}
+
+const FIRST_SERVER_ERROR = 500;
+const clientGone = failure['client-gone'].code;
+
+/** A downstream that left is none. */
+function isFailure(causeCode: number): boolean {
+  return causeCode !== 0 && causeCode !== clientGone;
 }
 
 /** A batch and what became of it so far. */

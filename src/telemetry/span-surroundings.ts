@@ -7,6 +7,7 @@ import type { InstrumentationScope } from '@opentelemetry/core';
 import { type Resource, resourceFromAttributes } from '@opentelemetry/resources';
 import type { AttributeSources } from './attribute-parts.ts';
 import { ClusterBook } from './cluster-facts.ts';
+import { correlationFieldsOf } from './correlation-fields.ts';
 import { resourceAttributes } from './resource-attributes.ts';
 import { RuleBook } from './rule-book.ts';
 import type { TelemetrySettings } from './settings.ts';
@@ -39,7 +40,7 @@ export function createSurroundings(
     names,
     clusters: new ClusterBook(),
     rules: new RuleBook(),
-    correlationFields: settings.correlationHeaders,
+    correlationFields: correlationFieldsOf(settings.correlationHeaders),
     capturedHeaders: settings.capturedHeaders,
     epochMs,
     ratio: settings.sampler.ratio,

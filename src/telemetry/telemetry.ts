@@ -14,6 +14,7 @@ import { keepLimits, type TelemetryLimits, telemetryLimits } from '../model/limi
 import type { RoutingTable } from '../model/routing-table.ts';
 import { type ExchangeRecord, isExported } from './exchange-record.ts';
 import type { ExemplarEntry } from './exemplars.ts';
+import { type KeepReport, reportOf } from './keep-report.ts';
 import { KeepVerdicts } from './keep-verdicts.ts';
 import { MetricRegistry, type RequestSeries } from './metrics.ts';
 import { MetricsFeed } from './metrics-feed.ts';
@@ -118,7 +119,12 @@ export class Telemetry implements HotTelemetry {
       options.settings.spans,
     );
     this.names = new NameTable((id, name) => this.#link?.announce(id, name), limits.namesMax);
-    this.metrics = new MetricRegistry(limits.metricSeriesMax, () => this.counts());
+    this.metrics = new MetricRegistry(
+      limits.metricSeriesMax,
+      () => this.counts(),
+      limits.metricCellsMax,
+      options.settings.zone,
+    );
     this.#slowLimits = new SlowLimits(() => this.metrics.allSeries());
     const sendsMetrics = options.settings.metrics.exporter === 'otlp';
     if (!this.isExporting && options.accessLog === 'off' && !sendsMetrics) return;
@@ -215,6 +221,11 @@ export class Telemetry implements HotTelemetry {
   describe(table: RoutingTable, environment: TagEnvironment = {}): void {
     this.#ids.setRules(table.tracing);
     this.#link?.announceTable(tableMessage(table, environment));
+  }
+
+  /** What was kept after the fact; undefined when nothing is exported. */
+  keepReport(): KeepReport | undefined {
+    return this.#verdicts === undefined ? undefined : reportOf(this.#verdicts, this.counts());
   }
 
   /** Exact at one moment; costs about a microsecond. */

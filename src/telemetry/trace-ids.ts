@@ -106,7 +106,7 @@ export class TraceIds {
       record.flags |= RecordFlag.Sampled;
       record.sampledBy = SampledBy.Parent;
       if (context.thresholdHigh >= 0) noteThreshold(record, context, sampler);
-    }
+    } else if (context.decision === Decision.Capped) record.sampledBy = SampledBy.Cap;
   }
 
   #startTrace(record: ExchangeRecord, context: TraceContext, sampler: HeadSampler): void {
@@ -139,6 +139,7 @@ function decideRoot(record: ExchangeRecord, context: TraceContext, sampler: Head
   else if (decision === Decision.Debug) sampleAs(record, SampledBy.Debug);
   else if (!sampler.isParentBased) sampleByRatio(record, context, sampler);
   else if (decision === Decision.Accepted) sampleAs(record, SampledBy.Parent);
+  else if (decision === Decision.Capped) record.sampledBy = SampledBy.Cap;
 }
 
 function sampleAs(record: ExchangeRecord, by: number): void {

@@ -1,8 +1,8 @@
 /**
  * Bytes of bodies by the zones that they went between: what crossing zones costs at a cloud.
  *
- * The proxy holds an object a pool of connections and adds to it once an exchange. Zones come from
- * configuration, so there are few; those beyond `zonePairsMax` are counted under the zone `other`.
+ * The proxy holds an object with each pool of connections and adds to it once an attempt. Zones come from
+ * configuration, so there are few; those beyond `zonesMax` are counted under the zone `other`.
  */
 
 import type { Direction } from '../model/routing-table.ts';
@@ -20,7 +20,7 @@ export class ZoneBytes implements ZonePair {
   readonly direction: Direction;
   readonly callerZone: string;
   readonly calleeZone: string;
-  /** From the caller, and to it. */
+  /** From the caller, and to it. Not whole at first, so that V8 stores a double for ever. */
   requestBytes = 0.5;
   responseBytes = 0.5;
 
@@ -32,7 +32,7 @@ export class ZoneBytes implements ZonePair {
     this.responseBytes = 0;
   }
 
-  /** An exchange, or an attempt of one, has ended. */
+  /** An exchange that came in, or an attempt of one that went out, has ended. */
   add(requestBytes: number, responseBytes: number): void {
     this.requestBytes += requestBytes;
     this.responseBytes += responseBytes;
@@ -42,31 +42,36 @@ export class ZoneBytes implements ZonePair {
 const OTHER = 'other';
 
 export class ZoneTable {
-  readonly #pairsMax: number;
-  readonly #pairs = new Map<string, ZoneBytes>();
+  /** What came in, from a zone that nobody knows. */
+  readonly inbound: ZoneBytes;
+  readonly #ownZone: string;
+  readonly #zonesMax: number;
+  readonly #outbound = new Map<string, ZoneBytes>();
 
-  constructor(pairsMax: number) {
-    this.#pairsMax = pairsMax;
+  /** `ownZone`: '' = unknown. `zonesMax`: of callees. */
+  constructor(ownZone: string, zonesMax: number) {
+    this.#ownZone = ownZone;
+    this.#zonesMax = zonesMax;
+    this.inbound = new ZoneBytes({ direction: 'inbound', callerZone: '', calleeZone: ownZone });
   }
 
-  /** The same object for the same pair. For set-up, not per request. */
-  find(pair: ZonePair): ZoneBytes {
-    const known = this.#pairs.get(keyOf(pair));
+  /** What goes to `calleeZone`: the same object for the same zone. For set-up, not per request. */
+  outbound(calleeZone: string): ZoneBytes {
+    const known = this.#outbound.get(calleeZone);
     if (known !== undefined) return known;
-    const isFull = this.#pairs.size >= this.#pairsMax;
-    if (isFull && pair.calleeZone !== OTHER) return this.find({ ...pair, calleeZone: OTHER });
-    const bytes = new ZoneBytes(pair);
-    this.#pairs.set(keyOf(pair), bytes);
+    const isFull = this.#outbound.size >= this.#zonesMax;
+    if (isFull && calleeZone !== OTHER) return this.outbound(OTHER);
+    const direction = 'outbound';
+    const bytes = new ZoneBytes({ direction, callerZone: this.#ownZone, calleeZone });
+    this.#outbound.set(calleeZone, bytes);
     return bytes;
   }
 
+  /** Those that have counted something. */
   all(): readonly ZoneBytes[] {
-    return [...this.#pairs.values()];
+    const all = [this.inbound, ...this.#outbound.values()];
+    return all.filter(({ requestBytes, responseBytes }) => requestBytes + responseBytes > 0);
   }
-}
-
-function keyOf({ direction, callerZone, calleeZone }: ZonePair): string {
-  return `${direction}\u0000${callerZone}\u0000${calleeZone}`;
 }
 
 /** Bytes from one zone to another. */

@@ -1,10 +1,10 @@
 /**
- * Who calls whom as the spans in the store say it: a CLIENT span of one service with a child of another.
+ * Who calls whom as the spans in the store say it: a span of one service with a child of another.
  *
  * Spans are sampled, so these are no rates. A pair of the same service is left out, as Jaeger does it.
  */
 
-import { SpanKind } from './otlp-json.ts';
+import { statusError } from './otlp-json.ts';
 import { RowCursor } from './span-row.ts';
 import type { TraceEntry } from './trace-index.ts';
 import type { TraceStore } from './trace-store.ts';
@@ -30,8 +30,10 @@ export function findDependencies(
 ): Dependency[] {
   const found = new Map<string, Dependency>();
   const walk = new Walk(store, startMinUs, startMaxUs);
+  let outsideInARow = 0;
   for (const trace of store.newestFirst()) {
-    walk.visit(trace, (child, parent) => {
+    if (outsideInARow >= outsideMax) break;
+    const isInside = walk.visit(trace, (child, parent) => {
       if (!isOfInterest(parent, child)) return;
       const names = [parent, child].map((row) => store.origins.byId(row.originId).service);
       const key = JSON.stringify(names);
@@ -41,14 +43,17 @@ export function findDependencies(
         found.set(key, pair);
       }
       pair.calls++;
-      if (child.status === 2) pair.errors++;
+      if (child.status === statusError) pair.errors++;
     });
+    outsideInARow = isInside ? 0 : outsideInARow + 1;
   }
   return [...found.values()].sort(
     (one, other) => compare(one.parent, other.parent) || compare(one.child, other.child),
   );
 }
 
+/** Traces come about in order of time: after so many outside of it in a row the rest is too. */
+const outsideMax = 20_000;
 /** Up to so many spans a parent is looked for one by one, beyond it by a map of the trace. */
 const scannedSpansMax = 16;
 
@@ -67,21 +72,26 @@ class Walk {
     this.#parent = new RowCursor(store.index.arena);
   }
 
-  /** Calls `onPair` for each span with a parent of another service. */
-  visit(trace: TraceEntry, onPair: (child: RowCursor, parent: RowCursor) => void): void {
+  /**
+   * Calls `onPair` for each span with a parent of another service; false when no span of the trace is
+   * within the time.
+   */
+  visit(trace: TraceEntry, onPair: (child: RowCursor, parent: RowCursor) => void): boolean {
+    let isInside = false;
     const child = this.#child;
     const rows = trace.spans > scannedSpansMax ? this.#rowsById(trace) : undefined;
     for (let more = child.first(trace); more; more = child.next()) {
       const { startUs } = child;
-      if (!child.hasParent || startUs < this.#startMinUs || startUs > this.#startMaxUs) continue;
+      if (startUs < this.#startMinUs || startUs > this.#startMaxUs) continue;
+      isInside = true;
+      if (!child.hasParent) continue;
       const isFound = rows === undefined ? this.#scan(trace) : this.#lookUp(rows);
       if (isFound && this.#isPair()) onPair(child, this.#parent);
     }
+    return isInside;
   }
 
   #isPair(): boolean {
-    const { kind } = this.#parent;
-    if (kind !== SpanKind.Client && kind !== SpanKind.Producer) return false;
     const of = (row: RowCursor): string => this.#store.origins.byId(row.originId).service;
     return this.#child.originId !== this.#parent.originId && of(this.#child) !== of(this.#parent);
   }

@@ -6,9 +6,11 @@
  */
 
 import { assert } from '../base/assert.ts';
-import type { BodyPlace, SpanBodies, SpanToKeep } from './span-bodies.ts';
+import type { BodyPlace, SpanBodies, SpanToKeep, StoredSpan } from './span-bodies.ts';
 
 export class MemoryBodies implements SpanBodies {
+  readonly file = '';
+  readonly problem = '';
   bytes = 0;
   readonly #chunkBytes: number;
   readonly #chunks: (Buffer | undefined)[] = [];
@@ -21,6 +23,12 @@ export class MemoryBodies implements SpanBodies {
   constructor(chunkBytes: number) {
     this.#chunkBytes = chunkBytes;
   }
+
+  stored(): Iterable<StoredSpan> {
+    return [];
+  }
+
+  know(): void {}
 
   /** bodyHigh is the chunk, bodyLow the offset. */
   put(json: string, _span: SpanToKeep, place: BodyPlace): void {

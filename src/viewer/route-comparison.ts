@@ -3,7 +3,6 @@
  * whatever is sampled. Spans are only examples.
  */
 
-import type { ViewerLimits } from '../model/limits.ts';
 import { metricAttributes } from '../model/metric-names.ts';
 import { tokenOf } from './attribute-tokens.ts';
 import { type MetricRow, slotMs } from './metric-row.ts';
@@ -65,7 +64,6 @@ function namesOf(rows: readonly MetricRow[], part: 'service' | 'peer' | 'subset'
 export function compareSubsets(
   metrics: MetricStore,
   store: TraceStore,
-  limits: ViewerLimits,
   { route, seconds }: { readonly route: string; readonly seconds: number },
 ): AbAnswer {
   const window = metrics.window(seconds);
@@ -95,7 +93,7 @@ export function compareSubsets(
           requests,
         })),
         ...stepsOf(own, window, metrics),
-        ...new ExampleSearch(store, limits, route, subset).result(),
+        ...new ExampleSearch(store, route, subset).result(),
       }),
     ),
   };
@@ -127,14 +125,13 @@ class ExampleSearch {
   readonly #route: string;
   readonly #subset: string;
   readonly #cursor: RowCursor;
-  #parsesLeft: number;
+  #parsesLeft = 10 * exemplarsMax;
 
-  constructor(store: TraceStore, limits: ViewerLimits, route: string, subset: string) {
+  constructor(store: TraceStore, route: string, subset: string) {
     this.#store = store;
     this.#route = route;
     this.#subset = subset;
     this.#cursor = new RowCursor(store.index.arena);
-    this.#parsesLeft = Math.min(limits.searchParsesMax, 10 * exemplarsMax);
   }
 
   result(): { readonly weight: number | null; readonly exemplars: readonly Exemplar[] } {

@@ -5,7 +5,7 @@
  * Spans are put one by one and committed once a request: before that they may be lost as a whole.
  */
 
-import type { SpanOrigin } from './span-origin.ts';
+import type { OriginParts, SpanOrigin } from './span-origin.ts';
 import type { RowParts } from './span-row.ts';
 
 /** Two words that the bodies understand, and the length in bytes. */
@@ -24,7 +24,27 @@ export interface SpanToKeep {
   readonly tokens: ArrayLike<number>;
 }
 
+/** A span that was kept before this process began. */
+export interface StoredSpan {
+  readonly traceId: string;
+  /** The number that the bodies have for its origin. */
+  readonly originId: number;
+  readonly origin: OriginParts;
+  readonly name: string;
+  /** But for its origin, name and place, which were another process's. Read it at once. */
+  readonly parts: RowParts;
+  readonly tokens: ArrayLike<number>;
+  readonly place: Pick<BodyPlace, 'bodyHigh' | 'bodyLow'>;
+}
+
 export interface SpanBodies {
+  /** The file, '' when there is none; and what is wrong with it, '' when nothing is. */
+  readonly file: string;
+  readonly problem: string;
+  /** What is there already, in order of arrival: asked once, before anything else. */
+  stored(): Iterable<StoredSpan>;
+  /** The store's object for an origin of `stored`. */
+  know(origin: SpanOrigin, originId: number): void;
   /** What counts against `storeBytesMax` beside the index. */
   readonly bytes: number;
   /** Keeps the JSON of a span and writes where into `place`. */

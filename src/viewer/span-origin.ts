@@ -27,6 +27,7 @@ export class SpanOrigin {
   readonly head: Buffer;
   readonly tail: Buffer;
   readonly key: string;
+  readonly source: OriginParts;
   /** Spans of it in the store. */
   references = 0;
   #tokens: readonly number[] | undefined;
@@ -35,6 +36,7 @@ export class SpanOrigin {
     this.id = id;
     this.service = parts.service;
     this.key = key;
+    this.source = parts;
     this.head = Buffer.from(
       `{"resource":${parts.resourceJson},"scopeSpans":[{"scope":${parts.scopeJson},"spans":[`,
     );

@@ -10,7 +10,7 @@
  */
 
 import type { TraceEntry } from './trace-index.ts';
-import { NO_ROW, placeOf, segmentOf, type WordArena } from './word-arena.ts';
+import { NO_ROW, placeOf, segmentOf, WordArena } from './word-arena.ts';
 
 export const rowHeadWords = 17;
 
@@ -211,6 +211,14 @@ export class RowCursor implements RowParts {
   }
 }
 
+/** Stands on a row that is the whole of `words`, for reading it only. */
+export function placeCursor(words: Uint32Array): RowParts {
+  const cursor = new RowCursor(noArena);
+  cursor.words = words;
+  return cursor;
+}
+
+const noArena = new WordArena(2);
 const noWords = new Uint32Array(rowHeadWords);
 
 function hex(word: number): string {

@@ -7,7 +7,9 @@
  */
 
 import { type Cause, failure } from '../model/failure.ts';
+import type { NetworkGap } from './network-gap.ts';
 import { attributeText, SpanKind } from './otlp-json.ts';
+import { printShare } from './share-text.ts';
 import { printDuration } from './time-bar.ts';
 import type { TraceLayout, TraceRow } from './trace-layout.ts';
 
@@ -155,25 +157,27 @@ const sampledWords: Readonly<Record<string, string>> = {
   cap: 'Not kept: more callers asked to be sampled than the limit allows.',
 };
 
+function gapWords({ gapNs, beforeNs, afterNs }: NetworkGap, took: (ns: number) => string): string {
+  if (gapNs < 0) {
+    return `The callee says it took ${took(gapNs)} longer than this call: it noted its end late, or clocks differ.`;
+  }
+  const words = `Network and waiting: ${took(gapNs)} (this call minus the callee's own time).`;
+  if (beforeNs < 0) return `${words} The callee began before it was called: clocks differ.`;
+  if (afterNs >= 0) return words;
+  return `${words} The callee noted its end after the answer was here, or clocks differ.`;
+}
+
 function timeWords({ span, gap, pathNs, proxyNs }: TraceRow, ascii: boolean): string {
   const took = (ns: number): string => printDuration(Math.abs(ns), ascii);
   const words: string[] = [];
   if (pathNs > 0) {
-    const share = span.durationNs > 0 ? Math.round((pathNs / span.durationNs) * 100) : 100;
-    words.push(`On the critical path for ${took(pathNs)}, ${share} % of its time.`);
+    const share = printShare(pathNs / Math.max(1, span.durationNs));
+    words.push(`On the critical path for ${took(pathNs)}, ${share} of its time.`);
   }
-  if (gap !== undefined) {
-    words.push(
-      gap.gapNs < 0
-        ? `The callee says it took ${took(gap.gapNs)} longer than this call: clocks differ.`
-        : `Network and waiting: ${took(gap.gapNs)} (this call minus the callee's own time).` +
-            (gap.isSkewed ? " The two machines' clocks differ." : ''),
-    );
-  }
+  if (gap !== undefined) words.push(gapWords(gap, took));
   if (proxyNs !== undefined) {
-    const share = span.durationNs > 0 ? (proxyNs / span.durationNs) * 100 : 0;
-    const percent = share < 9.95 ? share.toFixed(1) : share.toFixed(0);
-    words.push(`The sidecar itself took ${took(proxyNs)}, ${percent} %.`);
+    const share = printShare(proxyNs / Math.max(1, span.durationNs));
+    words.push(`The sidecar itself took ${took(proxyNs)}, ${share}.`);
   }
   return words.join(' ');
 }

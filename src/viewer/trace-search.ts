@@ -4,7 +4,7 @@
  *
  * The rows of the index decide nearly everything: numbers, names and tokens of attributes are compared
  * as integers. Tokens may collide, so a span that they found is read and its attributes are compared
- * as texts; at most `searchParsesMax` are, then the search ends with what it has.
+ * as texts; of at most `searchReadBytesMax` in all, then the search ends with what it has.
  */
 
 import type { ViewerLimits } from '../model/limits.ts';
@@ -45,7 +45,7 @@ export function findTraces(
   limits: ViewerLimits,
 ): TraceEntry[] {
   const found: TraceEntry[] = [];
-  const search = new Search(store, query, limits.searchParsesMax);
+  const search = new Search(store, query, limits.searchReadBytesMax);
   if (search.findsNothing) return found;
   for (const trace of store.newestFirst(query.before)) {
     if (query.hasError === true && trace.errors === 0) continue;
@@ -79,12 +79,12 @@ class Search {
   readonly #kind: number;
   /** By number of origin: 0 not looked at yet, 1 its spans may match, 2 they cannot. */
   readonly #origins: Uint8Array;
-  #parsesLeft: number;
+  #bytesLeft: number;
 
-  constructor(store: TraceStore, query: TraceQuery, parsesMax: number) {
+  constructor(store: TraceStore, query: TraceQuery, bytesMax: number) {
     this.#store = store;
     this.#query = query;
-    this.#parsesLeft = parsesMax;
+    this.#bytesLeft = bytesMax;
     this.#cursor = new RowCursor(store.index.arena);
     const nameId = query.operation === '' ? -1 : store.names.find(query.operation);
     this.#nameId = nameId ?? -1;
@@ -100,14 +100,14 @@ class Search {
 
   /** Whether it has read as much JSON as it may. */
   get isExhausted(): boolean {
-    return this.#parsesLeft <= 0;
+    return this.#bytesLeft <= 0;
   }
 
   finds(trace: TraceEntry): boolean {
     const cursor = this.#cursor;
     for (let more = cursor.first(trace); more; more = cursor.next()) {
       if (this.#matches(cursor)) return true;
-      if (this.#parsesLeft <= 0) return false;
+      if (this.#bytesLeft <= 0) return false;
     }
     return false;
   }
@@ -153,7 +153,7 @@ class Search {
   }
 
   #attributesMatch(row: RowCursor): boolean {
-    this.#parsesLeft--;
+    this.#bytesLeft -= row.bodyBytes + readOverheadBytes;
     const json = Buffer.from(this.#store.spanJson(row)).toString();
     const { attributes, events, links } = JSON.parse(json) as OtlpSpan;
     const { resource, scope } = this.#store.origins.byId(row.originId).parts();
@@ -171,6 +171,8 @@ class Search {
   }
 }
 
+/** What reading a span costs beside its bytes, as bytes. */
+const readOverheadBytes = 500;
 const resourcePrefix = 'resource.';
 
 function has(attributes: readonly KeyValue[] | undefined, key: string, value: string): boolean {

@@ -23,7 +23,7 @@ import { type TraceEntry, TraceIndex } from './trace-index.ts';
 export interface StoreCounts {
   readonly traces: number;
   readonly spans: number;
-  /** Memory, at most `bytesMax` after each request. */
+  /** Memory, and of the file what is used in it: at most `bytesMax` after each request. */
   readonly bytes: number;
   readonly bytesMax: number;
   readonly evictedTraces: number;
@@ -32,6 +32,9 @@ export interface StoreCounts {
   readonly repeatedSpans: number;
   /** Spans of traces that had `spansPerTraceMax` already. */
   readonly overflowSpans: number;
+  /** '' in memory only, else the file; what is wrong with it, '' when nothing is. */
+  readonly file: string;
+  readonly problem: string;
 }
 
 /** Spans that were not kept, and why; '' when all were. */
@@ -79,6 +82,7 @@ export class TraceStore {
       bodies ?? new MemoryBodies(Math.floor(clamp(part, chunkBytesMin, chunkBytesMax)));
     this.#tokens = new TokenList(limits.searchAttributesMax);
     this.#cursor = new RowCursor(this.index.arena);
+    this.#restore();
   }
 
   /** Stores decoded spans, all that the limits let. */
@@ -169,6 +173,8 @@ export class TraceStore {
       evictedSpans: this.#evictedSpans,
       repeatedSpans: this.#repeatedSpans,
       overflowSpans: this.#overflowSpans,
+      file: this.#bodies.file,
+      problem: this.#bodies.problem,
     };
   }
 
@@ -212,6 +218,23 @@ export class TraceStore {
     this.#services.add(origin.service, name, kind);
   }
 
+  /** Makes the index of what the bodies hold already. */
+  #restore(): void {
+    const parts = this.#parts;
+    for (const stored of this.#bodies.stored()) {
+      const origin = this.origins.take(stored.origin);
+      if (origin.references === 1) this.#bodies.know(origin, stored.originId);
+      const trace = this.index.take(stored.traceId);
+      Object.assign(parts, copyOf(stored.parts), stored.place);
+      parts.originId = origin.id;
+      parts.nameId = this.names.take(stored.name);
+      this.index.append(trace, parts, stored.tokens);
+      this.#spans++;
+      this.#services.add(origin.service, stored.name, parts.kind);
+    }
+    this.#evict();
+  }
+
   #takeBack({ trace, row }: Added): void {
     const cursor = this.#cursor;
     cursor.goTo(row);
@@ -220,19 +243,28 @@ export class TraceStore {
   }
 
   #evict(): void {
+    // What cannot be removed from a full disk would come back with the next start.
+    while (this.#bodies.problem === '' && this.#bytes > this.#limits.storeBytesMax) {
+      if (this.index.oldest() === undefined) return;
+      this.#evictOldest();
+      // What a file has given back is only known now.
+      this.#bodies.commit();
+    }
+  }
+
+  #evictOldest(): void {
+    const cursor = this.#cursor;
     while (this.#bytes > this.#limits.storeBytesMax) {
       const trace = this.index.oldest();
       if (trace === undefined) return;
       this.#evictedTraces++;
       this.#evictedSpans += trace.spans;
-      const cursor = this.#cursor;
       for (let more = cursor.first(trace); more; more = cursor.next()) {
         this.#bodies.release(cursor);
         this.#forgetSpan(cursor);
       }
       this.index.remove(trace);
     }
-    this.#bodies.commit();
   }
 
   /** Takes the span under the cursor out of everything but index and bodies. */
@@ -247,6 +279,13 @@ export class TraceStore {
   #releaseOrigin(origin: SpanOrigin): void {
     if (this.origins.release(origin)) this.#bodies.forgetOrigin(origin);
   }
+}
+
+function copyOf(parts: RowParts): RowParts {
+  const { kind, status, spanHigh, spanLow, hasParent, parentHigh, parentLow } = parts;
+  const { startUs, durationNs, originId, nameId, bodyHigh, bodyLow, bodyBytes } = parts;
+  const ids = { spanHigh, spanLow, hasParent, parentHigh, parentLow, originId, nameId };
+  return { kind, status, ...ids, startUs, durationNs, bodyHigh, bodyLow, bodyBytes };
 }
 
 const comma = Buffer.from(',');

@@ -11,12 +11,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../base/clock.ts';
 import type { ViewerLimits } from '../model/limits.ts';
 import { answer, answerText, HttpListener, type ListenAddress } from './http-listener.ts';
+import { LegacyApi } from './legacy-api.ts';
 import { MetricStore } from './metric-store.ts';
 import { GrpcListener } from './otlp-grpc.ts';
+import { type Imported, importFile } from './otlp-import.ts';
 import { OtlpIngest } from './otlp-ingest.ts';
 import { OtlpReceiver } from './otlp-receiver.ts';
 import { answerPage } from './page-assets.ts';
 import { answerError, QueryApi } from './query-api.ts';
+import type { SpanBodies } from './span-bodies.ts';
 import { TraceStore } from './trace-store.ts';
 import type { StatusAnswer } from './view-answers.ts';
 import { ViewApi } from './view-api.ts';
@@ -28,40 +31,59 @@ export interface ViewerOptions {
   readonly queryAddress: ListenAddress;
   readonly clock: Clock;
   readonly limits: ViewerLimits;
+  /** Where the JSON of spans is kept: in memory if absent. Closed with the server. */
+  readonly bodies?: SpanBodies | undefined;
+  /** A file of OTLP JSON whose spans are stored before it listens. */
+  readonly importFile?: string | undefined;
   /** Of this program, for people. */
   readonly version?: string;
 }
 
-/** Where it listens; 0: not at all. */
+/** Where it listens, 0: not at all; and what it began with. */
 export interface ViewerPorts {
   readonly otlpPort: number;
   readonly grpcPort: number;
   readonly queryPort: number;
+  /** What came of the file that was to be imported. */
+  readonly imported: Imported | undefined;
 }
 
 /** One start and one close in a life. */
 export class ViewerServer {
+  #store: TraceStore | undefined;
   #otlp: HttpListener | undefined;
   #grpc: GrpcListener | undefined;
   #query: HttpListener | undefined;
 
-  /** Opens all addresses; rejects with ListenFailure, and leaves none open, if one cannot be had. */
+  /**
+   * Opens all addresses; rejects with ListenFailure, and leaves none open, if one cannot be had, or
+   * with ImportFailure.
+   */
   async start(options: ViewerOptions): Promise<ViewerPorts> {
     const { otlpAddress, grpcAddress, queryAddress, clock, limits } = options;
     const startedMs = clock.now();
-    const store = new TraceStore(limits);
+    const store = new TraceStore(limits, options.bodies);
+    this.#store = store;
     const metrics = new MetricStore(limits, clock);
     const ingest = new OtlpIngest(store, metrics, limits);
     const status = (): StatusAnswer => ({
       uptimeSeconds: Math.floor((clock.now() - startedMs) / 1000),
       version: options.version ?? '',
       receiver: ingest.counts(),
-      store: { ...store.counts(), file: '', problem: '' },
+      store: store.counts(),
       metrics: metrics.figures(),
     });
-    const apis = [new QueryApi(store, limits), new ViewApi(store, metrics, limits, status)];
+    const apis = [
+      new QueryApi(store, limits),
+      new ViewApi(store, metrics, limits, status),
+      new LegacyApi(store, clock),
+    ];
     const reader = new Reader(apis, isLoopback(queryAddress.address), status);
+    let imported: Imported | undefined;
     try {
+      if (options.importFile !== undefined) {
+        imported = await importFile(options.importFile, ingest);
+      }
       this.#otlp = await HttpListener.open(otlpAddress, new OtlpReceiver(ingest).handle, limits, {
         purpose: 'OTLP',
         flag: '--otlp ADDR:PORT',
@@ -81,12 +103,15 @@ export class ViewerServer {
       otlpPort: this.#otlp.port,
       grpcPort: this.#grpc?.port ?? 0,
       queryPort: this.#query.port,
+      imported,
     };
   }
 
   /** Ends all listeners and every open connection. */
   async close(): Promise<void> {
     await Promise.all([this.#otlp?.close(), this.#grpc?.close(), this.#query?.close()]);
+    this.#store?.close();
+    this.#store = undefined;
   }
 }
 

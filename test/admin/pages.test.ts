@@ -55,6 +55,7 @@ function ask(port: number, path: string, asked: Asked = {}): Promise<Reply> {
         response.on('data', (chunk: string) => {
           body += chunk;
         });
+        response.on('error', reject);
         response.on('end', () =>
           resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
         );
@@ -271,6 +272,85 @@ test('metrics are rendered anew for each scrape, in the text format', async (t) 
   const second = await ask(port, '/metrics');
   assert.equal(second.body, 'tracecar_test 2\n');
   assert.equal(second.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+});
+
+test('the metrics page is OpenMetrics for who likes that as well, and plain text for others', async (t) => {
+  const port = await open(
+    t,
+    createMetricsServer((format) => Promise.resolve(format)),
+  );
+  const formats: Readonly<Record<string, string>> = {
+    '': 'prometheus',
+    '*/*': 'prometheus',
+    'text/plain;version=0.0.4': 'prometheus',
+    'application/openmetrics-text;q=0.1,text/plain;q=0.5': 'prometheus',
+    'application/openmetrics-text;q=0,*/*': 'prometheus',
+    'application/openmetrics-text': 'openmetrics',
+    // Prometheus 2 and 3.
+    'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1':
+      'openmetrics',
+    'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2':
+      'openmetrics',
+  };
+  for (const [accept, format] of Object.entries(formats)) {
+    const { body, headers } = await ask(port, '/metrics', { headers: { accept } });
+    assert.equal(body, format, accept);
+    const isOpen = String(headers['content-type']).startsWith('application/openmetrics-text;');
+    assert.equal(isOpen, format === 'openmetrics');
+  }
+});
+
+test('a page in parts comes whole, and others have their turn between two parts', async (t) => {
+  let isAsked = false;
+  let port = 0;
+  let other: Promise<Reply> | undefined;
+  function* parts() {
+    // While this page is sent another one is asked for and answered; it ends after that.
+    for (let part = 0; part < 20 || (!isAsked && part < 100_000); part++) {
+      if (part === 1) other = ask(port, '/other');
+      yield `${part} ${'x'.repeat(100)}\n`;
+    }
+    yield isAsked ? 'end\n' : 'the other page had to wait\n';
+  }
+  const getOther = () => {
+    isAsked = true;
+    return { status: 200, contentType: 'text/plain', body: 'other' };
+  };
+  const getLong = () => ({ status: 200, contentType: 'text/plain', body: parts() });
+  port = await open(
+    t,
+    new Pages({
+      pages: [
+        { path: '/long', summary: '', get: getLong },
+        { path: '/other', summary: '', get: getOther },
+      ],
+      isLocalOnly: false,
+      limits: pageLimits,
+    }),
+  );
+  const { body } = await ask(port, '/long');
+  const words = body.split('\n').map((line) => line.split(' ')[0]);
+  const numbers = Array.from({ length: words.length - 2 }, (_, part) => String(part));
+  assert.deepEqual(words, [...numbers, 'end', '']);
+  assert.equal((await other)!.body, 'other');
+  assert.equal((await ask(port, '/long', { method: 'HEAD' })).body, '');
+});
+
+test('a page that fails on the way is cut, so that nobody takes it for whole', async (t) => {
+  function* parts() {
+    yield 'the first part\n';
+    throw new Error('no second part');
+  }
+  const get = () => ({ status: 200, contentType: 'text/plain', body: parts() });
+  const port = await open(
+    t,
+    new Pages({
+      pages: [{ path: '/', summary: '', get }],
+      isLocalOnly: false,
+      limits: pageLimits,
+    }),
+  );
+  await assert.rejects(ask(port, '/'));
 });
 
 test('a reader that never finishes its head is cut', async (t) => {

@@ -73,6 +73,8 @@ test('a mistake of any program is one line, status 2', async (t) => {
     [[...proxy, `--admin=${taken}`], /the admin port .*in use/],
     [['view', '--trace', 'zz'], /--trace is a trace id of 32 hex digits, not 'zz'/],
     [['view', `--otlp=${taken}`, '--query=127.0.0.1:0'], new RegExp(taken)],
+    [['explain'], /--trace ID says which trace/],
+    [['explain', '--trace=1', '--query=127.0.0.1:1'], /nothing listens at http/],
     [['validate'], /needs a PATH/],
     [['injector', '--nonsense'], /unknown flag --nonsense/],
     [['init', '--nonsense'], /unknown flag --nonsense/],
@@ -116,6 +118,37 @@ test('only who asks others over HTTP carries an HTTP client', async () => {
   const { status, stderr } = await tracecar('view', '--trace', 'abc', '--query=127.0.0.1:1');
   assert.equal(status, 2);
   assert.match(stderr, /^tracecar view: nothing listens at http:\/\/127\.0\.0\.1:1/);
+});
+
+test('a bundled viewer serves its page: script, style and picture, and no other file', async (t) => {
+  const any = '127.0.0.1:0';
+  const args = [bundle, 'view', '--otlp', any, '--query', any];
+  const viewer = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => viewer.kill('SIGKILL'));
+  const query = await new Promise<string>((settle) => {
+    let said = '';
+    viewer.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      said += chunk;
+      const address = /shown at (http:\/\/[\d.:]+)\//.exec(said)?.[1];
+      if (address !== undefined) settle(address);
+    });
+  });
+  const html = await (await fetch(`${query}/trace/abc`)).text();
+  const files = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+  const types: string[] = [];
+  for (const path of files) {
+    const response = await fetch(query + path);
+    types.push(`${path} ${response.status} ${response.headers.get('content-type')}`);
+    if (path.endsWith('.js')) assert.ok(!/\bimport\b[^;]*from/.test(await response.text()));
+  }
+  assert.deepEqual(types, [
+    '/assets/page.svg 200 image/svg+xml',
+    '/assets/page.css 200 text/css; charset=utf-8',
+    '/assets/page.js 200 text/javascript; charset=utf-8',
+  ]);
+  for (const path of ['view.cjs', 'viewer/page/app.ts', '%2e%2e/package.json']) {
+    assert.equal((await fetch(`${query}/assets/${path}`)).status, 404, path);
+  }
 });
 
 test('a bundled sidecar answers, and SIGTERM ends it when what is under way is done', async (t) => {

@@ -1,11 +1,19 @@
 /**
- * Jaeger, the real one, for tests: OTLP on 4317 (gRPC) and 4318 (HTTP), query API v3 on 16686.
+ * Jaeger, the real one, for tests. All in memory; it ends with close() or with its cluster.
  *
- * It runs inside a cluster's network namespace, where pods reach it at the node's address. All in
- * memory; it ends with close() or with its cluster.
+ * In a cluster's network namespace it has its usual ports: OTLP on 4317 (gRPC) and 4318 (HTTP), query
+ * API v3 on 16686, and pods reach it at the node's address. Without one it is on free loopback ports
+ * of this machine, by a configuration of its own (`--set` only overrides a file).
  */
 
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { goProgram } from './go-peers.ts';
 
@@ -29,9 +37,18 @@ export interface JaegerTrace {
   readonly spans: readonly JaegerSpan[];
 }
 
-/** Starts it and waits until both OTLP and the query API answer. About 1 s. */
-export async function startJaeger(options: { readonly inNamespaceOf: Cluster }): Promise<Jaeger> {
+/**
+ * Starts it and waits until both OTLP and the query API answer. About 1 s. `prometheus`: the URL of
+ * what its Monitor tab asks, not in a cluster.
+ */
+export async function startJaeger(
+  options: { readonly inNamespaceOf?: Cluster; readonly prometheus?: string } = {},
+): Promise<Jaeger> {
   const cluster = options.inNamespaceOf;
+  return cluster === undefined ? startHere(options.prometheus) : startInCluster(cluster);
+}
+
+async function startInCluster(cluster: Cluster): Promise<Jaeger> {
   const program = cluster.start('jaeger', [goProgram('jaeger')], {
     JAEGER_LISTEN_HOST: '0.0.0.0',
     GOMEMLIMIT: '1GiB',
@@ -48,15 +65,112 @@ export async function startJaeger(options: { readonly inNamespaceOf: Cluster }):
   });
 }
 
+/** Between finding free ports and listening on them another process may take one. */
+const tries = 3;
+
+async function startHere(prometheus?: string): Promise<Jaeger> {
+  for (let left = tries - 1; ; left--) {
+    try {
+      return await startOn(await freePorts(4), prometheus);
+    } catch (error) {
+      if (left === 0 || !String(error).includes('address already in use')) throw error;
+    }
+  }
+}
+
+async function startOn(ports: readonly number[], prometheus?: string): Promise<Jaeger> {
+  const folder = mkdtempSync(join(tmpdir(), 'tracecar-jaeger-'));
+  const file = join(folder, 'jaeger.yaml');
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify(configuration(ports, prometheus)));
+  const child = spawn(goProgram('jaeger'), ['--config', file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, GOMEMLIMIT: '1GiB' },
+  });
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  const ended = once(child, 'close').finally(() => {
+    process.removeListener('exit', kill);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const [query, , grpc, http] = ports;
+  await untilReady(child);
+  child.stderr.resume();
+  const jaeger = new Jaeger(`http://127.0.0.1:${http}`, `http://127.0.0.1:${query}`, {
+    close: async () => {
+      kill();
+      await ended;
+    },
+  });
+  jaeger.grpcUrl = `http://127.0.0.1:${grpc}`;
+  return jaeger;
+}
+
+/** Until it says that it is ready; rejects with its last lines when it ends before. */
+async function untilReady(child: ChildProcessByStdio<null, null, Readable>): Promise<void> {
+  let said = '';
+  await new Promise<void>((ready, failed) => {
+    const guard = setTimeout(() => {
+      child.kill('SIGKILL');
+      failed(new Error(`Jaeger is not ready after 30 s:\n${said.slice(-2000)}`));
+    }, 30_000);
+    child.stderr.on('data', (chunk: Buffer) => {
+      said = (said + chunk).slice(-20_000);
+      if (!said.includes('Everything is ready')) return;
+      clearTimeout(guard);
+      ready();
+    });
+    child.once('error', failed);
+    child.once('close', () => {
+      clearTimeout(guard);
+      failed(new Error(`Jaeger did not start:\n${said.slice(-2000)}`));
+    });
+  });
+}
+
+function configuration(
+  [query, queryGrpc, grpc, http]: readonly number[],
+  prometheus: string | undefined,
+) {
+  const counts = { endpoint: prometheus, normalize_calls: true, normalize_duration: true };
+  const monitor = prometheus === undefined ? {} : { metrics: 'counts' };
+  const at = (port: number | undefined) => ({ endpoint: `127.0.0.1:${port}` });
+  return {
+    service: {
+      extensions: ['jaeger_storage', 'jaeger_query'],
+      pipelines: { traces: { receivers: ['otlp'], exporters: ['jaeger_storage_exporter'] } },
+      telemetry: { metrics: { level: 'none' } },
+    },
+    extensions: {
+      jaeger_query: {
+        storage: { traces: 'memory', ...monitor },
+        http: at(query),
+        grpc: at(queryGrpc),
+      },
+      jaeger_storage: {
+        backends: { memory: { memory: { max_traces: 100_000 } } },
+        ...(prometheus === undefined
+          ? {}
+          : { metric_backends: { counts: { prometheus: counts } } }),
+      },
+    },
+    receivers: { otlp: { protocols: { grpc: at(grpc), http: at(http) } } },
+    exporters: { jaeger_storage_exporter: { trace_storage: 'memory' } },
+  };
+}
+
 export class Jaeger {
-  /** Where pods send OTLP/HTTP: `http://10.99.0.1:4318`; gRPC is on 4317. */
+  /** Where pods send OTLP/HTTP: `http://10.99.0.1:4318`; without a cluster a loopback address. */
   readonly otlpUrl: string;
+  /** OTLP/gRPC. */
+  grpcUrl: string;
   /** Reaches the query API from this process. */
   readonly queryUrl: string;
   private readonly owned: { close(): Promise<void> };
 
   constructor(otlpUrl: string, queryUrl: string, owned: { close(): Promise<void> }) {
     this.otlpUrl = otlpUrl;
+    this.grpcUrl = otlpUrl.replace(/:4318$/, ':4317');
     this.queryUrl = queryUrl;
     this.owned = owned;
   }

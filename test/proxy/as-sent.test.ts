@@ -32,7 +32,7 @@ async function pass(t: TestContext, script: OriginScript): Promise<Pass> {
   return { ...proxy, origin, downstream: await proxy.outbound(origin.port) };
 }
 
-const ours = /^(traceparent|tracestate): .*\r\n/gm;
+const ours = /^(traceparent|tracestate|x-request-id): .*\r\n/gm;
 
 /** Answers one request, whose last bytes it knows, and closes if that is what ends the answer. */
 const once =

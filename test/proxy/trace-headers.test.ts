@@ -5,11 +5,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
-import { TraceHeaders } from '../../src/proxy/trace-headers.ts';
-import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { TraceHeaders, type TraceSelf } from '../../src/proxy/trace-headers.ts';
+import {
+  ExchangeRecord,
+  Join,
+  RecordFlag,
+  RecordKind,
+} from '../../src/telemetry/exchange-record.ts';
+import { hexWord, traceIdOf } from '../../src/telemetry/record-span.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { TraceIds } from '../../src/telemetry/trace-ids.ts';
-import { passedLines, readTrace, testSelf } from '../support/trace-head.ts';
+import { passedLines, readTrace, selfOf, testSelf } from '../support/trace-head.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const parent = (flags = '01') => `traceparent: 00-${TRACE}-b7ad6b7169203331-${flags}\r\n`;
@@ -21,6 +27,8 @@ function idsOf(env: Record<string, string>): TraceIds {
 const usual = idsOf({});
 const byRatio = idsOf({ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.5' });
 const always = idsOf({ OTEL_TRACES_SAMPLER_ARG: '1' });
+
+const spanIdOf = ({ spanId0, spanId1 }: ExchangeRecord) => hexWord(spanId0) + hexWord(spanId1);
 
 interface Passed {
   readonly headers: TraceHeaders;
@@ -140,4 +148,81 @@ test('31 members of others make room for a threshold that comes new', () => {
   const value = put.find((line) => line.startsWith('tracestate: '))!.slice(12);
   assert.equal(value.split(',').length, 32);
   assert.match(value, /^tracecar=.{11},ot=th:0,k0=v,/);
+});
+
+const requestIdOf = (put: readonly string[]) =>
+  put.find((line) => line.startsWith('x-request-id: '))?.slice('x-request-id: '.length);
+
+test('a request id is made of the ids of the span, where there is none', () => {
+  const { put, record } = pass('', usual, 'inbound');
+  const id = requestIdOf(put)!;
+  assert.match(id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  const digits = id.replaceAll('-', '');
+  assert.equal(digits, (traceIdOf(record) + spanIdOf(record)).replace(/^(.{16}).{16}/, '$1'));
+  assert.equal(requestIdOf(pass('X-Request-ID: mine\r\n', usual, 'inbound').put), undefined);
+  const nominated = pass('Connection: x-request-id\r\nX-Request-Id: mine\r\n', usual, 'inbound');
+  assert.ok(requestIdOf(nominated.put) !== undefined);
+});
+
+/** A request to the own application that is open, and the headers that have read it. */
+function open(self: TraceSelf, lines: string): { headers: TraceHeaders; record: ExchangeRecord } {
+  const { headers, head } = readTrace(lines, new TraceHeaders(self, 'inbound'));
+  const record = new ExchangeRecord();
+  record.kind = RecordKind.Server;
+  always.begin(record, headers.context);
+  headers.begun(head, record);
+  return { headers, record };
+}
+
+/** The span id that a call is the child of, and which field said so; '' when it is a root. */
+function causeOf(self: TraceSelf, lines: string): string {
+  const { headers } = readTrace(lines, new TraceHeaders(self, 'outbound'));
+  if (!headers.context.present) return '';
+  const { parentId0, parentId1 } = headers.context;
+  return `${headers.joinField} ${hexWord(parentId0)}${hexWord(parentId1)}`;
+}
+
+test('a call is tied by the first field whose value one open request has, until that is over', () => {
+  const self = selfOf({ correlationHeaders: ['x-order'] });
+  const first = open(self, 'x-request-id: a\r\nx-correlation-id: c\r\nX-Order: 7\r\n');
+  const second = open(self, 'x-request-id: b\r\nx-correlation-id: c\r\n');
+  const [one, two] = [spanIdOf(first.record), spanIdOf(second.record)];
+  assert.equal(causeOf(self, 'x-request-id: a\r\n'), `0 ${one}`);
+  assert.equal(causeOf(self, 'x-request-id: b\r\n'), `0 ${two}`);
+  assert.equal(causeOf(self, 'x-order: 7\r\n'), `5 ${one}`);
+  assert.equal(causeOf(self, 'x-correlation-id: c\r\n'), '', 'two have it');
+  assert.equal(causeOf(self, 'x-correlation-id: c\r\nx-order: 7\r\n'), `5 ${one}`);
+  assert.equal(causeOf(self, 'x-request-id: a\r\nx-request-id: a\r\n'), '', 'it comes twice');
+  assert.equal(causeOf(self, 'x-order: a\r\n'), '', 'the value of another field');
+  second.headers.end();
+  assert.equal(causeOf(self, 'x-correlation-id: c\r\n'), `1 ${one}`);
+  first.headers.end();
+  assert.equal(causeOf(self, 'x-request-id: a\r\nx-order: 7\r\n'), '');
+});
+
+test('trace context of the application comes before any correlation', () => {
+  const self = selfOf({});
+  open(self, 'x-request-id: a\r\n');
+  const { headers } = readTrace(
+    `${parent()}x-request-id: a\r\n`,
+    new TraceHeaders(self, 'outbound'),
+  );
+  assert.equal(headers.join, Join.App);
+  assert.equal(headers.context.parentId1, 0x69203331);
+});
+
+test('a request id of our making ties calls too, with the probability of its trace', () => {
+  const self = selfOf({});
+  const { record } = open(self, '');
+  const id = `${traceIdOf(record).slice(0, 16)}${spanIdOf(record)}`;
+  const value = id.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const { headers } = readTrace(`x-request-id: ${value}\r\n`, new TraceHeaders(self, 'outbound'));
+  assert.equal(headers.join, Join.Correlation);
+  assert.equal(headers.context.thresholdHigh, 0);
+});
+
+test('values without end are not remembered', () => {
+  const self = selfOf({});
+  open(self, `x-request-id: ${'v'.repeat(257)}\r\n`);
+  assert.equal(causeOf(self, `x-request-id: ${'v'.repeat(257)}\r\n`), '');
 });

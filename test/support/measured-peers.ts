@@ -132,7 +132,7 @@ export class Collector {
 
   #take(text: string): void {
     const { resourceSpans } = JSON.parse(text) as Export;
-    for (const { scopeSpans } of resourceSpans) {
+    for (const { scopeSpans } of resourceSpans ?? []) {
       for (const { spans } of scopeSpans) {
         for (const { traceId, spanId } of spans) this.spans.add(`${traceId}-${spanId}`);
       }
@@ -143,7 +143,8 @@ export class Collector {
 
 /** The part of OTLP/JSON that is looked at. */
 interface Export {
-  readonly resourceSpans: readonly {
+  /** Absent where metrics come. */
+  readonly resourceSpans?: readonly {
     readonly scopeSpans: readonly {
       readonly spans: readonly { readonly traceId: string; readonly spanId: string }[];
     }[];

@@ -43,10 +43,15 @@ export function startSidecar(
 }
 
 /** Rules and a sidecar that is ready. */
-export async function mesh(pod: Pod, app: string, args: readonly string[] = []) {
+export async function mesh(
+  pod: Pod,
+  app: string,
+  args: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+) {
   const { status, errors } = runInit(pod);
   assert.equal(status, 0, errors);
-  const sidecar = startSidecar(pod, app, args);
+  const sidecar = startSidecar(pod, app, args, environment);
   await sidecar.says(ready);
   return sidecar;
 }

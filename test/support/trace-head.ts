@@ -4,10 +4,13 @@
 
 import assert from 'node:assert/strict';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { putTraceLines, TraceHeaders, type TraceSelf } from '../../src/proxy/trace-headers.ts';
+import { type TraceCaller, TraceHeaders, type TraceSelf } from '../../src/proxy/trace-headers.ts';
+import { putRequestIdLine, putTraceLines } from '../../src/proxy/trace-lines.ts';
 import { WriteSlab } from '../../src/proxy/write-slab.ts';
 import type { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
+import { TokenBucket } from '../../src/telemetry/keep-state.ts';
 import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
+import { OpenRequests } from '../../src/telemetry/open-requests.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { Dropped, MessageHead } from '../../src/wire/http1/message-head.ts';
 
@@ -32,13 +35,23 @@ export function selfOf(tracing: TraceSelf['tracing']): TraceSelf {
     tracing,
     learnedFormats: 0,
     countsOf: () => counts,
+    openRequests: new OpenRequests(1, 2),
+    forcedSamples: new TokenBucket(),
   };
 }
 
+/** Nobody in particular. */
+export const someCaller: TraceCaller = { isPeer: false, owner: { port: 80 } };
+
 /** What has been read of `lines`. */
-export function readTrace(lines: string, headers = new TraceHeaders(testSelf, 'outbound')) {
+export function readTrace(
+  lines: string,
+  headers = new TraceHeaders(testSelf, 'outbound'),
+  caller = someCaller,
+  now = 0,
+) {
   const head = headOf(lines);
-  headers.read(head);
+  headers.read(head, caller, now);
   return { headers, head };
 }
 
@@ -52,6 +65,9 @@ export function passedLines(headers: TraceHeaders, head: MessageHead, record: Ex
     }
   }
   putTraceLines(headers, record, out);
+  headers.begun(head, record);
+  putRequestIdLine(headers, record, true, out);
+  headers.end();
   const put = out.reserve(0).toString('latin1', 0, out.length).split('\r\n');
   assert.equal(put.pop(), '');
   return { kept: kept.filter((line) => !line.startsWith('Host:')), put };

@@ -12,7 +12,7 @@ import {
 } from '../../src/telemetry/exchange-record.ts';
 import { KeepState } from '../../src/telemetry/keep-state.ts';
 import { KeepVerdicts } from '../../src/telemetry/keep-verdicts.ts';
-import type { RequestSeries } from '../../src/telemetry/metrics.ts';
+import { MetricRegistry, type RequestSeries } from '../../src/telemetry/metrics.ts';
 import { type KeepSettings, usualChoices } from '../../src/telemetry/tracing-choices.ts';
 import { inbound, outbound } from './records.ts';
 
@@ -82,6 +82,27 @@ test('errors over the budget of a route are refused and counted; a second later 
   assert.equal(kept, 200);
   assert.equal(verdicts.counts.kept[SampledBy.Error], 220);
   assert.equal(verdicts.counts.refused[SampledBy.Error], 980 + 9_800);
+});
+
+test('all series of a route have one budget, those of another route their own', () => {
+  const registry = new MetricRegistry();
+  const seriesOf = (route: string, subset: string) =>
+    registry.requestSeries({
+      direction: 'outbound',
+      listener: '',
+      route,
+      rule: '',
+      cluster: 'c',
+      subset,
+    });
+  const { verdicts } = desk();
+  const failing = (series: RequestSeries) =>
+    Array.from({ length: 30 }, () =>
+      verdicts.decide(fresh({ status: 500 }), series, 0, true),
+    ).filter(Boolean).length;
+  assert.equal(failing(seriesOf('reviews', 'v1')), 20);
+  assert.equal(failing(seriesOf('reviews', 'v2')), 0);
+  assert.equal(failing(seriesOf('ratings', 'v1')), 20);
 });
 
 test('a budget of none keeps no error, and still counts each', () => {

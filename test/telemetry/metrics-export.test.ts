@@ -127,14 +127,13 @@ function valuesOf(attributes: readonly SinkAttribute[]): Record<string, unknown>
 }
 
 function filled(): MetricRegistry {
-  const registry = new MetricRegistry();
+  const registry = new MetricRegistry(10, undefined, 100, 'a');
   const out = registry.requestSeries(outwards);
   for (const us of [300, 300, 1_500, 20_000_000]) out.observe(outbound(), 200, us);
   out.observe(outbound({ status: 503 }), 503, 900);
   registry.requestSeries(inwards).observe(inbound({ status: 404 }), 404, 900);
-  const pair = { direction: 'outbound', callerZone: 'a', calleeZone: 'b' } as const;
-  registry.zones.find(pair).add(100, 7_000);
-  registry.zones.find({ ...pair, calleeZone: 'a' }).add(1, 2);
+  registry.zones.outbound('b').add(100, 7_000);
+  registry.zones.outbound('a').add(1, 2);
   return registry;
 }
 

@@ -270,6 +270,10 @@ test("telemetry's own counters are shown under the conventions' names", () => {
   assert.equal(at(`${exported}"queue_full"}`), 20);
   assert.equal(at(`${exported}"_OTHER"}`), 10);
   assert.equal(at('otel_sdk_processor_span_queue_size'), 10);
+  assert.equal(at('otel_sdk_processor_span_queue_capacity'), 2_048);
+  const processed = 'otel_sdk_processor_span_processed_total{error_type=';
+  assert.equal(at(`${processed}""}`), 70);
+  assert.equal(at(`${processed}"queue_full"}`), 20);
   assert.equal(at('tracecar_ring_dropped_records_total'), 5);
   assert.equal(at('tracecar_access_log_dropped_lines_total'), 1);
 });

@@ -75,6 +75,7 @@ export class OtlpSink {
   readonly requests: SinkRequest[] = [];
   readonly spans: SinkSpan[] = [];
   #calls = 0;
+  #underWay = 0;
   readonly #server: Server;
   readonly #waiting: (() => void)[] = [];
 
@@ -82,11 +83,12 @@ export class OtlpSink {
     this.#server = server;
   }
 
-  static async start(): Promise<OtlpSink> {
+  /** On a port that was another sink's, or on any. */
+  static async start(port = 0): Promise<OtlpSink> {
     const server = createServer();
     const sink = new OtlpSink(server);
     server.on('request', (request, response) => sink.#receive(request, response));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     return sink;
   }
 
@@ -105,7 +107,17 @@ export class OtlpSink {
     await closed;
   }
 
+  /** Resolves when no request is being read or answered. */
+  async idle(): Promise<void> {
+    await this.until(() => this.#underWay === 0);
+  }
+
   #receive(request: IncomingMessage, response: ServerResponse): void {
+    this.#underWay++;
+    response.on('close', () => {
+      this.#underWay--;
+      this.#wake();
+    });
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('error', () => undefined);
@@ -124,7 +136,11 @@ export class OtlpSink {
         each.scopeSpans.flatMap((scope) => scope.spans),
       );
       if (this.answer(response, spans.length, ++this.#calls)) this.spans.push(...spans);
-      for (const wake of this.#waiting.splice(0)) wake();
+      this.#wake();
     });
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 }

@@ -167,6 +167,22 @@ test('as JSON a tool gets what decided, and times that add up', () => {
   assert.equal(explained.startUnixNano, `${startMs}000000`);
 });
 
+test('a gap says when clocks differ, or the callee was late to note its end', () => {
+  const call = (at: number, took: number): string => {
+    const [, client, server] = demoTrace(traceId, startMs);
+    const callee = { ...server!, startMs: client!.startMs + at, durationMs: took };
+    const { spans } = explainAsJson(traceOf([client!, callee]));
+    return spans[0]!.why.find(({ topic }) => topic === 'time')!.text;
+  };
+  assert.match(
+    call(0.2, 1.7),
+    /Network and waiting: 310 µs \(this call minus [^)]*\)\. The sidecar/,
+  );
+  assert.match(call(-0.2, 1.7), /310 µs .* The callee began before it was called: clocks differ\./);
+  assert.match(call(0.5, 1.7), /310 µs .* noted its end after the answer was here, or clocks/);
+  assert.match(call(0.1, 2.5), /The callee says it took 490 µs longer than this call: it noted/);
+});
+
 test('narrow, ASCII and hostile: no line is wider than asked, no control character is left', () => {
   const hostile = '\u001b[2J\u202e<b>\n';
   const spans = reasonedTrace().map((each) => ({

@@ -1,6 +1,6 @@
 /**
- * What the query API v3 answers, as cases that run against any server by its addresses: our viewer
- * (query-api.test.ts) and a real Jaeger 2 (query-api-jaeger.test.ts, by environment variables).
+ * What the query API v3 and what is left of the older one answer, as cases that run against any server by its addresses: our viewer
+ * (query-api.test.ts) and a real Jaeger 2 (test/peers/viewer/query-api.test.ts).
  *
  * Each run uses ids and service names of its own, so that a server with other traces is no trouble.
  */
@@ -244,6 +244,133 @@ export function queryApiTests(addresses: () => Promise<Addresses>): void {
     assert.equal(new Set(spansOf(body).map((span) => span.traceId)).size, 2);
     assert.equal(spansOf(body).length, 10);
   });
+
+  olderApiTests();
+
+  function olderApiTests(): void {
+    const listed = (data: unknown, total: number) => ({
+      status: 200,
+      body: { data, total, limit: 0, offset: 0, errors: null },
+    });
+
+    test('the older API lists services and operations', async () => {
+      const { status, body } = await get('/api/services');
+      assert.equal(status, 200);
+      const { data, total } = body as { data: string[]; total: number };
+      assert.equal(total, data.length);
+      assert.ok(data.includes(service('web')));
+      const web = await get(`/api/services/${service('web')}/operations`);
+      (web.body as { data: string[] }).data.sort();
+      assert.deepEqual(web, listed(['GET', 'GET /productpage'], 2));
+      const servers = `/api/operations?service=${service('web')}&spanKind=server`;
+      assert.deepEqual(
+        await get(servers),
+        listed([{ name: 'GET /productpage', spanKind: 'server' }], 1),
+      );
+      assert.deepEqual(await get('/api/services/nobody/operations'), listed(null, 0));
+    });
+
+    test('the older API answers a trace with tags, references and processes', async () => {
+      const { status, body } = await get(`/api/traces/${traceIds[2]}`);
+      assert.equal(status, 200);
+      const { data, ...rest } = body as { data: { spans: unknown[]; processes: unknown }[] };
+      assert.deepEqual(rest, { total: 0, limit: 0, offset: 0, errors: null });
+      const [trace] = data as unknown as readonly [
+        {
+          traceID: string;
+          spans: { spanID: string; processID: string }[];
+          processes: Record<string, unknown>;
+        },
+      ];
+      assert.equal(trace.traceID, traceIds[2]);
+      assert.equal(trace.spans.length, 5);
+      const { processID, ...span } = trace.spans.find(
+        (each) => each.spanID === '00000000000000a5',
+      )!;
+      assert.deepEqual(trace.processes[processID], { serviceName: service('ratings'), tags: [] });
+      const text = (key: string, value: string) => ({ key, type: 'string', value });
+      assert.deepEqual(span, {
+        traceID: traceIds[2],
+        spanID: '00000000000000a5',
+        operationName: 'GET /ratings',
+        references: [{ refType: 'CHILD_OF', traceID: traceIds[2], spanID: '00000000000000a4' }],
+        startTime: (startMs + 2000) * 1000 + 700,
+        duration: 1500,
+        tags: [
+          { key: 'error', type: 'bool', value: true },
+          text('error.type', 'connect-refused'),
+          text('otel.scope.name', 'tracecar'),
+          text('otel.scope.version', '0.1.0'),
+          text('otel.status_code', 'ERROR'),
+          text('span.kind', 'server'),
+        ],
+        logs: [],
+        warnings: null,
+      });
+    });
+
+    test('in the older API every kind of value, an event and a link have their form', async () => {
+      const { body } = await get(`/api/traces/${run}${'0'.repeat(22)}ff`);
+      const [span] = (body as { data: { spans: Record<string, unknown>[] }[] }).data[0]!.spans;
+      const { tags, logs, references } = span as {
+        tags: { key: string; type: string; value: unknown }[];
+        logs: unknown;
+        references: unknown;
+      };
+      assert.deepEqual(
+        tags.filter(({ key }) => !key.startsWith('otel.') && key !== 'int'),
+        [
+          { key: 'array', type: 'string', value: '["NR",null]' },
+          { key: 'bool', type: 'bool', value: false },
+          { key: 'bytes', type: 'binary', value: 'AAEC' },
+          { key: 'double', type: 'float64', value: 0.25 },
+          { key: 'empty', type: 'string', value: '' },
+          { key: 'error', type: 'bool', value: true },
+          { key: 'kv', type: 'string', value: '{"a":1}' },
+          { key: 'span.kind', type: 'string', value: 'consumer' },
+          { key: 'text', type: 'string', value: 'Zürich "日本" \u2028 \\' },
+          { key: 'w3c.tracestate', type: 'string', value: 'ot=th:0' },
+        ],
+      );
+      assert.deepEqual(logs, [
+        { timestamp: startMs * 1000, fields: [{ key: 'event', type: 'string', value: 'ev' }] },
+      ]);
+      assert.deepEqual(references, [
+        { refType: 'FOLLOWS_FROM', traceID: traceIds[0], spanID: '00000000000000a1' },
+      ]);
+    });
+
+    test('in the older API a trace that is not there is 404, a malformed id 400', async () => {
+      for (const [id, code] of [
+        ['f'.repeat(32), 404],
+        ['xyz', 400],
+      ] as const) {
+        const { status, body } = await get(`/api/traces/${id}`);
+        assert.equal(status, code);
+        const { data, errors } = body as { data: unknown; errors: { code: number }[] };
+        assert.deepEqual([data, errors[0]!.code], [null, code]);
+      }
+    });
+
+    test('dependencies count the calls between services in a time', async () => {
+      const ours = async (parameters: Readonly<Record<string, string>>) => {
+        const { status, body } = await get(`/api/dependencies?${new URLSearchParams(parameters)}`);
+        assert.equal(status, 200);
+        const { data } = body as { data: { parent: string; child: string }[] };
+        return (data ?? [])
+          .filter(({ parent, child }) => parent.endsWith(run) && parent !== child)
+          .sort((one, other) => (one.parent < other.parent ? -1 : 1));
+      };
+      const pairs = [
+        { parent: service('reviews'), child: service('ratings'), callCount: 3 },
+        { parent: service('web'), child: service('reviews'), callCount: 3 },
+      ];
+      const endTs = String(startMs + 60_000);
+      assert.deepEqual(await ours({ endTs, lookback: '3600000' }), pairs);
+      assert.deepEqual(await ours({ endTs: String(startMs - 3_600_000), lookback: '1000' }), []);
+      assert.equal((await get('/api/dependencies?endTs=x&lookback=1')).status, 400);
+    });
+  }
 
   test('a search without a time range is 400', async () => {
     assert.deepEqual(await get('/api/v3/traces?query.service_name=web'), {

@@ -138,6 +138,8 @@ test('addresses may come from the environment, and --query may be a URL', () => 
     grpc: undefined,
     query: { address: '0.0.0.0', port: 2 },
     storeBytes: 256 * 1024 * 1024,
+    storeFile: undefined,
+    importFile: undefined,
   });
   const urlOf = (query: string): string => {
     const read = readViewSettings(['--trace', 'a', '--query', query], {});

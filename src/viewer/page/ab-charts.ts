@@ -3,10 +3,12 @@
  * over time. Colors are classes (`ab0`...) by the subset's place in the answer.
  */
 
+import { subsetName } from '../ab-verdict.ts';
+import { printShare } from '../share-text.ts';
 import { printDuration } from '../time-bar.ts';
 import type { AbStep, AbSubset } from '../view-answers.ts';
 import { svg } from './dom.ts';
-import { printClock, printShare } from './format.ts';
+import { printClock } from './format.ts';
 
 const width = 640;
 const height = 180;
@@ -29,7 +31,7 @@ export function errorIntervals(subsets: readonly AbSubset[]): SVGSVGElement {
     const { errorShare: share, errorShareLow: low, errorShareHigh: high } = subset;
     return share === null || low === null || high === null
       ? []
-      : [{ name: subset.subset || 'no subset', share, low, high, index }];
+      : [{ name: subsetName(subset), share, low, high, index }];
   });
   const max = roundUp(Math.max(0.001, ...known.map(({ high }) => high)));
   // As high as the other pictures, unless there are many.

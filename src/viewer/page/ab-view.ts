@@ -5,13 +5,15 @@
  * histograms of every request, so sampling does not bend them; traces are only linked as examples.
  */
 
+import { subsetName, verdictOf } from '../ab-verdict.ts';
+import { printRate, printShare } from '../share-text.ts';
 import { printDuration } from '../time-bar.ts';
 import type { AbAnswer, AbSubset, RouteSummary } from '../view-answers.ts';
 import { errorIntervals, latencyShapes, stepLines } from './ab-charts.ts';
 import { ApiProblem, fetchAb, fetchRoutes } from './api.ts';
 import { every } from './clock.ts';
 import { el, fill, link } from './dom.ts';
-import { printClock, printRate, printShare } from './format.ts';
+import { printClock } from './format.ts';
 import { navigate, type View } from './view.ts';
 
 const refreshMs = 5_000;
@@ -204,38 +206,6 @@ function routePage(answer: AbAnswer): HTMLElement {
   );
 }
 
-/** What the counts prove and what they do not, in a sentence. */
-export function verdictOf(subsets: readonly AbSubset[]): string {
-  const known = subsets.filter(({ requests }) => requests > 0);
-  if (known.length < 2) {
-    return known.length === 0
-      ? 'No requests in this time.'
-      : `Only ${nameOf(known[0]!)} got requests in this time: nothing to compare with.`;
-  }
-  const [one, other] = [...known].sort(
-    (first, second) => (second.errorShare ?? 0) - (first.errorShare ?? 0),
-  ) as [AbSubset, AbSubset];
-  const last = known.reduce((least, each) =>
-    (each.errorShare ?? 0) < (least.errorShare ?? 0) ? each : least,
-  );
-  const errors =
-    (one.errorShareLow ?? 0) > (last.errorShareHigh ?? 1)
-      ? `${nameOf(one)} fails more often than ${nameOf(last)}: ${printShare(one.errorShare)} against ` +
-        `${printShare(last.errorShare)}; their 95 % intervals do not meet.`
-      : 'The counts prove no difference in errors: the 95 % intervals overlap.';
-  const slow = [...known].sort((first, second) => (second.p95Ms ?? 0) - (first.p95Ms ?? 0));
-  const [slowest, fastest] = [slow[0]!, slow.at(-1)!];
-  if (slowest.p95Ms === null || fastest.p95Ms === null || other === undefined) return errors;
-  const times = slowest.p95Ms / Math.max(0.001, fastest.p95Ms);
-  if (times < 1.2) return `${errors} Latencies are alike (p95).`;
-  const ms = (value: number): string => printDuration(value * 1e6, false);
-  return `${errors} ${nameOf(slowest)} is slower: p95 ${ms(slowest.p95Ms)} against ${ms(fastest.p95Ms)}.`;
-}
-
-function nameOf({ subset }: AbSubset): string {
-  return subset === '' ? 'no subset' : subset;
-}
-
 function subsetCard(subset: AbSubset, index: number): HTMLElement {
   const ms = (value: number | null): string =>
     value === null ? '–' : printDuration(value * 1e6, false);
@@ -255,7 +225,7 @@ function subsetCard(subset: AbSubset, index: number): HTMLElement {
       'div',
       'card-title',
       el('i', 'dot'),
-      el('b', '', nameOf(subset)),
+      el('b', '', subsetName(subset)),
       el('span', 'muted', weight === null ? '' : `weight ${weight}`),
     ),
     el(
@@ -285,7 +255,7 @@ function exemplarList(subset: AbSubset, index: number): HTMLElement {
   return el(
     'section',
     `card ab${index % 6}`,
-    el('div', 'card-title', el('i', 'dot'), el('b', '', `Traces of ${nameOf(subset)}`)),
+    el('div', 'card-title', el('i', 'dot'), el('b', '', `Traces of ${subsetName(subset)}`)),
     subset.exemplars.length === 0 && el('p', 'muted', 'None was exported in this time.'),
     subset.exemplars.map(({ traceId, spanId, startUs, durationUs, isError }) =>
       el(

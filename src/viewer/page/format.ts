@@ -39,23 +39,6 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** A part of one as percent: `0.42 %`, `12.3 %`, `100 %`. */
-export function printShare(share: number | null): string {
-  if (share === null || !Number.isFinite(share)) return '–';
-  const percent = share * 100;
-  if (percent === 0) return '0 %';
-  if (percent < 0.995) return `${percent.toFixed(2)} %`;
-  return `${percent < 99.95 ? percent.toFixed(1) : percent.toFixed(0)} %`;
-}
-
-/** `0.4/s`, `12.5/s`, `1,204/s`. */
-export function printRate(perSecond: number): string {
-  if (perSecond === 0) return '0/s';
-  if (perSecond < 0.095) return `${perSecond.toFixed(2)}/s`;
-  if (perSecond < 99.95) return `${perSecond.toFixed(1)}/s`;
-  return `${Math.round(perSecond).toLocaleString('en')}/s`;
-}
-
 /** The label of a span with a real arrow. */
 export function printLabel(span: StoredSpan): string {
   return labelOf(span).replace(' -> ', ' → ');

@@ -6,12 +6,13 @@
  */
 
 import { type GraphPlace, layOutGraph } from '../graph-layout.ts';
+import { printRate, printShare } from '../share-text.ts';
 import { printDuration } from '../time-bar.ts';
 import type { GraphAnswer, GraphEdge, GraphNode, RequestFigures } from '../view-answers.ts';
 import { ApiProblem, fetchGraph } from './api.ts';
 import { every } from './clock.ts';
 import { el, fill, link, svg } from './dom.ts';
-import { printClock, printRate, printShare } from './format.ts';
+import { printClock } from './format.ts';
 import { colorServices } from './service-color.ts';
 import { navigate, type View } from './view.ts';
 
@@ -193,7 +194,8 @@ function serviceBox(
   const says = hasCounts
     ? `${printRate(figures.ratePerSecond)} · ${printShare(figures.errorShare)} errors`
     : 'nothing counted';
-  const name = service.length > 22 ? `${service.slice(0, 21)}…` : service;
+  const shown = service === '' ? '(no name)' : service;
+  const name = shown.length > 22 ? `${shown.slice(0, 21)}…` : shown;
   return svg(
     'g',
     {

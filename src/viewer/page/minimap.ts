@@ -44,7 +44,7 @@ export class Minimap {
     const total = Math.max(1, this.#layout.totalNs);
     this.#window.style.left = `${(fromNs / total) * 100}%`;
     this.#window.style.width = `${((toNs - fromNs) / total) * 100}%`;
-    this.element.classList.toggle('zoomed', fromNs > 0 || toNs < total);
+    this.element.classList.toggle('zoomed', fromNs > 0 || toNs < this.#layout.totalNs);
   }
 
   draw(): void {

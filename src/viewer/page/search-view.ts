@@ -15,7 +15,7 @@ import { SearchForm } from './search-form.ts';
 import { traceTable } from './trace-table.ts';
 import { navigate, rewriteAddress, type View } from './view.ts';
 
-const pageTraces = 50;
+const pageTraces = 100;
 const refreshMs = 3_000;
 
 export class SearchView implements View {

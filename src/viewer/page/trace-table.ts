@@ -21,21 +21,21 @@ export function traceTable(traces: readonly TraceSummary[], selected: number): H
   const marked = markedTrace();
   return el(
     'table',
-    'traces',
+    'traces trace-list',
     el(
       'thead',
       '',
       el(
         'tr',
         '',
-        el('th', '', 'started'),
-        el('th', '', 'trace'),
+        el('th', 'started-cell', 'started'),
+        el('th', 'what', 'trace'),
         el('th', '', 'services'),
-        el('th', 'number', 'spans'),
-        el('th', '', 'result'),
-        el('th', 'number', 'took'),
-        el('th', ''),
-        el('th', ''),
+        el('th', 'number spans-cell', 'spans'),
+        el('th', 'result-cell', 'result'),
+        el('th', 'number took-cell', 'took'),
+        el('th', 'length-cell'),
+        el('th', 'mark-cell'),
       ),
     ),
     el(

@@ -129,6 +129,7 @@ class TracePicture {
         this.#side,
       ),
     );
+    new ResizeObserver(() => this.#drawTicks()).observe(this.#ticks);
     this.#draw();
   }
 
@@ -262,7 +263,13 @@ class TracePicture {
       colors: this.#colors,
     });
     this.#minimap.show(this.#range);
-    const ticks = timeTicks(this.#range, 5).map(({ label, at }) => {
+    this.#drawTicks();
+  }
+
+  /** As many as there is room for. */
+  #drawTicks(): void {
+    const wanted = Math.min(8, Math.max(2, Math.floor(this.#ticks.clientWidth / 90)));
+    const ticks = timeTicks(this.#range, wanted).map(({ label, at }) => {
       const tick = el('span', 'tick', label);
       tick.style.left = `${at * 100}%`;
       return tick;

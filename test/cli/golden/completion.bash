@@ -10,7 +10,7 @@ _tracecar() {
     proxy) words="--config --namespace --labels --root-namespace --capture --inbound --outbound --admin --health --metrics --drain-seconds --warm-up-ms --log-level --access-log --record-ring --spans --keep-errors --keep-slow --slow-ms --keep --history --peer --edge --edge-response-header --debug-token --correlation-headers --untraced-path --zone --help" ;;
     run) words="--config --namespace --labels --service-name --address --propagation --skip-inbound-ports --skip-outbound-ports --skip-outbound-cidrs --quiet --help" ;;
     validate) words="--namespace --labels --root-namespace --capture --output --help" files=1 ;;
-    view) words="--otlp --grpc --query --store-bytes --trace --json --width --no-color --help" ;;
+    view) words="--otlp --grpc --query --store-bytes --store --import --export --trace --json --width --no-color --help" ;;
     explain) words="--trace --query --json --width --no-color --help" ;;
     install) words="--image --image-pull-policy --replicas --viewer --propagation --otlp-endpoint --help" ;;
     uninstall) words="--help" ;;
@@ -62,6 +62,9 @@ _tracecar() {
     --grpc) words="" words="" ;;
     --query) words="" words="" ;;
     --store-bytes) words="" words="" ;;
+    --store) words="" files=1 ;;
+    --import) words="" files=1 ;;
+    --export) words="" files=1 ;;
     --trace) words="" words="" ;;
     --width) words="" words="" ;;
     --image) words="" words="" ;;

@@ -47,11 +47,14 @@ complete -c tracecar -n '__fish_seen_subcommand_from validate' -l root-namespace
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l capture -d 'redirect: check as an injected pod sees it, which needs no Sidecar' -x -a 'none redirect'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l output -d 'for people, or one JSON document for tools' -x -a 'text json'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -F
-complete -c tracecar -n __fish_use_subcommand -a view -d 'receive traces, keep them in memory, show them'
+complete -c tracecar -n __fish_use_subcommand -a view -d 'receive traces, keep them, show them'
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l otlp -d 'where spans come in: OTLP over HTTP, JSON or protobuf' -x
-complete -c tracecar -n '__fish_seen_subcommand_from view' -l grpc -d 'where spans come in: OTLP over gRPC; none: nowhere' -x
+complete -c tracecar -n '__fish_seen_subcommand_from view' -l grpc -d 'the same: OTLP over gRPC; none: nowhere' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l query -d 'page and Jaeger\'s query API v3; with --trace where to ask, also a URL' -x
-complete -c tracecar -n '__fish_seen_subcommand_from view' -l store-bytes -d 'memory for traces; the oldest go first' -x
+complete -c tracecar -n '__fish_seen_subcommand_from view' -l store-bytes -d 'memory for traces, or file and memory; the oldest go first' -x
+complete -c tracecar -n '__fish_seen_subcommand_from view' -l store -d 'keep traces in this SQLite file, over restarts' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from view' -l import -d 'begin with the traces of this file: OTLP JSON, one document or one a line' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from view' -l export -d 'with --trace: write it to this file as a line of OTLP JSON; - is stdout' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l trace -d 'print this trace as a waterfall and end; Jaeger may be asked too' -x
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l json -d 'with --trace: OTLP JSON instead of a picture'
 complete -c tracecar -n '__fish_seen_subcommand_from view' -l width -d 'with --trace: columns of the picture, 60 to 500' -x

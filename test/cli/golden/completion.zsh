@@ -6,7 +6,7 @@ _tracecar() {
     'proxy:run a sidecar beside a service'
     'run:run a command with a sidecar, without Kubernetes'
     'validate:check configuration and name every mistake at once'
-    'view:receive traces, keep them in memory, show them'
+    'view:receive traces, keep them, show them'
     'explain:say why a trace went as it did, hop by hop'
     'install:print the manifests that bring Tracecar into a cluster'
     'uninstall:print what kubectl is to delete'
@@ -74,9 +74,12 @@ _tracecar() {
         '*:path:_files' ;;
       view) _arguments '--help[explain it]' \
         '--otlp[where spans come in\: OTLP over HTTP, JSON or protobuf]:value:' \
-        '--grpc[where spans come in\: OTLP over gRPC; none\: nowhere]:value:' \
+        '--grpc[the same\: OTLP over gRPC; none\: nowhere]:value:' \
         '--query[page and Jaeger'\''s query API v3; with --trace where to ask, also a URL]:value:' \
-        '--store-bytes[memory for traces; the oldest go first]:value:' \
+        '--store-bytes[memory for traces, or file and memory; the oldest go first]:value:' \
+        '--store[keep traces in this SQLite file, over restarts]:value:_files' \
+        '--import[begin with the traces of this file\: OTLP JSON, one document or one a line]:value:_files' \
+        '--export[with --trace\: write it to this file as a line of OTLP JSON; - is stdout]:value:_files' \
         '--trace[print this trace as a waterfall and end; Jaeger may be asked too]:value:' \
         '--json[with --trace\: OTLP JSON instead of a picture]' \
         '--width[with --trace\: columns of the picture, 60 to 500]:value:' \

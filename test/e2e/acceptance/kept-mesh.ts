@@ -12,6 +12,7 @@
 import assert from 'node:assert/strict';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { TestContext } from 'node:test';
+import type { KeepReport } from '../../../src/telemetry/keep-report.ts';
 import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
 import {
   anyPorts,
@@ -35,8 +36,8 @@ const calls: Readonly<Record<Service, readonly Service[]>> = {
 };
 
 export interface MeshOptions {
-  /** What an application does instead of answering 200, by path: a status. */
-  readonly fault: (service: Service, path: string) => number | undefined;
+  /** What an application does instead of answering 200, by path: a status, or half an answer. */
+  readonly fault: (service: Service, path: string) => number | 'cut' | undefined;
   /** Whether a service is called for a path; all are by default. */
   readonly isCalled?: (service: Service, path: string) => boolean;
   /** More flags of the sidecar of a service. */
@@ -81,8 +82,10 @@ export class KeptMesh {
         const path = asked.url ?? '';
         const called = calls[name].filter((each) => options.isCalled?.(each, path) ?? true);
         void callAll(called.map(portTo), path, asked).then(() => {
-          const status = options.fault(name, path) ?? 200;
-          response.writeHead(status, { 'content-length': 2 }).end('ok');
+          const fault = options.fault(name, path) ?? 200;
+          response.writeHead(fault === 'cut' ? 200 : fault, { 'content-length': 2 });
+          if (fault === 'cut') response.write('o', () => response.destroy());
+          else response.end('ok');
         });
       });
       yaml.push(serviceEntry(name, inbound[name]!));
@@ -137,10 +140,10 @@ export class KeptMesh {
     return found;
   }
 
-  /** What the admin page of a sidecar says. */
-  async state(service: Service): Promise<Readonly<Record<string, unknown>>> {
-    const response = await fetch(`http://${this.#sidecars.get(service)!.admin}/state`);
-    return (await response.json()) as Readonly<Record<string, unknown>>;
+  /** What the sidecar of a service has kept. */
+  async keepReport(service: Service): Promise<KeepReport> {
+    const response = await fetch(`http://${this.#sidecars.get(service)!.admin}/stats`);
+    return ((await response.json()) as { readonly keep: KeepReport }).keep;
   }
 }
 

@@ -12,7 +12,9 @@ import { after, before, type TestContext, test } from 'node:test';
 import { type SpanKey, spanKeys } from '../../../src/telemetry/span-keys.ts';
 import { connectRaw } from '../../support/raw-connection.ts';
 import type { SinkAttribute, SinkSpan } from '../../telemetry/otlp-sink.ts';
-import { attributeIn, originHost, startPair, startServer, type TracedPair } from './traced-pair.ts';
+import { attributeIn, hostOf, startPair, startServer, type TracedPair } from './traced-pair.ts';
+
+const originHost = hostOf('origin');
 
 type Expected = Partial<Record<SpanKey, string | number | boolean | undefined>>;
 
@@ -30,12 +32,12 @@ interface Row {
   readonly origin?: (response: ServerResponse, asked: IncomingMessage) => void;
   /** The test leaves when the origin has the request. */
   readonly leaves?: boolean;
-  /** Name and status of both spans: `GET`, and 0 (Unset) or 2 (Error) of the SERVER and the CLIENT. */
+  /** Of both; `GET` by default. */
   readonly spanName?: string;
+  /** 0 (Unset) or 2 (Error). */
   readonly status?: readonly [server: number, client: number];
   readonly server?: Expected;
-  /** `none`: the request never leaves this sidecar. */
-  readonly client?: Expected | 'none';
+  readonly client?: Expected;
 }
 
 const answer = (status: number) => (response: ServerResponse) => {
@@ -190,15 +192,6 @@ const rows: readonly Row[] = [
       'tracecar.cause': 'client-gone',
     },
   },
-  {
-    name: 'a method that nobody knows is _OTHER, and the name begins with HTTP',
-    target: '/brew',
-    method: 'BREW',
-    spanName: 'HTTP',
-    status: [2, 2],
-    server: { 'http.request.method': '_OTHER', 'http.response.status_code': 501 },
-    client: 'none',
-  },
 ];
 
 let pair: TracedPair;
@@ -214,7 +207,7 @@ before(async () => {
     asked.resume();
     (row?.origin ?? answer(200))(response, asked);
   });
-  pair = await startPair(context, { endpoints: [origin] });
+  pair = await startPair(context, { services: { origin: [origin] } });
 });
 
 after(async () => {
@@ -240,19 +233,52 @@ for (const row of rows) {
       await caller.until(() => caller.ending !== 'open', 'the end');
       caller.finish();
     }
-    const isAlone = row.client === 'none';
-    const spans = await pair.spansOf(path, isAlone ? 1 : 2);
-    assert.deepEqual(spans.map(({ kind }) => kind).toSorted(), isAlone ? [2] : [2, 3]);
+    const spans = await pair.spansOf(path, 2);
+    assert.deepEqual(spans.map(({ kind }) => kind).toSorted(), [2, 3]);
     const [server, client] = [2, 3].map((kind) => spans.find((span) => span.kind === kind));
     const [serverStatus, clientStatus] = row.status ?? [0, 0];
     check(server!, row.spanName ?? 'GET', serverStatus, row.server ?? {});
-    if (row.client !== 'none') {
-      check(client!, row.spanName ?? 'GET', clientStatus, row.client ?? {});
-      assert.equal(client!.parentSpanId, server!.spanId);
-      assert.equal(client!.traceId, server!.traceId);
-    }
+    check(client!, row.spanName ?? 'GET', clientStatus, row.client ?? {});
+    assert.equal(client!.parentSpanId, server!.spanId);
+    assert.equal(client!.traceId, server!.traceId);
   });
 }
+
+test('T1: a method that nobody knows is _OTHER, and the name begins with HTTP', {
+  timeout,
+}, async () => {
+  const caller = await connectRaw(pair.inbound);
+  await caller.send('BREW /brew HTTP/1.1\r\nHost: web.example\r\n\r\n');
+  await caller.until(() => caller.ending !== 'open', 'the end');
+  caller.finish();
+  const isOther = (span: SinkSpan) => attributeIn(span, 'http.request.method') === '_OTHER';
+  await pair.sink.until(() => pair.sink.spans.some(isOther));
+  check(pair.sink.spans.find(isOther)!, 'HTTP', 2, {
+    'http.response.status_code': 501,
+    'error.type': '501',
+    'tracecar.cause': 'not-implemented',
+  });
+});
+
+test('T1: a list of known methods replaces the whole list, and the original is kept', {
+  timeout,
+}, async (t) => {
+  const origin = await startServer(t, (_asked, response) => answer(200)(response));
+  const other = await startPair(t, {
+    services: { origin: [origin] },
+    environment: { OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS: 'POST,PATCH' },
+  });
+  const caller = await connectRaw(other.inbound);
+  await caller.send('GET /listed HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  await caller.until(() => caller.ending !== 'open', 'the end');
+  caller.finish();
+  for (const span of await other.spansOf('/listed', 2)) {
+    check(span, 'HTTP', 0, {
+      'http.request.method': '_OTHER',
+      'http.request.method_original': 'GET',
+    });
+  }
+});
 
 function check(span: SinkSpan, name: string, status: number, expected: Expected): void {
   assert.equal(span.name, name);

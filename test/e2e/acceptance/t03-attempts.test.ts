@@ -9,13 +9,12 @@
 
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { connectRaw } from '../../support/raw-connection.ts';
 import type { SinkSpan } from '../../telemetry/otlp-sink.ts';
 import { freePorts } from '../sidecar-process.ts';
-import { attributeIn, originHost, startEndpoint, startPair } from './traced-pair.ts';
+import { attributeIn, hostOf, startEndpoint, startPair } from './traced-pair.ts';
 
-const timeout = 60_000;
 const traceId = '0af7651916cd43dd8448eb211c80319c';
 
 interface Attempt {
@@ -26,7 +25,7 @@ interface Attempt {
   readonly status: number;
 }
 
-/** The CLIENT spans of `/path`, in the order of attempts, after checks that hold for all. */
+/** The CLIENT spans of one request, in the order of attempts, after checks that hold for all. */
 function attemptsIn(spans: readonly SinkSpan[], callerId: string): Attempt[] {
   const clients = spans.toSorted((left, right) => resendsOf(left) - resendsOf(right));
   for (const span of clients) {
@@ -51,18 +50,6 @@ function resendsOf(span: SinkSpan): number {
 const first = { resends: undefined, reason: undefined };
 const good = { errorType: undefined, statusCode: 200, status: 0 };
 
-/** Sends one request with a trace context through the sidecar's outbound listener; the status. */
-async function ask(port: number, path: string, callerId: string, head = ''): Promise<number> {
-  const caller = await connectRaw(port);
-  await caller.send(
-    `GET ${path} HTTP/1.1\r\nHost: ${originHost}:9080\r\nConnection: close\r\n` +
-      `traceparent: 00-${traceId}-${callerId}-01\r\n${head}\r\n`,
-  );
-  await caller.until(() => caller.ending !== 'open', 'the end');
-  caller.finish();
-  return Number(/^HTTP\/1\.1 (\d+)/.exec(caller.received)?.[1]);
-}
-
 /** Reads a head, then calls `act`. */
 const onHead = (act: (socket: Socket) => void) => (socket: Socket) => {
   let head = '';
@@ -76,156 +63,159 @@ const onHead = (act: (socket: Socket) => void) => (socket: Socket) => {
 
 const reply = (status: number) =>
   onHead((socket) => void socket.end(`HTTP/1.1 ${status} x\r\ncontent-length: 2\r\n\r\nok`));
+const reset = onHead((socket) => socket.resetAndDestroy());
 
-/** Asks until the endpoint that fails was the first choice once; round robin begins anywhere. */
-async function askTwice(
-  t: TestContext,
-  endpoints: readonly number[],
-  yaml?: string,
-): Promise<Attempt[][]> {
-  const pair = await startPair(t, { endpoints, ...(yaml === undefined ? {} : { yaml }) });
-  const found: Attempt[][] = [];
-  for (const [index, path] of ['/one', '/two'].entries()) {
-    const callerId = `00f067aa0ba902b${index}`;
-    const status = await ask(pair.outbound, path, callerId);
-    assert.equal(status, 200);
-    await pair.spansOf(path, 1);
-    found.push([]);
-  }
-  // What belongs to a request is in the collector before the flush of the end is over.
-  pair.sidecar.child.kill('SIGTERM');
-  await pair.sidecar.ended;
-  for (const [index, path] of ['/one', '/two'].entries()) {
-    found[index] = attemptsIn(await pair.spansOf(path, 1), `00f067aa0ba902b${index}`);
-  }
-  return found.toSorted((left, right) => left.length - right.length);
-}
-
-test('T3: a refused connection is a span, and the attempt after it another', {
-  timeout,
-}, async (t) => {
-  const [refused] = await freePorts(1);
-  const answering = await startEndpoint(t, reply(200));
-  const [direct, resent] = await askTwice(t, [refused!, answering]);
-  assert.deepEqual(direct, [{ ...first, ...good }]);
-  assert.deepEqual(resent, [
-    { ...first, errorType: 'connect-refused', statusCode: undefined, status: 2 },
-    { resends: 1, reason: 'connect-refused', ...good },
-  ]);
-});
-
-test('T3: a reset before an answer is a span, and the attempt after it another', {
-  timeout,
-}, async (t) => {
-  const resetting = await startEndpoint(
-    t,
-    onHead((socket) => socket.resetAndDestroy()),
-  );
-  const answering = await startEndpoint(t, reply(200));
-  const [direct, resent] = await askTwice(t, [resetting, answering]);
-  assert.deepEqual(direct, [{ ...first, ...good }]);
-  assert.deepEqual(resent, [
-    { ...first, errorType: 'upstream-reset', statusCode: undefined, status: 2 },
-    { resends: 1, reason: 'upstream-reset', ...good },
-  ]);
-});
-
-/** One request of which every attempt fails; the status that the caller gets, and the attempts. */
-async function askOnce(
-  t: TestContext,
-  endpoints: readonly number[],
-  yaml?: string,
-): Promise<{ status: number; attempts: Attempt[] }> {
-  const pair = await startPair(t, { endpoints, ...(yaml === undefined ? {} : { yaml }) });
-  const callerId = '00f067aa0ba902b7';
-  const status = await ask(pair.outbound, '/failing', callerId);
-  pair.sidecar.child.kill('SIGTERM');
-  await pair.sidecar.ended;
-  return { status, attempts: attemptsIn(await pair.spansOf('/failing', 1), callerId) };
-}
-
-test('T3: two endpoints that refuse are two spans', { timeout }, async (t) => {
-  const { status, attempts } = await askOnce(t, await freePorts(2));
-  assert.equal(status, 502);
-  const refused = { errorType: 'connect-refused', statusCode: undefined, status: 2 };
-  assert.deepEqual(attempts, [
-    { ...first, ...refused },
-    { resends: 1, reason: 'connect-refused', ...refused },
-  ]);
-});
-
-test('T3: two endpoints that reset are two spans', { timeout }, async (t) => {
-  const resetting = () =>
-    startEndpoint(
-      t,
-      onHead((socket) => socket.resetAndDestroy()),
-    );
-  const { status, attempts } = await askOnce(t, [await resetting(), await resetting()]);
-  assert.equal(status, 502);
-  const reset = { errorType: 'upstream-reset', statusCode: undefined, status: 2 };
-  assert.deepEqual(attempts, [
-    { ...first, ...reset },
-    { resends: 1, reason: 'upstream-reset', ...reset },
-  ]);
-});
-
-test('T3: an endpoint that never answers is a span when the time is over', {
-  timeout,
-}, async (t) => {
-  const silent = await startEndpoint(t, (socket) => void socket.resume());
-  const { status, attempts } = await askOnce(
-    t,
-    [silent],
-    `apiVersion: networking.istio.io/v1
+/** Of `slow`: how long its one endpoint may take. */
+const slowRoute = `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
-  name: origin
+  name: slow
   namespace: default
 spec:
   hosts:
-    - ${originHost}
+    - ${hostOf('slow')}
   http:
     - timeout: 0.2s
       route:
         - destination:
-            host: ${originHost}
-`,
+            host: ${hostOf('slow')}
+`;
+
+interface Asked {
+  readonly status: number;
+  /** The span that the request names as its parent. */
+  readonly callerId: string;
+}
+
+const spans: SinkSpan[] = [];
+const asked = new Map<string, Asked>();
+const stops: (() => unknown)[] = [];
+
+/** Requests whose service has an endpoint that fails and one that answers: either is asked first. */
+const tries = Array.from({ length: 16 }, (_, index) => index);
+
+before(async () => {
+  const t = { after: (stop: () => unknown) => stops.push(stop) } as unknown as TestContext;
+  const [refused, refusedToo, ...alsoRefused] = await freePorts(4);
+  const answering = await startEndpoint(t, reply(200));
+  const pair = await startPair(t, {
+    services: {
+      origin: alsoRefused,
+      refusing: [refused!, answering],
+      dead: [refused!, refusedToo!],
+      resetting: [await startEndpoint(t, reset), answering],
+      cutting: [await startEndpoint(t, reset), await startEndpoint(t, reset)],
+      slow: [await startEndpoint(t, (socket) => void socket.resume())],
+      busy: [await startEndpoint(t, reply(503))],
+    },
+    args: ['--drain-seconds=0.2'],
+    yaml: slowRoute,
+  });
+  const ask = (service: string, path = `/${service}`) => send(pair.outbound, service, path);
+  for (const index of tries) await ask('refusing', `/refusing/${index}`);
+  for (const index of tries) await ask('resetting', `/resetting/${index}`);
+  for (const service of ['dead', 'cutting', 'slow']) await ask(service);
+  for (const path of ['/busy/1', '/busy/2']) await ask('busy', path);
+  await send(pair.inbound, 'app', '/through');
+  // The end of the sidecar is when its collector has everything.
+  pair.sidecar.child.kill('SIGTERM');
+  await pair.sidecar.ended;
+  spans.push(...pair.sink.spans);
+});
+
+after(async () => {
+  for (const stop of stops.toReversed()) await stop();
+});
+
+/** Sends one request with a trace context of its own caller. */
+async function send(port: number, service: string, path: string): Promise<void> {
+  const callerId = (0x100 + asked.size).toString(16).padStart(16, '0');
+  const caller = await connectRaw(port);
+  await caller.send(
+    `GET ${path} HTTP/1.1\r\nHost: ${hostOf(service)}:9080\r\nConnection: close\r\n` +
+      `traceparent: 00-${traceId}-${callerId}-01\r\n\r\n`,
   );
-  assert.equal(status, 504);
-  assert.deepEqual(attempts, [
-    { ...first, errorType: 'request-timeout', statusCode: undefined, status: 2 },
-  ]);
+  await caller.until(() => caller.ending !== 'open', 'the end');
+  caller.finish();
+  const status = Number(/^HTTP\/1\.1 (\d+)/.exec(caller.received)?.[1]);
+  asked.set(path, { status, callerId });
+}
+
+/** The status that the caller of `path` got, and the attempts that were made for it. */
+function outcomeOf(path: string): { status: number; attempts: Attempt[] } {
+  const { status, callerId } = asked.get(path)!;
+  const own = spans.filter((span) => {
+    const url = attributeIn(span, 'url.full');
+    return typeof url === 'string' && new URL(url).pathname === path;
+  });
+  return { status, attempts: attemptsIn(own, callerId) };
+}
+
+/** Checks that each request was answered, by one attempt or by the second after `cause`. */
+function checkResends(service: string, cause: string): void {
+  const direct = [{ ...first, ...good }];
+  const resent = [
+    { ...first, errorType: cause, statusCode: undefined, status: 2 },
+    { resends: 1, reason: cause, ...good },
+  ];
+  const outcomes = tries.map((index) => outcomeOf(`/${service}/${index}`));
+  for (const { status, attempts } of outcomes) {
+    assert.equal(status, 200);
+    assert.deepEqual(attempts, attempts.length === 1 ? direct : resent);
+  }
+  assert.ok(outcomes.some(({ attempts }) => attempts.length === 2));
+}
+
+/** Checks that both attempts failed in the same way. */
+function checkBoth(path: string, status: number, cause: string): void {
+  const failed = { errorType: cause, statusCode: undefined, status: 2 };
+  assert.deepEqual(outcomeOf(path), {
+    status,
+    attempts: [
+      { ...first, ...failed },
+      { resends: 1, reason: cause, ...failed },
+    ],
+  });
+}
+
+test('T3: a refused connection is a span, and the attempt after it another', () => {
+  checkResends('refusing', 'connect-refused');
 });
 
-test('T3: an endpoint that answers 503 twice has two spans, each an answer', {
-  timeout,
-}, async (t) => {
-  const unavailable = await startEndpoint(t, reply(503));
-  const pair = await startPair(t, { endpoints: [unavailable] });
-  const callers = ['00f067aa0ba902b1', '00f067aa0ba902b2'];
-  for (const callerId of callers) {
-    assert.equal(await ask(pair.outbound, `/busy/${callerId}`, callerId), 503);
-  }
-  pair.sidecar.child.kill('SIGTERM');
-  await pair.sidecar.ended;
-  for (const callerId of callers) {
-    const spans = await pair.spansOf(`/busy/${callerId}`, 1);
-    assert.deepEqual(attemptsIn(spans, callerId), [
-      { ...first, errorType: '503', statusCode: 503, status: 2 },
-    ]);
+test('T3: a reset before an answer is a span, and the attempt after it another', () => {
+  checkResends('resetting', 'upstream-reset');
+});
+
+test('T3: two endpoints that refuse are two spans', () => {
+  checkBoth('/dead', 502, 'connect-refused');
+});
+
+test('T3: two endpoints that reset are two spans', () => {
+  checkBoth('/cutting', 502, 'upstream-reset');
+});
+
+test('T3: an endpoint that never answers is a span when the time is over', () => {
+  const attempt = { ...first, errorType: 'request-timeout', statusCode: undefined, status: 2 };
+  assert.deepEqual(outcomeOf('/slow'), { status: 504, attempts: [attempt] });
+});
+
+test('T3: an endpoint that answers 503 twice has two spans, each of an answer', () => {
+  const attempt = { ...first, errorType: '503', statusCode: 503, status: 2 };
+  for (const path of ['/busy/1', '/busy/2']) {
+    assert.deepEqual(outcomeOf(path), { status: 503, attempts: [attempt] });
   }
 });
 
-test('T3: a SERVER span is one, however many attempts were made for it', { timeout }, async (t) => {
-  const pair = await startPair(t, { endpoints: await freePorts(2) });
-  const callerId = '00f067aa0ba902b9';
-  assert.equal(await ask(pair.inbound, '/through', callerId), 502);
-  pair.sidecar.child.kill('SIGTERM');
-  await pair.sidecar.ended;
-  const spans = await pair.spansOf('/through', 3);
-  const server = spans.find(({ kind }) => kind === 2);
-  assert.equal(server?.parentSpanId, callerId);
-  const clients = spans.filter(({ kind }) => kind === 3);
-  assert.deepEqual(attemptsIn(clients, server!.spanId).length, 2);
-  assert.equal(spans.length, 3);
+test('T3: a SERVER span is one, however many attempts were made for it', () => {
+  const { callerId } = asked.get('/through')!;
+  const servers = spans.filter((span) => attributeIn(span, 'url.path') === '/through');
+  assert.deepEqual(
+    servers.map(({ kind, parentSpanId }) => [kind, parentSpanId]),
+    [[2, callerId]],
+  );
+  const clients = spans.filter(({ parentSpanId }) => parentSpanId === servers[0]!.spanId);
+  assert.deepEqual(
+    attemptsIn(clients, servers[0]!.spanId).map(({ resends }) => resends),
+    [undefined, 1],
+  );
 });

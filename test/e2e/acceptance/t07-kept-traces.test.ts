@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attributeOf, describe, KeptMesh } from './kept-mesh.ts';
+import { attributeOf, describe, KeptMesh, type KeptSpan } from './kept-mesh.ts';
 
 const requests = 10_000;
 const planted = 6_180;
@@ -17,16 +17,8 @@ const timeout = 120_000;
 /** Slow ones depend on the machine: only errors are kept here. */
 const flags = () => ['--keep-slow', '0'];
 
-test('T7: one deep 500 in 10 000 requests is kept whole at ratio 0, and hardly anything else', {
-  timeout,
-}, async (t) => {
-  const mesh = await KeptMesh.start(t, {
-    fault: (service, path) => (service === 'ratings' && path === `/${planted}` ? 500 : undefined),
-    isCalled: (service, path) => service !== 'details' || path.endsWith('0'),
-    flags,
-  });
-  await mesh.askAll(requests, (index) => `/${index}`);
-  const trace = await mesh.traceOf(`/${planted}`, 7);
+/** Every span of a request that all four services had a part in, and how they hang together. */
+function assertWhole(trace: readonly KeptSpan[]): void {
   assert.deepEqual(trace.map(describe).toSorted(), [
     'CLIENT reviews',
     'CLIENT web',
@@ -39,6 +31,19 @@ test('T7: one deep 500 in 10 000 requests is kept whole at ratio 0, and hardly a
   const ids = new Set(trace.map(({ spanId }) => spanId));
   const roots = trace.filter(({ parentSpanId = '' }) => !ids.has(parentSpanId));
   assert.deepEqual(roots.map(describe), ['SERVER web']);
+}
+
+test('T7: one deep 500 in 10 000 requests is kept whole at ratio 0, and hardly anything else', {
+  timeout,
+}, async (t) => {
+  const mesh = await KeptMesh.start(t, {
+    fault: (service, path) => (service === 'ratings' && path === `/${planted}` ? 500 : undefined),
+    isCalled: (service, path) => service !== 'details' || path.endsWith('0'),
+    flags,
+  });
+  await mesh.askAll(requests, (index) => `/${index}`);
+  const trace = await mesh.traceOf(`/${planted}`, 7);
+  assertWhole(trace);
   const reasons = Object.fromEntries(
     trace.map((span) => [describe(span), attributeOf(span, 'tracecar.sampled_by')]),
   );
@@ -46,4 +51,52 @@ test('T7: one deep 500 in 10 000 requests is kept whole at ratio 0, and hardly a
   assert.equal(reasons['SERVER details'], 'retro');
   const others = mesh.traces().size - 1;
   assert.ok(others <= requests / 1_000, `${others} other traces`);
+});
+
+test('T7: a verdict that comes after the head reaches callers that had been answered', {
+  timeout,
+}, async (t) => {
+  // The others see no error: their callers' half answers are none of theirs.
+  const mesh = await KeptMesh.start(t, {
+    fault: (service, path) => (service === 'ratings' && path === '/late' ? 'cut' : undefined),
+    flags: (service) => [
+      '--keep-slow',
+      '0',
+      ...(service === 'ratings' ? [] : ['--keep-errors', '0']),
+    ],
+  });
+  await mesh.askAll(20, (index) => `/${index}`);
+  await mesh.ask('/late');
+  const trace = await mesh.traceOf('/late', 7);
+  assertWhole(trace);
+  assert.equal(mesh.traces().size, 1);
+  const { kept, sent } = await mesh.keepReport('ratings');
+  assert.deepEqual(kept, { error: 1 });
+  assert.equal(sent, 1, 'ratings has told its caller');
+  for (const service of ['web', 'details', 'reviews'] as const) {
+    assert.deepEqual((await mesh.keepReport(service)).kept, {}, service);
+  }
+});
+
+test('T7: in an outage whole traces are kept as the budget allows, and every error is counted', {
+  timeout,
+}, async (t) => {
+  const failing = 600;
+  const mesh = await KeptMesh.start(t, {
+    fault: (service) => (service === 'ratings' ? 503 : undefined),
+    flags: () => ['--keep-slow', '0', '--keep-errors', '5'],
+  });
+  await mesh.askAll(failing, (index) => `/${index}`);
+  const { kept, refused } = await mesh.keepReport('ratings');
+  assert.ok(kept.error! >= 5 && kept.error! < failing, `${kept.error} kept`);
+  assert.equal(kept.error! + refused.error!, failing);
+  // One error is one, however many hops it passes.
+  for (const service of ['web', 'reviews'] as const) {
+    const report = await mesh.keepReport(service);
+    assert.deepEqual([report.kept, report.refused], [{}, {}], service);
+  }
+  await mesh.sink.until(() => mesh.spans().length >= 7 * kept.error!);
+  const traces = [...mesh.traces().values()];
+  assert.equal(traces.length, kept.error);
+  for (const trace of traces) assertWhole(trace);
 });

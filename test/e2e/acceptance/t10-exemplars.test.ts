@@ -53,7 +53,7 @@ async function startApplication(
   const origin = await startServer(t, ({ url = '/' }, response) => {
     response.writeHead(statuses[url] ?? 200).end('answer');
   });
-  return startPair(t, { endpoints: [origin], environment, args: ['--access-log=json'] });
+  return startPair(t, { services: { origin: [origin] }, environment, args: ['--access-log=json'] });
 }
 
 async function ask(pair: TracedPair, count: number): Promise<void> {

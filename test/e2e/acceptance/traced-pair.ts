@@ -22,8 +22,8 @@ import {
 } from '../sidecar-process.ts';
 
 export interface PairOptions {
-  /** Ports of the origin's endpoints, in any order. */
-  readonly endpoints: readonly number[];
+  /** Ports of the endpoints of each service, `origin` among them: that the application asks. */
+  readonly services: Readonly<Record<string, readonly number[]>>;
   /** Flags and variables of the sidecar. */
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -41,7 +41,10 @@ export interface TracedPair {
   spansOf(path: string, count: number): Promise<readonly SinkSpan[]>;
 }
 
-export const originHost = 'origin.default.svc.cluster.local';
+/** The host of a service. */
+export function hostOf(service: string): string {
+  return `${service}.default.svc.cluster.local`;
+}
 
 export async function startPair(t: TestContext, options: PairOptions): Promise<TracedPair> {
   const sink = await OtlpSink.start();
@@ -49,7 +52,7 @@ export async function startPair(t: TestContext, options: PairOptions): Promise<T
   const [inbound, outbound] = await freePorts(2);
   const application = await startServer(t, (asked, response) => relay(asked, response, outbound!));
   const folder = temporaryFolder(t);
-  writeConfig(folder, 'mesh.yaml', meshYaml(inbound!, application, outbound!, options.endpoints));
+  writeConfig(folder, 'mesh.yaml', meshYaml(inbound!, application, outbound!, options.services));
   if (options.yaml !== undefined) writeConfig(folder, 'routes.yaml', options.yaml);
   const sidecar = await startSidecar(t, folder, options.args, {
     OTEL_TRACES_EXPORTER: 'otlp',
@@ -124,7 +127,7 @@ function relay(asked: IncomingMessage, response: ServerResponse, outbound: numbe
     path: url,
     agent: false,
     headers: {
-      host: `${originHost}:9080`,
+      host: `${hostOf('origin')}:9080`,
       ...(traceparent === undefined ? {} : { traceparent }),
       ...(tracestate === undefined ? {} : { tracestate: String(tracestate) }),
     },
@@ -136,7 +139,10 @@ function relay(asked: IncomingMessage, response: ServerResponse, outbound: numbe
     answered.pipe(response);
   });
   sent.on('error', () => response.destroy());
-  response.on('close', () => sent.destroy());
+  // A FIN would leave the answer wanted (half-close).
+  response.on('close', () => {
+    if (!response.writableFinished) sent.socket?.resetAndDestroy();
+  });
   asked.pipe(sent);
 }
 
@@ -144,28 +150,10 @@ function meshYaml(
   inbound: number,
   application: number,
   outbound: number,
-  endpoints: readonly number[],
+  services: PairOptions['services'],
 ): string {
-  const list = endpoints.map(
-    (port) => `    - address: 127.0.0.1\n      ports:\n        http: ${port}\n`,
-  );
-  return `apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata:
-  name: origin
-  namespace: default
-spec:
-  hosts:
-    - ${originHost}
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports:
-    - number: 9080
-      name: http
-      protocol: HTTP
-  endpoints:
-${list.join('')}---
-apiVersion: networking.istio.io/v1
+  const entries = Object.entries(services).map(([name, ports]) => serviceEntry(name, ports));
+  return `${entries.join('')}apiVersion: networking.istio.io/v1
 kind: Sidecar
 metadata:
   name: app
@@ -186,10 +174,36 @@ spec:
     - port:
         number: ${outbound}
         protocol: HTTP
-        name: http-origin
+        name: http-out
       bind: 127.0.0.1
       captureMode: NONE
       hosts:
-        - default/${originHost}
+        - default/*
+`;
+}
+
+function serviceEntry(name: string, ports: readonly number[]): string {
+  const endpoints = ports.map(
+    (port) => `    - address: 127.0.0.1
+      ports:
+        http: ${port}
+`,
+  );
+  return `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: ${name}
+  namespace: default
+spec:
+  hosts:
+    - ${hostOf(name)}
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports:
+    - number: 9080
+      name: http
+      protocol: HTTP
+  endpoints:
+${endpoints.join('')}---
 `;
 }

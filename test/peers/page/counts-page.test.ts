@@ -22,12 +22,13 @@ async function report(service: string, route: string): Promise<void> {
   ];
   for (const [age, times] of [
     [5_000, 0],
-    [60_000, 1],
+    [55_000, 1],
   ] as const) {
+    viewed.viewer().clock.advance(age);
     const response = await sendMetrics(viewed.viewer().otlp, {
       service,
       startMs,
-      timeMs: startMs + age,
+      timeMs: startMs + 5_000 + age * times,
       points: points(times).map((point) => ({ route, peer: 'reviews', ...point })),
     });
     assert.equal(response.status, 200);
@@ -52,7 +53,7 @@ test(
   'a route leads to its subsets: rates, errors, latencies, and what they prove',
   options,
   async () => {
-    await report();
+    await report('shop', route);
     const { page, complaints } = await viewed.open();
     await page.goto(`${viewed.viewer().query}/ab`);
     await page.locator('a', { hasText: route }).click();
@@ -85,7 +86,7 @@ test(
   'the graph shows who calls whom, with rates; a service leads to its traces',
   options,
   async () => {
-    await report();
+    await report('web', 'other-route');
     const id = '1'.repeat(32);
     await sendSpans(viewed.viewer().otlp, exportBody(demoTrace(id, startMs + 59_000)));
     const { page, complaints } = await viewed.open();
@@ -96,10 +97,9 @@ test(
     const [web, reviews, ratings] = [await box('web'), await box('reviews'), await box('ratings')];
     assert.ok(web.x < reviews.x && reviews.x < ratings.x);
     // Counted: a rate and the share of errors. Known from spans only: dashed, and no rate.
-    assert.match(
-      await page.locator('.edge.bad text').textContent().then(String),
-      /^[\d.]+\/s · 1\.5 %,[\d.]+\/s · 1\.5 %$/,
-    );
+    const labels = await page.locator('.edge.bad text').allTextContents();
+    assert.equal(labels.length, 2);
+    for (const label of labels) assert.match(label, /^[\d.]+\/s · 1\.5 %$/);
     assert.equal(await page.locator('.edge.dashed text').textContent(), '1 traced');
     const rows = (await page.locator('.edges tbody tr').allInnerTexts()).map((text) =>
       text.replace(/\s+/g, ' ').trim(),
