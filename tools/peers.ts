@@ -155,6 +155,14 @@ const peers: readonly Peer[] = [
     versionFlag: '--version',
   },
   {
+    name: 'openmetrics',
+    what: 'reads the page of metrics (in Python)',
+    from: { debian: 'python3-prometheus-client' },
+    // A folder, which is there when the package is.
+    program: '/usr/lib/python3/dist-packages/prometheus_client/openmetrics',
+    versionFlag: undefined,
+  },
+  {
     name: 'promtool',
     what: 'checks the page of metrics',
     from: { debian: 'prometheus' },

@@ -22,13 +22,7 @@ import {
   openEnvoyShop,
   setEnvoySampling,
 } from '../test/peers/story/envoy-shop.ts';
-import {
-  faultRequests,
-  faultsOfKept,
-  type KeptFailures,
-  meetFault,
-  plantFault,
-} from '../test/peers/story/planted-fault.ts';
+import { faultRequests, meetFault, plantFault } from '../test/peers/story/planted-fault.ts';
 import { measureReady, type ReadyTimes } from '../test/peers/story/ready-time.ts';
 import {
   freshPrefix,
@@ -41,7 +35,12 @@ import {
 import { problemsOf, ShopLoad, splitOf } from '../test/peers/story/shop-load.ts';
 import { countTraces, type TraceCounts } from '../test/peers/story/shop-traces.ts';
 import { cpuMicrosOf, memoryKbOf, podNames, sidecarsOf } from '../test/peers/story/sidecar-cpu.ts';
-import { faultsOf, targetLines } from '../test/peers/story/verdict.ts';
+import {
+  faultsOf,
+  type KeptFailures,
+  keptFaultsOf,
+  targetLines,
+} from '../test/peers/story/verdict.ts';
 
 const help = `npm run story [-- OPTIONS]
 
@@ -160,7 +159,7 @@ async function tell(requests: number, isJson: boolean): Promise<number> {
     const kept = await runFault(cluster, jaeger, plan, 'http://ratings:9080');
     say(`timing ${readyPods} pods with and ${readyPods} without a sidecar`);
     const ready = await measureReady(cluster, readyPods);
-    const faults = [...faultsOf(ours), ...faultsOfKept(kept)];
+    const faults = [...faultsOf(ours), ...keptFaultsOf(kept)];
     const targets = targetLines({
       cpuRatio: ours.cpuUsPerRequest / envoy.cpuUsPerRequest,
       readyDeltaMs: ready.withSidecarMs - ready.bareMs,

@@ -5,6 +5,7 @@
  * the lines put into the message. The head is parsed once; only its marks are set back.
  */
 
+import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import { TraceHeaders } from '../../src/proxy/trace-headers.ts';
@@ -25,6 +26,7 @@ const states = 'tracestate: rojo=00f067aa0ba902b7,congo=t61rcWkgMzE\r\n';
 const hops = 'tracestate: tracecar=02beef03a9c\r\n';
 const counts = new ConnectionCounts();
 const self = {
+  clock: systemClock,
   hopTagOf: () => 0xcafe,
   callbackPort: 15_004,
   tracing: {},
@@ -59,7 +61,7 @@ function passing(lines: string): () => void {
   const headers = new TraceHeaders(self, 'outbound');
   return () => {
     head.dropped.set(marks);
-    headers.read(head, caller, 0);
+    headers.read(head, caller);
     ids.begin(record, headers.context);
     headers.begun(head, record);
     putTraceLines(headers, record, out);
@@ -76,7 +78,7 @@ function reading(lines: string): () => void {
   const headers = new TraceHeaders(self, 'outbound');
   return () => {
     head.dropped.set(marks);
-    headers.read(head, caller, 0);
+    headers.read(head, caller);
     bytes += headers.hops;
   };
 }

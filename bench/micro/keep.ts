@@ -60,7 +60,7 @@ function newTrace(): void {
 function verdictsWith(marks: number): KeepVerdicts {
   const verdicts = new KeepVerdicts(usualChoices.keep, systemRandom.u32(), () => true);
   const ids = Int32Array.from({ length: 4 * marks }, () => systemRandom.u32() | 0);
-  for (let at = 0; at < marks; at++) verdicts.keep(ids.subarray(4 * at), 1, '', 0, at);
+  for (let at = 0; at < marks; at++) verdicts.keep(ids.subarray(4 * at), 1, '', at);
   return verdicts;
 }
 

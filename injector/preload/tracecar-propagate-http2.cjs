@@ -16,8 +16,8 @@ const UNDICI_OWNER = 'Symbol(client)';
 const defineProperty = Object.defineProperty;
 
 module.exports = function makeHttp2Part(core) {
-  const { CONTEXT, NO_CONTEXT, callWithin, chooseFields, current, note, override } = core;
-  const { isTrustedHost, isAwake, readContext, wake } = core;
+  const { CONTEXT, NO_CONTEXT, callWithin, carryContext, chooseFields, current } = core;
+  const { isTrustedHost, isAwake, note, override, readContext, wake } = core;
   const apply = Reflect.apply;
   /** Prototypes whose methods are ours. */
   const known = new WeakSet();
@@ -33,44 +33,30 @@ module.exports = function makeHttp2Part(core) {
     }
   }
 
-  /** Emits in the context that `find` gives; undefined leaves it as it is. */
-  function carry(prototype, find) {
-    override(prototype, 'emit', (below) => {
-      return function emit(...args) {
-        let context;
-        try {
-          context = find(this, args);
-        } catch (_error) {
-          context = NO_CONTEXT;
-        }
-        return callWithin(context, below.emit, this, args);
-      };
-    });
-  }
-
   // -------------------------------------------------------------------------------------------
   // Servers
 
   /** `session` is what a server emitted as such. Its streams are requests; the first shows their class. */
   function learnServerSession(session) {
     if (typeof session.goaway !== 'function' || typeof session.settings !== 'function') return;
-    learn(Object.getPrototypeOf(session), (prototype) => carry(prototype, contextOfArrival));
+    learn(Object.getPrototypeOf(session), (prototype) => carryContext(prototype, contextOfArrival));
   }
 
-  function contextOfArrival(_session, args) {
-    if (args[0] !== 'stream') return undefined;
-    const stream = args[1];
-    const context = readContext(args[2]);
+  function contextOfArrival(_session, event, stream, headers) {
+    if (event !== 'stream') return undefined;
+    const context = readContext(headers);
     if (context === NO_CONTEXT) return context;
     wake();
     note(stream, CONTEXT, context);
-    learn(Object.getPrototypeOf(stream), (prototype) => carry(prototype, contextOfServerStream));
+    learn(Object.getPrototypeOf(stream), (prototype) =>
+      carryContext(prototype, contextOfServerStream),
+    );
     return context;
   }
 
-  function contextOfServerStream(stream, args) {
+  function contextOfServerStream(stream, event) {
     const context = stream[CONTEXT];
-    if (args[0] === 'close' && context !== undefined) {
+    if (event === 'close' && context !== undefined) {
       context.endedAt = Math.min(context.endedAt, process.uptime());
     }
     return context;
@@ -111,19 +97,19 @@ module.exports = function makeHttp2Part(core) {
         const stream = callWithin(context, below.request, this, given);
         try {
           note(stream, CONTEXT, context);
-          learn(Object.getPrototypeOf(stream), (each) => carry(each, contextOfClientStream));
+          learn(Object.getPrototypeOf(stream), (each) => carryContext(each, contextOfClientStream));
         } catch (_error) {
           // Its events then run in the context of whoever sent it.
         }
         return stream;
       };
     });
-    carry(prototype, () => (isAwake() ? NO_CONTEXT : undefined));
+    carryContext(prototype, () => (isAwake() ? NO_CONTEXT : undefined));
   }
 
   /** Pools learn from `close` that a place is free, and send what another request left waiting. */
-  function contextOfClientStream(stream, args) {
-    return args[0] === 'close' && isAwake() ? NO_CONTEXT : stream[CONTEXT];
+  function contextOfClientStream(stream, event) {
+    return event === 'close' && isAwake() ? NO_CONTEXT : stream[CONTEXT];
   }
 
   /** Both send from queues, in the context of whichever request made room: there nobody is asked. */

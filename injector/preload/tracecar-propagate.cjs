@@ -18,14 +18,10 @@ const COPIED_HEADERS = ['traceparent', 'tracestate', 'baggage', 'b3', 'x-request
 /** Any of these on an outbound request says that the application traces by itself. */
 const OWN_TRACING_HEADERS = ['traceparent', 'b3', 'x-b3-traceid', 'uber-trace-id'];
 /** Headers that frame a message or that are ours: never copied, whatever the setting says. */
-const UNCOPIED_HEADERS = [
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-].concat(['proxy-connection', 'trailer', 'transfer-encoding', 'upgrade', 'x-tracecar-join']);
+const UNCOPIED_HEADERS =
+  'connection content-length expect host keep-alive proxy-connection te trailer'
+    .concat(' transfer-encoding upgrade x-tracecar-join')
+    .split(' ');
 const CLUSTER_SUFFIXES = ['.svc', '.local', '.localhost', '.internal'];
 const HTTP2_FILE = 'tracecar-propagate-http2.cjs';
 const GRPC_FILE = '@grpc/grpc-js/build/src/channel.js';
@@ -139,7 +135,7 @@ function readContext(headers) {
 
 /** Work may outlive its response a little; a timer started by it must not carry it for ever. */
 function isLive(context) {
-  if (context.fields.length === 0) return false;
+  if (context.endedAt === Number.POSITIVE_INFINITY) return true;
   return process.uptime() - context.endedAt <= settings.graceSeconds;
 }
 
@@ -185,7 +181,7 @@ function isNamed(key, name) {
  */
 function chooseFields(context, headers) {
   const chosen = [];
-  if (!isLive(context)) return chosen;
+  if (context === NO_CONTEXT || !isLive(context)) return chosen;
   if (OWN_TRACING_HEADERS.some((name) => isSet(headers, name))) return chosen;
   for (let index = 0; index < context.fields.length; index += 2) {
     const name = context.fields[index];
@@ -203,8 +199,8 @@ function chooseFields(context, headers) {
 // HTTP/1 by node:http and node:https
 
 /** The context for an event of a server, or undefined when the event is no HTTP/1 request. */
-function contextOfArrival(args) {
-  switch (args[0]) {
+function contextOfArrival(_server, event, request) {
+  switch (event) {
     case 'request':
     case 'upgrade':
     case 'connect':
@@ -212,12 +208,11 @@ function contextOfArrival(args) {
     case 'checkExpectation':
       break;
     case 'session':
-      if (isHttp2Loaded()) http2Part().learnServerSession(args[1]);
+      if (isHttp2Loaded()) http2Part().learnServerSession(request);
       return undefined;
     default:
       return undefined;
   }
-  const request = args[1];
   if (!(request instanceof http.IncomingMessage)) return undefined;
   const known = request[CONTEXT];
   if (known !== undefined) return known;
@@ -250,13 +245,20 @@ function carryContext(prototype, find) {
     return function emit(...args) {
       let context;
       try {
-        context = find(this, args);
+        context = find(this, args[0], args[1], args[2]);
+        // Most events of a message have no listener, and changing the context is what costs.
+        if (context !== undefined && !hasListener(this, args[0])) context = undefined;
       } catch (_error) {
         context = NO_CONTEXT;
       }
       return callWithin(context, below.emit, this, args);
     };
   });
+}
+
+/** Throws for an emitter that keeps its listeners in a way of its own. */
+function hasListener(emitter, event) {
+  return emitter._events[event] !== undefined;
 }
 
 /** The header lines to add to a request, each with its line end; '' when there are none. */
@@ -290,8 +292,8 @@ function forgetContext(socket) {
 function patchHttp(net) {
   // https.Server and whatever else speaks HTTP/1 inherits from net.Server, so https (9 ms of start
   // on Node 26) need not be loaded to be covered.
-  carryContext(net.Server.prototype, (_server, args) => contextOfArrival(args));
-  const find = (message, args) => (isAwake ? contextOfEvent(message, args[0]) : undefined);
+  carryContext(net.Server.prototype, contextOfArrival);
+  const find = (message, event) => (isAwake ? contextOfEvent(message, event) : undefined);
   carryContext(http.IncomingMessage.prototype, find);
   carryContext(http.ServerResponse.prototype, find);
   carryContext(http.ClientRequest.prototype, find);
@@ -308,14 +310,14 @@ function patchHttp(net) {
   });
   // Every HTTP/1 client of Node, whatever wraps it, has its head written here.
   override(http.ClientRequest.prototype, '_storeHeader', (below) => {
-    return function _storeHeader(firstLine, ...rest) {
-      let lines = '';
+    return function _storeHeader(...args) {
       try {
-        if (isAwake) lines = linesFor(this, rest[0]);
+        // The first argument is the request's first line, with its end.
+        if (isAwake) args[0] += linesFor(this, args[1]);
       } catch (_error) {
-        lines = '';
+        // The request goes out as the application made it.
       }
-      return apply(below._storeHeader, this, [firstLine + lines, ...rest]);
+      return apply(below._storeHeader, this, args);
     };
   });
   // A connection outlives the request that opened it. Left alone, a database driver's callbacks
@@ -342,6 +344,7 @@ function http2Part() {
   loadedPart = { learnServerSession: nothing, learnClientSessions: nothing, learnGrpc: nothing };
   try {
     const shared = { CONTEXT, NO_CONTEXT, callWithin, chooseFields, current, note, override };
+    shared.carryContext = carryContext;
     shared.readContext = readContext;
     shared.isTrustedHost = isTrustedHost;
     shared.isAwake = () => isAwake;

@@ -6,6 +6,7 @@
  */
 
 import { systemClock } from '../base/clock.ts';
+import { type Random, systemRandom } from '../base/random.ts';
 import { readTelemetrySettings, type TelemetrySettings } from '../telemetry/settings.ts';
 import { StartError } from './listen-problem.ts';
 import { Log } from './log.ts';
@@ -39,7 +40,10 @@ export async function runProxy(args: readonly string[]): Promise<number> {
  */
 function withIdentity(settings: TelemetrySettings, own: ProxySettings): TelemetrySettings {
   const { labels, namespace } = own;
-  const resource: Record<string, string> = { 'service.namespace': namespace };
+  const resource: Record<string, string> = {
+    'service.namespace': namespace,
+    'service.instance.id': newInstanceId(systemRandom),
+  };
   const version = labels.version ?? labels['app.kubernetes.io/version'];
   if (version !== undefined) resource['service.version'] = version;
   Object.assign(resource, settings.resource);
@@ -48,6 +52,21 @@ function withIdentity(settings: TelemetrySettings, own: ProxySettings): Telemetr
     resource['service.name'] = app;
   }
   return { ...settings, resource };
+}
+
+/** A random UUID (version 4): counts of two processes with the same names must not be mixed up. */
+function newInstanceId(random: Random): string {
+  const digits = Array.from({ length: 4 }, () => random.u32().toString(16).padStart(8, '0')).join(
+    '',
+  );
+  const variant = '89ab'[random.u32() & 3];
+  return [
+    digits.slice(0, 8),
+    digits.slice(8, 12),
+    `4${digits.slice(13, 16)}`,
+    `${variant}${digits.slice(17, 20)}`,
+    digits.slice(20),
+  ].join('-');
 }
 
 /** Resolves with the exit status once a signal has ended the sidecar. */

@@ -1,10 +1,11 @@
 /**
- * A way for a sidecar's spans to a collector on the machine's loopback, which its network has not.
+ * A way for what a sidecar exports to a collector on the machine's loopback, which its network has not.
  *
- * It listens on the machine's end of the link only, and passes bytes on.
+ * It listens on the machine's end of the link only, and passes bytes on: uncompressed ones unless
+ * somebody says otherwise, because they stay on the machine.
  */
 
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import type { Environment } from './flags.ts';
 
 export interface ExporterRelay {
@@ -13,19 +14,50 @@ export interface ExporterRelay {
   close(): void;
 }
 
-const generalVariable = 'OTEL_EXPORTER_OTLP_ENDPOINT';
-const tracesVariable = 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT';
+const prefix = 'OTEL_EXPORTER_OTLP_';
+/** Of all signals, and of each. */
+const signals = ['', 'TRACES_', 'METRICS_'] as const;
 const usual = 'http://localhost:4318';
 
-/** Opens one where it is needed. */
+/** Opens one for each endpoint that needs it. */
 export async function relayExporter(
   environment: Environment,
   gateway: string,
 ): Promise<ExporterRelay> {
-  const name = environment[tracesVariable] ? tracesVariable : generalVariable;
-  const url = URL.parse(environment[name] || usual);
+  const variables: Record<string, string> = {};
+  const servers: Server[] = [];
+  const close = () => {
+    for (const server of servers) server.close();
+  };
+  try {
+    for (const signal of signals) {
+      const url = localUrl(environment, signal);
+      if (url === undefined) continue;
+      const { server, port } = await relay(url, gateway);
+      servers.push(server);
+      url.hostname = gateway;
+      url.port = `${port}`;
+      variables[`${prefix}${signal}ENDPOINT`] = url.href;
+      const isSaid =
+        environment[`${prefix}COMPRESSION`] || environment[`${prefix}${signal}COMPRESSION`];
+      if (!isSaid) variables[`${prefix}${signal}COMPRESSION`] = 'none';
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { variables, close };
+}
+
+/** Where the signal goes, if that is said for it and on this machine. */
+function localUrl(environment: Environment, signal: (typeof signals)[number]): URL | undefined {
+  const isUsual = signal === '' && !environment[`${prefix}TRACES_ENDPOINT`];
+  const url = URL.parse(environment[`${prefix}${signal}ENDPOINT`] || (isUsual ? usual : ''));
   const isLocal = url !== null && /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
-  if (url === null || !isLocal) return { variables: {}, close: () => {} };
+  return isLocal ? url : undefined;
+}
+
+async function relay(url: URL, gateway: string): Promise<{ server: Server; port: number }> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -38,7 +70,5 @@ export async function relayExporter(
     server.on('error', reject);
     server.listen(0, gateway, resolve);
   });
-  url.hostname = gateway;
-  url.port = `${(server.address() as AddressInfo).port}`;
-  return { variables: { [name]: url.href }, close: () => void server.close() };
+  return { server, port: (server.address() as AddressInfo).port };
 }

@@ -239,7 +239,7 @@ export interface TelemetryLimits {
   readonly exemplarsPerBatchMax: number;
   /** How long a page of metrics waits for them. */
   readonly exemplarsWaitMs: number;
-  /** For how long a collector that takes no metrics is not asked again. */
+  /** For how long a collector that takes no metrics is not asked, and one that is away not told of. */
   readonly metricPauseMs: number;
   /** Names that records refer to by id; far above what one table holds. Later ones read as none. */
   readonly namesMax: number;

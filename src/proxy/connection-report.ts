@@ -67,6 +67,7 @@ export class ConnectionReport {
     if (parent !== undefined) {
       copyRouting(parent, record);
       setContext(parent);
+      record.flags |= parent.flags & RecordFlag.Muted;
     }
     this.#scope.telemetry.beginSpan(record, context);
     // A child is chosen as its parent was.

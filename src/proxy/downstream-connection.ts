@@ -31,6 +31,7 @@ import type { ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { adoptSocket, type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
+import { type TlsFacts, tlsFactsOf } from './tls-server.ts';
 import { UpgradedConnection } from './upgrade-switch.ts';
 import { type LastUser, type UpstreamConnection, UpstreamState } from './upstream-connection.ts';
 
@@ -62,6 +63,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   readonly peerPort: number;
   /** TLS ends here. */
   readonly isSecure: boolean;
+  readonly tls: TlsFacts | undefined;
   state: number = DownstreamState.Idle;
   /** Requests begun, the present one included. */
   requests = 0;
@@ -98,6 +100,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.peerAddress = plainAddress(accepted.remoteAddress ?? '');
     this.peerPort = accepted.remotePort ?? 0;
     this.isSecure = accepted instanceof TLSSocket;
+    this.tls = this.isSecure ? tlsFactsOf(accepted) : undefined;
     this.#scope = scope;
     this.owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);

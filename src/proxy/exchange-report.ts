@@ -28,6 +28,7 @@ import {
   SERVER_TIMING_BYTES,
   stripServerTiming,
 } from './server-timing.ts';
+import type { TlsFacts } from './tls-server.ts';
 import type { TraceHeaders } from './trace-headers.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { WriteSlab } from './write-slab.ts';
@@ -104,8 +105,14 @@ export class ExchangeReport {
     record.connectionRequests = downstream.requests;
     if (downstream.requests > 1) record.flags |= RecordFlag.ConnectionReused;
     if (downstream.isSecure) record.flags |= RecordFlag.Tls;
+    if (downstream.tls !== undefined) this.#setTls(downstream.tls, downstream.requests === 1);
     record.peerAddress = downstream.peerAddress;
     record.peerPort = downstream.peerPort;
+  }
+
+  #setTls({ version, handshakeUs }: TlsFacts, isFirst: boolean): void {
+    this.record.tlsVersion = version;
+    if (isFirst) this.record.tlsUs = handshakeUs;
   }
 
   beginSpan(trace: TraceHeaders, downstream: DownstreamConnection): void {
@@ -163,7 +170,10 @@ export class ExchangeReport {
   }
 
   connected(upstream: UpstreamConnection, from: Milliseconds, to: Milliseconds): void {
-    this.record.connectUs = microseconds(this.#connectMs, from);
+    const { lookupUs } = upstream;
+    this.record.dnsUs = lookupUs;
+    const dialUs = microseconds(this.#connectMs, from);
+    this.record.connectUs = lookupUs < 0 ? dialUs : Math.max(0, dialUs - lookupUs);
     this.#ownMs += to - from;
     this.#sentMs = to;
     this.#setUpstream(upstream);
@@ -337,6 +347,7 @@ export class ExchangeReport {
     }
     record.flags = 0;
     record.startMs = now;
+    record.dnsUs = -1;
     record.connectUs = -1;
     record.requestUs = -1;
     record.status = 0;

@@ -151,7 +151,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     const { head } = this;
     this.#start(plan, startMs, now);
     this.request.begin(head, now);
-    this.#trace.read(head, this.downstream, now);
+    this.#trace.read(head, this.downstream);
     this.#report.setRequest(head, this.downstream);
     this.#report.beginSpan(this.#trace, this.downstream);
     this.#trace.begun(head, this.#report.record);

@@ -56,7 +56,7 @@ export function takeKeepRequest(
     counts.keepRefused++;
     return status;
   }
-  const taken = telemetry.keep(ids, idCount, peerAddress, 0, now);
+  const taken = telemetry.keep(ids, idCount, peerAddress, now);
   if (taken === idCount) return NO_CONTENT;
   counts.keepRefused++;
   return TOO_MANY;

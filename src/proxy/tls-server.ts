@@ -8,6 +8,7 @@
 
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import type { ListenerTls } from '../model/routing-table.ts';
 import { plainAddress } from './print-address.ts';
@@ -32,6 +33,23 @@ export function tlsKey(settings: ListenerTls): string {
   const { mode, certificateFile, keyFile, caFile, minVersion } = settings;
   return JSON.stringify([mode, certificateFile, keyFile, caFile, minVersion]);
 }
+
+/** What a handshake came to. */
+export interface TlsFacts {
+  /** How long it took, microseconds. */
+  readonly handshakeUs: number;
+  /** Index of `tlsVersionWords` (telemetry/exchange-record.ts). */
+  readonly version: number;
+}
+
+const facts = new WeakMap<Socket, TlsFacts>();
+
+/** Of a secure socket that a TlsServer gave; undefined for any other. */
+export function tlsFactsOf(socket: Socket): TlsFacts | undefined {
+  return facts.get(socket);
+}
+
+const versions: readonly string[] = ['', 'TLSv1.2', 'TLSv1.3'];
 
 export class TlsServer {
   /** Resolves when the files have been looked at once, good or bad. */
@@ -120,6 +138,7 @@ class Handshake implements DeadlineOwner {
   readonly #accepted: Socket;
   readonly #onSecure: (secure: TLSSocket) => void;
   readonly #onEnded: (why: string) => void;
+  readonly #startMs: Milliseconds;
   readonly #deadline: Deadline = new Deadline(this);
   #isOver = false;
 
@@ -134,7 +153,8 @@ class Handshake implements DeadlineOwner {
     this.#onSecure = onSecure;
     this.#onEnded = onEnded;
     scope.handshakes++;
-    scope.deadlines.set(this.#deadline, scope.clock.now() + scope.limits.tlsHandshakeMs);
+    this.#startMs = scope.clock.now();
+    scope.deadlines.set(this.#deadline, this.#startMs + scope.limits.tlsHandshakeMs);
     // A peer that goes away in the middle: 'close' tells all there is to tell.
     accepted.on('error', () => undefined);
     accepted.on('close', () => this.fail('the peer went away'));
@@ -142,6 +162,9 @@ class Handshake implements DeadlineOwner {
 
   succeed(secure: TLSSocket): void {
     if (!this.#end('')) return;
+    const handshakeUs = Math.round((this.#scope.clock.now() - this.#startMs) * 1_000);
+    const version = Math.max(0, versions.indexOf(secure.getProtocol() ?? ''));
+    facts.set(secure, { handshakeUs, version });
     try {
       this.#onSecure(secure);
     } catch (error) {

@@ -7,7 +7,7 @@
  * reliability.md row 145); only the hops that a nominated tracestate tells of are counted all the same.
  */
 
-import type { Milliseconds } from '../base/clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { type ExchangeRecord, Join, RecordFlag } from '../telemetry/exchange-record.ts';
@@ -53,6 +53,7 @@ const COMMA = 44;
 
 /** What a process says of itself in the context of requests. */
 export interface TraceSelf {
+  readonly clock: Clock;
   /** By which its requests are known again. */
   hopTagOf(direction: Direction): HopTag;
   /** Where its inbound half answers; 1: it has none. */
@@ -162,7 +163,7 @@ export class TraceHeaders {
   }
 
   /** Reads the head and marks every field that is not forwarded as received. */
-  read(head: MessageHead, caller: TraceCaller, now: Milliseconds): void {
+  read(head: MessageHead, caller: TraceCaller): void {
     this.clear();
     const fields = this.#fields;
     if (this.isOff) fields.findHops(head);
@@ -176,14 +177,14 @@ export class TraceHeaders {
       passed = Math.max(passed, unknownHops(readCount(head, fields.indexOf(Seen.Hops))));
     }
     this.hops = advanceHops(passed, this.#tag);
-    this.#judge(head, caller, now);
+    this.#judge(head, caller);
   }
 
   /** What the request may say, and whether it is traced at all. */
-  #judge(head: MessageHead, caller: TraceCaller, now: Milliseconds): void {
+  #judge(head: MessageHead, caller: TraceCaller): void {
     const fields = this.#fields;
     const edge = this.#edge;
-    if (edge !== undefined) this.#judgeOutsider(head, caller, edge, now);
+    if (edge !== undefined) this.#judgeOutsider(head, caller, edge);
     if (this.#debugToken !== '' && fields.has(Seen.Debug)) {
       const at = fields.indexOf(Seen.Debug);
       // Right or wrong, a secret goes no further.
@@ -197,16 +198,11 @@ export class TraceHeaders {
   }
 
   /** Everybody who is not a sidecar of the mesh. */
-  #judgeOutsider(
-    head: MessageHead,
-    caller: TraceCaller,
-    edge: NonNullable<EdgePolicy>,
-    now: Milliseconds,
-  ): void {
+  #judgeOutsider(head: MessageHead, caller: TraceCaller, edge: NonNullable<EdgePolicy>): void {
     if (edge === 'honour' && this.callbackPort !== 0 && caller.isPeer) return;
     this.recordFlags |= RecordFlag.Edge;
     if (edge === 'honour') {
-      this.#capForced(now);
+      this.#capForced();
       return;
     }
     const { context } = this;
@@ -220,12 +216,13 @@ export class TraceHeaders {
   }
 
   /** A caller from outside who has its requests sampled has our collector in its hand. */
-  #capForced(now: Milliseconds): void {
+  #capForced(): void {
     const { context } = this;
     const isSampled = context.present && (context.flags & TraceFlag.Sampled) !== 0;
     const isAsked = context.decision === Decision.Accepted || context.decision === Decision.Debug;
     if (!isSampled && !isAsked) return;
-    if (this.#self.forcedSamples.take(forcedSamplesPerSecond, now)) return;
+    const { forcedSamples, clock } = this.#self;
+    if (forcedSamples.take(forcedSamplesPerSecond, clock.now())) return;
     context.flags &= ~TraceFlag.Sampled;
     context.decision = Decision.Capped;
     this.#counts.forcedCapped++;

@@ -29,6 +29,7 @@ export class TrafficListener implements ConnectionOwner {
   readonly tunnels = new Set<UpgradedConnection>();
   readonly #scope: ProxyScope;
   #socket: AcceptSocket | undefined;
+  #port = 0;
 
   constructor(scope: ProxyScope, plan: ListenerPlan) {
     this.#scope = scope;
@@ -44,8 +45,10 @@ export class TrafficListener implements ConnectionOwner {
     return this.#socket?.address ?? { address: this.plan.listener.address, port: 0 };
   }
 
+  /** Asked for by every request, so the system is asked once. */
   get port(): number {
-    return this.address.port;
+    if (this.#port === 0) this.#port = this.address.port;
+    return this.#port;
   }
 
   get generation(): number {
@@ -68,6 +71,7 @@ export class TrafficListener implements ConnectionOwner {
   /** Opens the socket; undefined when that worked. */
   listen(): Promise<ListenError | undefined> {
     const { address, port } = this.plan.listener;
+    this.#port = 0;
     this.#socket = new AcceptSocket(this.#scope, this.name, ({ socket }) => this.#accept(socket));
     return this.#socket.listen(address, port);
   }

@@ -8,7 +8,7 @@
  * reliability.md rows 180-182).
  */
 
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
@@ -62,6 +62,8 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   /** How long it may be idle: ours, or less if the peer says so; -1 = not yet known. */
   idleMs: Milliseconds = -1;
   state: number = UpstreamState.Connecting;
+  /** Until the endpoint's name was looked up, microseconds; -1: it is an address. */
+  lookupUs = -1;
   /** Until the next lease; undefined where nobody asks. */
   lastUser: LastUser | undefined = undefined;
   readonly #scope: ProxyScope;
@@ -94,6 +96,14 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     counts.upstreamTotal++;
     scope.deadlines.set(this.#deadline, scope.clock.now() + timeoutMs);
     this.#listen();
+    if (isIP(address) === 0) this.#timeLookup();
+  }
+
+  #timeLookup(): void {
+    const startMs = this.#scope.clock.now();
+    this.socket.once('lookup', () => {
+      this.lookupUs = Math.round((this.#scope.clock.now() - startMs) * 1_000);
+    });
   }
 
   get head(): MessageHead {

@@ -9,10 +9,12 @@ export function areHexDigits(text: string, start: number, end: number): boolean 
   return end > start;
 }
 
+const values = new Int8Array(128).fill(-1);
+for (let value = 0; value < 16; value++) values[value.toString(16).charCodeAt(0)] = value;
+
 /** The value of one digit by its code; -1: it is none. */
 export function hexDigit(code: number): number {
-  if (code >= 48 && code <= 57) return code - 48;
-  return code >= 97 && code <= 102 ? code - 87 : -1;
+  return code < 128 ? values[code]! : -1;
 }
 
 /**

@@ -14,6 +14,7 @@
  */
 
 import { telemetryLimits } from '../model/limits.ts';
+import { hexDigit, putHexHalf } from './hex-digits.ts';
 
 const { hopsMax, loopHopsMin, loopVisitsMin } = telemetryLimits;
 
@@ -69,13 +70,13 @@ export function readCallbackPort(text: string, start: number, end: number): numb
   return readDigits(text, start + SHORT_BYTES, end);
 }
 
+/** Digits as a number; negative when one of them is none. */
 function readDigits(text: string, start: number, end: number): number {
   let value = 0;
   for (let at = start; at < end; at++) {
-    const code = text.charCodeAt(at);
-    if (code >= 48 && code <= 57) value = (value << 4) | (code - 48);
-    else if (code >= 97 && code <= 102) value = (value << 4) | (code - 87);
-    else return -1;
+    const digit = hexDigit(text.charCodeAt(at));
+    if (digit < 0) return -1;
+    value = (value << 4) | digit;
   }
   return value;
 }
@@ -98,12 +99,11 @@ export const HOP_LINE_BYTES: number = line.length;
  * follow ours, which is the first one (W3C trace-context 3.5). `port`: 0 to 65535. Returns the end.
  */
 export function putHops(state: number, port: number, out: Uint8Array, at: number): number {
-  for (let index = 0; index < STATE_DIGITS; index++) {
-    line[STATE_AT + index] = hexDigits[(state >>> (24 - 4 * index)) & 15]!;
-  }
-  for (let index = 0; index < PORT_DIGITS; index++) {
-    line[PORT_AT + index] = hexDigits[(port >>> (12 - 4 * index)) & 15]!;
-  }
+  line[STATE_AT] = hexDigits[(state >>> 24) & 15]!;
+  line[STATE_AT + 1] = hexDigits[(state >>> 20) & 15]!;
+  line[STATE_AT + 2] = hexDigits[(state >>> 16) & 15]!;
+  putHexHalf(state, line, STATE_AT + 3);
+  putHexHalf(port, line, PORT_AT);
   out.set(line, at);
   return at + HOP_LINE_BYTES;
 }

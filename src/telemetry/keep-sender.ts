@@ -15,8 +15,8 @@ import type { ExchangeRecord } from './exchange-record.ts';
 import type { PeerTeller } from './recall.ts';
 import { traceIdOf } from './record-span.ts';
 
-export const KEEP_PATH = '/.tracecar/keep';
-export const KEEP_FIELD = 'x-tracecar-keep';
+const KEEP_PATH = '/.tracecar/keep';
+const KEEP_FIELD = 'x-tracecar-keep';
 
 /** Ids, not messages. */
 export interface KeepSenderCounts {

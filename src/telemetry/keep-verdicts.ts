@@ -66,6 +66,7 @@ export class KeepVerdicts {
     isEnd: boolean,
   ): boolean {
     if (isChosen(record)) return true;
+    if (!hasTrace(record)) return false;
     const known = this.#known(record, now);
     if (known === Verdict.Keep) {
       keepAs(record, this.#judge.isError(record) ? SampledBy.Error : SampledBy.Retro);
@@ -94,10 +95,9 @@ export class KeepVerdicts {
   }
 
   /** See HotTelemetry. */
-  keep(ids: Int32Array, count: number, address: string, port: number, now: Milliseconds): number {
+  keep(ids: Int32Array, count: number, address: string, now: Milliseconds): number {
     const mark = this.#mark;
     mark.peerAddress = address;
-    mark.callbackPort = port;
     mark.startMs = now;
     for (let index = 0; index < count; index++) {
       if (!this.#rate.take(keepLimits.receivedIdsPerSecond, now)) {
@@ -145,6 +145,11 @@ export class KeepVerdicts {
     const { traceId0, traceId1, traceId2, traceId3 } = record;
     return this.#marks.mark(traceId0, traceId1, traceId2, traceId3, verdict, now);
   }
+}
+
+/** A muted record may have none, and nothing is remembered of that. */
+function hasTrace({ traceId0, traceId1, traceId2, traceId3 }: ExchangeRecord): boolean {
+  return (traceId0 | traceId1 | traceId2 | traceId3) !== 0;
 }
 
 function isSampled({ flags }: ExchangeRecord): boolean {

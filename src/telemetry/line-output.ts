@@ -19,8 +19,10 @@ const PIECE_BYTES_MAX = 4_096;
 
 interface Piece {
   readonly text: string;
+  /** 0 for one that is counted by its owner, who is told: whether the kernel has it. */
   readonly lines: number;
   readonly bytes: number;
+  readonly done: ((isWritten: boolean) => void) | undefined;
 }
 
 export class LineOutput {
@@ -62,11 +64,24 @@ export class LineOutput {
 
   /** Writes the batch. */
   flush(): void {
-    const piece = { text: this.#text, lines: this.#lines, bytes: this.#bytes };
+    const piece = { text: this.#text, lines: this.#lines, bytes: this.#bytes, done: undefined };
     if (piece.lines === 0) return;
     this.#text = '';
     this.#lines = 0;
     this.#bytes = 0;
+    this.#write(piece);
+  }
+
+  /**
+   * Writes one line between the others, given without its newline and of any length: how many wait is
+   * for the caller to bound, who is told what became of it, once.
+   */
+  addApart(line: string, done: (isWritten: boolean) => void): void {
+    this.flush();
+    this.#write({ text: `${line}\n`, lines: 0, bytes: 0, done });
+  }
+
+  #write(piece: Piece): void {
     if (this.#stream === undefined) this.#writeNow(piece);
     else this.#hold(piece);
   }
@@ -96,6 +111,7 @@ export class LineOutput {
   #hold(piece: Piece): void {
     if (this.#isBroken || this.#heldBytes + piece.bytes > this.#heldBytesMax) {
       this.dropped += piece.lines;
+      piece.done?.(false);
       return;
     }
     this.#heldBytes += piece.bytes;
@@ -114,28 +130,36 @@ export class LineOutput {
       this.#held.shift();
       this.#heldBytes -= piece.bytes;
       this.written += piece.lines;
+      piece.done?.(true);
       if (this.#held.length > 0) this.#writeFirst();
       this.onChange();
       this.#tell();
     });
   }
 
-  #writeNow({ text, lines }: Piece): void {
+  #writeNow({ text, lines, done }: Piece): void {
+    let isWritten = true;
     try {
       writeSync(this.#fd, text);
       this.written += lines;
     } catch {
       this.dropped += lines;
+      isWritten = false;
     }
+    done?.(isWritten);
   }
 
   /** Nobody takes anything from now on. */
   #break(): void {
     if (this.#isBroken) return;
     this.#isBroken = true;
-    for (const { lines } of this.#held) this.dropped += lines;
+    const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
+    for (const { lines, done } of held) {
+      this.dropped += lines;
+      done?.(false);
+    }
     this.onChange();
     this.#tell();
   }

@@ -48,6 +48,8 @@ export class MetricsExport {
   #underWay: Promise<void> | undefined;
   #next: MetricsSnapshot | undefined;
   #pausedUntil: Milliseconds = 0;
+  /** The log has said that there is no place for metrics. */
+  #isUnwanted = false;
   #warnedUntil: Milliseconds = 0;
 
   constructor(options: MetricsExportOptions) {
@@ -99,7 +101,10 @@ export class MetricsExport {
   }
 
   #judge(result: ExportResult): void {
-    if (result.code === ExportResultCode.SUCCESS) return;
+    if (result.code === ExportResultCode.SUCCESS) {
+      this.#isUnwanted = false;
+      return;
+    }
     const { clock, limits, settings, warn } = this.#options;
     const now = clock.now();
     const { code } = (result.error ?? {}) as { readonly code?: unknown };
@@ -107,13 +112,16 @@ export class MetricsExport {
     const place = `${where.protocol}//${where.host}${where.pathname}`;
     if (typeof code === 'number' && NO_SUCH_PLACE.includes(code)) {
       this.#pausedUntil = now + limits.metricPauseMs;
+      if (this.#isUnwanted) return;
+      this.#isUnwanted = true;
       const minutes = limits.metricPauseMs / 60_000;
       warn(
-        `telemetry: ${place} takes no metrics (${code}); the next try is in ${minutes} minutes. ` +
+        `telemetry: ${place} takes no metrics (${code}); it is asked again every ${minutes} minutes. ` +
           'OTEL_METRICS_EXPORTER=none ends it; the metrics port has them all the same',
       );
     } else if (now >= this.#warnedUntil) {
-      this.#warnedUntil = now + limits.exportWarningMs;
+      // Spans that are lost are told every minute; of counts nothing is lost.
+      this.#warnedUntil = now + limits.metricPauseMs;
       const reason = (result.error?.message || 'no reason was given').slice(0, 200);
       warn(`telemetry: metrics were not delivered to ${place}: ${reason}`);
     }

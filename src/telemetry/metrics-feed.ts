@@ -22,10 +22,13 @@ export class MetricsFeed {
   readonly #options: MetricsFeedOptions;
   #callOff: (() => void) | undefined;
 
-  /** Begins at once; the first snapshot comes after the first interval. */
   constructor(options: MetricsFeedOptions) {
     this.#options = options;
-    this.#wait();
+  }
+
+  /** The first snapshot comes after the first interval; called again it does nothing. */
+  start(): void {
+    if (this.#callOff === undefined) this.#wait();
   }
 
   /** The last snapshot, now. */

@@ -8,7 +8,9 @@
  */
 
 import { gzipSync } from 'node:zlib';
+import type { WakeUps } from '../base/deadlines.ts';
 import { RetryableError } from './export-retry.ts';
+import type { RequestWatch } from './request-watch.ts';
 
 /** Answer of a transport of the SDK. */
 export interface TransportAnswer {
@@ -26,20 +28,31 @@ export interface Transport {
 }
 
 const GZIP_LEVEL = 1;
+/** After the time-out for silence, which says better what happened. */
+const MARGIN_MS = 100;
 
 export class OwnTransport implements Transport {
   readonly #http: Transport;
   readonly #isGzip: boolean;
+  readonly #requests: RequestWatch;
+  readonly #wakeUps: WakeUps;
 
   /** `http` sends once and names the encoding itself, if `isGzip`. */
-  constructor(http: Transport, isGzip: boolean) {
+  constructor(http: Transport, isGzip: boolean, requests: RequestWatch, wakeUps: WakeUps) {
     this.#http = http;
     this.#isGzip = isGzip;
+    this.#requests = requests;
+    this.#wakeUps = wakeUps;
   }
 
   async send(data: Uint8Array, timeoutMillis: number): Promise<TransportAnswer> {
     const body = this.#isGzip ? gzipSync(data, { level: GZIP_LEVEL }) : data;
+    // The SDK's time-out is for silence: an answer of one byte a second would never end.
+    const callOff = this.#wakeUps.after(timeoutMillis + MARGIN_MS, () =>
+      this.#requests.destroyOlderThan(timeoutMillis),
+    );
     const answer = await this.#http.send(body, timeoutMillis);
+    callOff();
     if (answer.status !== 'retryable') return answer;
     const { error, retryInMillis = 0 } = answer;
     const text = error === undefined ? 'it answers 429, 502, 503 or 504' : describeError(error);

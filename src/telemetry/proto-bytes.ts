@@ -25,8 +25,12 @@ export class ProtoBytes extends GrowingBytes {
     this.end = at + 1;
   }
 
-  /** A whole number from 0 to 2^53 - 1. */
+  /** A whole number from 0 to 2^53 - 1, or a negative one as an int64 has it. */
   putVarint(value: number): void {
+    if (value < 0) {
+      this.#putNegative(value);
+      return;
+    }
     let at = this.room(VARINT_BYTES_MAX);
     let rest = value;
     while (rest >= MORE) {
@@ -35,6 +39,12 @@ export class ProtoBytes extends GrowingBytes {
     }
     this.memory[at] = rest;
     this.end = at + 1;
+  }
+
+  #putNegative(value: number): void {
+    let rest = BigInt.asUintN(64, BigInt(value));
+    for (; rest >= 128n; rest >>= 7n) this.putByte(Number(rest & 127n) | MORE);
+    this.putByte(Number(rest));
   }
 
   /** A whole number below 2^(7 x width), `width` up to 5, in as many bytes. */

@@ -37,6 +37,8 @@ export class Recall {
   readonly #history: RecordHistory;
   readonly #push: PushSpan;
   readonly #peers: PeerTeller;
+  /** Who has asked for the trace that is being recalled; '' for nobody in particular. */
+  #teller = '';
 
   constructor(seed: number, history: RecordHistory, push: PushSpan, peers: PeerTeller) {
     this.#marks = new KeepMarks(seed);
@@ -56,9 +58,13 @@ export class Recall {
     this.#mark(record, now);
   }
 
-  /** A peer asks for a trace. */
-  onMark(record: ExchangeRecord, now: Milliseconds): void {
+  /** A peer asks for a trace: it need not be told of it. */
+  onMark(record: ExchangeRecord, text: RecordText, now: Milliseconds): void {
+    const teller = addressOf(text);
+    // On one machine all have the same address.
+    this.#teller = isLoopback(teller) ? '' : teller;
     this.#mark(record, now);
+    this.#teller = '';
   }
 
   /** Takes the next record, which nobody has chosen: into the history, or further if it is marked. */
@@ -109,7 +115,15 @@ export class Recall {
       if (record.callbackPort > NO_INBOUND_HALF) port = record.callbackPort;
     }
     if (port === 0 || text.peerAddress === text.extra) return;
-    const address = text.bytes.latin1Slice(text.peerAddress, text.extra);
-    this.#peers.tell(address, port, record);
+    const address = addressOf(text);
+    if (address !== this.#teller) this.#peers.tell(address, port, record);
   }
+}
+
+function addressOf(text: RecordText): string {
+  return text.bytes.latin1Slice(text.peerAddress, text.extra);
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
 }

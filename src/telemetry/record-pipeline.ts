@@ -187,7 +187,7 @@ export class RecordPipeline {
     if (reader.nextKind() === RecordKind.Mark) {
       reader.readNumbers(record);
       this.#marks++;
-      this.#recall?.onMark(record, now);
+      this.#recall?.onMark(record, reader.text, now);
       return;
     }
     if (lines !== undefined) this.#addLine(lines);

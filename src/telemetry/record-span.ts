@@ -174,6 +174,17 @@ export function traceFlagsOf(record: ExchangeRecord): number {
   );
 }
 
+/** Bits of a span's flags beside the W3C ones: it is known whether the parent is remote, and it is. */
+const HAS_IS_REMOTE = 0x100;
+const IS_REMOTE = 0x200;
+/** Of a link, whose context was received. */
+export const LINK_FLAGS: number = HAS_IS_REMOTE | IS_REMOTE;
+
+/** The flags of the span as OTLP has them. */
+export function spanFlagsOf(record: ExchangeRecord): number {
+  return traceFlagsOf(record) | HAS_IS_REMOTE | (hasRemoteParent(record) ? IS_REMOTE : 0);
+}
+
 /**
  * The part of trace state that tells how many traces a sampled one stands for: the own ratio's or the
  * received threshold (OpenTelemetry, consistent probability). A trace that was kept for what it is has

@@ -43,6 +43,8 @@ export interface CellBudget {
 }
 
 const STATUSES = 600;
+/** Of an outcome that no exchange has: nothing is ever counted in it. */
+const NO_CELL = new RequestCell(-1);
 
 export class RequestSeries {
   readonly labels: RequestLabels;
@@ -63,8 +65,7 @@ export class RequestSeries {
     this.labels = labels;
     this.id = id;
     this.#budget = budget;
-    // Of an outcome that no exchange has; it is never shown.
-    this.#last = new RequestCell(-1);
+    this.#last = NO_CELL;
   }
 
   /**

@@ -9,22 +9,21 @@
 import type { ExchangeRecord } from './exchange-record.ts';
 import { attemptWordOf, causeWordOf, kindWordOf } from './record-layout.ts';
 import type { RecordText } from './record-text.ts';
-import type { SpanShape } from './span-shape.ts';
 
 /** A shape is some 2 KB: 1 MB at most. */
 const SHAPES_MAX = 512;
 const HASHES_KEPT = 4_096;
 const KEY_WORDS = 13;
 
-interface Entry {
+interface Entry<Shape> {
   readonly key: Int32Array;
   /** Authority, user agent and peer address. */
   readonly text: Uint8Array;
-  readonly shape: SpanShape;
+  readonly shape: Shape;
 }
 
-export class ShapeTable {
-  readonly #entries: (Entry | undefined)[] = new Array(SHAPES_MAX).fill(undefined);
+export class ShapeTable<Shape> {
+  readonly #entries: (Entry<Shape> | undefined)[] = new Array(SHAPES_MAX).fill(undefined);
   readonly #hashes = new Int32Array(HASHES_KEPT);
   readonly #key = new Int32Array(KEY_WORDS);
   #hash = 0;
@@ -35,7 +34,7 @@ export class ShapeTable {
   }
 
   /** The shape of the record's span, `hasQuery` when its URL has one. */
-  find(record: ExchangeRecord, text: RecordText, hasQuery: boolean): SpanShape | undefined {
+  find(record: ExchangeRecord, text: RecordText, hasQuery: boolean): Shape | undefined {
     const key = this.#key;
     setKey(key, record, text, hasQuery);
     const hash = hashOf(key, text);
@@ -54,7 +53,7 @@ export class ShapeTable {
   }
 
   /** Keeps the shape of the record that was not found, with its `text`. */
-  add(text: RecordText, shape: SpanShape): void {
+  add(text: RecordText, shape: Shape): void {
     this.#entries[this.#hash & (SHAPES_MAX - 1)] = {
       key: this.#key.slice(),
       text: Uint8Array.from(text.bytes.subarray(text.authority, text.extra)),

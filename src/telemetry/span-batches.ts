@@ -9,12 +9,11 @@
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { ExchangeRecord } from './exchange-record.ts';
-import { JsonBytes } from './json-bytes.ts';
+import type { GrowingBytes } from './growing-bytes.ts';
 import { RecordSpan } from './record-span.ts';
 import type { RecordText } from './record-text.ts';
 import type { RequestWatch } from './request-watch.ts';
 import type { SpanSurroundings } from './span-surroundings.ts';
-import type { TraceJson } from './trace-json.ts';
 
 /** Spans that are exported together; `add` until it is exported, again when that failed. */
 export interface SpanBatch {
@@ -33,50 +32,67 @@ export interface SpanBatch {
 /** Memory of batches that were sent: one is filled while another is under way, and rarely more. */
 const MEMORIES_KEPT_MAX = 3;
 
-/** Makes batches of bytes. */
-export class JsonBatches {
-  readonly #exporter: SpanExporter;
-  readonly #json: TraceJson;
-  readonly #requests: RequestWatch;
-  readonly #free: JsonBytes[] = [];
+/** Writes requests of one form: TraceJson, TraceProto. */
+export interface TraceWriter<Out> {
+  /** Starts a request in `out`, which is written over. */
+  begin(out: Out): void;
+  /** Adds the span of `record` with `text` as its strings. */
+  add(out: Out, record: ExchangeRecord, text: RecordText): void;
+  /** The whole request, in place; asked again, the same. */
+  finish(out: Out): Uint8Array;
+}
 
-  constructor(exporter: SpanExporter, json: TraceJson, requests: RequestWatch) {
+/** Makes batches of bytes. */
+export class ByteBatches<Out extends GrowingBytes> {
+  readonly #exporter: SpanExporter;
+  readonly #writer: TraceWriter<Out>;
+  readonly #newMemory: () => Out;
+  readonly #requests: RequestWatch;
+  readonly #free: Out[] = [];
+
+  constructor(
+    exporter: SpanExporter,
+    writer: TraceWriter<Out>,
+    newMemory: () => Out,
+    requests: RequestWatch,
+  ) {
     this.#exporter = exporter;
-    this.#json = json;
+    this.#writer = writer;
+    this.#newMemory = newMemory;
     this.#requests = requests;
   }
 
-  newBatch(): JsonBatch {
-    const out = this.#free.pop() ?? new JsonBytes();
-    return new JsonBatch(this.#exporter, this.#json, out, () => this.#keep(out));
+  newBatch(): ByteBatch<Out> {
+    const out = this.#free.pop() ?? this.#newMemory();
+    return new ByteBatch(this.#exporter, this.#writer, out, () => this.#keep(out));
   }
 
-  #keep(out: JsonBytes): void {
+  #keep(out: Out): void {
     this.#requests.afterAll(() => {
       if (this.#free.length < MEMORIES_KEPT_MAX) this.#free.push(out);
     });
   }
 }
 
-export class JsonBatch implements SpanBatch {
+export class ByteBatch<Out extends GrowingBytes> implements SpanBatch {
   length = 0;
   readonly #exporter: SpanExporter;
-  readonly #json: TraceJson;
-  readonly #out: JsonBytes;
+  readonly #writer: TraceWriter<Out>;
+  readonly #out: Out;
   /** Its memory is not needed any more once no request is under way. */
   readonly #onDone: () => void;
   #isDone = false;
 
-  constructor(exporter: SpanExporter, json: TraceJson, out: JsonBytes, onDone: () => void) {
+  constructor(exporter: SpanExporter, writer: TraceWriter<Out>, out: Out, onDone: () => void) {
     this.#exporter = exporter;
-    this.#json = json;
+    this.#writer = writer;
     this.#out = out;
     this.#onDone = onDone;
-    json.begin(out);
+    writer.begin(out);
   }
 
   add(record: ExchangeRecord, text: RecordText): void {
-    this.#json.add(this.#out, record, text);
+    this.#writer.add(this.#out, record, text);
     this.length++;
   }
 
@@ -100,7 +116,7 @@ export class JsonBatch implements SpanBatch {
 
   /** The request, in place. */
   request(): Uint8Array {
-    return this.#json.finish(this.#out);
+    return this.#writer.finish(this.#out);
   }
 }
 

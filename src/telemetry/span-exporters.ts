@@ -7,16 +7,23 @@
  */
 
 import { type DiagLogger, diag } from '@opentelemetry/api';
+import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { ConsoleSpanExporter, type SpanExporter } from '@opentelemetry/sdk-trace';
+import { assert } from '../base/assert.ts';
+import { systemWakeUps } from '../base/deadlines.ts';
+import type { GrowingBytes } from './growing-bytes.ts';
 import { JsonBytes } from './json-bytes.ts';
+import type { LineOutput } from './line-output.ts';
 import { OwnTransport, type Transport } from './own-transport.ts';
-import { RequestWatch } from './request-watch.ts';
+import { ProtoBytes } from './proto-bytes.ts';
+import { watchRequests } from './request-watch.ts';
 import type { TelemetrySettings } from './settings.ts';
-import { type JsonBatch, JsonBatches, ObjectBatch, type SpanBatch } from './span-batches.ts';
+import { type ByteBatch, ByteBatches, ObjectBatch, type SpanBatch } from './span-batches.ts';
 import type { SpanSurroundings } from './span-surroundings.ts';
 import { TraceJson } from './trace-json.ts';
+import { TraceProto } from './trace-proto.ts';
 
 /** Where spans go. */
 export interface SpanOutput {
@@ -26,21 +33,49 @@ export interface SpanOutput {
   shutdown(): Promise<void>;
 }
 
-/** The output that the settings name; undefined for `none`. */
+/** The output that the settings name; undefined for `none`. `stdout` is there for `otlp/stdout`. */
 export function createOutput(
   settings: TelemetrySettings,
   version: string,
   around: SpanSurroundings,
+  stdout?: LineOutput,
 ): SpanOutput | undefined {
   switch (settings.exporter) {
     case 'none':
       return undefined;
     case 'console':
-    case 'otlp/stdout':
       return objectsTo(new ConsoleSpanExporter(), around);
+    case 'otlp/stdout':
+      assert(stdout !== undefined, 'otlp/stdout has a stdout');
+      return createLineOutput(stdout, around);
     case 'otlp':
       return createOtlpOutput(settings, version, around);
   }
+}
+
+/**
+ * A request of OTLP/JSON a line, as the specification's `otlp/stdout` has it: for collectors that read
+ * the output of containers.
+ */
+function createLineOutput(stdout: LineOutput, around: SpanSurroundings): SpanOutput {
+  const failed = new Error('stdout does not take it');
+  const exporter = {
+    export: (spans: unknown, done: (result: ExportResult) => void) => {
+      const request = (spans as ByteBatch<GrowingBytes>).request();
+      stdout.addApart(Buffer.from(request).toString('utf8'), (isWritten) =>
+        done(
+          isWritten
+            ? { code: ExportResultCode.SUCCESS }
+            : { code: ExportResultCode.FAILED, error: failed },
+        ),
+      );
+    },
+    shutdown: async () => undefined,
+  };
+  const json = new TraceJson(around, new JsonBytes());
+  const requests = watchRequests();
+  const batches = batchesOf(exporter, json, () => new JsonBytes(), requests);
+  return { newBatch: () => batches.newBatch(), shutdown: () => exporter.shutdown() };
 }
 
 function createOtlpOutput(
@@ -49,11 +84,24 @@ function createOtlpOutput(
   around: SpanSurroundings,
 ): SpanOutput {
   const exporter = openExporter(settings, version);
-  if (settings.otlp.protocol === 'http/protobuf') return objectsTo(exporter, around);
-  const json = new TraceJson(around, new JsonBytes());
   if (!sendsOwnBytes(exporter)) return objectsTo(exporter, around);
-  const batches = new JsonBatches(exporter, json, new RequestWatch());
+  const requests = watchRequests();
+  const isProtobuf = settings.otlp.protocol === 'http/protobuf';
+  const batches = isProtobuf
+    ? batchesOf(
+        exporter,
+        new TraceProto(around, new ProtoBytes()),
+        () => new ProtoBytes(),
+        requests,
+      )
+    : batchesOf(exporter, new TraceJson(around, new JsonBytes()), () => new JsonBytes(), requests);
   return { newBatch: () => batches.newBatch(), shutdown: () => exporter.shutdown() };
+}
+
+function batchesOf<Out extends GrowingBytes>(
+  ...parts: ConstructorParameters<typeof ByteBatches<Out>>
+): { newBatch(): SpanBatch } {
+  return new ByteBatches(...parts);
 }
 
 function openExporter({ otlp, batch }: TelemetrySettings, version: string): OTLPTraceExporter {
@@ -99,7 +147,7 @@ function setTransport(exporter: OTLPTraceExporter, isGzip: boolean): OTLPTraceEx
   const { _delegate: delegate } = exporter as unknown as WithDelegate;
   const own = delegate?._transport?._transport;
   if (delegate !== undefined && typeof own?.send === 'function') {
-    delegate._transport = new OwnTransport(own, isGzip);
+    delegate._transport = new OwnTransport(own, isGzip, watchRequests(), systemWakeUps);
   }
   return exporter;
 }
@@ -113,14 +161,14 @@ export function serializerOf(exporter: OTLPTraceExporter): TraceSerializer | und
   return (exporter as unknown as WithDelegate)._delegate?._serializer;
 }
 
-/** From now on the exporter sends the bytes of JsonBatches; false when that cannot be. */
+/** From now on the exporter sends the bytes of ByteBatches; false when that cannot be. */
 function sendsOwnBytes(exporter: OTLPTraceExporter): boolean {
   const own = serializerOf(exporter);
   if (typeof own?.serializeRequest !== 'function') return false;
   const { _delegate: delegate } = exporter as unknown as Required<WithDelegate>;
   // It also reads the collector's answers.
   delegate._serializer = Object.assign(Object.create(own) as TraceSerializer, {
-    serializeRequest: (batch: unknown) => (batch as JsonBatch).request(),
+    serializeRequest: (batch: unknown) => (batch as ByteBatch<GrowingBytes>).request(),
   });
   return true;
 }

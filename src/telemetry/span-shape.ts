@@ -12,17 +12,11 @@
 import type { ExchangeRecord } from './exchange-record.ts';
 import { type JsonBytes, writeDigits, writeHex, writeWholeBefore } from './json-bytes.ts';
 import type { RecordText } from './record-text.ts';
+import type { SpanPlaces } from './span-places.ts';
 import { isTextSlot, Slot, type SlotMarks, slotDigits } from './span-slots.ts';
 
 const BLANK = 0x20;
 const US_A_SECOND = 1_000_000;
-
-/** When the span began and ended, microseconds since the epoch; where its query's `?` is, or the end. */
-export interface SpanPlaces {
-  readonly startUs: number;
-  readonly endUs: number;
-  readonly mark: number;
-}
 
 /** Bytes with slots of one width. */
 interface Piece {
@@ -107,7 +101,8 @@ function cutPiece(
   };
 }
 
-function copyText(
+/** Copies a text slot of the record to `memory[to]`; returns its end. */
+export function copyText(
   memory: Uint8Array,
   to: number,
   kind: number,
@@ -157,7 +152,8 @@ function writeTime(memory: Uint8Array, place: number, us: number): void {
   writeDigits(memory, place + 10, us - seconds * US_A_SECOND, 6);
 }
 
-function numberOf(record: ExchangeRecord, kind: number): number {
+/** The value of a number's slot. */
+export function numberOf(record: ExchangeRecord, kind: number): number {
   switch (kind) {
     case Slot.PeerPort:
       return record.peerPort;

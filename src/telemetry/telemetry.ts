@@ -50,10 +50,10 @@ export interface HotTelemetry {
   /** The meshed peer of a CLIENT record has answered, and said whether it `keeps` the trace. */
   learn(record: ExchangeRecord, keeps: boolean, now: Milliseconds): void;
   /**
-   * A peer, whose inbound half answers at `address` and `port` (0: unknown), asks to keep `count`
-   * traces: four words each in `ids`. Returns how many it takes, in their order.
+   * A peer at `address` asks to keep `count` traces: four words each in `ids`. Returns how many are
+   * taken, in their order.
    */
-  keep(ids: Int32Array, count: number, address: string, port: number, now: Milliseconds): number;
+  keep(ids: Int32Array, count: number, address: string, now: Milliseconds): number;
   /** Whether an answer to the record's downstream says that its trace is exported. */
   verdictOf(record: ExchangeRecord): boolean;
   /** Spans are exported: so traces have verdicts. */
@@ -167,6 +167,7 @@ export class Telemetry implements HotTelemetry {
   /** Starts the worker that was to start later; a second call and one after `flushAndClose` do nothing. */
   startWorker(): void {
     this.#link?.start();
+    this.#feed?.start();
     const isJudging = this.#verdicts !== undefined && this.#link !== undefined;
     if (isJudging && this.#callOffTurn === undefined) this.#turn();
   }
@@ -206,8 +207,8 @@ export class Telemetry implements HotTelemetry {
     this.#verdicts?.learn(record, keeps, now);
   }
 
-  keep(ids: Int32Array, count: number, address: string, port: number, now: Milliseconds): number {
-    return this.#verdicts?.keep(ids, count, address, port, now) ?? count;
+  keep(ids: Int32Array, count: number, address: string, now: Milliseconds): number {
+    return this.#verdicts?.keep(ids, count, address, now) ?? count;
   }
 
   verdictOf(record: ExchangeRecord): boolean {

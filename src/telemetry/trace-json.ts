@@ -10,42 +10,18 @@
  */
 
 import type { AttributeSink } from './attribute-parts.ts';
-import { type ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';
+import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
 import type { JsonBytes } from './json-bytes.ts';
 import { readExtra } from './record-extra.ts';
-import {
-  durationUsOf,
-  hasRemoteParent,
-  spanKindOf,
-  spanNameOf,
-  startUsOf,
-  traceFlagsOf,
-  traceStateOf,
-} from './record-span.ts';
+import { LINK_FLAGS, spanFlagsOf, spanKindOf, spanNameOf, traceStateOf } from './record-span.ts';
 import type { RecordText } from './record-text.ts';
-import { ShapeTable } from './shape-table.ts';
 import { putSpanAttributes } from './span-attributes.ts';
+import { SpanCopies } from './span-copies.ts';
 import type { AnySpanValue, SpanKey, SpanValue } from './span-keys.ts';
 import { spanOutcome } from './span-outcome.ts';
 import { SpanShape } from './span-shape.ts';
-import {
-  isTextSlot,
-  SLOT_COUNT_MAX,
-  SLOT_TIME_US_MAX,
-  Slot,
-  SlotMarks,
-  slotOfAttribute,
-} from './span-slots.ts';
+import { isTextSlot, Slot, SlotMarks, slotOfAttribute } from './span-slots.ts';
 import type { SpanSurroundings } from './span-surroundings.ts';
-import { plainTargetMark } from './url-parts.ts';
-
-/** Bits of a span's flags beside the W3C ones: it is known whether the parent is remote, and it is. */
-const HAS_IS_REMOTE = 0x100;
-const IS_REMOTE = 0x200;
-
-/** Times since the epoch that have ten digits of seconds: 2001 to 2286. */
-const TEN_DIGITS_FROM_US = 1e15;
-const TEN_DIGITS_UNTIL_US = 1e16;
 
 /** How the pairs of one key begin, and the slot that its value is. */
 interface KeyPieces {
@@ -79,23 +55,17 @@ export class TraceJson implements AttributeSink {
   readonly #keys = new Map<string, KeyPieces>();
   readonly #before: Uint8Array;
   readonly #after: Uint8Array;
-  readonly #shapes = new ShapeTable();
+  readonly #copies: SpanCopies<JsonBytes>;
   readonly #marks = new SlotMarks();
-  /** A cut text is not the one of the wire. */
-  readonly #hasShapes: boolean;
-  /** That of the facts which the shapes were made with. */
-  #edition = 0;
-  /** Of the span under way. */
-  readonly #places = { startUs: 0, endUs: 0, mark: 0 };
   #out: JsonBytes;
-  #targetBytes = 0;
+  /** Of the span under way. */
   #attributes = 0;
 
   /** `out`: where to write to until `begin` names another one. */
   constructor(around: SpanSurroundings, out: JsonBytes) {
     this.#around = around;
     this.#out = out;
-    this.#hasShapes = around.attributeLengthMax === Number.POSITIVE_INFINITY;
+    this.#copies = new SpanCopies(around);
     const { resource, scope } = around;
     const schema = (url: string | undefined) => (url ? `,"schemaUrl":${JSON.stringify(url)}` : '');
     const { name, version } = scope;
@@ -120,28 +90,14 @@ export class TraceJson implements AttributeSink {
   /** Adds the span of `record` with `text` as its strings; its own may be set, and are not read. */
   add(out: JsonBytes, record: ExchangeRecord, text: RecordText): void {
     this.#out = out;
-    const { bytes, target, authority } = text;
-    const places = this.#places;
-    places.startUs = startUsOf(record, this.#around);
-    places.endUs = places.startUs + durationUsOf(record);
-    places.mark = plainTargetMark(bytes, target, authority);
-    this.#targetBytes = authority - target;
-    const isUsual = record.kind !== RecordKind.Connection && !text.hasExtra;
-    const mayHaveShape = this.#hasShapes && isUsual;
-    if (!mayHaveShape || places.mark === -1 || !fitsSlots(record, places)) {
-      text.decode(record);
-      this.#putSpan(record);
-      return;
+    const copies = this.#copies;
+    if (copies.put(out, record, text)) return;
+    const start = out.end;
+    text.decode(record);
+    this.#putSpan(record);
+    if (copies.wantsShape) {
+      copies.add(text, new SpanShape(out.memory, this.#marks, start, out.end));
     }
-    const { clusters, rules } = this.#around;
-    const edition = clusters.edition + rules.edition;
-    if (edition !== this.#edition) {
-      this.#shapes.clear();
-      this.#edition = edition;
-    }
-    const shape = this.#shapes.find(record, text, places.mark + 1 < authority);
-    if (shape === undefined) this.#addUnlike(record, text);
-    else shape.put(out, record, text, places);
   }
 
   /** The whole request in `out`, which holds at least one span, in place; asked again, the same. */
@@ -185,16 +141,6 @@ export class TraceJson implements AttributeSink {
     out.putBytes(piece.pairEnd);
   }
 
-  /** A span whose shape is not kept; when it has come before, it is from now on. */
-  #addUnlike(record: ExchangeRecord, text: RecordText): void {
-    const out = this.#out;
-    const start = out.end;
-    text.decode(record);
-    this.#putSpan(record);
-    if (!this.#shapes.isRepeated()) return;
-    this.#shapes.add(text, new SpanShape(out.memory, this.#marks, start, out.end));
-  }
-
   #putSpan(record: ExchangeRecord): void {
     const out = this.#out;
     const marks = this.#marks;
@@ -224,16 +170,15 @@ export class TraceJson implements AttributeSink {
     out.putBytes(piece.kind);
     out.putWhole(spanKindOf(record) + 1);
     out.putBytes(piece.start);
-    this.#putTime(Slot.Start, this.#places.startUs);
+    this.#putTime(Slot.Start, this.#copies.places.startUs);
     out.putBytes(piece.end);
-    this.#putTime(Slot.End, this.#places.endUs);
+    this.#putTime(Slot.End, this.#copies.places.endUs);
     out.putBytes(piece.attributes);
     this.#putAttributes(record);
     out.putBytes(piece.links);
     if (record.extra !== '') this.#putLinks(record);
     out.putBytes(piece.flags);
-    const isRemote = hasRemoteParent(record) ? IS_REMOTE : 0;
-    out.putWhole(traceFlagsOf(record) | HAS_IS_REMOTE | isRemote);
+    out.putWhole(spanFlagsOf(record));
     out.putBytes(piece.spanEnd);
   }
 
@@ -242,7 +187,7 @@ export class TraceJson implements AttributeSink {
       attributes: [],
       ...link,
       droppedAttributesCount: 0,
-      flags: HAS_IS_REMOTE | IS_REMOTE,
+      flags: LINK_FLAGS,
     }));
     this.#out.putBytes(bytesOf(JSON.stringify(links).slice(1, -1)));
   }
@@ -276,7 +221,11 @@ export class TraceJson implements AttributeSink {
   /** The text that was put last, in its quotes: all of it, or of a URL the part that is the target. */
   #markText(slot: number, length: number): void {
     const end = this.#out.end - 1;
-    this.#marks.add(slot, end - (slot === Slot.Target ? this.#targetBytes : length), end);
+    this.#marks.add(
+      slot,
+      end - (slot === Slot.Target ? this.#copies.places.targetBytes : length),
+      end,
+    );
   }
 
   #addKey(key: string): KeyPieces {
@@ -290,32 +239,6 @@ export class TraceJson implements AttributeSink {
     this.#keys.set(key, pieces);
     return pieces;
   }
-}
-
-/** Whether all numbers are as wide as the slots of a shape at most. */
-function fitsSlots(
-  record: ExchangeRecord,
-  { startUs, endUs }: { readonly startUs: number; readonly endUs: number },
-): boolean {
-  return (
-    startUs >= TEN_DIGITS_FROM_US &&
-    endUs < TEN_DIGITS_UNTIL_US &&
-    record.queueUs <= SLOT_TIME_US_MAX &&
-    record.dnsUs <= SLOT_TIME_US_MAX &&
-    record.queueUs <= SLOT_TIME_US_MAX &&
-    record.dnsUs <= SLOT_TIME_US_MAX &&
-    record.connectUs <= SLOT_TIME_US_MAX &&
-    record.tlsUs <= SLOT_TIME_US_MAX &&
-    record.tlsUs <= SLOT_TIME_US_MAX &&
-    record.requestUs <= SLOT_TIME_US_MAX &&
-    record.firstByteUs <= SLOT_TIME_US_MAX &&
-    record.responseUs <= SLOT_TIME_US_MAX &&
-    record.proxyUs <= SLOT_TIME_US_MAX &&
-    record.connectionId >= 0 &&
-    record.connectionId <= SLOT_COUNT_MAX &&
-    record.connectionRequests >= 0 &&
-    record.connectionRequests <= SLOT_COUNT_MAX
-  );
 }
 
 /** An AnyValue of the protocol. */

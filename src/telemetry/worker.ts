@@ -34,7 +34,13 @@ function startWorker(start: WorkerStart): Parts {
   const { settings, limits, version } = start;
   const names: string[] = [''];
   const surroundings = createSurroundings(settings, version, start.epochMs, names);
-  const output = createOutput(settings, version, surroundings);
+  const hasLines = start.accessLog === 'json';
+  // One for both: only what one writes is not cut by what the other does.
+  const stdout =
+    hasLines || settings.exporter === 'otlp/stdout'
+      ? new LineOutput(STDOUT, limits.accessLogHeldBytesMax)
+      : undefined;
+  const output = createOutput(settings, version, surroundings, stdout);
   const metrics = new WorkerMetrics(start, systemClock, surroundings, post);
   const watched = output && metrics.watch(output);
   const spans = watched && new SpanQueue(watched.output, settings.batch, systemWakeUps);
@@ -50,8 +56,7 @@ function startWorker(start: WorkerStart): Parts {
     surroundings,
     readNames: () => readNames(start, names, surroundings),
     spans,
-    lines:
-      start.accessLog === 'json' ? new LineOutput(STDOUT, limits.accessLogHeldBytesMax) : undefined,
+    lines: hasLines ? stdout : undefined,
     destination: settings.exporter === 'otlp' ? withoutSecrets(settings.otlp.url) : 'the console',
     warn: (text) => post({ kind: 'warning', text }),
     keep: {

@@ -1,9 +1,9 @@
 /**
  * The part of Jaeger's older query API that its newest release still has or that people's tools ask:
- * services, operations, one trace, dependencies.
+ * services, operations, one trace, a search (Grafana's Jaeger source), dependencies.
  *
  *   /api/services  /api/services/S/operations  /api/operations?service&spanKind
- *   /api/traces/ID  /api/dependencies?endTs&lookback
+ *   /api/traces/ID  /api/traces?service&...  /api/dependencies?endTs&lookback
  *
  * Same answers as Jaeger 2.13 (test/viewer/query-api-cases.ts runs on both), but for the media type of
  * errors, and pairs of the same service are never dependencies.
@@ -11,22 +11,28 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../base/clock.ts';
+import type { ViewerLimits } from '../model/limits.ts';
 import { findDependencies } from './dependencies.ts';
 import { answer } from './http-listener.ts';
 import { type JaegerTrace, jaegerTrace } from './jaeger-json.ts';
+import { readLegacyQuery } from './legacy-query.ts';
 import type { TracesData } from './otlp-json.ts';
 import { traceJson } from './query-api.ts';
 import { parseTraceId } from './query-parameters.ts';
+import type { TraceEntry } from './trace-index.ts';
+import { findTraces } from './trace-search.ts';
 import type { TraceStore } from './trace-store.ts';
 
 const dayMs = 86_400_000;
 
 export class LegacyApi {
   readonly #store: TraceStore;
+  readonly #limits: ViewerLimits;
   readonly #clock: Clock;
 
-  constructor(store: TraceStore, clock: Clock) {
+  constructor(store: TraceStore, limits: ViewerLimits, clock: Clock) {
     this.#store = store;
+    this.#limits = limits;
     this.#clock = clock;
   }
 
@@ -42,6 +48,8 @@ export class LegacyApi {
       this.#operations(parameters, response);
     } else if (what === 'traces' && name !== undefined && more === undefined) {
       this.#trace(name, response);
+    } else if (what === 'traces' && name === undefined) {
+      this.#search(parameters, response);
     } else if (what === 'dependencies' && name === undefined) {
       this.#dependencies(parameters, response);
     } else {
@@ -68,12 +76,37 @@ export class LegacyApi {
     }
     const trace = this.#store.trace(traceId);
     if (trace === undefined) answerProblem(response, 404, 'trace not found');
-    else answerData(response, [this.#jaegerTrace(traceId)], 0);
+    else answerData(response, [this.#jaegerTrace(trace)], 0);
   }
 
-  #jaegerTrace(traceId: string): JaegerTrace {
-    const json = traceJson(this.#store, [this.#store.trace(traceId)!], Number.POSITIVE_INFINITY);
-    return jaegerTrace(traceId, (JSON.parse(json.toString()) as { result: TracesData }).result);
+  /** Whole traces, as many as fit into an answer; with `traceID` those, else what the query finds. */
+  #search(parameters: URLSearchParams, response: ServerResponse): void {
+    const ids = parameters.getAll('traceID').slice(0, this.#limits.searchTracesMax);
+    const query = readLegacyQuery(parameters, this.#limits.searchTracesMax);
+    let found: readonly (TraceEntry | undefined)[];
+    if (ids.length > 0) {
+      found = ids.map((id) => this.#store.trace(parseTraceId(id) ?? ''));
+    } else if (typeof query === 'string') {
+      answerProblem(response, 400, query);
+      return;
+    } else {
+      found = findTraces(this.#store, query, this.#limits);
+    }
+    const traces: JaegerTrace[] = [];
+    let bytes = 0;
+    for (const trace of found) {
+      if (trace === undefined) continue;
+      // In this form a trace is about half as long again.
+      bytes += 1.5 * this.#store.jsonBytes(trace);
+      if (traces.length > 0 && bytes > this.#limits.answerBytesMax) break;
+      traces.push(this.#jaegerTrace(trace));
+    }
+    answerData(response, traces, 0);
+  }
+
+  #jaegerTrace(trace: TraceEntry): JaegerTrace {
+    const json = traceJson(this.#store, [trace], Number.POSITIVE_INFINITY).toString();
+    return jaegerTrace(trace.traceId, (JSON.parse(json) as { result: TracesData }).result);
   }
 
   /** `endTs`: milliseconds, now if absent; `lookback`: milliseconds before it, a day if absent. */

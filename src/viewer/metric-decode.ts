@@ -29,7 +29,7 @@ export interface DurationPoint {
   readonly sumSeconds: number;
 }
 
-/** The points of one process. */
+/** The points of one process; none is a report too: it lives, and has counted nothing yet. */
 export interface PointGroup {
   readonly service: string;
   /** The whole resource as JSON: who sends. */
@@ -117,7 +117,6 @@ class Decoder {
       if (metrics === undefined) return false;
       for (const metric of metrics) this.#readMetric(asObject(metric), points);
     }
-    if (points.length === 0) return true;
     const service = attributeText(resource, 'service.name') ?? '';
     this.groups.push({ service, sender: JSON.stringify(resource ?? []), points });
     return true;

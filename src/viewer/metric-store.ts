@@ -5,8 +5,8 @@
  *
  * Points say how many requests there were since a process began. The first point of a process that has
  * run for a while says nothing of when they were, so it only is where counting begins; a stream that
- * appears later in a known process began since its last report and counts as a whole, so the first
- * error in a long while is not lost. Slots are by the time of arrival: clocks of senders do not matter.
+ * appears later in a process whose reports (empty ones too) are known began since the last of them and
+ * counts as a whole, so the first error in a long while is not lost. Slots are by the time of arrival: clocks of senders do not matter.
  * Bounded: rows, streams, bytes of attributes; what has no room is counted as rejected.
  */
 
@@ -68,10 +68,12 @@ export class MetricStore {
     const overflowBefore = this.#overflowPoints;
     this.#requests++;
     const nowMs = this.#clock.now();
-    this.#firstMs ??= nowMs;
-    this.#lastMs = nowMs;
     for (const group of groups) {
       const sender = this.#senderOf(group.sender);
+      if (group.points.length > 0) {
+        this.#firstMs ??= nowMs;
+        this.#lastMs = nowMs;
+      }
       for (const point of group.points) this.#addPoint(group.service, sender, point, nowMs);
     }
     return this.#overflowPoints - overflowBefore;
@@ -116,6 +118,7 @@ export class MetricStore {
     // Last in the map: the one that was silent for longest is the first to go.
     if (known !== undefined) this.#senders.delete(key);
     this.#senders.set(key, sender);
+    if (this.#senders.size > this.#limits.metricStreamsMax) this.#forgetSender(sender);
     return sender;
   }
 
@@ -131,8 +134,8 @@ export class MetricStore {
   }
 
   #addStream(sender: Sender, point: DurationPoint): Stream | undefined {
-    if (this.#streams >= this.#limits.metricStreamsMax && !this.#forgetSender(sender)) {
-      return undefined;
+    while (this.#streams >= this.#limits.metricStreamsMax) {
+      if (!this.#forgetSender(sender)) return undefined;
     }
     const stream: Stream = {
       startMs: point.startMs,
@@ -156,7 +159,7 @@ export class MetricStore {
       if (sender === but) continue;
       this.#senders.delete(key);
       this.#streams -= sender.streams.size;
-      if (sender.streams.size > 0) return true;
+      return true;
     }
     return false;
   }

@@ -39,6 +39,7 @@ const refusedStatuses: Readonly<Record<RefusalKind, number>> = {
   malformed: GrpcStatus.InvalidArgument,
   'too-big': GrpcStatus.ResourceExhausted,
   busy: GrpcStatus.Unavailable,
+  failed: GrpcStatus.Internal,
 };
 
 const services: ReadonlyMap<string, Signal> = new Map<string, Signal>([

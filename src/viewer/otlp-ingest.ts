@@ -23,7 +23,7 @@ export type Signal = 'traces' | 'metrics';
 export type Encoding = 'json' | 'protobuf';
 
 /** Why a request is refused as a whole; each transport has its own word for it. */
-export type RefusalKind = 'malformed' | 'too-big' | 'busy';
+export type RefusalKind = 'malformed' | 'too-big' | 'busy' | 'failed';
 
 export interface Refusal {
   readonly kind: RefusalKind;
@@ -96,9 +96,14 @@ export class OtlpIngest {
 
   /** Stores what the body of one export request says. */
   take(body: Buffer, signal: Signal, encoding: Encoding, isGzip: boolean): Outcome {
-    const parsed = parseBody(body, signal, encoding, isGzip, this.limits);
-    if (parsed.kind === 'refused') return parsed;
-    return signal === 'traces' ? this.#takeTraces(parsed.value) : this.#takeMetrics(parsed.value);
+    try {
+      const parsed = parseBody(body, signal, encoding, isGzip, this.limits);
+      if (parsed.kind === 'refused') return parsed;
+      return signal === 'traces' ? this.#takeTraces(parsed.value) : this.#takeMetrics(parsed.value);
+    } catch (error) {
+      // A mistake of ours ends this request and no other.
+      return refused('failed', `internal error: ${String(error)}`);
+    }
   }
 
   #takeTraces(value: unknown): Outcome {

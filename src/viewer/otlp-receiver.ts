@@ -26,6 +26,7 @@ const RpcCode = {
   NotFound: 5,
   ResourceExhausted: 8,
   Unimplemented: 12,
+  Internal: 13,
 } as const;
 
 /** A refusal: HTTP status, google.rpc code and the sentence for the sender's log. */
@@ -183,6 +184,7 @@ const refusedStatuses: Readonly<Record<RefusalKind, Omit<Refused, 'message'>>> =
   malformed: { status: 400, code: RpcCode.InvalidArgument },
   'too-big': { status: 413, code: RpcCode.InvalidArgument },
   busy: { status: 503, code: RpcCode.ResourceExhausted, headers: { 'retry-after': '1' } },
+  failed: { status: 500, code: RpcCode.Internal },
 };
 
 function refusedAs({ kind, message }: Refusal): Refused {

@@ -76,7 +76,7 @@ export class ViewerServer {
     const apis = [
       new QueryApi(store, limits),
       new ViewApi(store, metrics, limits, status),
-      new LegacyApi(store, clock),
+      new LegacyApi(store, limits, clock),
     ];
     const reader = new Reader(apis, isLoopback(queryAddress.address), status);
     let imported: Imported | undefined;

@@ -15,6 +15,7 @@ import { type PlacedSpan, placeSpans } from './span-tree.ts';
 import type { StoredTrace } from './stored-trace.ts';
 import { columnsOf, fitText, safeText } from './terminal-text.ts';
 import { drawBar, printDuration } from './time-bar.ts';
+import { timeSpan } from './trace-layout.ts';
 
 export interface WaterfallOptions {
   /** Columns of the whole picture; below 60 it is drawn as for 60, and at most 500. */
@@ -36,7 +37,7 @@ const drawnDepthMax = 12;
 export function printWaterfall(trace: StoredTrace, options: WaterfallOptions): string {
   const ascii = options.ascii === true;
   const rows = placeSpans(trace.spans).map((placed) => rowOf(placed, ascii));
-  const span = timeSpan(trace);
+  const span = timeSpan(trace.spans);
   const painter = new Painter(options.color);
   const header = headerOf(trace, span.totalNs, ascii, painter);
   if (rows.length === 0) return `${header.trimEnd()}\nThe trace has no spans.\n`;
@@ -122,17 +123,6 @@ function treeOf(placed: PlacedSpan, ascii: boolean): string {
     lines = (above.isLastSibling ? '   ' : through!) + lines;
   }
   return lines;
-}
-
-function timeSpan(trace: StoredTrace): TimeSpan {
-  let startNs = trace.spans[0]?.startNs ?? 0n;
-  let endNs = startNs;
-  for (const span of trace.spans) {
-    const end = span.startNs + BigInt(span.durationNs);
-    if (span.startNs < startNs) startNs = span.startNs;
-    if (end > endNs) endNs = end;
-  }
-  return { startNs, totalNs: Number(endNs - startNs) };
 }
 
 function headerOf(trace: StoredTrace, totalNs: number, ascii: boolean, painter: Painter): string {

@@ -4,7 +4,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { faultsOf, type StoryArm, targetLines } from '../peers/story/verdict.ts';
+import {
+  faultsOf,
+  faultsPlanted,
+  type KeptFailures,
+  keptFaultsOf,
+  type StoryArm,
+  targetLines,
+} from '../peers/story/verdict.ts';
 
 const good: StoryArm = {
   requests: 1_000,
@@ -44,4 +51,28 @@ test('targets of speed are met or missed, in words', () => {
   })) {
     assert.match(line, /^target .*: MISSED \(/);
   }
+});
+
+const kept: KeptFailures = {
+  ...{ requests: 2_000, failed: faultsPlanted, surprises: [], others: 0, example: 'a' },
+  ...{ kept: faultsPlanted, whole: faultsPlanted },
+  named: { 'reviews-route.yaml:11:7 0 v2 40': faultsPlanted },
+};
+
+test('the fault is told when every failure is whole and names its rule', () => {
+  assert.deepEqual(keptFaultsOf(kept), []);
+  assert.deepEqual(keptFaultsOf({ ...kept, others: 100 }), []);
+});
+
+test('a failure that is lost, in pieces or nameless fails the story, and so does a trace too many', () => {
+  const cases: readonly (readonly [Partial<KeptFailures>, string])[] = [
+    [{ whole: 19 }, '19 of 20 failures are one whole trace'],
+    [{ named: {} }, 'the failures name no rule'],
+    [{ named: { '- - v2 40': 20 } }, 'the failures name - - v2 40'],
+    [{ others: 101 }, '101 traces of requests that did not fail'],
+    [{ surprises: ['x-1: no answer in 20 s'] }, 'not the planted fault: x-1: no answer in 20 s'],
+    [{ failed: 0, kept: 0, whole: 0 }, '0 requests failed, not 20'],
+  ];
+  for (const [broken, fault] of cases)
+    assert.deepEqual(keptFaultsOf({ ...kept, ...broken }), [fault]);
 });

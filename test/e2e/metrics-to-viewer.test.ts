@@ -86,13 +86,17 @@ function askReviews({ outbound }: TracedPair): Promise<void> {
 test('A against B is exact to the request though no trace is sampled', limit, async (t) => {
   const viewer = await startViewer();
   t.after(() => viewer.close());
-  const { served, pair } = await startReviews(t, {
+  const environment = {
     OTEL_EXPORTER_OTLP_ENDPOINT: viewer.otlp,
     OTEL_METRICS_EXPORTER: 'otlp',
     OTEL_METRIC_EXPORT_INTERVAL: '100',
     OTEL_TRACES_SAMPLER: 'always_off',
-  });
-  for (let index = 0; index < requests; index++) await askReviews(pair);
+  };
+  // Two replicas: their names are the same, and their counts are not mixed up.
+  const replicas = [await startReviews(t, environment), await startReviews(t, environment)];
+  for (const { pair } of replicas) {
+    for (let index = 0; index < requests / 2; index++) await askReviews(pair);
+  }
   const route = encodeURIComponent('default/reviews-route');
   let answer: AbAnswer;
   do {
@@ -102,17 +106,18 @@ test('A against B is exact to the request though no trace is sampled', limit, as
   assert.deepEqual(
     answer.subsets.map(({ subset, requests: count, errors }) => [subset, count, errors]),
     [
-      ['v1', served[0], 0],
-      ['v2', served[1], served[1]! >> 1],
+      ['v1', 150, 0],
+      ['v2', 50, 2 * (25 >> 1)],
     ],
   );
-  assert.equal(served[0], (requests * 3) / 4);
 
+  const [{ served, pair }] = replicas as [Awaited<ReturnType<typeof startReviews>>];
+  assert.deepEqual(served, [75, 25]);
   const page = readPage((await get(pair.sidecar.metrics, '/metrics')).body);
   const bytes = (source_zone: string, destination_zone: string) =>
     sumOf(page, 'tracecar_bytes_total', { direction: 'outbound', source_zone, destination_zone });
-  assert.equal(bytes('eu-1a', 'eu-1a'), served[0]! * body.length);
-  assert.equal(bytes('eu-1b', 'eu-1a'), served[1]! * body.length);
+  assert.equal(bytes('eu-1a', 'eu-1a'), 75 * body.length);
+  assert.equal(bytes('eu-1b', 'eu-1a'), 25 * body.length);
 });
 
 test('docs/metrics.md names every family of the page and no other', limit, async (t) => {

@@ -397,6 +397,31 @@ test('the access log is one JSON line a request on stdout, written before the en
   }
 });
 
+test('otlp/stdout: a request of OTLP a line, whole, beside the access log', async (t) => {
+  const port = await application(t, (_incoming, response) => response.end('ok'));
+  const [inbound] = await freePorts(1);
+  const folder = temporaryFolder(t);
+  writeConfig(folder, 'mesh.yaml', sidecarYaml(inbound!, port));
+  const sidecar = await startSidecar(t, folder, ['--access-log=json', '--drain-seconds=0.2'], {
+    OTEL_TRACES_EXPORTER: 'otlp/stdout',
+    OTEL_TRACES_SAMPLER: 'always_on',
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '100',
+  });
+  for (let sent = 0; sent < 250; sent++) await get(`127.0.0.1:${inbound}`, `/${sent}`);
+  sidecar.child.kill('SIGTERM');
+  assert.equal((await sidecar.ended).status, 0);
+  const lines = sidecar.output.map((line) => JSON.parse(line));
+  const logged = lines.filter(({ trace_id }) => trace_id !== undefined);
+  const spans = lines
+    .filter(({ resourceSpans }) => resourceSpans !== undefined)
+    .flatMap(({ resourceSpans: [{ scopeSpans }] }) => scopeSpans[0].spans);
+  assert.deepEqual([logged.length, spans.length, lines.length], [250, 250, 250 + 3]);
+  assert.deepEqual(
+    spans.map(({ spanId }: { spanId: string }) => spanId).toSorted(),
+    logged.map(({ span_id }) => span_id).toSorted(),
+  );
+});
+
 test('an exception that nobody caught is one line and a status that is not 0', async (t) => {
   const [inbound] = await freePorts(1);
   const folder = temporaryFolder(t);

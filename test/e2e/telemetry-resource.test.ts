@@ -49,7 +49,7 @@ test('sampling and custom tags of an edited Telemetry are those of the next span
   const folder = temporaryFolder(t);
   writeConfig(folder, 'mesh.yaml', sidecarYaml(inbound!, port));
   writeConfig(folder, 'telemetry.yaml', telemetryYaml('{randomSamplingPercentage: 0}'));
-  const sidecar = await startSidecar(t, folder, [], {
+  const sidecar = await startSidecar(t, folder, ['--drain-seconds=0.1'], {
     OTEL_TRACES_EXPORTER: 'otlp',
     OTEL_METRICS_EXPORTER: 'none',
     OTEL_TRACES_SAMPLER: 'always_on',

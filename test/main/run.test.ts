@@ -126,6 +126,32 @@ test('a collector on the loopback is reached through a relay, another one is lef
   assert.deepEqual(far.variables, {});
 });
 
+test('each endpoint on the loopback has a relay, and what passes is not compressed', async (t) => {
+  const named = async (environment: Record<string, string>) => {
+    const relay = await relayExporter(environment, '127.0.0.1');
+    t.after(() => relay.close());
+    return Object.entries(relay.variables).map(([name, value]) =>
+      name.replace('OTEL_EXPORTER_OTLP_', '').concat(value === 'none' ? '=none' : ''),
+    );
+  };
+  const local = 'http://localhost:9';
+  assert.deepEqual(await named({}), ['ENDPOINT', 'COMPRESSION=none']);
+  assert.deepEqual(
+    await named({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://far:4318',
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: local,
+    }),
+    ['METRICS_ENDPOINT', 'METRICS_COMPRESSION=none'],
+  );
+  assert.deepEqual(
+    await named({
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: local,
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+    }),
+    ['TRACES_ENDPOINT'],
+  );
+});
+
 test('a collector that is not there breaks the relayed connection off', async () => {
   const relay = await relayExporter(
     { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },

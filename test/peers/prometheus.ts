@@ -3,7 +3,7 @@
  * ends with the test.
  */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,4 +68,17 @@ export async function sumIn(at: string, query: string): Promise<number> {
   const response = await fetch(`${at}/api/v1/query?query=${encodeURIComponent(`sum(${query})`)}`);
   const { data } = (await response.json()) as Vector;
   return Number(data.result[0]?.value[1] ?? 0);
+}
+
+/** What promtool says of a page, line by line, but for units that Istio and Jaeger have chosen. */
+export function lint(page: string): readonly string[] {
+  const unit = 'use base unit "seconds" instead of "milliseconds"';
+  const known = ['istio_request', 'traces_span_metrics'].map(
+    (name) => `${name}_duration_milliseconds ${unit}`,
+  );
+  const options = { input: page, encoding: 'utf8' } as const;
+  const ended = spawnSync(findPeer('promtool')!.path, ['check', 'metrics'], options);
+  return `${ended.stdout}${ended.stderr}`
+    .split('\n')
+    .filter((line) => line !== '' && !known.includes(line));
 }

@@ -117,18 +117,23 @@ function testRun({ node, flag, part }: MatrixRun, upstream: () => EchoUpstream):
 
     test('T5: every joinable request is right and none carries the headers of another', async (t) => {
       const complaints: string[] = [];
-      let total = 0;
+      const totals: Record<string, number> = {};
       for (const [index, path] of application.paths.entries()) {
         const servers = serversFor(application, index, part);
         const cells = servers.map((server) => checkCell(application, server, path));
         complaints.push(...(await Promise.all(cells)).flat());
-        total += servers.length * concurrent;
+        for (const server of servers) totals[server] = (totals[server] ?? 0) + concurrent;
       }
+      const total = Object.values(totals).reduce((sum, each) => sum + each, 0);
       t.diagnostic(
         `${application.node} ${flag}: ${application.paths.length} client paths, ` +
           `${Object.keys(application.ports).length} server kinds (${part}), ` +
           `${concurrent} at a time: ${total - complaints.length} of ${total} as expected`,
       );
+      for (const [server, sent] of Object.entries(totals)) {
+        const odd = complaints.filter((each) => each.startsWith(`${server} > `)).length;
+        t.diagnostic(`${application.node} ${server}: ${sent - odd} of ${sent}`);
+      }
       if (application.unloadable.length > 0) {
         t.diagnostic(`${application.node} cannot load ${application.unloadable.join(', ')}`);
       }

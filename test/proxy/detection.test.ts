@@ -92,6 +92,9 @@ test('HTTP/2, TLS and others are told apart in the record and counted, not chang
     assert.notEqual(traceId0, 0);
   }
   for (const verdict of verdicts) assert.equal(count(proxy, verdict, DetectedBy.Sniffed), 1);
+  const sent = records.reduce((sum, { requestBytes }) => sum + requestBytes, 0);
+  assert.ok(sent > 0);
+  assert.equal(proxy.telemetry.metrics.zones.outbound('').requestBytes, sent);
   const page = renderPrometheus(proxy.telemetry.metrics);
   const line = 'tracecar_detections_total{direction="outbound",verdict="http2",by="sniffed"} 1';
   assert.ok(page.includes(`${line}\n`), page);

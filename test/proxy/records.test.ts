@@ -158,6 +158,22 @@ test('the join is told from the header that the preload sets, which goes no furt
   assert.doesNotMatch(origin.received, /tracecar-join/i);
 });
 
+test('the lookup of an endpoint’s name is timed apart from the connect, of a new connection only', async (t) => {
+  const origin = await RawOrigin.start(answering(() => okWith('x')));
+  t.after(() => origin.close());
+  const endpoint = { address: 'localhost', port: origin.port, labels: {}, zone: '' };
+  const table = tableOf([listenerOf([ruleOf()])], [clusterOf([], { endpoints: [endpoint] })]);
+  const { connect, telemetry } = await startProxy(t, { table });
+  const downstream = await connect();
+  for (let request = 0; request < 2; request++) {
+    await downstream.send(getOf('/'));
+    await downstream.response();
+  }
+  const [first, second] = telemetry.records;
+  assert.ok(first!.dnsUs >= 0 && first!.connectUs >= 0, `${first!.dnsUs} ${first!.connectUs}`);
+  assert.deepEqual([second!.dnsUs, second!.connectUs], [-1, -1]);
+});
+
 test('a refused head is recorded and counted like every other exchange', async (t) => {
   const { connect, telemetry } = await startPair(t, () => undefined, { direction: 'inbound' });
   const cases = [

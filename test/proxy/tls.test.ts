@@ -13,7 +13,7 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import type { TrafficLimits } from '../../src/model/limits.ts';
 import type { ListenerTls } from '../../src/model/routing-table.ts';
 import { TlsFiles } from '../../src/proxy/tls-files.ts';
-import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
+import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { type Certificate, CertificateAuthority } from '../support/certificates.ts';
 import { getOf, type PairFixture, startProxy } from '../support/proxy-fixture.ts';
@@ -127,6 +127,15 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     }
     await proxy.telemetry.recorded(3);
     assert.notEqual(proxy.telemetry.records[0]!.flags & RecordFlag.Tls, 0);
+    const { records } = proxy.telemetry;
+    assert.ok(records[0]!.tlsUs > 0, 'the handshake is part of the first request');
+    assert.deepEqual(
+      records.slice(1).map(({ tlsUs }) => tlsUs),
+      [-1, -1],
+    );
+    for (const { tlsVersion } of records) {
+      assert.equal(`TLSv${tlsVersionWords[tlsVersion]}`, version);
+    }
     assert.doesNotMatch(proxy.origin.received, /x-forwarded-proto/i);
   });
 }

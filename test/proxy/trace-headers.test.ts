@@ -12,6 +12,8 @@ import {
   RecordFlag,
   RecordKind,
 } from '../../src/telemetry/exchange-record.ts';
+import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
+import { OpenRequests } from '../../src/telemetry/open-requests.ts';
 import { hexWord, traceIdOf } from '../../src/telemetry/record-span.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { TraceIds } from '../../src/telemetry/trace-ids.ts';
@@ -225,4 +227,15 @@ test('values without end are not remembered', () => {
   const self = selfOf({});
   open(self, `x-request-id: ${'v'.repeat(257)}\r\n`);
   assert.equal(causeOf(self, `x-request-id: ${'v'.repeat(257)}\r\n`), '');
+});
+
+test('a request that finds no room among the open ones is counted, and ties nothing', () => {
+  const counts = new ConnectionCounts();
+  const self = { ...selfOf({}), countsOf: () => counts, openRequests: new OpenRequests(1, 2, 2) };
+  const opened = ['a', 'b', 'c'].map((id) => open(self, `x-request-id: ${id}\r\n`));
+  assert.equal(counts.openOverflow, 1);
+  assert.equal(causeOf(self, 'x-request-id: c\r\n'), '');
+  for (const { headers } of opened) headers.end();
+  open(self, 'x-request-id: c\r\n');
+  assert.notEqual(causeOf(self, 'x-request-id: c\r\n'), '');
 });

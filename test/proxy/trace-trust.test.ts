@@ -37,19 +37,18 @@ interface Sent {
   readonly start?: string;
   readonly direction?: 'inbound' | 'outbound';
   readonly caller?: typeof someCaller;
-  readonly now?: number;
 }
 
 function send(
   self: TraceSelf,
-  { lines = '', start = 'GET /', direction = 'inbound', caller = someCaller, now = 0 }: Sent,
+  { lines = '', start = 'GET /', direction = 'inbound', caller = someCaller }: Sent,
 ) {
   const head = new MessageHead();
   const text = `${start} HTTP/1.1\r\nHost: a\r\n${lines}\r\n`;
   const reader = new HeadReader(head, 'request', trafficLimits);
   assert.equal(reader.read(Buffer.from(text, 'latin1'), 0), HeadState.Done);
   const headers = new TraceHeaders(self, direction);
-  headers.read(head, caller, now);
+  headers.read(head, caller);
   const record = new ExchangeRecord();
   record.kind = direction === 'inbound' ? RecordKind.Server : RecordKind.Client;
   record.flags = headers.recordFlags;
@@ -118,7 +117,11 @@ test('--edge honour continues a trace, and samples so many callers’ requests a
   }
   assert.equal(chosen, most);
   assert.equal(counts.forcedCapped, 50);
-  assert.equal(send(self, { lines: sampled, now: 20 }).isSampled, true, 'time brings more');
+  assert.equal(
+    send({ ...self, clock: { now: () => 20, epochMs: 0 } }, { lines: sampled }).isSampled,
+    true,
+    'time brings more',
+  );
   const unsampled = send(self, { lines: `traceparent: 00-${TRACE}-${PARENT}-00\r\n` });
   assert.equal(unsampled.record.sampledBy, SampledBy.None);
 });

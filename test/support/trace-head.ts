@@ -27,9 +27,10 @@ export function headOf(lines: string): MessageHead {
 export const testSelf: TraceSelf = selfOf({});
 
 /** One that was told more. */
-export function selfOf(tracing: TraceSelf['tracing']): TraceSelf {
+export function selfOf(tracing: TraceSelf['tracing'], nowMs = 0): TraceSelf {
   const counts = new ConnectionCounts();
   return {
+    clock: { now: () => nowMs, epochMs: 0 },
     hopTagOf: () => 0xcafe,
     callbackPort: 15_004,
     tracing,
@@ -48,10 +49,9 @@ export function readTrace(
   lines: string,
   headers = new TraceHeaders(testSelf, 'outbound'),
   caller = someCaller,
-  now = 0,
 ) {
   const head = headOf(lines);
-  headers.read(head, caller, now);
+  headers.read(head, caller);
   return { headers, head };
 }
 

@@ -136,6 +136,57 @@ test('spans that a partial success rejects are dropped, not sent', async () => {
   });
 });
 
+const protobuf = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' };
+const gzip = { OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip' };
+
+for (const [name, env] of [
+  ['JSON, gzip', gzip],
+  ['protobuf', protobuf],
+  ['protobuf, gzip', { ...protobuf, ...gzip }],
+] as const) {
+  test(`${name}: what was refused once arrives once, under its type and encoding`, async () => {
+    const first: SinkAnswer = (response, spans, call) =>
+      (call === 1 ? refuse(503) : accept)(response, spans, call);
+    await withSink(
+      first,
+      async (bench, sink) => {
+        bench.write(10, { target: '/reviews/7?full=1' });
+        await bench.until(() => bench.queue.sent === 10);
+        assert.equal(sink.spans.length, 10);
+        const [, { headers }] = sink.requests as [unknown, (typeof sink.requests)[number]];
+        const isProtobuf = name.startsWith('protobuf');
+        const type = isProtobuf ? 'application/x-protobuf' : 'application/json';
+        assert.equal(headers['content-type'], type);
+        assert.equal(headers['content-encoding'], name.endsWith('gzip') ? 'gzip' : undefined);
+        assert.match(headers['user-agent']!, /^tracecar\/1\.2\.3 OTel-OTLP-Exporter-JavaScript\//);
+        for (const { name: spanName, attributes } of sink.spans) {
+          assert.equal(spanName, 'GET');
+          const url = attributes.find(({ key }) => key === 'url.full')?.value.stringValue;
+          assert.equal(url, 'http://reviews:9080/reviews/7?full=1');
+        }
+      },
+      env,
+    );
+  });
+}
+
+test('spans that a partial success in protobuf rejects are dropped, not sent', async () => {
+  const partial: SinkAnswer = (response) => {
+    response.setHeader('content-type', 'application/x-protobuf');
+    response.end(Buffer.of(0x0a, 2, 0x08, 3));
+    return true;
+  };
+  await withSink(
+    partial,
+    async (bench) => {
+      bench.write(10);
+      await bench.until(() => bench.queue.sent === 7);
+      assert.deepEqual(bench.check(), { sent: 7, dropped: 3, queued: 0 });
+    },
+    protobuf,
+  );
+});
+
 test('an answer of more than 4 MiB ends the connection and drops the batch', async () => {
   const endless: SinkAnswer = (response) => {
     const block = Buffer.alloc(1024 * 1024, 32);

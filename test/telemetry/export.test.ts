@@ -38,7 +38,8 @@ function start(env: Record<string, string>, limits: Partial<typeof telemetryLimi
     log: (level, text) => logged.push(`${level} ${text}`),
     version: '1.2.3',
     accessLog: 'off',
-    limits: { ...telemetryLimits, ...limits },
+    // A worker may take seconds to start on a busy machine; nothing here is about how long it has.
+    limits: { ...telemetryLimits, flushMs: 30_000, ...limits },
   });
   return { telemetry, logged };
 }

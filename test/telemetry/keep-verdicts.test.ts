@@ -196,8 +196,8 @@ test('a refusal is no obstacle for a retry: the trace is kept after all', () => 
 test('a trace that a peer asks for is marked, and told to the worker once', () => {
   const { verdicts, series, written } = desk();
   const ids = Int32Array.of(1, 2, 3, -4, 5, 6, 7, 8);
-  assert.equal(verdicts.keep(ids, 2, '10.0.0.9', 15_004, 10), 2);
-  assert.equal(verdicts.keep(ids, 1, '10.0.0.9', 15_004, 11), 1);
+  assert.equal(verdicts.keep(ids, 2, '10.0.0.9', 10), 2);
+  assert.equal(verdicts.keep(ids, 1, '10.0.0.9', 11), 1);
   assert.deepEqual(
     written.map(({ kind, traceId0, traceId3, peerAddress }) => [
       kind,
@@ -223,7 +223,7 @@ test('of 100 000 ids that peers send in a second those are taken that the rate a
   const ids = new Int32Array(400);
   for (let message = 0; message < 1_000; message++) {
     for (let word = 0; word < ids.length; word++) ids[word] = message * 400 + word + 1;
-    taken += verdicts.keep(ids, 100, '10.0.0.9', 15_004, message);
+    taken += verdicts.keep(ids, 100, '10.0.0.9', message);
   }
   const { receivedIdsPerSecond } = keepLimits;
   assert.equal(taken, 2 * receivedIdsPerSecond - 1, 'those of one second, and of the bucket');

@@ -11,7 +11,7 @@ import { type ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-re
 import { ExemplarStore, HeldExemplars } from '../../src/telemetry/exemplars.ts';
 import { metricIdentity } from '../../src/telemetry/metric-identity.ts';
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
-import { type PageOptions, renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { type PageOptions, renderParts, renderPrometheus } from '../../src/telemetry/prometheus.ts';
 import { spanOutcome } from '../../src/telemetry/span-outcome.ts';
 import { labelsOf, readPage, sumOf } from './metric-page.ts';
 import { inbound, outbound } from './records.ts';
@@ -232,4 +232,17 @@ test('an exemplar stands at the bucket of its request, in the families of spans'
     ],
   ]);
   assert.equal(readPage(renderPrometheus(registry, { ...options, exemplars })).exemplars.size, 0);
+});
+
+test('a page of thousands of outcomes comes in parts that are small, and is the same page', () => {
+  const registry = new MetricRegistry();
+  for (let route = 0; route < 100; route++) {
+    const series = registry.requestSeries({ ...outwards, route: `route-${route}` });
+    for (let status = 200; status < 220; status++) series.observe(outbound({ status }), status, 1);
+  }
+  const parts = [...renderParts(registry, options)];
+  assert.ok(parts.length > 50, String(parts.length));
+  assert.ok(Math.max(...parts.map(({ length }) => length)) < 128 * 1024);
+  assert.ok(parts.every((part) => part.endsWith('\n')));
+  assert.equal(parts.join(''), renderPrometheus(registry, options));
 });

@@ -1,11 +1,12 @@
 /**
- * An OTLP/HTTP collector for tests: keeps the spans that it accepted, or misbehaves as it is told. It
+ * An OTLP/HTTP collector for tests, of JSON and protobuf: keeps the spans that it accepted, or misbehaves as it is told. It
  * takes metrics and forgets them.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { readTraces } from '../../src/viewer/otlp-protobuf.ts';
 
 export interface SinkValue {
   readonly stringValue?: string;
@@ -32,6 +33,7 @@ export interface SinkSpan {
   readonly attributes: readonly SinkAttribute[];
   readonly status: { readonly code: number; readonly message?: string };
   readonly flags: number;
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
 }
 
 export interface SinkRequest {
@@ -129,10 +131,10 @@ export class OtlpSink {
       }
       const bytes = Buffer.concat(parts);
       const isGzip = request.headers['content-encoding'] === 'gzip';
-      const body = JSON.parse((isGzip ? gunzipSync(bytes) : bytes).toString('utf8'));
+      const body = readBody(request, isGzip ? gunzipSync(bytes) : bytes);
       const { method = '', url = '', headers } = request;
       this.requests.push({ method, url, headers, body });
-      const spans = (body as SinkRequest['body']).resourceSpans.flatMap((each) =>
+      const spans = body.resourceSpans.flatMap((each) =>
         each.scopeSpans.flatMap((scope) => scope.spans),
       );
       if (this.answer(response, spans.length, ++this.#calls)) this.spans.push(...spans);
@@ -143,4 +145,12 @@ export class OtlpSink {
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
+}
+
+/** Protobuf reads as the shapes that JSON has. */
+function readBody(request: IncomingMessage, bytes: Buffer): SinkRequest['body'] {
+  if (request.headers['content-type'] === 'application/x-protobuf') {
+    return readTraces(bytes, { depthMax: 20, valuesMax: 1e6 }) as SinkRequest['body'];
+  }
+  return JSON.parse(bytes.toString('utf8'));
 }

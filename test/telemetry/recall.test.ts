@@ -138,6 +138,8 @@ interface Recalled {
   keep(record: ExchangeRecord): void;
   /** And with one that it has not. */
   pass(record: ExchangeRecord): void;
+  /** And with a Mark of a peer at that address. */
+  mark(address: string): void;
 }
 
 function recalled(historyBytes = MEBIBYTE): Recalled {
@@ -166,6 +168,12 @@ function recalled(historyBytes = MEBIBYTE): Recalled {
       recall.onKept(record, rig.reader.text, 0);
       rig.reader.release();
     },
+    mark: (peerAddress) => {
+      rig.write(outbound({ kind: RecordKind.Mark, peerAddress }));
+      rig.reader.readNumbers(record);
+      recall.onMark(record, rig.reader.text, 0);
+      rig.reader.release();
+    },
     pass: (passed) => {
       rig.write(passed);
       recall.takeNext(rig.reader, record, 0);
@@ -187,13 +195,27 @@ test('a kept record calls what was recorded of its trace, and what is recorded l
 });
 
 test('a mark of a peer calls the same, once', () => {
-  const { rig, recall, pushed, pass } = recalled();
+  const { recall, pushed, pass, mark } = recalled();
   pass(outbound({ target: '/before' }));
-  const mark = outbound({ kind: RecordKind.Mark });
-  recall.onMark(mark, 0);
-  recall.onMark(mark, 1);
+  mark('10.0.0.9');
+  mark('10.0.0.9');
   assert.deepEqual(pushed, [`/before ${SampledBy.Retro}`]);
-  assert.equal(rig.reader.available(), 0);
+  assert.equal(recall.recalled, 1);
+});
+
+test('who asks for a trace is not told of it, and all others are', () => {
+  const { told, pass, mark } = recalled();
+  pass(outbound({ peerAddress: '10.0.0.2', flags: PeerMeshed }));
+  pass(inbound({ peerAddress: '10.0.0.9', callbackPort: 15_004 }));
+  mark('10.0.0.9');
+  assert.deepEqual(told, ['10.0.0.2:9080']);
+});
+
+test('on one machine an address says nothing of who asks', () => {
+  const { told, pass, mark } = recalled();
+  pass(outbound({ peerAddress: '127.0.0.1', flags: PeerMeshed }));
+  mark('127.0.0.1');
+  assert.deepEqual(told, ['127.0.0.1:9080']);
 });
 
 test('who does not keep the trace and has proved to be a sidecar is told, and nobody else', () => {

@@ -243,6 +243,15 @@ test('a peer that resets its streams at once loses its session', async () => {
   assert.equal((await call(viewer.grpcPort, frame(Buffer.alloc(0)))).status, '0');
 });
 
+test('a peer is told how many calls it may have under way', async () => {
+  const session = connect(`http://127.0.0.1:${viewer.grpcPort}`);
+  session.on('error', () => {});
+  const [settings] = await once(session, 'remoteSettings');
+  assert.equal(settings.maxConcurrentStreams, viewerLimits.grpcStreamsMax);
+  assert.equal(settings.maxHeaderListSize, viewerLimits.headBytesMax);
+  session.destroy();
+});
+
 test('what is no HTTP/2 is cut', async () => {
   const socket = connectTcp(viewer.grpcPort, '127.0.0.1');
   socket.on('error', () => {});

@@ -352,6 +352,54 @@ export function queryApiTests(addresses: () => Promise<Addresses>): void {
       }
     });
 
+    test('the older API searches by service, operation, time, duration and tags', async () => {
+      const ids = async (parameters: Readonly<Record<string, string>>): Promise<string[]> => {
+        const all = new URLSearchParams({ service: service('web'), ...parameters });
+        const { status, body } = await get(`/api/traces?${all}`);
+        assert.equal(status, 200);
+        return (body as { data: { traceID: string }[] }).data
+          .map(({ traceID }) => traceID)
+          .filter((id) => traceIds.includes(id))
+          .sort();
+      };
+      assert.deepEqual(await ids({}), traceIds);
+      assert.equal((await ids({ limit: '2' })).length, 2);
+      assert.deepEqual(await ids({ service: 'nobody' }), []);
+      const end = String((startMs + 500) * 1000);
+      assert.deepEqual(await ids({ start: String(startMs * 1000), end }), traceIds.slice(0, 1));
+      assert.deepEqual(await ids({ operation: 'GET', minDuration: '6ms' }), traceIds.slice(2));
+      assert.deepEqual(
+        await ids({ operation: 'GET', maxDuration: '2010us' }),
+        traceIds.slice(0, 1),
+      );
+      assert.deepEqual(await ids({ tags: '{"tracecar.subset":"v1"}' }), traceIds);
+      assert.deepEqual(await ids({ tags: '{"tracecar.subset":"v2"}' }), []);
+      assert.deepEqual(await ids({ tag: 'tracecar.weight:60' }), traceIds);
+      const ratings = { service: service('ratings'), tags: '{"error.type":"connect-refused"}' };
+      assert.deepEqual(await ids(ratings), traceIds.slice(2));
+      const both = await get(`/api/traces?traceID=${traceIds[0]}&traceID=${traceIds[1]}`);
+      assert.equal((both.body as { data: unknown[] }).data.length, 2);
+    });
+
+    test('in the older API a mistake in a search is 400', async () => {
+      const web = `service=${service('web')}`;
+      for (const query of [
+        '',
+        `${web}&limit=x`,
+        `${web}&start=x`,
+        `${web}&end=x`,
+        `${web}&minDuration=2`,
+        `${web}&minDuration=3ms&maxDuration=2ms`,
+        `${web}&tags=${encodeURIComponent('{"a":1}')}`,
+        `${web}&tag=word`,
+      ]) {
+        const { status, body } = await get(`/api/traces?${query}`);
+        assert.equal(status, 400, query);
+        const { data, errors } = body as { data: unknown; errors: { code: number }[] };
+        assert.deepEqual([data, errors[0]!.code], [null, 400]);
+      }
+    });
+
     test('dependencies count the calls between services in a time', async () => {
       const ours = async (parameters: Readonly<Record<string, string>>) => {
         const { status, body } = await get(`/api/dependencies?${new URLSearchParams(parameters)}`);

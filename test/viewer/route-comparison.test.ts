@@ -160,6 +160,17 @@ test('a process that was old when it was first heard of counts from then on', as
   assert.deepEqual([v1.requests, v1.errors], [51, 1]);
 });
 
+test('the first requests of a process that had none for long count as a whole', async (t) => {
+  const viewer = await setUp(t);
+  for (let ageMs = 5_000; ageMs < 100_000; ageMs += 5_000) {
+    await report(viewer, ageMs, []);
+    viewer.clock.advance(5_000);
+  }
+  assert.equal((await compare(viewer)).untilUs, null);
+  await report(viewer, 100_000, [{ subset: 'v1', status: 200, requests: 3 }]);
+  assert.equal((await subset(viewer, 'v1')).requests, 3);
+});
+
 test('a restart begins at zero, a repeated report adds nothing, processes add up', async (t) => {
   const viewer = await setUp(t);
   const good = (requests: number) => [{ subset: 'v1', status: 200, requests }];
@@ -298,4 +309,27 @@ test('rows, streams and attributes are bounded, and what has no room is counted'
     points: [{ route: 'x'.repeat(5_000), requests: 1 }],
   });
   assert.match(await long.text(), /"rejectedDataPoints":"1".*over 4096 bytes/);
+});
+
+test('of too many streams those of the sender that was silent for longest go', async (t) => {
+  const viewer = await setUp(t, { metricStreamsMax: 5 });
+  const send = async (pod: string, points: number) => {
+    const response = await sendMetrics(viewer.otlp, {
+      service: 'web',
+      pod,
+      startMs,
+      timeMs: startMs + 1,
+      points: Array.from({ length: points }, (_, n) => ({ route: `route-${n}`, requests: 1 })),
+    });
+    return response.json();
+  };
+  assert.deepEqual(await send('one', 4), { partialSuccess: {} });
+  assert.deepEqual(await send('two', 5), { partialSuccess: {} });
+  const tooMany = (await send('three', 6)) as { partialSuccess: { rejectedDataPoints: string } };
+  assert.equal(tooMany.partialSuccess.rejectedDataPoints, '1');
+  const { routes } = await ask<RoutesAnswer>(viewer, 'routes');
+  assert.deepEqual(
+    routes.map(({ requests }) => requests),
+    [3, 3, 3, 3, 2],
+  );
 });

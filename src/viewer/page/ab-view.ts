@@ -31,6 +31,8 @@ export class AbView implements View {
   readonly #seconds: number;
   #stop = (): void => {};
   #isClosed = false;
+  readonly #place = el('div');
+  #headKey = '';
 
   constructor(route: string, parameters: URLSearchParams) {
     const asked = Number(parameters.get('seconds'));
@@ -60,7 +62,13 @@ export class AbView implements View {
       const routes = await fetchRoutes(this.#seconds);
       const answer = this.#route === '' ? undefined : await fetchAb(this.#route, this.#seconds);
       if (this.#isClosed) return;
-      fill(this.element, this.#head(routes.routes), this.#body(routes.routes, answer));
+      // The head stays while it is the same: its list may be open.
+      const key = JSON.stringify(routes.routes.map(({ route }) => route));
+      if (key !== this.#headKey) {
+        this.#headKey = key;
+        fill(this.element, this.#head(routes.routes), this.#place);
+      }
+      fill(this.#place, this.#body(routes.routes, answer));
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
       if (!this.#isClosed)

@@ -33,7 +33,7 @@ export function svg<K extends keyof SVGElementTagNameMap>(
 ): SVGElementTagNameMap[K] {
   const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
   setProps(element, props);
-  append(element, children, false);
+  append(element, children, tag === 'title');
   return element;
 }
 

@@ -55,7 +55,10 @@ export class GraphView implements View {
     try {
       const answer = await fetchGraph(this.#seconds);
       if (this.#isClosed) return;
+      const { scrollLeft = 0, scrollTop = 0 } =
+        this.element.querySelector('.graph-scroll') ?? ({} as Partial<Element>);
       fill(this.element, this.#head(answer), body(answer));
+      this.element.querySelector('.graph-scroll')?.scrollTo(scrollLeft, scrollTop);
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
       if (!this.#isClosed)

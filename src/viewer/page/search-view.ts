@@ -30,6 +30,7 @@ export class SearchView implements View {
   #next = 0;
   #selected = -1;
   #isOlder = false;
+  #isDrawn = false;
   #turn = 0;
   #stop = (): void => {};
 
@@ -132,13 +133,18 @@ export class SearchView implements View {
 
   #take({ traces, more, next }: SearchAnswer, before: readonly TraceSummary[]): void {
     const chosen = this.#traces[this.#selected]?.id;
-    this.#traces = [...before, ...traces];
+    const now = [...before, ...traces];
     this.#next = more ? next : 0;
+    // What is the same stays: a button that is pointed at, a text that is selected.
+    const isSame = this.#isDrawn && JSON.stringify(now) === JSON.stringify(this.#traces);
+    this.#traces = now;
+    if (isSame) return;
     this.#selected = this.#traces.findIndex(({ id }) => id === chosen);
     this.#draw();
   }
 
   #draw(): void {
+    this.#isDrawn = true;
     if (this.#traces.length === 0) {
       fill(this.#chart);
       fill(this.#results, this.#form.isEmpty ? noTraces() : noneFound());
@@ -172,6 +178,7 @@ export class SearchView implements View {
 
   #complain(error: unknown): void {
     if (!(error instanceof ApiProblem)) throw error;
+    this.#isDrawn = false;
     fill(this.#chart);
     fill(this.#results, el('div', 'empty', el('p', 'bad-text', error.message)));
   }

@@ -2,7 +2,13 @@
  * Everything about one span: its times, in words why it is as it is, and what was sent with it.
  */
 
-import { type AnyValue, attributeText, type KeyValue, spanKindNames } from '../otlp-json.ts';
+import {
+  type AnyValue,
+  attributeText,
+  type KeyValue,
+  SpanKind,
+  spanKindNames,
+} from '../otlp-json.ts';
 import { statusOf } from '../span-label.ts';
 import { explainRow } from '../span-words.ts';
 import type { StoredEvent, StoredLink } from '../stored-trace.ts';
@@ -81,7 +87,16 @@ function reasons(row: TraceRow, layout: TraceLayout): HTMLElement | undefined {
         el('dd', '', keepUnits(text)),
       ]),
     ),
+    comparison(row),
   );
+}
+
+/** Where a rule chose a subset, the way to all of them side by side. */
+function comparison({ span }: TraceRow): HTMLElement | undefined {
+  const route = attributeText(span.attributes, 'tracecar.route') ?? '';
+  const subset = attributeText(span.attributes, 'tracecar.subset') ?? '';
+  if (route === '' || subset === '' || span.kind !== SpanKind.Client) return undefined;
+  return el('p', '', link(`/ab/${encodeURIComponent(route)}`, '', `all subsets of ${route}, A/B`));
 }
 
 /** No line ends between a number and its unit. */

@@ -91,7 +91,7 @@ function traceRow(
     el(
       'td',
       'chips',
-      chips,
+      chips.flatMap((chip) => [chip, ' ']),
       services.length > chipsMax && el('span', 'muted', `+${services.length - chipsMax}`),
     ),
     el('td', 'number', spans.toLocaleString('en')),
@@ -106,7 +106,7 @@ function traceRow(
     el('td', 'length-cell', length),
     el(
       'td',
-      '',
+      'mark-cell',
       el(
         'button',
         {

@@ -9,6 +9,7 @@ import { statusOf } from '../span-label.ts';
 import { printDuration } from '../time-bar.ts';
 import { layOutTrace, shownRows, type TraceLayout } from '../trace-layout.ts';
 import { ApiProblem, fetchTrace } from './api.ts';
+import { every, wallMs } from './clock.ts';
 import { compareMark } from './compare-mark.ts';
 import { el, fill, link } from './dom.ts';
 import { counted, printAgo, printDateTime, printLabel } from './format.ts';
@@ -18,12 +19,19 @@ import { spanPanel } from './span-panel.ts';
 import { navigate, rewriteAddress, type View } from './view.ts';
 import { type TimeRange, WaterfallRows } from './waterfall-rows.ts';
 
+/** Spans of one trace come from several senders, each of which sends every few seconds. */
+const youngMs = 30_000;
+const refreshMs = 2_000;
+const refreshesMax = 15;
+
 export class TraceView implements View {
   readonly title: string;
   readonly element = el('main', 'trace-view');
   readonly #id: string;
-  readonly #wantedSpan: string;
+  #wantedSpan: string;
   #picture: TracePicture | undefined;
+  #stop = (): void => {};
+  #isClosed = false;
 
   constructor(id: string, parameters: URLSearchParams) {
     this.#id = id;
@@ -33,19 +41,45 @@ export class TraceView implements View {
   }
 
   async opened(): Promise<void> {
-    try {
-      const layout = layOutTrace(await fetchTrace(this.#id));
-      if (layout.rows.length === 0) throw new ApiProblem('The trace has no spans.', 404);
-      this.#picture = new TracePicture(layout, this.element);
-      const wanted = layout.rows.find(({ span }) => span.spanId === this.#wantedSpan);
-      if (wanted !== undefined) this.#picture.select(wanted.index);
-    } catch (error) {
-      this.#complain(error);
-    }
+    if (!(await this.#load()) || this.#isClosed) return;
+    let left = refreshesMax;
+    this.#stop = every(refreshMs, async () => {
+      if (left-- <= 0 || !(await this.#load())) this.#stop();
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#stop();
   }
 
   onKey(key: string): boolean {
     return this.#picture?.onKey(key) ?? false;
+  }
+
+  /** Draws the trace if it has other spans than before; whether more of it may be on the way. */
+  async #load(): Promise<boolean> {
+    try {
+      const trace = await fetchTrace(this.#id);
+      if (this.#isClosed) return false;
+      if (trace.spans.length === 0) throw new ApiProblem('The trace has no spans.', 404);
+      if (trace.spans.length !== this.#picture?.spans) this.#draw(layOutTrace(trace));
+      const ageMs = wallMs() - Number((trace.spans[0]?.startNs ?? 0n) / 1_000_000n);
+      return ageMs >= 0 && ageMs < youngMs;
+    } catch (error) {
+      if (this.#isClosed) return false;
+      this.#complain(error);
+      return error instanceof ApiProblem && error.status === 404;
+    }
+  }
+
+  #draw(layout: TraceLayout): void {
+    const chosen = this.#picture?.selectedSpan ?? this.#wantedSpan;
+    this.#picture = new TracePicture(layout, this.element);
+    const wanted = layout.rows.find(({ span }) => span.spanId === chosen);
+    if (wanted === undefined) return;
+    this.#picture.select(wanted.index);
+    this.#wantedSpan = '';
   }
 
   #complain(error: unknown): void {
@@ -86,6 +120,7 @@ class TracePicture {
   #shown: number[];
   #range: TimeRange;
   #selected = -1;
+  #hasChosen = false;
   #matches: readonly number[] = [];
 
   constructor(layout: TraceLayout, into: HTMLElement) {
@@ -133,7 +168,18 @@ class TracePicture {
     this.#draw();
   }
 
+  get spans(): number {
+    return this.#layout.rows.length;
+  }
+
+  /** Undefined before one was chosen; empty when the choice was taken back. */
+  get selectedSpan(): string | undefined {
+    if (!this.#hasChosen) return undefined;
+    return this.#layout.rows[this.#selected]?.span.spanId ?? '';
+  }
+
   select(index: number): void {
+    this.#hasChosen = true;
     this.#selected = index === this.#selected ? -1 : index;
     const row = this.#layout.rows[this.#selected];
     if (row === undefined) {

@@ -10,19 +10,18 @@
  */
 
 import assert from 'node:assert/strict';
-import { Agent, type IncomingMessage, request } from 'node:http';
 import type { TestContext } from 'node:test';
 import type { KeepReport } from '../../../src/telemetry/keep-report.ts';
 import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
 import {
   anyPorts,
-  application,
   freePorts,
   type LogLine,
   SidecarProcess,
   temporaryFolder,
   writeConfig,
 } from '../sidecar-process.ts';
+import { RawCaller, rawService } from './raw-http.ts';
 
 const services = ['web', 'details', 'reviews', 'ratings'] as const;
 export type Service = (typeof services)[number];
@@ -35,9 +34,11 @@ const calls: Readonly<Record<Service, readonly Service[]>> = {
   ratings: [],
 };
 
+type Fault = number | 'cut' | undefined;
+
 export interface MeshOptions {
   /** What an application does instead of answering 200, by path: a status, or half an answer. */
-  readonly fault: (service: Service, path: string) => number | 'cut' | undefined;
+  readonly fault: (service: Service, path: string) => Fault | Promise<Fault>;
   /** Whether a service is called for a path; all are by default. */
   readonly isCalled?: (service: Service, path: string) => boolean;
   /** More flags of the sidecar of a service. */
@@ -51,13 +52,12 @@ export interface KeptSpan extends SinkSpan {
 export class KeptMesh {
   readonly sink: OtlpSink;
   readonly #sidecars: ReadonlyMap<Service, SidecarProcess & LogLine>;
-  readonly #entry: number;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  readonly #entry: RawCaller;
 
   private constructor(
     sink: OtlpSink,
     sidecars: ReadonlyMap<Service, SidecarProcess & LogLine>,
-    entry: number,
+    entry: RawCaller,
   ) {
     this.sink = sink;
     this.#sidecars = sidecars;
@@ -78,15 +78,15 @@ export class KeptMesh {
     }
     for (const name of services) {
       const portTo = (called: Service) => outbound.get(`${name} ${called}`)!;
-      const port = await application(t, (asked, response) => {
-        const path = asked.url ?? '';
-        const called = calls[name].filter((each) => options.isCalled?.(each, path) ?? true);
-        void callAll(called.map(portTo), path, asked).then(() => {
-          const fault = options.fault(name, path) ?? 200;
-          response.writeHead(fault === 'cut' ? 200 : fault, { 'content-length': 2 });
-          if (fault === 'cut') response.write('o', () => response.destroy());
-          else response.end('ok');
-        });
+      const callers = new Map(calls[name].map((each) => [each, new RawCaller(portTo(each))]));
+      t.after(() => {
+        for (const caller of callers.values()) caller.close();
+      });
+      const port = await rawService(t, async ({ path, context }) => {
+        for (const [called, caller] of callers) {
+          if (options.isCalled?.(called, path) ?? true) await caller.ask(path, context);
+        }
+        return (await options.fault(name, path)) ?? 200;
       });
       yaml.push(serviceEntry(name, inbound[name]!));
       yaml.push(sidecar(name, inbound[name]!, port, calls[name], portTo));
@@ -96,12 +96,20 @@ export class KeptMesh {
       const flags = options.flags?.(name) ?? [];
       return [name, await startSidecar(t, name, folder, sink.url, flags)] as const;
     });
-    return new KeptMesh(sink, new Map(await Promise.all(started)), inbound.web!);
+    const sidecars = new Map(await Promise.all(started));
+    const entry = new RawCaller(inbound.web!);
+    t.after(() => entry.close());
+    return new KeptMesh(sink, sidecars, entry);
   }
 
   /** Asks web for a path; resolves with the status. */
   ask(path: string): Promise<number> {
-    return ask(this.#entry, path, {}, this.#agent);
+    return this.#entry.ask(path);
+  }
+
+  /** Sends the inbound half of web a keep message; resolves with the status. */
+  sendKeep(ids: string): Promise<number> {
+    return this.#entry.post('/.tracecar/keep', `x-tracecar-keep: ${ids}\r\n`);
   }
 
   /** Asks for `count` paths, 32 at a time. */
@@ -165,44 +173,6 @@ function pathOfSpan(span: SinkSpan): unknown {
   return url === undefined ? undefined : new URL(String(url)).pathname;
 }
 
-async function callAll(
-  ports: readonly number[],
-  path: string,
-  asked: IncomingMessage,
-): Promise<void> {
-  const { traceparent, tracestate } = asked.headers;
-  const context = { traceparent, tracestate };
-  for (const port of ports) await ask(port, path, context, applicationAgent).catch(() => 0);
-}
-
-/** For the life of the process: connections that nobody uses keep nothing alive. */
-const applicationAgent = new Agent({ keepAlive: true });
-
-function ask(
-  port: number,
-  path: string,
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-  agent: Agent,
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const given = Object.entries(headers).filter(([, value]) => value !== undefined);
-    const sent = request({
-      host: '127.0.0.1',
-      port,
-      path,
-      agent,
-      headers: Object.fromEntries(given),
-    });
-    sent.on('response', (response) => {
-      response.resume();
-      response.on('error', reject);
-      response.on('end', () => resolve(response.statusCode ?? 0));
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
-}
-
 async function startSidecar(
   t: TestContext,
   name: Service,
@@ -211,7 +181,7 @@ async function startSidecar(
   flags: readonly string[],
 ): Promise<SidecarProcess & LogLine> {
   const process = new SidecarProcess(
-    ['--config', folder, `--labels=app=${name}`, ...anyPorts, ...flags],
+    ['--config', folder, `--labels=app=${name}`, '--warm-up-ms=0', ...anyPorts, ...flags],
     {
       OTEL_TRACES_EXPORTER: 'otlp',
       OTEL_METRICS_EXPORTER: 'none',

@@ -280,6 +280,56 @@ test('T1: a list of known methods replaces the whole list, and the original is k
   }
 });
 
+/** Its rule stands at line 9, column 7. */
+const routes = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: origin
+  namespace: default
+spec:
+  hosts: [${originHost}]
+  http:
+    - route:
+        - destination:
+            host: ${originHost}
+`;
+
+test('T1: opted-in headers are lists, the rule has its place; in protobuf as in JSON', {
+  timeout,
+}, async (t) => {
+  const origin = await startServer(t, (_asked, response) => {
+    response.setHeader('x-cache', 'hit');
+    answer(200)(response);
+  });
+  const other = await startPair(t, {
+    services: { origin: [origin] },
+    yaml: routes,
+    environment: {
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+      OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS: 'X-Lane,x-absent',
+      OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS: 'x-cache',
+    },
+  });
+  const caller = await connectRaw(other.inbound);
+  await caller.send(
+    'GET /asked HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Lane: blue\r\nx-lane: green\r\n\r\n',
+  );
+  await caller.until(() => caller.ending !== 'open', 'the end');
+  caller.finish();
+  const spans = await other.spansOf('/asked', 2);
+  const [server, client] = [2, 3].map((kind) => spans.find((span) => span.kind === kind)!);
+  const { attributes, ...rest } = server!;
+  const isOwn = ({ key }: SinkAttribute) => !key.startsWith('http.request.header.');
+  check({ ...rest, attributes: attributes.filter(isOwn) }, 'GET', 0, { 'url.path': '/asked' });
+  assert.deepEqual(attributeIn(server!, 'http.request.header.x-lane'), ['blue', 'green']);
+  assert.equal(attributeIn(server!, 'http.request.header.x-absent'), undefined);
+  assert.equal(attributeIn(server!, 'http.response.header.x-cache'), undefined);
+  assert.deepEqual(attributeIn(client!, 'http.response.header.x-cache'), ['hit']);
+  assert.equal(attributeIn(client!, 'tracecar.rule.origin'), 'routes.yaml:9:7');
+  assert.equal(other.sink.requests[0]!.headers['content-type'], 'application/x-protobuf');
+});
+
 function check(span: SinkSpan, name: string, status: number, expected: Expected): void {
   assert.equal(span.name, name);
   // Where the code tells it there is no description.

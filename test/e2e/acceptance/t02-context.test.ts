@@ -48,7 +48,7 @@ function pass(
 ): Passed {
   const headers = new TraceHeaders(self, direction);
   const head = headOf(lines);
-  headers.read(head, someCaller, 0);
+  headers.read(head, someCaller);
   const record = new ExchangeRecord();
   record.kind = direction === 'inbound' ? RecordKind.Server : RecordKind.Client;
   ids.begin(record, headers.context);
@@ -541,9 +541,9 @@ test('T2: 100,000 drawn sets of all headers: nothing is thrown, order means noth
     const fields = randomFields(random);
     const lines = linesOf(fields);
     const head = headOf(lines);
-    headers.read(head, someCaller, 0);
+    headers.read(head, someCaller);
     if ((round & 3) === 0) {
-      again.read(headOf(linesOf(reordered(random, fields))), someCaller, 0);
+      again.read(headOf(linesOf(reordered(random, fields))), someCaller);
       assert.equal(meaningOf(again), meaningOf(headers), lines);
     }
     if (headers.context.present) continued++;
@@ -553,7 +553,7 @@ test('T2: 100,000 drawn sets of all headers: nothing is thrown, order means noth
     if ((round & 3) !== 1) continue;
     const { kept, put } = passedLines(headers, head, record);
     const written = `${[...kept, ...put].join('\r\n')}\r\n`;
-    again.read(headOf(written), someCaller, 0);
+    again.read(headOf(written), someCaller);
     assert.equal(traceOf(again.context), traceIdOf(record), lines);
     assert.equal(again.context.parentId0, record.spanId0);
     assert.equal(again.context.parentId1, record.spanId1);

@@ -100,3 +100,42 @@ test('T7: in an outage whole traces are kept as the budget allows, and every err
   assert.equal(traces.length, kept.error);
   for (const trace of traces) assertWhole(trace);
 });
+
+test('T7: a request that is slower than the set limit is kept whole', { timeout }, async (t) => {
+  const held = Promise.withResolvers<undefined>();
+  const mesh = await KeptMesh.start(t, {
+    fault: (service, path) =>
+      service === 'ratings' && path === '/held' ? held.promise : undefined,
+    // Only ratings knows what is slow; on a busy machine others are slow too, and kept as well.
+    flags: (service) =>
+      service === 'ratings' ? ['--slow-ms', '5', '--keep-slow', '1000'] : ['--keep-slow', '0'],
+  });
+  const answered = mesh.ask('/held');
+  await mesh.askAll(300, (index) => `/${index}`);
+  held.resolve(undefined);
+  assert.equal(await answered, 200);
+  const trace = await mesh.traceOf('/held', 7);
+  assertWhole(trace);
+  const server = trace.find((span) => describe(span) === 'SERVER ratings');
+  assert.equal(attributeOf(server!, 'tracecar.sampled_by'), 'slow');
+});
+
+test('T7: ids of nobody bring nothing out, and too many of them are refused', {
+  timeout,
+}, async (t) => {
+  const mesh = await KeptMesh.start(t, { fault: () => undefined, flags });
+  await mesh.askAll(10, (index) => `/${index}`);
+  const statuses = new Set<number>();
+  let next = 1;
+  // 100 s worth of what is taken.
+  for (let message = 0; message < 1_000; message++) {
+    const ids = Array.from({ length: 100 }, () => (next++).toString(16).padStart(32, '0'));
+    statuses.add(await mesh.sendKeep(ids.join(',')));
+  }
+  assert.deepEqual([...statuses].toSorted(), [204, 429]);
+  assert.equal(await mesh.ask('/after'), 200);
+  const { received, known, overRate } = await mesh.keepReport('web');
+  assert.equal(received + overRate, 100_000);
+  assert.equal(known, 0);
+  assert.deepEqual(mesh.spans(), []);
+});

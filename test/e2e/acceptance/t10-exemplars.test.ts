@@ -137,3 +137,12 @@ test('T10: what the collector has not taken is no exemplar', limit, async (t) =>
   const sent = new Set(sink.spans.map(({ spanId }) => spanId));
   for (const { spanId } of taken.exemplars.values()) assert.ok(sent.has(spanId));
 });
+
+test('T10: without exemplars a page has none, though traces are sent', limit, async (t) => {
+  const pair = await startApplication(t, { OTEL_METRICS_EXEMPLAR_FILTER: 'always_off' });
+  await ask(pair, 10);
+  const isSent = (page: ReadPage) =>
+    sumOf(page, 'otel_sdk_exporter_span_exported_total', { error_type: '' }) === 20;
+  const page = await pageWhere(pair.sidecar, isSent);
+  assert.equal(page.exemplars.size, 0);
+});

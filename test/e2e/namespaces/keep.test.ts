@@ -52,7 +52,8 @@ http.createServer(async (request, response) => {
   for (const { resource, scopeSpans } of resourceSpans) {
     const { value } = resource.attributes.find(({ key }) => key === 'service.name');
     for (const { kind, traceId } of scopeSpans.flatMap(({ spans }) => spans)) {
-      console.log('span ' + traceId + ' ' + (kind === 2 ? 'SERVER ' : 'CLIENT ') + value.stringValue);
+      const word = kind === 2 ? 'SERVER ' : 'CLIENT ';
+      console.log('span ' + traceId + ' ' + word + value.stringValue);
     }
   }
 }).listen(4318, () => console.log('listens'));

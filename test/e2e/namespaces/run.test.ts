@@ -384,8 +384,13 @@ test('spans reach a collector on the loopback of the machine, and are named as w
   skip,
 }, async () => {
   const collector = `require('node:http').createServer((request, response) => {
-    let text = ''; request.on('data', (part) => { text += part; });
-    request.on('end', () => { console.log(request.url, text); response.end('{}'); });
+    const parts = []; request.on('data', (part) => parts.push(part));
+    request.on('end', () => {
+      const sent = Buffer.concat(parts);
+      const isZipped = request.headers['content-encoding'] === 'gzip';
+      const text = isZipped ? require('node:zlib').gunzipSync(sent) : sent;
+      console.log(request.url, String(text)); response.end('{}');
+    });
   }).listen(4318, '127.0.0.1', () => console.log('open'));`;
   const [program, ...args] = [...onMachine(), process.execPath, '-e', collector];
   const child: ChildProcess = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });

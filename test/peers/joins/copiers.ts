@@ -36,8 +36,8 @@ function python(by: string, client: string, needs: string): Copier {
 function java(by: string, client: string): Copier {
   return {
     ...{ language: 'Java', server: 'com.sun.net.httpserver', client, by },
-    needs: ['java', '-version'],
-    command: async () => ['java', join(programs, 'copier.java')],
+    needs: ['javac', '-version'],
+    command: async () => ['java', '-cp', await built('copier.java', ['javac', '-d']), 'Copier'],
   };
 }
 
@@ -62,17 +62,18 @@ export const copiers: readonly Copier[] = [
   {
     ...{ language: 'Go', server: 'net/http', client: 'net/http', by: 'net/http' },
     needs: ['go', 'version'],
-    command: async () => [await buildGo()],
+    command: async () => [await built('copier.go', ['go', 'build', '-o'])],
   },
 ];
 
-/** In the cache by the hash of its source; the first build takes some seconds. */
-function buildGo(): Promise<string> {
-  const source = join(programs, 'copier.go');
+/** What a compiler makes of a program, in the cache by the hash of its source; some seconds at first. */
+function built(name: string, compiler: readonly [string, ...string[]]): Promise<string> {
+  const source = join(programs, name);
   const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
-  return cached(`joins/copier-go-${hash}`, async (out) => {
-    const { status, stderr } = spawnSync('go', ['build', '-o', out, source], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`go build failed: ${stderr}`);
+  return cached(`joins/${name}-${hash}`, async (out) => {
+    const [program, ...args] = compiler;
+    const { status, stderr } = spawnSync(program, [...args, out, source], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${name} does not compile: ${stderr}`);
   });
 }
 

@@ -16,6 +16,7 @@ const inFlight = 8;
 /** What a program copies, and whether that alone must join every request. */
 const cases = [
   { copies: [], joins: false },
+  { copies: ['x-request-id'], joins: true },
   { copies: ['traceparent'], joins: true },
 ] as const;
 

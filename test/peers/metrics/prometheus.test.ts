@@ -11,7 +11,7 @@ import { readTrace } from '../../e2e/acceptance/viewed-spans.ts';
 import { get } from '../../e2e/sidecar-process.ts';
 import { skipWithout } from '../../support/skip-without.ts';
 import { startViewer } from '../../viewer/viewer-fixture.ts';
-import { startPrometheus, sumIn, until, whyNoPrometheus } from '../prometheus.ts';
+import { lint, startPrometheus, sumIn, until, whyNoPrometheus } from '../prometheus.ts';
 
 const skip = skipWithout(import.meta.filename, whyNoPrometheus());
 const limit = { timeout: 120_000 };
@@ -41,6 +41,7 @@ test('Prometheus counts every request, and its exemplars lead to traces', {
   assert.equal(await sum('traces_span_metrics_calls_total{span_kind="SPAN_KIND_SERVER"}'), 100);
   assert.equal(await sum('tracecar_requests_total'), 200);
   assert.equal(await sum('up'), 1);
+  assert.deepEqual(lint((await get(pair.sidecar.metrics, '/metrics')).body), []);
 
   const traces = new Set<string>();
   const query = encodeURIComponent('{__name__=~".+_bucket"}');

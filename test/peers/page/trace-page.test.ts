@@ -217,6 +217,31 @@ test('of 10 000 spans only those in view are elements, wherever one scrolls', op
   assert.deepEqual(complaints, []);
 });
 
+test(
+  'a trace that is looked at early becomes whole by itself, and keeps its chosen span',
+  options,
+  async () => {
+    const id = '1'.repeat(32);
+    const spans = demoTrace(id, Date.now() - 3);
+    const { page, complaints } = await show(id, spans.slice(0, 3));
+    await page.locator('[data-index="1"]').click();
+    assert.equal((await sendSpans(viewed.viewer().otlp, exportBody(spans.slice(3)))).status, 200);
+    await page.waitForSelector('[data-index="4"]');
+    assert.equal(await page.locator('.row').count(), 5);
+    assert.equal(await page.locator('.row.selected').getAttribute('data-index'), '1');
+    assert.deepEqual(complaints, []);
+  },
+);
+
+test('a trace that has not come yet appears when it has', options, async () => {
+  const id = '2'.repeat(32);
+  const { page } = await viewed.open();
+  await page.goto(`${viewed.viewer().query}/trace/${id}`);
+  await page.waitForSelector('.empty');
+  await sendSpans(viewed.viewer().otlp, exportBody(demoTrace(id, startMs)));
+  await page.waitForSelector('[data-index="4"]');
+});
+
 test('a trace that is not there says why, and leads back', options, async () => {
   const { page, complaints } = await viewed.open();
   await page.goto(`${viewed.viewer().query}/trace/00000000000000000000000000000abc`);

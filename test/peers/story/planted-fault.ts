@@ -14,10 +14,10 @@ import type { Jaeger, JaegerTrace } from '../jaeger.ts';
 import { deployments } from './shop.ts';
 import { type ShopAddress, type ShopAnswer, ShopLoad } from './shop-load.ts';
 import { isWhole, requestIdOf, tracesOf } from './shop-traces.ts';
+import type { KeptFailures } from './verdict.ts';
 
 /** Requests of the measured part; the fault counts on reviews v2 getting 720 of them. */
 export const faultRequests = 2_000;
-export const faultsPlanted = 20;
 const concurrency = 16;
 const warmUpRequests = 400;
 
@@ -59,24 +59,6 @@ export async function plantFault(
       cluster.untilListening(host(name), 9080),
     ),
   ]);
-}
-
-export interface KeptFailures {
-  readonly requests: number;
-  /** Requests that were not answered well. */
-  readonly failed: number;
-  /** Requests that failed in another way than was planted; a line each. */
-  readonly surprises: readonly string[];
-  /** Failures of which there is any span at all. */
-  readonly kept: number;
-  /** Failures of which there is exactly one trace, and it is whole. */
-  readonly whole: number;
-  /** `file rule subset weight` of the call to reviews in those that are whole, with their number. */
-  readonly named: Readonly<Record<string, number>>;
-  /** Traces of requests that did not fail. */
-  readonly others: number;
-  /** One that is whole. */
-  readonly example: string | undefined;
 }
 
 /** Sends the requests and asks Jaeger what there is, until all is there or nothing new comes. */
@@ -157,18 +139,4 @@ function count({ byRequest, whole }: Found) {
     named[text] = (named[text] ?? 0) + 1;
   }
   return { kept: byRequest.size, whole: whole.length, named, example: whole[0]?.traceId };
-}
-
-/** What breaks the promise, a line each: all of them, whole, and each names its rule. */
-export function faultsOfKept(kept: KeptFailures): string[] {
-  const { failed, surprises, whole, named, others } = kept;
-  const faults = surprises.map((each) => `not the planted fault: ${each}`);
-  if (failed !== faultsPlanted) faults.push(`${failed} requests failed, not ${faultsPlanted}`);
-  if (whole !== failed) faults.push(`${whole} of ${failed} failures are one whole trace`);
-  const names = Object.keys(named);
-  if (names.length !== 1 || !/^\S*reviews-route\.yaml:\d+:\d+ 0 v2 40$/.test(names[0] ?? '')) {
-    faults.push(`the failures name ${names.join(' and ') || 'no rule'}`);
-  }
-  if (others > 0) faults.push(`${others} traces of requests that did not fail`);
-  return faults;
 }

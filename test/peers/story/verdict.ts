@@ -60,3 +60,40 @@ export function targetLines({ cpuRatio, readyDeltaMs }: StorySpeed): string[] {
     ),
   ];
 }
+
+/** Requests that meet the planted fault (fault.cjs). */
+export const faultsPlanted = 20;
+
+/** What is left of the requests that met it, and of those that did not. */
+export interface KeptFailures {
+  readonly requests: number;
+  /** Requests that were not answered well. */
+  readonly failed: number;
+  /** Requests that failed in another way than was planted; a line each. */
+  readonly surprises: readonly string[];
+  /** Failures of which there is any span at all. */
+  readonly kept: number;
+  /** Failures of which there is exactly one trace, and it is whole. */
+  readonly whole: number;
+  /** `file rule subset weight` of the call to reviews in those that are whole, with their number. */
+  readonly named: Readonly<Record<string, number>>;
+  /** Traces of requests that did not fail. */
+  readonly others: number;
+  /** One that is whole. */
+  readonly example: string | undefined;
+}
+
+/** What breaks the promise, a line each: all of them, whole, and each names its rule. */
+export function keptFaultsOf(kept: KeptFailures): string[] {
+  const { requests, failed, surprises, whole, named, others } = kept;
+  const faults = surprises.map((each) => `not the planted fault: ${each}`);
+  if (failed !== faultsPlanted) faults.push(`${failed} requests failed, not ${faultsPlanted}`);
+  if (whole !== failed) faults.push(`${whole} of ${failed} failures are one whole trace`);
+  const names = Object.keys(named);
+  if (names.length !== 1 || !/^\S*reviews-route\.yaml:\d+:\d+ 0 v2 40$/.test(names[0] ?? '')) {
+    faults.push(`the failures name ${names.join(' and ') || 'no rule'}`);
+  }
+  // Requests that a busy machine made slow are kept as well, at most one a second and route.
+  if (others > requests / 20) faults.push(`${others} traces of requests that did not fail`);
+  return faults;
+}

@@ -1,21 +1,26 @@
 /**
- * Our JSON of a batch is the document that the exporter's own serializer makes of the same spans.
+ * Our JSON and our protobuf of a batch are the document that the exporters' own serializers make of the
+ * same spans; protobuf as the viewer reads it, which is tested beside the exporters on its own.
  */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
+import { ProtoBytes } from '../../src/telemetry/proto-bytes.ts';
 import { RecordSpan } from '../../src/telemetry/record-span.ts';
 import { RecordText } from '../../src/telemetry/record-text.ts';
 import { RuleBook } from '../../src/telemetry/rule-book.ts';
 import { serializerOf } from '../../src/telemetry/span-exporters.ts';
 import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
 import { TraceJson } from '../../src/telemetry/trace-json.ts';
+import { TraceProto } from '../../src/telemetry/trace-proto.ts';
+import { readTraces } from '../../src/viewer/otlp-protobuf.ts';
 import { inbound, outbound, randomRecord } from './records.ts';
 import { surroundings } from './surroundings.ts';
 
@@ -36,7 +41,7 @@ clusters.add({
 const rules = new RuleBook();
 rules.add({
   generation: 3,
-  origins: [['route', 2, 'r"outes.yaml:9:7']],
+  origins: { routes: ['route'], indexes: [2], origins: ['r"outes.yaml:9:7'] },
   tags: {
     inbound: [{ name: 'team', value: 'shop' }],
     outbound: [
@@ -63,6 +68,7 @@ const around = surroundings({
   epochMs: 1_700_000_000_000.125,
 });
 const official = serializerOf(new OTLPTraceExporter())!;
+const officialProtobuf = serializerOf(new ProtobufTraceExporter())!;
 
 function textOf(bytes: Uint8Array | undefined): string {
   return new TextDecoder('utf8', { fatal: true }).decode(bytes);
@@ -108,9 +114,52 @@ function assertSame(
     return new RecordSpan(copy, all);
   });
   const json = new TraceJson(all, new JsonBytes());
-  const wanted = JSON.parse(textOf(official.serializeRequest(spans)));
+  const wanted = JSON.parse(textOf(official.serializeRequest(spans))) as Document;
   const out = new JsonBytes();
-  for (let time = 0; time < 3; time++) assert.deepEqual(documentOf(json, records, out), wanted);
+  for (let time = 0; time < 3; time++)
+    assertAlike(documentOf(json, records, out) as Document, wanted);
+  const proto = new TraceProto(all, new ProtoBytes());
+  const wantedMessage = readMessage(officialProtobuf.serializeRequest(spans)!);
+  const message = new ProtoBytes();
+  for (let time = 0; time < 3; time++) {
+    assertAlike(messageOf(proto, records, message), wantedMessage);
+  }
+}
+
+/** Span by span: of a whole document a difference takes minutes to print. */
+function assertAlike(actual: Document, wanted: Document): void {
+  const spans = (document: Document) => document.resourceSpans[0]!.scopeSpans[0]!.spans;
+  for (const [index, span] of spans(wanted).entries()) assert.deepEqual(spans(actual)[index], span);
+  assert.deepEqual(actual, wanted);
+}
+
+interface Document {
+  readonly resourceSpans: readonly { scopeSpans: readonly { spans: readonly object[] }[] }[];
+}
+
+function messageOf(
+  proto: TraceProto,
+  records: readonly ExchangeRecord[],
+  out: ProtoBytes,
+): Document {
+  proto.begin(out);
+  for (const record of records) {
+    const numbers = Object.assign(new ExchangeRecord(), record, noStrings);
+    proto.add(out, numbers, textFor(record));
+  }
+  return readMessage(proto.finish(out));
+}
+
+function readMessage(bytes: Uint8Array): Document {
+  const document = readTraces(Buffer.from(bytes), { depthMax: 20, valuesMax: 1e6 });
+  return JSON.parse(JSON.stringify(document), withDefaults) as Document;
+}
+
+/** What is 0 or empty may be written or left out, in protobuf. */
+function withDefaults(key: string, value: unknown): unknown {
+  const isDefault = value === 0 && /^dropped.*Count$|^code$/.test(key);
+  if (isDefault || (key === 'status' && JSON.stringify(value) === '{}')) return undefined;
+  return value;
 }
 
 test('random records become the same document', () => {
@@ -246,6 +295,24 @@ for (const make of [inbound, outbound]) {
     }
   });
 }
+
+test('strings are made of the first two spans that are alike, in both forms', () => {
+  const [jsonOut, protoOut] = [new JsonBytes(), new ProtoBytes()];
+  const json = new TraceJson(around, jsonOut);
+  const proto = new TraceProto(around, protoOut);
+  let decoded = 0;
+  for (let time = 0; time < 5; time++) {
+    const text = textFor(outbound({ firstByteUs: time }));
+    const decode = text.decode.bind(text);
+    text.decode = (record) => {
+      decoded++;
+      decode(record);
+    };
+    json.add(jsonOut, Object.assign(outbound(), noStrings), text);
+    proto.add(protoOut, Object.assign(outbound(), noStrings), text);
+  }
+  assert.equal(decoded, 4);
+});
 
 test('the third span that is like others is a copy of a shape, with blanks before its numbers', () => {
   const out = new JsonBytes();
