@@ -58,7 +58,7 @@ let AsyncResource;
 let http;
 /** False until the first inbound request that carries something to copy. */
 let isAwake = false;
-/** Where an HTTP/1 request, in or out, keeps its context: a property that no inspection shows. */
+/** Where a message keeps its context, beside the symbols that Node itself keeps there. */
 const CONTEXT = Symbol('tracecar.context');
 
 /** Notes something on an object of others; on a frozen one it stays unnoted. */
@@ -219,7 +219,7 @@ function contextOfArrival(_server, event, request) {
   const context = readContext(request.headers);
   if (context !== NO_CONTEXT) {
     isAwake = true;
-    note(request, CONTEXT, context);
+    request[CONTEXT] = context;
   }
   return context;
 }
@@ -266,7 +266,7 @@ function linesFor(request, headers) {
   let context = request[CONTEXT];
   if (context === undefined) {
     context = current();
-    note(request, CONTEXT, context);
+    request[CONTEXT] = context;
   }
   if (context === NO_CONTEXT || request.method === 'CONNECT') return '';
   if (request.protocol === 'https:' && !isTrustedHost(request.host)) return '';
@@ -301,7 +301,7 @@ function patchHttp(net) {
   override(http.Agent.prototype, 'addRequest', (below) => {
     return function addRequest(...args) {
       try {
-        if (isAwake && args[0][CONTEXT] === undefined) note(args[0], CONTEXT, current());
+        if (isAwake && args[0][CONTEXT] === undefined) args[0][CONTEXT] = current();
       } catch (_error) {
         // Then the head is written without our lines.
       }

@@ -29,8 +29,9 @@ export class OpenRequests {
   readonly #mask: number;
   readonly #heads: Int32Array;
   readonly #entries: Int32Array;
-  /** First of the entries that are free, plus 1. */
-  #free = 1;
+  /** First of the entries that are free again, plus 1; and how many were ever used: the rest is untouched. */
+  #free = 0;
+  #used = 0;
 
   /** `max`: entries, a power of two. Seeds: 32 random bits each. */
   constructor(seed0: number, seed1: number, max: number = telemetryLimits.openRequestsMax) {
@@ -40,7 +41,6 @@ export class OpenRequests {
     this.#mask = max - 1;
     this.#heads = new Int32Array(max);
     this.#entries = new Int32Array(max * WORDS);
-    for (let slot = 0; slot < max - 1; slot++) this.#entries[slot * WORDS + NEXT] = slot + 2;
   }
 
   /** The value text[start, end) of field `field` is the one that is meant next. */
@@ -74,11 +74,10 @@ export class OpenRequests {
    * was hashed. Returns what `remove` takes; -1: there is no room.
    */
   add(record: ExchangeRecord, context: TraceContext): number {
-    const slot = this.#free - 1;
+    const slot = this.#take();
     if (slot < 0) return -1;
     const entries = this.#entries;
     const at = slot * WORDS;
-    this.#free = entries[at + NEXT]!;
     const place = this.#place(this.#hash0);
     entries[at] = this.#hash0;
     entries[at + 1] = this.#hash1;
@@ -141,6 +140,14 @@ export class OpenRequests {
     }
     entries[at + NEXT] = this.#free;
     this.#free = slot + 1;
+  }
+
+  /** An entry that nobody has; -1: there is none. */
+  #take(): number {
+    const slot = this.#free - 1;
+    if (slot >= 0) this.#free = this.#entries[slot * WORDS + NEXT]!;
+    else if (this.#used <= this.#mask) return this.#used++;
+    return slot;
   }
 
   #place(hash: number): number {

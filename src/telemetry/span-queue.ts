@@ -244,13 +244,19 @@ export class SpanQueue {
     entry.attempts++;
     this.#inFlight += entry.batch.length;
     return new Promise((resolve) => {
-      const callOff = this.#wakeUps.after(this.#settings.timeoutMs, () => resolve(undefined));
       let isAnswered = false;
+      let isLate = false;
+      const callOff = this.#wakeUps.after(this.#settings.timeoutMs, () => {
+        isLate = true;
+        resolve(undefined);
+      });
       const answer = (result: ExportResult): void => {
         if (isAnswered) return;
         isAnswered = true;
         callOff();
         resolve(this.#isClosed ? undefined : this.#account(entry, result));
+        // It was put back, maybe, and nobody waits for it any more.
+        if (isLate) this.#exportNext();
       };
       try {
         entry.batch.export(answer);

@@ -25,6 +25,7 @@ import type { TraceStore } from './trace-store.ts';
 
 const dayMs = 86_400_000;
 
+/** Serves paths below `/api/` that are not v3's. */
 export class LegacyApi {
   readonly #store: TraceStore;
   readonly #limits: ViewerLimits;

@@ -8,6 +8,7 @@
 import { assert } from '../base/assert.ts';
 import type { BodyPlace, SpanBodies, SpanToKeep, StoredSpan } from './span-bodies.ts';
 
+/** Never fails and keeps nothing over a restart. */
 export class MemoryBodies implements SpanBodies {
   readonly file = '';
   readonly problem = '';

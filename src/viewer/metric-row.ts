@@ -9,6 +9,7 @@
 
 import { boundsSeconds, RequestTally } from './request-tally.ts';
 
+/** What a slot spans. */
 export const slotMs = 5_000;
 /** Slots of the hour that is kept. */
 export const slotsMax = 720;
@@ -36,6 +37,7 @@ interface Block {
   readonly statuses: Map<string, Uint32Array>;
 }
 
+/** Counts rise only; reading adds up slots. */
 export class MetricRow {
   readonly kind: 'server' | 'client';
   readonly service: string;

@@ -45,6 +45,7 @@ export interface Window {
   readonly seconds: number;
 }
 
+/** One for all senders; read by `window` and `rows`. */
 export class MetricStore {
   readonly #limits: ViewerLimits;
   readonly #clock: Clock;
@@ -95,12 +96,14 @@ export class MetricStore {
 
   /** When the slot began: microseconds since the epoch. */
   slotStartUs(slot: number): number {
-    return (this.#clock.epochMs + slot * slotMs) * 1000;
+    return Math.round((this.#clock.epochMs + slot * slotMs) * 1000);
   }
 
   /** When the newest points came, or null. */
   get untilUs(): number | null {
-    return this.#lastMs === undefined ? null : (this.#clock.epochMs + this.#lastMs) * 1000;
+    return this.#lastMs === undefined
+      ? null
+      : Math.round((this.#clock.epochMs + this.#lastMs) * 1000);
   }
 
   figures(): MetricFigures {

@@ -52,6 +52,7 @@ const windowBytes = 1024 * 1024;
 /** Flag and length before a message. */
 const frameHeadBytes = 5;
 
+/** Listens until `close`. */
 export class GrpcListener {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();

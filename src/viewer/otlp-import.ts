@@ -14,6 +14,7 @@ export class ImportFailure extends Error {
   override readonly name = 'ImportFailure';
 }
 
+/** What came of a file. */
 export interface Imported {
   readonly documents: number;
   /** Spans that were not kept, and why the first was not. */

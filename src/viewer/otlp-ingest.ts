@@ -19,18 +19,22 @@ import { readMetrics, readTraces } from './otlp-protobuf.ts';
 import { MalformedProtobuf } from './protobuf-reader.ts';
 import type { TraceStore } from './trace-store.ts';
 
+/** What a request is about. */
 export type Signal = 'traces' | 'metrics';
+/** How its body is written. */
 export type Encoding = 'json' | 'protobuf';
 
 /** Why a request is refused as a whole; each transport has its own word for it. */
 export type RefusalKind = 'malformed' | 'too-big' | 'busy' | 'failed';
 
+/** Nothing of the request was stored. */
 export interface Refusal {
   readonly kind: RefusalKind;
   /** A sentence for the sender's log. */
   readonly message: string;
 }
 
+/** What became of a request. */
 export type Outcome =
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** Stored but for `rejected` spans or points; `reason` says why the first was, '' when none was. */
@@ -47,6 +51,7 @@ export interface ReceiverCounts {
   readonly rejectedPoints: number;
 }
 
+/** One for both transports: limits and counts are of both together. */
 export class OtlpIngest {
   readonly limits: ViewerLimits;
   readonly #store: TraceStore;

@@ -46,6 +46,7 @@ const mediaTypes: Readonly<Record<Encoding, string>> = {
   protobuf: 'application/x-protobuf',
 };
 
+/** `handle` takes every request of the OTLP address. */
 export class OtlpReceiver {
   readonly #ingest: OtlpIngest;
 

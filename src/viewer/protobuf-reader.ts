@@ -27,6 +27,7 @@ export const FieldKind = {
   Message: 10,
 } as const;
 
+/** One field of a message. */
 export interface Field {
   readonly name: string;
   readonly kind: number;
@@ -38,6 +39,7 @@ export interface Field {
 /** Fields by number. */
 export type Message = (Field | undefined)[];
 
+/** What one message may cost. */
 export interface ProtobufLimits {
   readonly depthMax: number;
   /** Messages and elements of repeated fields. */

@@ -11,6 +11,7 @@ import type { RequestFigures } from './view-answers.ts';
 /** Upper bounds of all tallies, in seconds; one bucket more. */
 export const boundsSeconds: readonly number[] = latencyBoundsUs.map((us) => us / 1e6);
 
+/** Sums of one set of requests. */
 export class RequestTally {
   requests = 0;
   errors = 0;

@@ -37,6 +37,7 @@ export interface StoredSpan {
   readonly place: Pick<BodyPlace, 'bodyHigh' | 'bodyLow'>;
 }
 
+/** The contract of both; test/viewer/trace-store.test.ts runs on both. */
 export interface SpanBodies {
   /** The file, '' when there is none; and what is wrong with it, '' when nothing is. */
   readonly file: string;

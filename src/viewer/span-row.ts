@@ -12,8 +12,10 @@
 import type { TraceEntry } from './trace-index.ts';
 import { NO_ROW, placeOf, segmentOf, WordArena } from './word-arena.ts';
 
+/** Words before the tokens. */
 export const rowHeadWords = 17;
 
+/** Bits 22 and up of word 0. */
 export const RowFlag = {
   HasParent: 1,
   /** Taken back: it could not be stored. */

@@ -47,6 +47,7 @@ const Code = {
   NotADatabase: 26,
 } as const;
 
+/** Opened once, for one store; `close` is due. */
 export class SqliteBodies implements SpanBodies {
   readonly file: string;
   bytes = 0;

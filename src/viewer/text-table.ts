@@ -7,6 +7,7 @@ import { assert } from '../base/assert.ts';
 /** Entries of the map and of the arrays beside the text itself. */
 const entryBytes = 80;
 
+/** `take` and `release` in pairs; a number is valid in between. */
 export class TextTable {
   /** Estimated memory. */
   bytes = 0;

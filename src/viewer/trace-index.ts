@@ -17,6 +17,7 @@ const entryBytes = 300;
 /** Up to so many spans are looked through one by one for a span that came twice. */
 const scannedSpansMax = 32;
 
+/** One trace; its rows are a list that only grows. */
 export class TraceEntry {
   readonly traceId: string;
   /** Rises with each trace from 1. */
@@ -34,6 +35,7 @@ export class TraceEntry {
   }
 }
 
+/** Rows and entries; `TraceStore` keeps names and origins of them counted. */
 export class TraceIndex {
   readonly arena: WordArena;
   readonly #traces = new Map<string, TraceEntry>();

@@ -56,6 +56,7 @@ const segmentWordsMax = 65_536;
 const chunkBytesMin = 4 * 1024;
 const chunkBytesMax = 1024 * 1024;
 
+/** Everything that asks for traces asks this. */
 export class TraceStore {
   readonly index: TraceIndex;
   readonly names = new TextTable();

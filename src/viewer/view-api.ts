@@ -27,6 +27,7 @@ const anyDurationNs = Number.POSITIVE_INFINITY;
 
 type Answerer = (parameters: URLSearchParams) => unknown;
 
+/** Serves paths below `/api/view/`. */
 export class ViewApi {
   readonly #store: TraceStore;
   readonly #limits: ViewerLimits;

@@ -17,6 +17,7 @@ export const NO_ROW = 0;
 const placeBits = 16;
 const placeMask = 0xffff;
 
+/** Appends rows; a row is held until it is released. */
 export class WordArena {
   /** Memory of all segments. */
   bytes = 0;
@@ -70,10 +71,12 @@ export class WordArena {
   }
 }
 
+/** The segment in which the row lies. */
 export function segmentOf(arena: WordArena, address: number): Uint32Array {
   return arena.segments[address >>> placeBits]!;
 }
 
+/** Where in its segment the row begins. */
 export function placeOf(address: number): number {
   return address & placeMask;
 }

@@ -122,7 +122,8 @@ function checkMessages(
 }
 
 /** Without the lines that the proxy adds at the end of every request head. */
-const ours = /traceparent: .*\r\ntracestate: tracecar=01.{9}\r\n(x-request-id: .*\r\n)?(Host: 127\.0\.0\.1:\d+\r\n)?\r\n$/;
+const ours =
+  /traceparent: .*\r\ntracestate: tracecar=01.{9}\r\n(x-request-id: .*\r\n)?(Host: 127\.0\.0\.1:\d+\r\n)?\r\n$/;
 
 function withoutOurs(head: string): string {
   assert.match(head, ours);

@@ -83,6 +83,23 @@ for (const [title, ids, fields] of [
   });
 }
 
+for (const [title, framing, body] of [
+  ['a length', 'content-length: 70\r\n', getOf('/smuggled')],
+  ['chunks', 'transfer-encoding: chunked\r\n', `2b\r\n${getOf('/smuggled')}\r\n0\r\n\r\n`],
+] as const) {
+  test(`a body with ${title} is never taken for a request: the connection ends`, async (t) => {
+    const { connect, origin, telemetry } = await startInbound(t);
+    const downstream = await connect();
+    await downstream.send(message(id(1), framing) + body);
+    const { status, head } = await downstream.response();
+    assert.equal(status, 400);
+    assert.match(head, /\r\nconnection: close\r\n/i);
+    await downstream.until(() => downstream.ending !== 'open', 'the end');
+    assert.equal(origin.connections.length, 0);
+    assert.deepEqual(telemetry.asked, []);
+  });
+}
+
 test('who is no peer is refused, whatever it sends', async (t) => {
   const { telemetry, statuses } = await statusesOf(
     t,

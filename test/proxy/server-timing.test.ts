@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { ProxyTracing } from '../../src/proxy/proxy-scope.ts';
+import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { getOf, startPair } from '../support/proxy-fixture.ts';
@@ -138,6 +139,25 @@ test("an outsider's word is not believed and goes no further; its other metrics 
     'Server-Timing: cache',
     'Server-Timing: db;dur=5,x;desc="a,trace;b"',
   ]);
+});
+
+test('an upstream that has proved to be a sidecar is known as one when it does not answer', async (t) => {
+  const { connect, telemetry } = await startPair(t, async (upstream, index) => {
+    await upstream.until(() => upstream.received.endsWith('\r\n\r\n'), 'a request');
+    const answer = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n${verdict(trace, '00')}\r\n`;
+    if (index === 0) await upstream.send(answer);
+    upstream.socket.destroy();
+  });
+  telemetry.isSampling = false;
+  const downstream = await connect();
+  for (const status of [200, 502]) {
+    await downstream.send(
+      `POST / HTTP/1.1\r\nHost: service\r\n${context}Content-Length: 0\r\n\r\n`,
+    );
+    assert.equal((await downstream.response()).status, status);
+  }
+  const flags = telemetry.records.map((record) => record.flags & RecordFlag.PeerMeshed);
+  assert.deepEqual(flags, [RecordFlag.PeerMeshed, RecordFlag.PeerMeshed]);
 });
 
 /** Both halves, as a captured pod has them, with nothing decided about the service. */

@@ -23,7 +23,12 @@ import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { accessLogLine } from '../../src/telemetry/access-log.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
-import { RecordFlag, RecordKind, SampledBy } from '../../src/telemetry/exchange-record.ts';
+import {
+  RecordFlag,
+  RecordKind,
+  SampledBy,
+  sampledByWords,
+} from '../../src/telemetry/exchange-record.ts';
 import { LineOutput } from '../../src/telemetry/line-output.ts';
 import { createRingMemory } from '../../src/telemetry/record-layout.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
@@ -102,6 +107,10 @@ test('a line of a failed outbound attempt has ids, cause, route and times', () =
     weight: 60,
     attempt: 1,
     generation: 7,
+    queueUs: 11.4,
+    dnsUs: 250,
+    connectUs: 30,
+    tlsUs: 900,
     firstByteUs: -1,
     target: '/reviews/7?sig=s3cret&a=1',
     userAgent: 'curl/8 "quoted"\u0007',
@@ -134,8 +143,19 @@ test('a line of a failed outbound attempt has ids, cause, route and times', () =
     request_bytes: 0,
     response_bytes: 0,
     total_us: 1234,
+    queue_us: 11,
+    dns_us: 250,
+    connect_us: 30,
+    tls_us: 900,
     generation: 7,
   });
+});
+
+test('a line says why its trace is exported, by every reason that there is', () => {
+  const words = Object.values(SampledBy).map(
+    (sampledBy) => JSON.parse(accessLogLine(outbound({ sampledBy }), names, 0)).sampled_by,
+  );
+  assert.deepEqual(words, [...sampledByWords]);
 });
 
 test('a line without a trace has no ids', () => {

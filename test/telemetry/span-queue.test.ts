@@ -287,6 +287,16 @@ test('a batch without an answer holds the next up for the time of an export, and
   assert.deepEqual([queue.sent, queue.queued], [10, 10]);
 });
 
+test('a batch that fails later than its time is tried again all the same', async () => {
+  const { exports, timers, queue } = start();
+  push(queue, 10);
+  await timers.fire(timeoutMs);
+  await exports.answer(away());
+  assert.deepEqual([exports.sent, queue.queued], [['1', '1'], 10]);
+  await exports.answer(sent);
+  assert.deepEqual([queue.sent, queue.queued], [10, 0]);
+});
+
 test('an answer counts once', async () => {
   const { exports, queue } = start();
   push(queue, 10);

@@ -12,8 +12,9 @@ import { viewerLimits } from '../../src/model/limits.ts';
 import { startViewer } from './viewer-fixture.ts';
 
 const viewer = await startViewer({ grpcResetBurst: 20, grpcResetsPerSecond: 1 });
-const small = await startViewer({ ingestBytesMax: 10_000, headTimeoutMs: 200 });
-after(() => Promise.all([viewer.close(), small.close()]));
+const small = await startViewer({ ingestBytesMax: 10_000 });
+const impatient = await startViewer({ headTimeoutMs: 200 });
+after(() => Promise.all([viewer.close(), small.close(), impatient.close()]));
 
 const path = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 
@@ -210,7 +211,7 @@ test('a body that never ends is refused and its stream closed', async () => {
 });
 
 test('a call that stops in the middle is reset', async () => {
-  const session = await open(small.grpcPort);
+  const session = await open(impatient.grpcPort);
   const stream = session.request({
     ':method': 'POST',
     ':path': path,

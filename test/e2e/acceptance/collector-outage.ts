@@ -20,6 +20,8 @@ export interface OutageOptions {
   readonly requests: readonly [before: number, during: number, after: number];
   /** Between two requests of one of the callers, at least. */
   readonly paceMs: number;
+  /** Spans that may wait: fewer than the outage makes, more than it makes errors. */
+  readonly queueMax: number;
 }
 
 export interface OutageReport {
@@ -48,7 +50,6 @@ interface State {
 const callers = 8;
 /** One in so many requests is answered 500. */
 const errorEvery = 25;
-const queueMax = 512;
 
 /** Runs the phases; the accounts must hold whenever they are looked at, and no request may notice. */
 export async function runOutage(t: TestContext, options: OutageOptions): Promise<OutageReport> {
@@ -60,7 +61,7 @@ export async function runOutage(t: TestContext, options: OutageOptions): Promise
     services: { origin: [origin] },
     environment: {
       OTEL_TRACES_SAMPLER: 'always_on',
-      OTEL_BSP_MAX_QUEUE_SIZE: String(queueMax),
+      OTEL_BSP_MAX_QUEUE_SIZE: String(options.queueMax),
       OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '64',
     },
   });
@@ -74,7 +75,7 @@ export async function runOutage(t: TestContext, options: OutageOptions): Promise
   p99.push(await load.send(during));
   memoryMiB.push(await memoryOf(pair));
   const away = await accountsOf(pair);
-  assert.ok(away.queued <= queueMax + 64 && away.dropped > 0, JSON.stringify(away));
+  assert.ok(away.queued <= options.queueMax + 64 && away.dropped > 0, JSON.stringify(away));
   const back = await OtlpSink.start(port);
   t.after(() => back.close());
   p99.push(await load.send(after));

@@ -148,6 +148,16 @@ export class KeptMesh {
     return found;
   }
 
+  /** Value of a sample of its metrics page, written as there: `name{label="value"}`. */
+  async metric(service: Service, sample: string): Promise<number> {
+    const page = await (
+      await fetch(`http://${this.#sidecars.get(service)!.metrics}/metrics`)
+    ).text();
+    const line = page.split('\n').find((each) => each.startsWith(`${sample} `));
+    assert.ok(line !== undefined, `${sample} is not in the page`);
+    return Number(line.slice(sample.length));
+  }
+
   /** What the sidecar of a service has kept. */
   async keepReport(service: Service): Promise<KeepReport> {
     const response = await fetch(`http://${this.#sidecars.get(service)!.admin}/stats`);

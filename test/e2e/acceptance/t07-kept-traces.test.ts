@@ -90,6 +90,9 @@ test('T7: in an outage whole traces are kept as the budget allows, and every err
   const { kept, refused } = await mesh.keepReport('ratings');
   assert.ok(kept.error! >= 5 && kept.error! < failing, `${kept.error} kept`);
   assert.equal(kept.error! + refused.error!, failing);
+  assert.equal(await mesh.metric('ratings', 'tracecar_kept_traces_total{by="error"}'), kept.error);
+  const over = 'tracecar_keep_refused_total{by="error"}';
+  assert.equal(await mesh.metric('ratings', over), refused.error);
   // One error is one, however many hops it passes.
   for (const service of ['web', 'reviews'] as const) {
     const report = await mesh.keepReport(service);

@@ -13,6 +13,10 @@ const timeout = 120_000;
 test('T9: a collector killed under load: sums exact, errors kept, no request touched', {
   timeout,
 }, async (t) => {
-  const { errors } = await runOutage(t, { requests: [200, 1_500, 200], paceMs: 20 });
+  const { errors } = await runOutage(t, {
+    requests: [200, 1_500, 200],
+    paceMs: 20,
+    queueMax: 512,
+  });
   assert.equal(errors.arrived, errors.made, 'what is dropped is dropped by priority');
 });
