@@ -1,5 +1,6 @@
 /**
- * What stands in the SDK's exporter between it and its HTTP: it compresses, and it tries once.
+ * What stands in the SDK's exporter between it and its HTTP: it compresses, and it tries once, or twice
+ * when a connection was cut.
  *
  * The SDK's own way retries five times within one export's time-out, at most 5 s apart, and gives the
  * batch up when a Retry-After is longer. Ours reports every failure that may pass to the queue, which
@@ -51,7 +52,8 @@ export class OwnTransport implements Transport {
     const callOff = this.#wakeUps.after(timeoutMillis + MARGIN_MS, () =>
       this.#requests.destroyOlderThan(timeoutMillis),
     );
-    const answer = await this.#http.send(body, timeoutMillis);
+    let answer = await this.#http.send(body, timeoutMillis);
+    if (wasCut(answer)) answer = await this.#http.send(body, timeoutMillis);
     callOff();
     if (answer.status !== 'retryable') return answer;
     const { error, retryInMillis = 0 } = answer;
@@ -62,6 +64,15 @@ export class OwnTransport implements Transport {
   shutdown(): void {
     this.#http.shutdown();
   }
+}
+
+/**
+ * A connection that had been kept may be closed by the collector at the moment when it is used again: a
+ * new one is worth a try at once. One that is gone refuses it.
+ */
+function wasCut({ status, error }: TransportAnswer): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return status === 'retryable' && (code === 'ECONNRESET' || code === 'EPIPE');
 }
 
 /** An error's text, with its code where the text has none; at most 200 characters. */

@@ -92,12 +92,12 @@ export class SpanQueue {
   }
 
   /**
-   * Spans that it takes before others have to go. Without bound while the collector is away: then they
-   * go by priority, and to leave records in the ring would only keep the important ones from it.
+   * Spans that it takes before others have to go. Without bound once the collector has failed twice:
+   * then they go by priority, and what is left in the ring would only keep the important ones from it.
    */
   get room(): number {
     if (this.#isClosed) return 0;
-    if (this.#failures > 0) return Number.POSITIVE_INFINITY;
+    if (this.#failures > 1) return Number.POSITIVE_INFINITY;
     return Math.max(0, this.#settings.queueMax - this.#lanes.spans);
   }
 

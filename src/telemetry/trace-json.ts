@@ -1,7 +1,7 @@
 /**
  * OTLP/JSON of spans, written as bytes as soon as a record is read: what the exporter's own serializer
  * makes, the same document, without objects or strings that live as long as a span waits (issue 5;
- * test/telemetry/trace-json.test.ts compares the two).
+ * test/telemetry/trace-forms.test.ts compares the two).
  *
  * A span is written attribute by attribute, or as one copy of a shape that came before (span-shape.ts):
  * with the sending 9 us and 2.6 us a span (bench/micro/export.ts, 25 000/s, 2026-11-26). The spans of

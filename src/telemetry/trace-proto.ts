@@ -1,7 +1,7 @@
 /**
  * OTLP in protobuf of spans, written as bytes as soon as a record is read: the same spans as
- * trace-json.ts, which says why, in half the bytes (test/telemetry/trace-proto.test.ts reads them with
- * the SDK's own decoder).
+ * trace-json.ts, which says why, in half the bytes (test/telemetry/trace-forms.test.ts compares both
+ * with what the SDK makes).
  *
  *   0a length ┌ 0a resource                  lengths of five bytes, filled in at the end
  *             │ 12 length ┌ 0a scope

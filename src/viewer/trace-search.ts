@@ -74,11 +74,15 @@ class Search {
   readonly #cursor: RowCursor;
   readonly #nameId: number;
   readonly #wanted: readonly Wanted[];
+  /** Whether times or durations are bounded at all. */
+  readonly #isTimed: boolean;
   /** Statuses, as bits, and kind that special words ask for; kind -1: any, -2: none that there is. */
   readonly #statuses: number;
   readonly #kind: number;
   /** By number of origin: 0 not looked at yet, 1 its spans may match, 2 they cannot. */
   readonly #origins: Uint8Array;
+  /** By number of origin, when it was asked for: see `wantedOf`. */
+  readonly #wantedByOrigin: (number | undefined)[] = [];
   #bytesLeft: number;
 
   constructor(store: TraceStore, query: TraceQuery, bytesMax: number) {
@@ -95,6 +99,11 @@ class Search {
     this.#wanted = [...attributes]
       .filter(([key]) => !specialKeys.has(key))
       .map(([key, value]) => ({ key, value, token: tokenOf(key, value) }));
+    this.#isTimed =
+      query.startMinUs > 0 ||
+      query.durationMinNs > 0 ||
+      Number.isFinite(query.startMaxUs) ||
+      Number.isFinite(query.durationMaxNs);
     this.findsNothing = nameId === undefined || this.#statuses === 0 || this.#kind === -2;
   }
 
@@ -113,22 +122,29 @@ class Search {
   }
 
   #matches(row: RowCursor): boolean {
-    const query = this.#query;
     if (this.#nameId !== -1 && row.nameId !== this.#nameId) return false;
     if ((this.#statuses & (1 << row.status)) === 0) return false;
     if (this.#kind !== -1 && row.kind !== this.#kind) return false;
-    const { startUs } = row;
-    if (startUs < query.startMinUs || startUs > query.startMaxUs) return false;
-    const { durationNs } = row;
-    if (durationNs < query.durationMinNs || durationNs > query.durationMaxNs) return false;
+    if (this.#isTimed && !this.#isInTime(row)) return false;
     const { originId } = row;
     this.#origins[originId] ||= this.#originMayMatch(originId) ? 1 : 2;
     if (this.#origins[originId] === 2) return false;
     if (this.#wanted.length === 0) return true;
-    for (const { key, token } of this.#wanted) {
-      if (!row.hasToken(token) && !this.#originHas(originId, key, token)) return false;
+    const ofOrigin = this.#wantedOf(originId);
+    const count = Math.min(this.#wanted.length, wantedMax);
+    for (let index = 0; index < count; index++) {
+      const isHere = row.hasToken(this.#wanted[index]!.token);
+      if (!isHere && (ofOrigin & (1 << index)) === 0) return false;
     }
     return this.#attributesMatch(row);
+  }
+
+  #isInTime(row: RowCursor): boolean {
+    const query = this.#query;
+    const { startUs } = row;
+    if (startUs < query.startMinUs || startUs > query.startMaxUs) return false;
+    const { durationNs } = row;
+    return durationNs >= query.durationMinNs && durationNs <= query.durationMaxNs;
   }
 
   /** Looks at what only the origin decides. */
@@ -144,12 +160,21 @@ class Search {
     return version === undefined || version === (scope.version ?? '').toLowerCase();
   }
 
-  #originHas(originId: number, key: string, token: number): boolean {
-    const tokens = this.#store.origins.byId(originId).tokens();
-    if (tokens.includes(token)) return true;
-    if (!key.startsWith(resourcePrefix)) return false;
-    const value = this.#query.attributes.get(key)!;
-    return tokens.includes(tokenOf(key.slice(resourcePrefix.length), value));
+  /** Bit n: the origin has what is wanted n-th; looked up once for each origin. */
+  #wantedOf(originId: number): number {
+    let bits = this.#wantedByOrigin[originId];
+    if (bits === undefined) {
+      bits = 0;
+      const tokens = this.#store.origins.byId(originId).tokens();
+      this.#wanted.slice(0, wantedMax).forEach(({ key, value, token }, index) => {
+        const isOther =
+          key.startsWith(resourcePrefix) &&
+          tokens.includes(tokenOf(key.slice(resourcePrefix.length), value));
+        if (isOther || tokens.includes(token)) bits! |= 1 << index;
+      });
+      this.#wantedByOrigin[originId] = bits;
+    }
+    return bits;
   }
 
   #attributesMatch(row: RowCursor): boolean {
@@ -173,6 +198,8 @@ class Search {
 
 /** What reading a span costs beside its bytes, as bytes. */
 const readOverheadBytes = 500;
+/** Each has a bit; of more than that the rest is only compared as texts. */
+const wantedMax = 31;
 const resourcePrefix = 'resource.';
 
 function has(attributes: readonly KeyValue[] | undefined, key: string, value: string): boolean {

@@ -98,7 +98,7 @@ export class Backends {
 /** Takes OTLP/JSON. */
 export class Collector {
   readonly port: number;
-  /** As in Backends. */
+  /** As in Backends: those that the sampler chose. A busy machine has slow ones, which are kept beside. */
   readonly spans = new Set<string>();
   #told: () => void = () => {};
 
@@ -134,7 +134,10 @@ export class Collector {
     const { resourceSpans } = JSON.parse(text) as Export;
     for (const { scopeSpans } of resourceSpans ?? []) {
       for (const { spans } of scopeSpans) {
-        for (const { traceId, spanId } of spans) this.spans.add(`${traceId}-${spanId}`);
+        for (const { traceId, spanId, attributes } of spans) {
+          const by = attributes.find(({ key }) => key === 'tracecar.sampled_by');
+          if (by?.value.stringValue !== 'slow') this.spans.add(`${traceId}-${spanId}`);
+        }
       }
     }
     this.#told();
@@ -146,7 +149,14 @@ interface Export {
   /** Absent where metrics come. */
   readonly resourceSpans?: readonly {
     readonly scopeSpans: readonly {
-      readonly spans: readonly { readonly traceId: string; readonly spanId: string }[];
+      readonly spans: readonly {
+        readonly traceId: string;
+        readonly spanId: string;
+        readonly attributes: readonly {
+          readonly key: string;
+          readonly value: { readonly stringValue?: string };
+        }[];
+      }[];
     }[];
   }[];
 }

@@ -67,6 +67,14 @@ test('a failure that may pass is tried once and told as such, with its time; oth
   }
 });
 
+test('a connection that is cut is worth another at once, and only one', async () => {
+  const error = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+  const { sent, transport } = transportThat({ status: 'retryable', error });
+  const answer = await transport.send(Buffer.from('x'), 10);
+  assert.equal(sent.length, 2);
+  assert.ok(answer.error instanceof RetryableError);
+});
+
 test('what is compressed is what was given', async () => {
   const { sent, transport } = transportThat({ status: 'success' }, true);
   await transport.send(Buffer.from('spans '.repeat(1_000)), 10);

@@ -15,7 +15,7 @@ import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exch
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
 import { readTraceparent, TraceContext } from '../../src/telemetry/trace-context.ts';
-import { OtlpSink, type SinkAttribute } from './otlp-sink.ts';
+import { OtlpSink, type SinkAttribute, type SinkSpan } from './otlp-sink.ts';
 import { inbound, outbound } from './records.ts';
 
 interface Started {
@@ -362,4 +362,39 @@ test('a worker that starts later finds what was recorded before, also when only 
       { started: 1, sent: 1, dropped: 0, queued: 0 },
     );
   }
+});
+
+test('O18: a clock that is set back a day changes no time of a span, and no duration', async (t) => {
+  const sink = await OtlpSink.start();
+  t.after(() => sink.close());
+  const { settings } = readTelemetrySettings({
+    OTEL_TRACES_SAMPLER: 'always_on',
+    OTEL_METRICS_EXPORTER: 'none',
+    OTEL_EXPORTER_OTLP_ENDPOINT: sink.url,
+  });
+  const begunMs = systemClock.epochMs;
+  let epochMs = begunMs;
+  const telemetry = Telemetry.start({
+    settings,
+    clock: {
+      now: () => systemClock.now(),
+      get epochMs() {
+        return epochMs;
+      },
+    },
+    wakeUps: systemWakeUps,
+    random: seededRandom(5),
+    log: () => undefined,
+    version: '1.2.3',
+    accessLog: 'off',
+    limits: { ...telemetryLimits, flushMs: 30_000 },
+  });
+  const record = inbound({ startMs: 1_000, totalUs: 2_500 });
+  telemetry.beginSpan(record, new TraceContext());
+  epochMs -= 86_400_000;
+  telemetry.finish(record);
+  await telemetry.flushAndClose();
+  const [{ startTimeUnixNano, endTimeUnixNano }] = sink.spans as [SinkSpan];
+  assert.equal(BigInt(endTimeUnixNano) - BigInt(startTimeUnixNano), 2_500_000n);
+  assert.equal(BigInt(startTimeUnixNano) / 1_000n, BigInt(Math.round((begunMs + 1_000) * 1_000)));
 });

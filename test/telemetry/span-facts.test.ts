@@ -122,7 +122,7 @@ test('tags are literal, of the environment or of the request, and never one of o
   });
   const sent = own(inbound({ generation: 3, routeId: 1, extra: 'c4:blue:1\nc5:ann' }));
   assert.deepEqual(sent, { ...without, lane: 'blue:1', user: 'ann', 'tracecar.route': 'reviews' });
-  assert.equal(own(outbound({ generation: 3 }))['team'], undefined);
+  assert.equal(own(outbound({ generation: 3 })).team, undefined);
 });
 
 test('captured headers are lists under their lower-case names', () => {

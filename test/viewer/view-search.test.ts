@@ -126,6 +126,28 @@ test('tags are found by text, quoted where they must be', async () => {
   assert.deepEqual(await found({ tags: 'span.status=ok' }), []);
 });
 
+test('of many attributes every one counts', async () => {
+  const attributes = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`k${n}`, `${n}`]));
+  const other = await startViewer();
+  try {
+    const span = { ...demoTrace('e'.repeat(32), startMs)[0]!, attributes };
+    await sendSpans(other.otlp, exportBody([span]));
+    const count = async (wanted: Readonly<Record<string, string>>): Promise<number> => {
+      const parameters = new URLSearchParams({
+        'query.start_time_min': '2026-01-01T00:00:00Z',
+        'query.start_time_max': '2027-01-01T00:00:00Z',
+        'query.attributes': JSON.stringify(wanted),
+      });
+      return (await fetch(`${other.query}/api/v3/traces?${parameters}`)).status;
+    };
+    assert.equal(await count(attributes), 200);
+    assert.equal(await count({ ...attributes, k59: 'other' }), 404);
+    assert.equal(await count({ ...attributes, k0: 'other' }), 404);
+  } finally {
+    await other.close();
+  }
+});
+
 test('a mistake is 400 and names the parameter', async () => {
   for (const [query, message] of [
     ['limit=0', /^limit is a whole number from 1 to 1000, not '0'/],

@@ -111,7 +111,7 @@ export function timeTicks({ fromNs, toNs }: TimeRange, wanted: number) {
   const length = Math.max(1, toNs - fromNs);
   const rough = length / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((times) => times * power).find((each) => each >= rough)!;
+  const step = [1, 2, 5, 10].map((times) => times * power).find((each) => each >= rough * 0.75)!;
   const ticks: { readonly label: string; readonly at: number }[] = [];
   for (let ns = Math.ceil(fromNs / step) * step; ns <= toNs; ns += step) {
     const at = (ns - fromNs) / length;

@@ -99,6 +99,8 @@ async function sendInBackground() {
     getHttp1().then(note, () => {});
   });
   note(await read(pool.session().request({ ':path': '/echo' })));
+  const byUndici = paths['undici over http2'];
+  if (byUndici !== undefined) note(await byUndici());
 }
 setInterval(() => sendInBackground().catch(() => {}), 5).unref();
 
