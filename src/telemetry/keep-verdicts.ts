@@ -167,7 +167,8 @@ function isSampledByAll({ flags, sampledBy }: ExchangeRecord): boolean {
   return (flags & RecordFlag.HasParent) === 0 || sampledBy !== SampledBy.Ratio;
 }
 
+/** What the head sampler has chosen stays its choice. */
 function keepAs(record: ExchangeRecord, by: number): void {
   record.flags |= RecordFlag.Kept;
-  record.sampledBy = by;
+  if (!isSampled(record)) record.sampledBy = by;
 }

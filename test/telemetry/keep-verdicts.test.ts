@@ -63,6 +63,15 @@ for (const [title, fields, by] of [
   });
 }
 
+test('an error of a trace that the head sampler has chosen is still its choice', () => {
+  const { verdicts, series } = desk();
+  const flags = Sampled | HasParent;
+  const record = fresh({ status: 500, flags, sampledBy: SampledBy.Ratio });
+  assert.equal(verdicts.decide(record, series, 5, true), true);
+  assert.equal(record.sampledBy, SampledBy.Ratio);
+  assert.notEqual(record.flags & Kept, 0, 'others are told');
+});
+
 test('a 4xx of the upstream is kept where the settings say so', () => {
   const { verdicts, series } = desk({ keeps4xx: true });
   const record = fresh({ status: 404 });
