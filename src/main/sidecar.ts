@@ -225,6 +225,7 @@ export class Sidecar {
       accessLog: this.settings.accessLog,
       limits: { ...telemetryLimits, recordRingBytes, textRingBytes: recordRingBytes },
       startsWorkerLater: true,
+      ...(this.settings.capture === 'none' ? {} : { dialOwn: (to) => this.proxy.dialOwn(to) }),
       ...(worker === undefined ? {} : { workerUrl: worker }),
     });
   }
@@ -263,6 +264,7 @@ export class Sidecar {
   async #apply(table: RoutingTable): Promise<void> {
     this.telemetry.describe(table, process.env);
     const errors = await this.proxy.apply(table);
+    this.telemetry.redial();
     for (const error of errors) {
       const problem = unopenedProblem(error);
       if (!this.#isStarted) throw new StartError(problem);

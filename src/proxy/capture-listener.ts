@@ -264,7 +264,8 @@ export class CaptureListener {
   }
 }
 
-function isLoopback(address: string): boolean {
+/** @param address as `node:net` prints it, IPv4-mapped ones as IPv4 */
+export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1';
 }
 
@@ -272,6 +273,8 @@ function isLoopback(address: string): boolean {
 export class CaptureOwner implements ConnectionOwner {
   readonly destination: OriginalDestination;
   readonly isCaptured = true;
+  /** What comes over it makes no spans. */
+  readonly isMuted: boolean = false;
   readonly #listener: CaptureListener;
   #onward: OnwardEntry | undefined;
   /** Whose look-up the next two are. */

@@ -90,6 +90,7 @@ export class CapturedConnection
     if (this.#firstMove !== FirstMove.Wait) this.#choose('');
     this.#counts.downstreamOpen++;
     this.report = new ConnectionReport(scope, direction, now);
+    if (owner.isMuted) this.report.mute();
     this.socket = adoptSocket(arrival.socket, this, scope.sockets);
     this.#listen();
     if (this.#upstream === undefined) {

@@ -45,6 +45,11 @@ export class ConnectionReport {
     record.connectionId = scope.nextConnectionId();
   }
 
+  /** It makes no span. */
+  mute(): void {
+    this.record.flags |= RecordFlag.Muted;
+  }
+
   /** Whose connection it is. `destination`: where it was going; undefined for a tunnel. */
   from(downstream: Socket, destination?: OriginalDestination): void {
     const { record } = this;

@@ -45,6 +45,8 @@ export interface ConnectionOwner extends RouteAsker, DenialPrinter {
   readonly port: number;
   /** No longer accepting: the connection closes after the answer it owes. */
   readonly isRetired: boolean;
+  /** What comes over it makes no spans. */
+  readonly isMuted?: boolean;
   onConnectionClosed(connection: DownstreamConnection): void;
   /** It has become a tunnel, which is the owner's from now on. */
   onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void;

@@ -44,8 +44,8 @@ export class Drain {
       return scope.inbound.downstreamOpen + scope.handshakes === 0 && isQuiet;
     });
     await this.#listeners.retire('outbound');
-    await this.#wait(until, () => scope.openConnections() === 0);
-    return scope.openConnections();
+    await this.#wait(until, () => scope.awaitedConnections() === 0);
+    return scope.awaitedConnections();
   }
 
   /** The pod may have begun to end before its proxy does: /drain says so. */
@@ -67,7 +67,8 @@ export class Drain {
   #isQuiet(): boolean {
     const { accepted, clock, handshakes, inbound, limits, outbound } = this.#scope;
     const now = clock.now();
-    const underWay = inbound.exchangesActive + outbound.exchangesActive + handshakes;
+    const own = this.#scope.ownCalls?.active ?? 0;
+    const underWay = inbound.exchangesActive + outbound.exchangesActive + handshakes - own;
     if (underWay > 0 || accepted !== this.#accepted) {
       this.#busyMs = now;
       this.#accepted = accepted;

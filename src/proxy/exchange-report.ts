@@ -345,7 +345,7 @@ export class ExchangeReport {
       context.traceId3 = record.traceId3;
       context.flags = (record.flags & RecordFlag.Sampled ? 1 : 0) | 2;
     }
-    record.flags = 0;
+    record.flags = trace.recordFlags;
     record.startMs = now;
     record.dnsUs = -1;
     record.connectUs = -1;

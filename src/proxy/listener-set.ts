@@ -17,6 +17,7 @@ import type { ListenError } from './accept-socket.ts';
 import { CaptureListener } from './capture-listener.ts';
 import { findHeldBack, type Succession } from './listener-meaning.ts';
 import { LocalHop } from './local-hop.ts';
+import { OwnCalls } from './own-calls.ts';
 import type { ListenerPlan, Plans } from './plan.ts';
 import { countSockets, SocketState } from './port-holders.ts';
 import { type CaptureOptions, NO_INBOUND_HALF, type ProxyScope } from './proxy-scope.ts';
@@ -59,6 +60,7 @@ export class ListenerSet {
         (direction) => new CaptureListener(scope, context, direction, plans.capture),
       );
       scope.callbackPort = KEEP_PORT;
+      scope.ownCalls = new OwnCalls(scope, this.captures[0]!, capture.ownAddresses);
       const inbound = this.captures.find(({ direction }) => direction === 'inbound');
       scope.localHop = new LocalHop(
         capture.ownAddresses,

@@ -21,6 +21,7 @@ import { type TracingChoices, usualChoices } from '../telemetry/tracing-choices.
 import { ExchangePool } from './exchange-pool.ts';
 import type { LocalHop } from './local-hop.ts';
 import type { OriginalDestinationReader } from './original-destination.ts';
+import type { OwnCalls } from './own-calls.ts';
 import { PeerList } from './peer-list.ts';
 import { Slab, SlabPool } from './slab.ts';
 import type { SocketSettings } from './socket-reads.ts';
@@ -123,6 +124,8 @@ export class ProxyScope {
   learnedFormats = 0;
   readonly openRequests: OpenRequests;
   readonly forcedSamples: TokenBucket = new TokenBucket();
+  /** The process's own connections to collectors; undefined when none are captured. */
+  ownCalls: OwnCalls | undefined = undefined;
   /** Leads to this very pod; undefined when inbound connections are not captured. */
   localHop: LocalHop | undefined = undefined;
   readonly inbound: ConnectionCounts;
@@ -190,6 +193,11 @@ export class ProxyScope {
   /** Downstream connections of every kind. */
   openConnections(): number {
     return this.inbound.downstreamOpen + this.outbound.downstreamOpen + this.handshakes;
+  }
+
+  /** Those that a drain waits for: not the process's own. */
+  awaitedConnections(): number {
+    return Math.max(0, this.openConnections() - (this.ownCalls?.open ?? 0));
   }
 
   countsOf(direction: Direction): ConnectionCounts {

@@ -11,6 +11,7 @@
 import { isIPv4 } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import { noTracingRules, type RoutingTable } from '../model/routing-table.ts';
+import type { OwnAnswer, OwnDial } from '../telemetry/own-dial.ts';
 import type { ListenError } from './accept-socket.ts';
 import { Drain } from './drain.ts';
 import { ListenerSet } from './listener-set.ts';
@@ -149,7 +150,7 @@ export class ProxyServer {
    */
   async drain(timeoutMs: number): Promise<DrainResult> {
     const scope = this.#scope;
-    const before = scope.openConnections() - scope.accepted;
+    const before = scope.awaitedConnections() - scope.accepted;
     scope.isDraining = true;
     this.#callOffRetry?.();
     const cut = await new Drain(scope, this.#listeners).run(timeoutMs);
@@ -161,6 +162,11 @@ export class ProxyServer {
     }
     for (const capture of this.#listeners.captures) capture.passthrough.retire();
     return { finished: before + scope.accepted - cut, cut };
+  }
+
+  /** How a connection of this process gets to a collector; also after a drain. Never rejects. */
+  dialOwn(to: OwnDial): Promise<OwnAnswer> {
+    return this.#scope.ownCalls?.dial(to) ?? Promise.resolve({ way: 'direct' });
   }
 
   /** Ends everything at once. */

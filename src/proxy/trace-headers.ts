@@ -80,6 +80,8 @@ export interface TraceCaller {
   readonly owner: {
     /** Where it connected to, or meant to. */
     readonly port: number;
+    /** What comes over it makes no spans. */
+    readonly isMuted?: boolean;
   };
 }
 
@@ -191,8 +193,8 @@ export class TraceHeaders {
       head.dropped[at] = Dropped.Never;
       if (isToken(head, at, this.#debugToken)) this.context.decision = Decision.Debug;
     }
-    const { port } = caller.owner;
-    if (isUntraced(head, fields, this.#isOutbound, port, this.#untracedPaths)) {
+    const { port, isMuted = false } = caller.owner;
+    if (isMuted || isUntraced(head, fields, this.#isOutbound, port, this.#untracedPaths)) {
       this.recordFlags |= RecordFlag.Muted;
     }
   }

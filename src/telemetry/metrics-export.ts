@@ -23,6 +23,8 @@ import type { TelemetryLimits } from '../model/limits.ts';
 import { metricAttributes, metricNames } from '../model/metric-names.ts';
 import { latencyBoundsUs } from './latency-histogram.ts';
 import { type MetricsSnapshot, seriesOf } from './metrics-snapshot.ts';
+import type { OwnPath } from './own-path.ts';
+import { describeError } from './own-transport.ts';
 import { type DurationPoint, durationPoints } from './semantic-metrics.ts';
 import type { MetricsSettings } from './settings.ts';
 import { zoneFlows } from './zone-bytes.ts';
@@ -38,6 +40,8 @@ export interface MetricsExportOptions {
   readonly startEpochMs: number;
   readonly knownMethods: readonly string[] | undefined;
   readonly warn: (text: string) => void;
+  /** By which the collector is reached; undefined: it is dialled. */
+  readonly path?: OwnPath | undefined;
 }
 
 const NO_SUCH_PLACE = [404, 405, 415];
@@ -55,12 +59,14 @@ export class MetricsExport {
   constructor(options: MetricsExportOptions) {
     this.#options = options;
     const { otlp, timeoutMs } = options.settings;
+    const agent = options.path?.agentFor(otlp, 'metrics');
     this.#exporter = new OTLPMetricExporter({
       url: otlp.url,
       headers: { ...otlp.headers },
       timeoutMillis: Math.min(otlp.timeoutMs, timeoutMs),
       compression: otlp.compression as Compression,
       userAgent: `tracecar/${options.version}`,
+      ...(agent && { httpAgentOptions: () => agent }),
     });
   }
 
@@ -122,7 +128,7 @@ export class MetricsExport {
     } else if (now >= this.#warnedUntil) {
       // Spans that are lost are told every minute; of counts nothing is lost.
       this.#warnedUntil = now + limits.metricPauseMs;
-      const reason = (result.error?.message || 'no reason was given').slice(0, 200);
+      const reason = result.error ? describeError(result.error) : 'no reason was given';
       warn(`telemetry: metrics were not delivered to ${place}: ${reason}`);
     }
   }

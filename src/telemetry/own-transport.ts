@@ -11,6 +11,7 @@
 import { gzipSync } from 'node:zlib';
 import type { WakeUps } from '../base/deadlines.ts';
 import { RetryableError } from './export-retry.ts';
+import { DeniedDial } from './own-dial.ts';
 import type { RequestWatch } from './request-watch.ts';
 
 /** Answer of a transport of the SDK. */
@@ -75,8 +76,12 @@ function wasCut({ status, error }: TransportAnswer): boolean {
   return status === 'retryable' && (code === 'ECONNRESET' || code === 'EPIPE');
 }
 
-/** An error's text, with its code where the text has none; at most 200 characters. */
+/**
+ * An error's text, with its code where the text has none; at most 200 characters, but for one that says
+ * how it is mended.
+ */
 export function describeError(error: Error): string {
+  if (error instanceof DeniedDial || error instanceof RetryableError) return error.message;
   const { code } = error as { readonly code?: unknown };
   const text = error.message || error.name;
   const hasCode = code === undefined || text.includes(String(code));

@@ -16,6 +16,7 @@ import { systemWakeUps } from '../base/deadlines.ts';
 import type { GrowingBytes } from './growing-bytes.ts';
 import { JsonBytes } from './json-bytes.ts';
 import type { LineOutput } from './line-output.ts';
+import type { OwnPath } from './own-path.ts';
 import { OwnTransport, type Transport } from './own-transport.ts';
 import { ProtoBytes } from './proto-bytes.ts';
 import { watchRequests } from './request-watch.ts';
@@ -33,12 +34,20 @@ export interface SpanOutput {
   shutdown(): Promise<void>;
 }
 
-/** The output that the settings name; undefined for `none`. `stdout` is there for `otlp/stdout`. */
+/** What some outputs need. */
+export interface OutputWays {
+  /** There for `otlp/stdout`. */
+  readonly stdout?: LineOutput | undefined;
+  /** By which a collector is reached; undefined: it is dialled. */
+  readonly path?: OwnPath | undefined;
+}
+
+/** The output that the settings name; undefined for `none`. */
 export function createOutput(
   settings: TelemetrySettings,
   version: string,
   around: SpanSurroundings,
-  stdout?: LineOutput,
+  { stdout, path }: OutputWays = {},
 ): SpanOutput | undefined {
   switch (settings.exporter) {
     case 'none':
@@ -49,7 +58,7 @@ export function createOutput(
       assert(stdout !== undefined, 'otlp/stdout has a stdout');
       return createLineOutput(stdout, around);
     case 'otlp':
-      return createOtlpOutput(settings, version, around);
+      return createOtlpOutput(settings, version, around, path);
   }
 }
 
@@ -82,8 +91,9 @@ function createOtlpOutput(
   settings: TelemetrySettings,
   version: string,
   around: SpanSurroundings,
+  path: OwnPath | undefined,
 ): SpanOutput {
-  const exporter = openExporter(settings, version);
+  const exporter = openExporter(settings, version, path);
   if (!sendsOwnBytes(exporter)) return objectsTo(exporter, around);
   const requests = watchRequests();
   const isProtobuf = settings.otlp.protocol === 'http/protobuf';
@@ -104,9 +114,14 @@ function batchesOf<Out extends GrowingBytes>(
   return new ByteBatches(...parts);
 }
 
-function openExporter({ otlp, batch }: TelemetrySettings, version: string): OTLPTraceExporter {
+function openExporter(
+  { otlp, batch }: TelemetrySettings,
+  version: string,
+  path: OwnPath | undefined,
+): OTLPTraceExporter {
   const isProtobuf = otlp.protocol === 'http/protobuf';
   const Exporter = isProtobuf ? ProtobufTraceExporter : OTLPTraceExporter;
+  const agent = path?.agentFor(otlp, 'traces');
   const options = {
     url: otlp.url,
     headers: { ...otlp.headers },
@@ -114,6 +129,7 @@ function openExporter({ otlp, batch }: TelemetrySettings, version: string): OTLP
     userAgent: `tracecar/${version}`,
     // A flush at shutdown sends the whole queue at once, each span alone if need be.
     concurrencyLimit: batch.queueMax + 2,
+    ...(agent && { httpAgentOptions: () => agent }),
   };
   if (otlp.compression === 'none') return setTransport(new Exporter(options), false);
   const headers = { ...otlp.headers, 'Content-Encoding': 'gzip' };

@@ -19,6 +19,7 @@ import { KeepVerdicts } from './keep-verdicts.ts';
 import { MetricRegistry, type RequestSeries } from './metrics.ts';
 import { MetricsFeed } from './metrics-feed.ts';
 import { NameTable } from './name-table.ts';
+import type { OwnAnswer, OwnDial } from './own-dial.ts';
 import { createRingMemory } from './record-layout.ts';
 import { RingWriter } from './ring-writer.ts';
 import type { TagEnvironment } from './rule-book.ts';
@@ -72,6 +73,8 @@ export interface TelemetryOptions {
   readonly version: string;
   readonly accessLog: 'off' | 'json';
   readonly limits?: TelemetryLimits;
+  /** How exporters reach their collectors; undefined: they dial as any program does. Never rejects. */
+  readonly dialOwn?: ((to: OwnDial) => Promise<OwnAnswer>) | undefined;
   /** The worker's file; by default `./worker.ts` beside this one. A bundle passes its own. */
   readonly workerUrl?: URL | string;
   /** The worker starts when `startWorker` is called; records wait in the ring meanwhile. */
@@ -150,6 +153,7 @@ export class Telemetry implements HotTelemetry {
         epochMs: options.clock.epochMs,
       },
       names: () => this.names.names(),
+      dialOwn: options.dialOwn,
       warn: (text) => options.log('warn', text),
     });
     if (sendsMetrics) {
@@ -222,6 +226,11 @@ export class Telemetry implements HotTelemetry {
   describe(table: RoutingTable, environment: TagEnvironment = {}): void {
     this.#ids.setRules(table.tracing);
     this.#link?.announceTable(tableMessage(table, environment));
+  }
+
+  /** Another table is in force: `dialOwn` may answer otherwise. */
+  redial(): void {
+    this.#link?.redial();
   }
 
   /** What was kept after the fact; undefined when nothing is exported. */

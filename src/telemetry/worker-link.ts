@@ -10,6 +10,7 @@ import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { ExemplarEntry } from './exemplars.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
+import type { OwnAnswer, OwnDial } from './own-dial.ts';
 import type { TableMessage } from './table-message.ts';
 import type {
   NamesMessage,
@@ -23,7 +24,9 @@ export interface WorkerLinkOptions {
   readonly wakeUps: WakeUps;
   readonly workerUrl: URL | string;
   /** `workerData` but for the port, which each worker gets anew. */
-  readonly start: Omit<WorkerStart, 'names'>;
+  readonly start: Omit<WorkerStart, 'names' | 'asksForPath'>;
+  /** How exporters reach their collectors; undefined: they dial. Never rejects. */
+  readonly dialOwn?: ((to: OwnDial) => Promise<OwnAnswer>) | undefined;
   /** Names given out so far, in the order of ids from 1. */
   readonly names: () => readonly string[];
   readonly warn: (text: string) => void;
@@ -70,6 +73,17 @@ export class WorkerLink {
   sendMetrics(snapshot: MetricsSnapshot): void {
     const { buffer: counts } = snapshot.counts;
     this.#worker?.postMessage(snapshot satisfies ToWorkerMessage, [counts as ArrayBuffer]);
+  }
+
+  /** The routes may be others: idle connections of exporters are not used again. */
+  redial(): void {
+    if (this.#options.dialOwn === undefined) return;
+    this.#worker?.postMessage({ kind: 'redial' } satisfies ToWorkerMessage);
+  }
+
+  async #dial(worker: Worker, id: number, to: OwnDial): Promise<void> {
+    const answer = (await this.#options.dialOwn?.(to)) ?? { way: 'direct' };
+    worker.postMessage({ kind: 'dialled', id, answer } satisfies ToWorkerMessage);
   }
 
   /** The exemplars that the worker knows; none when it does not answer in `limits.exemplarsWaitMs`. */
@@ -123,7 +137,11 @@ export class WorkerLink {
     const { limits, settings } = start;
     const worker = new Worker(workerUrl, {
       name: 'telemetry',
-      workerData: { ...start, names: port2 } satisfies WorkerStart,
+      workerData: {
+        ...start,
+        names: port2,
+        asksForPath: this.#options.dialOwn !== undefined,
+      } satisfies WorkerStart,
       transferList: [port2],
       // Nothing of the process's environment, but for the files that the exporter reads itself.
       env: { ...settings.otlp.certificates, ...settings.metrics.otlp.certificates },
@@ -140,6 +158,7 @@ export class WorkerLink {
     worker.on('message', (message: WorkerMessage) => {
       if (message.kind === 'warning') this.#options.warn(message.text);
       else if (message.kind === 'exemplars') this.#answered(message.id, message.entries);
+      else if (message.kind === 'dial') void this.#dial(worker, message.id, message.to);
       else this.#onEnd?.();
     });
     worker.on('error', (error) => this.#warnOfDeath(error));

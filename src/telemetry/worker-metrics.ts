@@ -10,6 +10,7 @@ import { ExemplarOutput } from './exemplar-batches.ts';
 import { ExemplarStore } from './exemplars.ts';
 import type { MetricsExport } from './metrics-export.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
+import type { OwnPath } from './own-path.ts';
 import type { SpanOutput } from './span-exporters.ts';
 import type { SpanSurroundings } from './span-surroundings.ts';
 import type { ExemplarsRequest, WorkerMessage, WorkerStart } from './worker-protocol.ts';
@@ -19,6 +20,7 @@ export class WorkerMetrics {
   readonly #clock: Clock;
   readonly #around: SpanSurroundings;
   readonly #post: (message: WorkerMessage) => void;
+  readonly #path: OwnPath | undefined;
   readonly #store: ExemplarStore;
   #export: Promise<MetricsExport> | undefined;
 
@@ -27,11 +29,13 @@ export class WorkerMetrics {
     clock: Clock,
     around: SpanSurroundings,
     post: (message: WorkerMessage) => void,
+    path?: OwnPath,
   ) {
     this.#start = start;
     this.#clock = clock;
     this.#around = around;
     this.#post = post;
+    this.#path = path;
     this.#store = new ExemplarStore(start.limits.exemplarsMax);
   }
 
@@ -69,6 +73,7 @@ export class WorkerMetrics {
       version,
       startEpochMs: epochMs,
       knownMethods: settings.knownMethods,
+      path: this.#path,
       warn: (text) => this.#post({ kind: 'warning', text }),
     });
   }

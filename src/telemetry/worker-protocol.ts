@@ -10,6 +10,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { TelemetryLimits } from '../model/limits.ts';
 import type { ExemplarEntry } from './exemplars.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
+import type { OwnAnswer, OwnDial } from './own-dial.ts';
 import type { RingMemory } from './record-layout.ts';
 import type { TelemetrySettings } from './settings.ts';
 import type { TableMessage } from './table-message.ts';
@@ -24,6 +25,8 @@ export interface WorkerStart {
   /** The hot thread's clock: wall-clock milliseconds at its monotonic 0. */
   readonly epochMs: number;
   readonly names: MessagePort;
+  /** Exporters ask the hot thread how to reach their collectors. */
+  readonly asksForPath: boolean;
 }
 
 /** On the names port: the names with ids from `firstId`. */
@@ -49,7 +52,13 @@ export interface ExemplarsRequest {
 }
 
 /** All that the worker is told. */
-export type ToWorkerMessage = CloseMessage | ExemplarsRequest | MetricsSnapshot;
+export type ToWorkerMessage =
+  | CloseMessage
+  | ExemplarsRequest
+  | MetricsSnapshot
+  | { readonly kind: 'dialled'; readonly id: number; readonly answer: OwnAnswer }
+  /** The answers may be others now. */
+  | { readonly kind: 'redial' };
 
 /** From the worker. */
 export type WorkerMessage =
@@ -59,4 +68,5 @@ export type WorkerMessage =
       readonly id: number;
       readonly entries: readonly ExemplarEntry[];
     }
+  | { readonly kind: 'dial'; readonly id: number; readonly to: OwnDial }
   | { readonly kind: 'closed' };

@@ -11,6 +11,7 @@ import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
 import { KeepSender } from './keep-sender.ts';
 import { LineOutput } from './line-output.ts';
+import { OwnPath } from './own-path.ts';
 import { RecordPipeline } from './record-pipeline.ts';
 import { createOutput, watchPartialSuccess } from './span-exporters.ts';
 import { SpanQueue } from './span-queue.ts';
@@ -28,6 +29,8 @@ const STDOUT = 1;
 interface Parts {
   readonly pipeline: RecordPipeline;
   readonly metrics: WorkerMetrics;
+  /** Undefined: exporters dial. */
+  readonly path: OwnPath | undefined;
 }
 
 function startWorker(start: WorkerStart): Parts {
@@ -40,8 +43,11 @@ function startWorker(start: WorkerStart): Parts {
     hasLines || settings.exporter === 'otlp/stdout'
       ? new LineOutput(STDOUT, limits.accessLogHeldBytesMax)
       : undefined;
-  const output = createOutput(settings, version, surroundings, stdout);
-  const metrics = new WorkerMetrics(start, systemClock, surroundings, post);
+  const path = start.asksForPath
+    ? new OwnPath((id, to) => post({ kind: 'dial', id, to }))
+    : undefined;
+  const output = createOutput(settings, version, surroundings, { stdout, path });
+  const metrics = new WorkerMetrics(start, systemClock, surroundings, post, path);
   const watched = output && metrics.watch(output);
   const spans = watched && new SpanQueue(watched.output, settings.batch, systemWakeUps);
   watchPartialSuccess((count) => {
@@ -65,7 +71,7 @@ function startWorker(start: WorkerStart): Parts {
       sender: new KeepSender(systemWakeUps),
     },
   });
-  return { pipeline, metrics };
+  return { pipeline, metrics, path };
 }
 
 function readNames(
@@ -96,15 +102,18 @@ function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
 }
 
-const { pipeline, metrics } = startWorker(workerData as WorkerStart);
+const { pipeline, metrics, path } = startWorker(workerData as WorkerStart);
 parentPort?.on('message', (message: ToWorkerMessage) => {
-  if (message.kind !== 'close') {
-    metrics.take(message);
-    return;
-  }
-  const leftMs = message.untilEpochMs - systemClock.epochMs - systemClock.now();
+  if (message.kind === 'dialled') path?.answered(message.id, message.answer);
+  else if (message.kind === 'redial') path?.redial();
+  else if (message.kind === 'close') close(message.untilEpochMs);
+  else metrics.take(message);
+});
+pipeline.start();
+
+function close(untilEpochMs: number): void {
+  const leftMs = untilEpochMs - systemClock.epochMs - systemClock.now();
   // What takes longer is ended with this thread.
   const closed = Promise.all([pipeline.close(leftMs), metrics.flush()]);
   void closed.then(() => post({ kind: 'closed' }));
-});
-pipeline.start();
+}
