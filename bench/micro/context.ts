@@ -64,7 +64,7 @@ function passing(lines: string): () => void {
     headers.read(head, caller);
     ids.begin(record, headers.context);
     headers.begun(head, record);
-    putTraceLines(headers, record, out);
+    putTraceLines(headers, head, record, out);
     putRequestIdLine(headers, record, true, out);
     headers.end();
     bytes += out.length;

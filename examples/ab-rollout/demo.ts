@@ -125,8 +125,11 @@ async function runDemo(settings: DemoSettings): Promise<number> {
     if (shown === interrupted) return 130;
     if (settings.isOnce) return shown === true ? 0 : 1;
     const following = followRollout(plan, mesh, load, (text) => process.stdout.write(text));
-    await Promise.race([ended, lost.promise]);
-    following.stop();
+    try {
+      await Promise.race([ended, lost.promise]);
+    } finally {
+      following.stop();
+    }
     say('ending');
     return 0;
   } finally {
@@ -144,3 +147,5 @@ try {
   say(`demo: ${message}`);
   process.exitCode = 2;
 }
+// Everything has been ended; a measurement that was interrupted would go on for its requests.
+process.exit();

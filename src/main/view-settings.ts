@@ -27,7 +27,7 @@ export const viewFlags: readonly Flag[] = [
   {
     name: 'grpc',
     value: 'ADDR:PORT',
-    otherwise: '127.0.0.1:4317, with --otlp none',
+    otherwise: '127.0.0.1:4317; beside --otlp: none',
     help: 'the same: OTLP over gRPC; none: nowhere',
   },
   {
@@ -128,7 +128,13 @@ export function readViewSettings(
 ): ServeSettings | ShowSettings {
   const given = readFlags(viewFlags, args, environment);
   const trace = given.values.get('trace')?.[0];
-  return trace === undefined ? serveSettings(given) : showSettings(trace, given);
+  if (trace === undefined) return serveSettings(given);
+  // In the environment they may be there for the server that runs beside this.
+  const typed = readFlags(viewFlags, args, {}).values;
+  for (const name of ['store', 'import']) {
+    if (typed.has(name)) throw new UsageError(`--${name} does not go with --trace ID`);
+  }
+  return showSettings(trace, given);
 }
 
 function serveSettings({ values }: FlagValues): ServeSettings {
@@ -165,9 +171,6 @@ function readGrpc(
 
 /** What `view --trace` and `explain` have in common. Throws UsageError. */
 export function showSettings(trace: string, { values }: FlagValues): ShowSettings {
-  for (const name of ['store', 'import']) {
-    if (values.has(name)) throw new UsageError(`--${name} does not go with --trace ID`);
-  }
   if (!/^[0-9a-fA-F]{1,32}$/.test(trace)) {
     throw new UsageError(`--trace is a trace id of 32 hex digits, not '${trace}'`);
   }
@@ -186,7 +189,10 @@ export function showSettings(trace: string, { values }: FlagValues): ShowSetting
 function readUrl(text: string): string {
   if (/^https?:\/\//.test(text)) {
     if (!URL.canParse(text)) throw new UsageError(`--query is not a URL: '${text}'`);
-    const { origin, pathname } = new URL(text);
+    const { origin, pathname, username, password } = new URL(text);
+    if (username !== '' || password !== '') {
+      throw new UsageError('--query takes no user and no password: a viewer asks for none');
+    }
     return `${origin}${pathname}`.replace(/\/+$/, '');
   }
   const at = text === '' ? usualQuery : readSocketAddress('query', text, usualQuery);
@@ -202,16 +208,16 @@ function readWidth(text: string | undefined): number | undefined {
   throw new UsageError(`--width is 60 to 500 columns, not '${text}'`);
 }
 
-const unitBytes: Readonly<Record<string, number>> = {
-  '': 1,
-  k: 1024,
-  m: 1024 * 1024,
-  g: 1024 * 1024 * 1024,
-};
+const unitBytes: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['k', 1024],
+  ['m', 1024 * 1024],
+  ['g', 1024 * 1024 * 1024],
+]);
 
 function readBytes(text: string): number {
   const match = /^(\d{1,11})([kmg]?)$/i.exec(text);
-  const bytes = Number(match?.[1]) * unitBytes[match?.[2]?.toLowerCase() ?? '']!;
+  const bytes = Number(match?.[1]) * unitBytes.get(match?.[2]?.toLowerCase() ?? '')!;
   if (bytes >= storeBytesMin && bytes <= storeBytesMax) return bytes;
   throw new UsageError(`--store-bytes is a size from 1m to 4g, not '${text}'`);
 }

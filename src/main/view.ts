@@ -12,6 +12,7 @@ import { viewerLimits } from '../model/limits.ts';
 import { ListenFailure, printAddress } from '../viewer/http-listener.ts';
 import { type Imported, ImportFailure } from '../viewer/otlp-import.ts';
 import type { SpanBodies } from '../viewer/span-bodies.ts';
+import { StoreFailure } from '../viewer/store-failure.ts';
 import { isLoopback, ViewerServer } from '../viewer/viewer-server.ts';
 import { StartError } from './listen-problem.ts';
 import { tracecarVersion } from './version.ts';
@@ -60,8 +61,7 @@ async function serve(settings: ServeSettings): Promise<number> {
   return 0;
 }
 
-function tellImported(file: string, { documents, rejected, reason }: Imported): void {
-  if (documents === 0) process.stderr.write(`tracecar view: ${file} holds no traces\n`);
+function tellImported(file: string, { rejected, reason }: Imported): void {
   if (rejected === 0) return;
   process.stderr.write(
     `tracecar view: of ${file} ${rejected} spans were not kept; the first one because ${reason}\n`,
@@ -83,19 +83,17 @@ async function open(server: ViewerServer, settings: ServeSettings) {
       limits: { ...viewerLimits, storeBytesMax: bytesMax },
     });
   } catch (error) {
-    const isExpected = error instanceof ListenFailure || error instanceof ImportFailure;
-    throw isExpected ? new StartError(error.message) : error;
+    const isExpected = expectedFailures.some((failure) => error instanceof failure);
+    throw isExpected ? new StartError((error as Error).message) : error;
   }
 }
 
+const expectedFailures = [ListenFailure, ImportFailure, StoreFailure] as const;
+
 /** Only here, so that a viewer in memory does not load SQLite. */
 async function openStore(file: string, bytesMax: number): Promise<SpanBodies> {
-  const { SqliteBodies, StoreFailure } = await import('../viewer/sqlite-bodies.ts');
-  try {
-    return new SqliteBodies(file, bytesMax);
-  } catch (error) {
-    throw error instanceof StoreFailure ? new StartError(error.message) : error;
-  }
+  const { SqliteBodies } = await import('../viewer/sqlite-bodies.ts');
+  return new SqliteBodies(file, bytesMax);
 }
 
 /**

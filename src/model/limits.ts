@@ -232,6 +232,8 @@ export interface TelemetryLimits {
   /** Outcomes (status, method, cause) that are counted apart, in all series and in one of them. */
   readonly metricCellsMax: number;
   readonly metricCellsPerSeriesMax: number;
+  /** Statuses unknown to IANA that one series tells apart; the rest of these is `other`. */
+  readonly metricOddStatusesMax: number;
   /** Zones of callees that bytes are counted for; the rest is the zone `other`. */
   readonly zonesMax: number;
   /** Exported traces that buckets name, in all and of one batch of spans. */
@@ -285,6 +287,11 @@ export interface TelemetryLimits {
   /** Of a value that a span carries of a header field, and of all of them: a record has 1 020 bytes. */
   readonly notedValueCharsMax: number;
   readonly notedCharsMax: number;
+  /**
+   * Memory of what tables before the newest say of clusters, of rules, and of tags, each: whatever is
+   * recalled from 30 s of history is to be named as it was.
+   */
+  readonly tableFactsBytesMax: number;
   /** What `--correlation-headers`, `--untraced-path` and `--peer` may name: each is looked through. */
   readonly correlationHeadersMax: number;
   readonly untracedPathsMax: number;
@@ -304,6 +311,7 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   metricSeriesMax: 2_000,
   metricCellsMax: 2_000,
   metricCellsPerSeriesMax: 100,
+  metricOddStatusesMax: 16,
   zonesMax: 100,
   exemplarsMax: 2_000,
   exemplarsPerBatchMax: 64,
@@ -333,6 +341,7 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   capturedHeadersMax: 16,
   notedValueCharsMax: 256,
   notedCharsMax: 960,
+  tableFactsBytesMax: 4 * 1024 * 1024,
   correlationHeadersMax: 8,
   untracedPathsMax: 32,
   peerRangesMax: 64,
@@ -367,6 +376,8 @@ export interface KeepLimits {
   readonly receivedIdsPerSecond: number;
   /** Peers with messages waiting, ids that wait for one of them, and how long an answer may take. */
   readonly peersMax: number;
+  /** Peers of one address that have never answered well: with more, the eldest makes room for others. */
+  readonly unprovenPeersMax: number;
   readonly waitingIdsMax: number;
   readonly answerMs: number;
 }
@@ -387,6 +398,7 @@ export const keepLimits: KeepLimits = Object.freeze({
   messageMs: 100,
   receivedIdsPerSecond: 1_000,
   peersMax: 256,
+  unprovenPeersMax: 8,
   waitingIdsMax: 1_000,
   answerMs: 1_000,
 });
@@ -416,8 +428,17 @@ export interface ViewerLimits {
   readonly linksPerSpanMax: number;
   /** A span or a resource as JSON, after its attributes were cut; a bigger one is refused. */
   readonly spanBytesMax: number;
-  /** One answer of the query API; whole traces are left out beyond it. */
+  /**
+   * One answer of the query API: whole traces are left out beyond it, and one trace that is bigger is
+   * 413. Answers that wait for their readers, all together; and how long one may take to be read.
+   */
   readonly answerBytesMax: number;
+  readonly answersHeldBytesMax: number;
+  readonly answerTimeoutMs: number;
+  /** Subsets of a route that one comparison shows. */
+  readonly abSubsetsMax: number;
+  /** How many times as big as it came gzip may unpack to, beyond `ingestBytesMax`. */
+  readonly ingestInflateRatioMax: number;
   /** A request head, and how long the head and the whole request may take. */
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
@@ -455,6 +476,10 @@ export const viewerLimits: ViewerLimits = Object.freeze({
   linksPerSpanMax: 128,
   spanBytesMax: 256 * 1024,
   answerBytesMax: 32 * 1024 * 1024,
+  answersHeldBytesMax: 64 * 1024 * 1024,
+  answerTimeoutMs: 60_000,
+  abSubsetsMax: 20,
+  ingestInflateRatioMax: 100,
   headBytesMax: 32 * 1024,
   headTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,

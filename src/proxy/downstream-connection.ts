@@ -20,6 +20,7 @@ import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { BodyKind } from '../wire/http1/body-kind.ts';
 import { HeadState } from '../wire/http1/head-reader.ts';
+import { Method } from '../wire/http1/method.ts';
 import { ByteHold } from './byte-hold.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
@@ -361,8 +362,9 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   #answerKeep(exchange: Exchange, now: Milliseconds): void {
     const { head } = exchange;
     const status = takeKeepRequest(this.#scope, head, this, now);
-    // A body would be taken for the next request.
-    const keeps = head.persistent && head.bodyKind === BodyKind.None && this.mayKeep();
+    // A body would be taken for the next request, or be none in an answer to HEAD.
+    const isPlain = head.bodyKind === BodyKind.None && head.method === Method.Post;
+    const keeps = isPlain && head.persistent && this.mayKeep();
     this.socket.write(printKeepAnswer(status, keeps), 'latin1');
     this.#idleSinceMs = now;
     this.#scope.deadlines.set(this.deadline, now + this.#scope.limits.keepAliveIdleMs);

@@ -13,6 +13,7 @@ import type { Milliseconds } from '../base/clock.ts';
 import type { Failure } from '../model/failure.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
+import { methodLine } from '../telemetry/record-extra.ts';
 import { Dropped, type MessageHead } from '../wire/http1/message-head.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
@@ -77,11 +78,14 @@ export class ExchangeReport {
   setRequest(head: MessageHead, downstream: DownstreamConnection): void {
     const { record } = this;
     record.method = head.method;
+    if (head.method === 0) this.setMethod(head);
     record.target = head.target();
     record.authority = head.authority();
     record.userAgent = head.userAgent();
     if (this.#isServer) record.minorVersion = head.minorVersion;
-    if (this.#noted !== undefined) this.#notes = noteFields(this.#noted.request, head, '');
+    if (this.#noted !== undefined) {
+      this.#notes = noteFields(this.#noted.request, head, this.#notes);
+    }
     this.#setDownstream(downstream);
   }
 
@@ -93,6 +97,11 @@ export class ExchangeReport {
     if (this.#isServer || onward === undefined) return;
     this.record.peerAddress = onward.address;
     this.record.peerPort = onward.port;
+  }
+
+  /** A method that is not known, for which a record has no number. */
+  setMethod({ sentMethod }: MessageHead): void {
+    if (sentMethod !== '') this.#notes = methodLine(sentMethod);
   }
 
   /** Where it was going, and the peer of a SERVER record. */

@@ -176,6 +176,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#trace.clear();
     const known = this.headReader.hasStartLine ? this.head : undefined;
     this.#report.setRefused(known, this.downstream);
+    if (what === failure['not-implemented']) this.#report.setMethod(this.head);
     this.#report.beginSpan(this.#trace, this.downstream);
     this.ending.reply(what, detail, false, false, now);
   }

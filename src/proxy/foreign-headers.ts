@@ -14,7 +14,7 @@ import {
 } from '../telemetry/b3.ts';
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
 import { Propagator } from '../telemetry/settings.ts';
-import type { TraceContext } from '../telemetry/trace-context.ts';
+import { TraceContext } from '../telemetry/trace-context.ts';
 import { putUber, readUber, UBER_BYTES } from '../telemetry/uber-trace.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
 import { FOREIGN, Seen, type TraceFields } from './trace-fields.ts';
@@ -31,6 +31,8 @@ const B3_MULTI = [
   Seen.B3Flags,
 ] as const;
 
+const MULTI = B3_MULTI.reduce((bits, kind) => bits | (1 << kind), 0);
+
 const places: B3Places = {
   traceStart: -1,
   traceEnd: -1,
@@ -42,32 +44,34 @@ const places: B3Places = {
   flagsEnd: -1,
 };
 
+/** What is read where the context is known already. */
+const spare = new TraceContext();
+
 /**
  * Reads the first format that says something, B3's single form before its other, Jaeger last, unless
- * `context` is present already. All that are there are noted in `context.formats`.
+ * `context` is present already. All that are there and well-formed are noted in `context.formats`.
  */
 export function readForeign(head: MessageHead, fields: TraceFields, context: TraceContext): void {
   if (!fields.hasAny(FOREIGN)) return;
-  const hasB3 = fields.has(Seen.B3);
-  const hasMulti = B3_MULTI.some((kind) => fields.has(kind));
-  const hasUber = fields.has(Seen.UberTraceId);
+  const { text, valueStart, valueEnd } = head;
   let isOpen = !context.present;
-  if (hasB3) {
-    context.formats |= Propagator.B3;
-    if (isOpen && fields.hasOne(Seen.B3)) {
-      const at = fields.indexOf(Seen.B3);
-      isOpen = !readB3(head.text, head.valueStart[at]!, head.valueEnd[at]!, context);
+  if (fields.hasOne(Seen.B3)) {
+    const at = fields.indexOf(Seen.B3);
+    if (readB3(text, valueStart[at]!, valueEnd[at]!, isOpen ? context : spare)) {
+      context.formats |= Propagator.B3;
+      isOpen = false;
     }
   }
-  if (hasMulti) {
-    context.formats |= Propagator.B3Multi;
-    if (isOpen && findMulti(head, fields)) isOpen = !readB3Multi(head.text, places, context);
+  if (fields.hasAny(MULTI) && findMulti(head, fields)) {
+    if (readB3Multi(text, places, isOpen ? context : spare)) {
+      context.formats |= Propagator.B3Multi;
+      isOpen = false;
+    }
   }
-  if (hasUber) {
-    context.formats |= Propagator.Uber;
-    if (isOpen && fields.hasOne(Seen.UberTraceId)) {
-      const at = fields.indexOf(Seen.UberTraceId);
-      readUber(head.text, head.valueStart[at]!, head.valueEnd[at]!, context);
+  if (fields.hasOne(Seen.UberTraceId)) {
+    const at = fields.indexOf(Seen.UberTraceId);
+    if (readUber(text, valueStart[at]!, valueEnd[at]!, isOpen ? context : spare)) {
+      context.formats |= Propagator.Uber;
     }
   }
 }

@@ -27,7 +27,7 @@ export function putForwardedHead(
     out.length = putRequestHead(head, memory, out.length);
     out.putText(route.backend!.requestEdits.lines);
   }
-  putTraceLines(trace, record, out);
+  putTraceLines(trace, head, record, out);
   putRequestIdLine(trace, record, !route.isAsSent, out);
   // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.
   if (head.hostIndex === -1 && !route.isAsSent) out.putText(`Host: ${lease.where}\r\n`);

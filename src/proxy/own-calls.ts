@@ -82,6 +82,8 @@ export class OwnCalls {
       const connection = new CapturedConnection(this.#scope, owner, arrivalOf(accepted));
       this.#outbound.captured.add(connection);
       this.#open.add(owner);
+      // It is no TCP socket: there is no RST to send.
+      connection.socket.resetAndDestroy = connection.socket.destroy;
       connection.socket.once('close', () => this.#open.delete(owner));
     } catch (error) {
       this.#scope.containBug(accepted, error);

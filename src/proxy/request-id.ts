@@ -3,6 +3,8 @@
  * in the trace and the trace by it. Unique like those, and no chance is needed.
  *
  *    x-request-id: 0af76519-16cd-43dd-b7ad-6b7169203331     first half of the trace id, span id
+ *
+ * A trace id of 64 bits, as B3 and Jaeger have them, has its digits in the second half: then it is that.
  */
 
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
@@ -40,8 +42,9 @@ export function putRequestIdValue(
   out: Uint8Array,
   at: number,
 ): number {
-  const { traceId1 } = record;
-  putHexWord(record.traceId0, out, at);
+  const isShort = (record.traceId0 | record.traceId1) === 0;
+  const traceId1 = isShort ? record.traceId3 : record.traceId1;
+  putHexWord(isShort ? record.traceId2 : record.traceId0, out, at);
   putHexHalf(traceId1 >>> 16, out, at + 9);
   putHexHalf(traceId1, out, at + 14);
   putHexHalf(spanId0 >>> 16, out, at + 19);

@@ -42,7 +42,7 @@ import { Correlation } from './correlation.ts';
 import { FOREIGN_FORMATS, readForeign } from './foreign-headers.ts';
 import { FOREIGN, Seen, TraceFields } from './trace-fields.ts';
 import { hasTrace, OTHER_MEMBERS_MAX } from './trace-lines.ts';
-import { isToken, isUntraced } from './trace-trust.ts';
+import { dropOutside, isToken, isUntraced, namesPeers } from './trace-trust.ts';
 
 const { forcedSamplesPerSecond } = telemetryLimits;
 
@@ -90,6 +90,7 @@ export interface TraceChoices {
   readonly propagators?: number;
   readonly correlationHeaders?: readonly string[];
   readonly edge?: EdgePolicy;
+  readonly peers?: readonly string[];
   readonly untracedPaths?: readonly string[];
   readonly debugToken?: string;
 }
@@ -123,6 +124,8 @@ export class TraceHeaders {
   /** Formats that are always written; 0 in all: context is neither read nor written. */
   readonly #propagators: number;
   readonly #edge: EdgePolicy;
+  /** At an edge that was not told who they are, nobody is a sidecar of the mesh. */
+  readonly #hasPeers: boolean;
   readonly #untracedPaths: readonly string[];
   readonly #debugToken: string;
   readonly #fields = new TraceFields();
@@ -134,6 +137,7 @@ export class TraceHeaders {
     this.#counts = self.countsOf(direction);
     const { tracing } = self;
     this.#edge = direction === 'inbound' ? tracing.edge : undefined;
+    this.#hasPeers = namesPeers(tracing.peers);
     this.#untracedPaths = tracing.untracedPaths ?? [];
     this.#debugToken = tracing.debugToken ?? '';
     const configured = tracing.correlationHeaders ?? [];
@@ -172,12 +176,14 @@ export class TraceHeaders {
     else fields.find(head);
     if (!this.isOff) this.#readContext(head);
     if (fields.has(Seen.Baggage) && dropBaggage(head)) this.#counts.baggageDropped++;
-    this.lacksRequestId = !this.isOff && !fields.has(Seen.RequestId);
+    this.lacksRequestId = !this.isOff && this.#lacksRequestId(head);
     let passed = 0;
     if (fields.has(Seen.Tracestate)) passed = this.#readTracestate(head);
     if (fields.has(Seen.Hops)) {
       passed = Math.max(passed, unknownHops(readCount(head, fields.indexOf(Seen.Hops))));
     }
+    // Where traces of callers are not continued, their count could only end requests.
+    if (this.#isBarred(caller)) passed = 0;
     this.hops = advanceHops(passed, this.#tag);
     this.#judge(head, caller);
   }
@@ -199,10 +205,28 @@ export class TraceHeaders {
     }
   }
 
-  /** Everybody who is not a sidecar of the mesh. */
+  /** The request comes from where no sidecar is known to be, to an edge that begins traces. */
+  #isBarred(caller: TraceCaller): boolean {
+    if (this.#edge === undefined || this.#edge === 'honour') return false;
+    return !(this.#hasPeers && caller.isPeer);
+  }
+
+  /** Empty is as if it were absent: there would be nothing to find. */
+  #lacksRequestId(head: MessageHead): boolean {
+    const fields = this.#fields;
+    if (!fields.has(Seen.RequestId)) return true;
+    const at = fields.indexOf(Seen.RequestId);
+    if (head.valueEnd[at]! > head.valueStart[at]! || !fields.hasOne(Seen.RequestId)) return false;
+    head.dropped[at] = Dropped.Never;
+    return true;
+  }
+
+  /** Everybody who is not a sidecar of the mesh; who only says so is none. */
   #judgeOutsider(head: MessageHead, caller: TraceCaller, edge: NonNullable<EdgePolicy>): void {
-    if (edge === 'honour' && this.callbackPort !== 0 && caller.isPeer) return;
+    const isPeer = this.#hasPeers && caller.isPeer && this.callbackPort !== 0;
+    if (edge === 'honour' && isPeer) return;
     this.recordFlags |= RecordFlag.Edge;
+    this.callbackPort = 0;
     if (edge === 'honour') {
       this.#capForced();
       return;
@@ -212,8 +236,7 @@ export class TraceHeaders {
     context.clear();
     this.join = Join.None;
     this.states = '';
-    this.callbackPort = 0;
-    if (this.#fields.has(Seen.RequestId)) dropRequestIds(head);
+    if (!this.isOff) dropOutside(head);
     this.lacksRequestId = !this.isOff;
   }
 
@@ -359,12 +382,6 @@ function printIds(context: TraceContext): string {
   const { traceId0, traceId1, traceId2, traceId3, parentId0, parentId1 } = context;
   const trace = hexText(traceId0) + hexText(traceId1) + hexText(traceId2) + hexText(traceId3);
   return `${trace}-${hexText(parentId0)}${hexText(parentId1)}`;
-}
-
-function dropRequestIds(head: MessageHead): void {
-  for (let index = 0; index < head.count; index++) {
-    if (head.ids[index] === FieldId.XRequestId) head.dropped[index] = Dropped.Never;
-  }
 }
 
 /**

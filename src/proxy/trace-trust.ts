@@ -7,7 +7,9 @@
  * who knows the token gets its trace exported wherever it comes from.
  */
 
-import type { MessageHead } from '../wire/http1/message-head.ts';
+import { usualPeers } from '../telemetry/tracing-choices.ts';
+import { FieldId } from '../wire/http1/field-id.ts';
+import { Dropped, type MessageHead } from '../wire/http1/message-head.ts';
 import { Method } from '../wire/http1/method.ts';
 import { Seen, type TraceFields } from './trace-fields.ts';
 
@@ -17,6 +19,29 @@ const exporterPorts: readonly number[] = [4317, 4318, 9411, 14_268];
 const otlpPaths: readonly string[] = ['/v1/traces', '/v1/metrics', '/v1/logs'];
 const OTLP_GRPC = '/opentelemetry.proto.';
 const SLASH = 47;
+
+/**
+ * Whether somebody has said with `--peer` where sidecars are. The usual ranges are good among sidecars
+ * only: a load balancer before an edge has such an address too, and all that it forwards comes from it.
+ */
+export function namesPeers(peers: readonly string[] | undefined): boolean {
+  return peers !== undefined && peers !== usualPeers && peers.length > 0;
+}
+
+/** Baggage of Jaeger: a field each. */
+const UBER_BAGGAGE = /^uberctx-/i;
+
+/** Takes out what a caller outside the mesh says for all who come after: request ids and baggage. */
+export function dropOutside(head: MessageHead): void {
+  const { ids, count, dropped } = head;
+  for (let index = 0; index < count; index++) {
+    const id = ids[index]!;
+    const isOurs = id === FieldId.XRequestId || id === FieldId.Baggage;
+    if (isOurs || (id === FieldId.Other && UBER_BAGGAGE.test(head.name(index)))) {
+      dropped[index] = Dropped.Never;
+    }
+  }
+}
 
 /** `port`: where the caller connected to, or meant to. `untracedPaths`: prefixes. */
 export function isUntraced(

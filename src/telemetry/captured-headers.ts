@@ -13,12 +13,13 @@ export interface CapturedHeaders {
   readonly response: readonly string[];
 }
 
-/** They carry passwords and sessions, and a trace is read by more people than may have those. */
+/** They carry passwords, sessions and the token of `--debug-token`, and a trace is read by more people than may have those. */
 export const secretFields: readonly string[] = [
   'authorization',
   'proxy-authorization',
   'cookie',
   'set-cookie',
+  'x-tracecar-debug',
 ];
 
 /** OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS and the three like it. */

@@ -2,11 +2,12 @@
  * Cluster facts: what spans say of a cluster beyond its name, by the generation of the routing table.
  *
  * The record carries a cluster's id and a generation; the rest is told to the worker once for each
- * table, on the port of the names. Facts of the last few tables are kept: an exchange ends under the
- * table that it began with. One that is older finds nothing, and its span says less, never wrong things.
+ * table, on the port of the names. Facts of earlier tables are kept (fact-history.ts): an exchange ends
+ * under the table that it began with, and may be recalled long after.
  */
 
 import type { BalancingPolicy, RoutingTable } from '../model/routing-table.ts';
+import { FactHistory, type FactKind } from './fact-history.ts';
 
 export interface ClusterFacts {
   readonly name: string;
@@ -25,7 +26,6 @@ export interface ClustersMessage {
   readonly clusters: readonly ClusterFacts[];
 }
 
-const GENERATIONS_KEPT = 4;
 const KUBERNETES_HOST = /^([^.]+)\.([^.]+)\.svc(?:\.|$)/;
 
 /** What the worker has to be told about `table`. */
@@ -43,25 +43,30 @@ export function clustersMessage(table: RoutingTable): ClustersMessage {
   return { generation: table.generation, clusters };
 }
 
-/** The facts of the newest tables. */
+const clusterKind: FactKind<ClusterFacts> = {
+  isSame: (one, other) =>
+    one.candidates === other.candidates &&
+    one.balancing === other.balancing &&
+    one.serviceName === other.serviceName &&
+    one.serviceNamespace === other.serviceNamespace,
+  bytesOf: ({ name, serviceName, serviceNamespace }) =>
+    100 + name.length + serviceName.length + serviceNamespace.length,
+};
+
+/** The facts of the newest table and of those before it. */
 export class ClusterBook {
   /** Changes with every `add`: what was found before may not be found, or differ. */
   edition = 0;
-  readonly #tables = new Map<number, ReadonlyMap<string, ClusterFacts>>();
+  readonly #history = new FactHistory<ClusterFacts>(clusterKind);
 
   /** A table with a generation that is known already replaces it. */
   add({ generation, clusters }: ClustersMessage): void {
     this.edition++;
-    this.#tables.delete(generation);
-    this.#tables.set(generation, new Map(clusters.map((each) => [each.name, each])));
-    for (const oldest of this.#tables.keys()) {
-      if (this.#tables.size <= GENERATIONS_KEPT) break;
-      this.#tables.delete(oldest);
-    }
+    this.#history.add(generation, new Map(clusters.map((each) => [each.name, each])));
   }
 
-  /** Undefined when the table is not one of the newest or has no such cluster. */
+  /** Undefined when the table is not remembered or has no such cluster. */
   find(generation: number, name: string): ClusterFacts | undefined {
-    return this.#tables.get(generation)?.get(name);
+    return this.#history.find(generation, name);
   }
 }

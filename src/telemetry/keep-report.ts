@@ -19,6 +19,9 @@ export interface KeepReport {
   readonly received: number;
   readonly known: number;
   readonly overRate: number;
+  /** Traces that were kept because an upstream's answer said so; and those that were not: over the rate. */
+  readonly learned: number;
+  readonly learnedOverRate: number;
   /** Marks that went before their time: their traces may be incomplete. */
   readonly lostMarks: number;
   /** Trace ids that peers were told, and that did not get there. */
@@ -36,6 +39,8 @@ export function reportOf(verdicts: KeepVerdicts, spans: SpanCounts): KeepReport 
     received: verdicts.received,
     known: verdicts.known,
     overRate: verdicts.overRate,
+    learned: verdicts.learned,
+    learnedOverRate: verdicts.learnedOverRate,
     lostMarks: verdicts.lostMarks,
     sent: spans.keepSent ?? 0,
     failed: spans.keepFailed ?? 0,
@@ -79,6 +84,9 @@ export function addKeepMetrics(text: MetricText, report: KeepReport): void {
   const messages = { received: received - known, known, refused: overRate, sent, failed };
   const ids = 'Trace ids in keep messages: of peers and to peers.';
   add('tracecar_keep_ids_total', 'counter', ids, messages, 'result');
+  const answers = { taken: report.learned, refused: report.learnedOverRate };
+  const learned = 'Traces that were to be kept because an answer of an upstream said so.';
+  add('tracecar_keep_answers_total', 'counter', learned, answers, 'result');
   const recalled = 'Spans of requests that had ended before their trace was kept.';
   add('tracecar_spans_recalled_total', 'counter', recalled, report.recalled);
   const lost = 'Marks of kept traces that went before their time; such traces may be incomplete.';

@@ -6,6 +6,12 @@
  * Each peer is told at most every 100 ms, over one kept connection, and once: a message that fails is
  * counted and not sent again, because the trace is then incomplete and nothing else. Worker only. What
  * is sent goes to who has proved to be a sidecar (recall.ts), so nobody outside ever gets one.
+ *
+ * Addresses are true and ports are what callers claim, so peers may be forged: silent, slow, switching
+ * protocols. Each message ends after `answerMs` whatever came, and a peer that gave no answer is forgotten
+ * with what waits for it. At most `peersMax` are known. A further one takes the place of one at rest, or,
+ * where one address has many that have never answered well, of the eldest of those; so no address can
+ * keep those of others out.
  */
 
 import { Agent, type IncomingMessage, request } from 'node:http';
@@ -27,19 +33,27 @@ export interface KeepSenderCounts {
 }
 
 interface Peer {
+  readonly key: string;
   readonly address: string;
   readonly port: number;
+  /** Its one connection. */
+  readonly agent: Agent;
+  /** It has taken a message. */
+  isProven: boolean;
   /** Trace ids that wait, 32 hex digits each. */
   waiting: string[];
   /** Of the messages under way; undefined when there are none. */
   sending: Promise<void> | undefined;
 }
 
+/** Status of an answer that did not come. */
+const NO_ANSWER = 0;
+const NO_CONTENT = 204;
+
 export class KeepSender implements PeerTeller {
   readonly counts: KeepSenderCounts = { sent: 0, failed: 0, dropped: 0 };
   readonly #wakeUps: WakeUps;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1, maxTotalSockets: SOCKETS_MAX });
-  /** Those with ids that wait or are under way. */
+  /** By key; first those whose begin or last good answer is the longest ago. Also those at rest. */
   readonly #peers = new Map<string, Peer>();
   #isDue = false;
 
@@ -49,7 +63,7 @@ export class KeepSender implements PeerTeller {
 
   tell(address: string, port: number, record: ExchangeRecord): void {
     const peer = this.#peerOf(address, port);
-    if (peer === undefined || peer.waiting.length >= keepLimits.waitingIdsMax) {
+    if (peer.waiting.length >= keepLimits.waitingIdsMax) {
       this.counts.dropped++;
       return;
     }
@@ -60,66 +74,115 @@ export class KeepSender implements PeerTeller {
     this.#isDue = true;
     this.#wakeUps.after(keepLimits.messageMs, () => {
       this.#isDue = false;
-      this.#sendAll();
+      for (const each of this.#peers.values()) void this.#send(each);
     });
   }
 
-  /** Sends what waits, and ends connections; resolves when everything has its answer. */
+  /** Sends what waits, and ends connections; resolves when everything has its answer, or none. */
   async close(): Promise<void> {
     await Promise.all(Array.from(this.#peers.values(), (peer) => this.#send(peer)));
-    this.#agent.destroy();
+    for (const peer of this.#peers.values()) this.#forget(peer);
   }
 
-  #peerOf(address: string, port: number): Peer | undefined {
+  #peerOf(address: string, port: number): Peer {
     const key = `${address} ${port}`;
     const known = this.#peers.get(key);
-    if (known !== undefined || this.#peers.size >= keepLimits.peersMax) return known;
-    const peer: Peer = { address, port, waiting: [], sending: undefined };
+    if (known !== undefined) {
+      if (isAtRest(known)) this.#refresh(known);
+      return known;
+    }
+    if (this.#peers.size >= keepLimits.peersMax) this.#forget(this.#leastMissed());
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const sending = undefined;
+    const peer: Peer = { key, address, port, agent, isProven: false, waiting: [], sending };
     this.#peers.set(key, peer);
     return peer;
   }
 
-  #sendAll(): void {
-    for (const peer of this.#peers.values()) void this.#send(peer);
+  /** Whose place another one gets; there is one at least. */
+  #leastMissed(): Peer {
+    const unproven = new Map<string, number>();
+    let crowd = '';
+    // One address may have several sidecars, as on one machine.
+    let most = keepLimits.unprovenPeersMax;
+    for (const { address, isProven } of this.#peers.values()) {
+      if (isProven) continue;
+      const count = (unproven.get(address) ?? 0) + 1;
+      unproven.set(address, count);
+      if (count <= most) continue;
+      most = count;
+      crowd = address;
+    }
+    const peers = [...this.#peers.values()];
+    const forged = peers.find(({ address, isProven }) => address === crowd && !isProven);
+    return forged ?? peers.find(isAtRest) ?? peers[0]!;
+  }
+
+  /** It begins, or has answered well: it is the youngest. */
+  #refresh(peer: Peer): void {
+    if (!this.#peers.delete(peer.key)) return;
+    this.#peers.set(peer.key, peer);
+  }
+
+  /** Ends its connection, with the message that is under way, and gives up what waits. */
+  #forget(peer: Peer): void {
+    if (this.#peers.get(peer.key) === peer) this.#peers.delete(peer.key);
+    this.counts.failed += peer.waiting.length;
+    peer.waiting = [];
+    peer.agent.destroy();
   }
 
   #send(peer: Peer): Promise<void> {
-    peer.sending ??= this.#sendWaiting(peer);
-    return peer.sending;
+    if (peer.waiting.length > 0) peer.sending ??= this.#sendWaiting(peer);
+    return peer.sending ?? Promise.resolve();
   }
 
   /** Message after message until nothing waits. Never rejects. */
   async #sendWaiting(peer: Peer): Promise<void> {
     while (peer.waiting.length > 0) {
       const ids = peer.waiting.splice(0, keepLimits.messageIdsMax);
-      const isTaken = await this.#post(peer, ids.join(','));
-      if (isTaken) this.counts.sent += ids.length;
-      else this.counts.failed += ids.length;
+      const status = await this.#post(peer, ids.join(','));
+      if (status === NO_CONTENT) {
+        this.counts.sent += ids.length;
+        peer.isProven = true;
+        this.#refresh(peer);
+      } else this.counts.failed += ids.length;
+      if (status === NO_ANSWER) this.#forget(peer);
     }
     peer.sending = undefined;
-    this.#peers.delete(`${peer.address} ${peer.port}`);
   }
 
-  #post({ address, port }: Peer, ids: string): Promise<boolean> {
+  /** Resolves with the answer's status, or NO_ANSWER; after `answerMs` at the latest. */
+  #post({ address, port, agent }: Peer, ids: string): Promise<number> {
     return new Promise((resolve) => {
       const headers = { [KEEP_FIELD]: ids, 'content-length': 0 };
       const options = { host: address, port, method: 'POST', path: KEEP_PATH, headers };
-      const post = request({ ...options, agent: this.#agent }, (response: IncomingMessage) => {
-        response.resume();
-        response.on('close', () => {
-          callOff();
-          resolve(response.statusCode === NO_CONTENT);
-        });
-      });
-      const callOff = this.#wakeUps.after(keepLimits.answerMs, () => post.destroy());
-      post.on('error', () => {
+      const post = request({ ...options, agent });
+      let status = NO_ANSWER;
+      // It comes after every end, of an answer and of a connection.
+      const end = () => {
         callOff();
-        resolve(false);
+        resolve(status);
+      };
+      const callOff = this.#wakeUps.after(keepLimits.answerMs, () => {
+        post.destroy();
+        end();
       });
+      post.on('response', (response: IncomingMessage) => {
+        status = response.statusCode ?? NO_ANSWER;
+        // Any other has a body that nobody wants, of any length.
+        if (status === NO_CONTENT) response.resume();
+        else post.destroy();
+      });
+      // With nobody to switch to, Node.js would end the socket and say so to nobody.
+      post.on('upgrade', (_response, socket) => socket.destroy());
+      post.on('error', () => undefined);
+      post.on('close', end);
       post.end();
     });
   }
 }
 
-const SOCKETS_MAX = keepLimits.peersMax;
-const NO_CONTENT = 204;
+function isAtRest({ waiting, sending }: Peer): boolean {
+  return waiting.length === 0 && sending === undefined;
+}

@@ -28,11 +28,16 @@ export class KeepVerdicts {
   received = 0;
   known = 0;
   overRate = 0;
+  /** Traces that answers of upstreams had kept: as many a second as ids, and those over the rate. */
+  learned = 0;
+  learnedOverRate = 0;
   readonly #judge: KeepJudge;
   readonly #marks: KeepMarks;
   readonly #write: WriteRecord;
   readonly #mark = new ExchangeRecord();
   readonly #rate = new TokenBucket();
+  /** Of its own: answers of one upstream must not use up what messages of all others may ask. */
+  readonly #learnRate = new TokenBucket();
 
   constructor(settings: KeepSettings, seed: number, write: WriteRecord) {
     this.#judge = new KeepJudge(settings);
@@ -50,9 +55,12 @@ export class KeepVerdicts {
     return this.#marks.lost;
   }
 
-  /** The record has its ids: a trace that is marked goes on as one that was sampled. */
+  /**
+   * The record has its ids: a trace that is marked goes on as one that was sampled. Not where no span is
+   * made: the parent id goes on then, and `sampled` with it (W3C trace-context 3.4).
+   */
   begin(record: ExchangeRecord): void {
-    if (this.#marks.isEmpty || (record.flags & RecordFlag.HasParent) === 0) return;
+    if (this.#marks.isEmpty || (record.flags & CONTINUED) !== RecordFlag.HasParent) return;
     if (this.#known(record, record.startMs) === Verdict.Keep && !isSampledByAll(record)) {
       keepAs(record, SampledBy.Retro);
     }
@@ -90,8 +98,15 @@ export class KeepVerdicts {
     if (!keeps) return;
     record.flags |= RecordFlag.PeerKeeps;
     if (isChosen(record)) return;
+    if (this.#known(record, now) !== Verdict.Keep) {
+      if (!this.#learnRate.take(keepLimits.receivedIdsPerSecond, now)) {
+        this.learnedOverRate++;
+        return;
+      }
+      this.learned++;
+      this.#put(record, Verdict.Keep, now);
+    }
     keepAs(record, this.#judge.isError(record) ? SampledBy.Error : SampledBy.Retro);
-    this.#put(record, Verdict.Keep, now);
   }
 
   /** See HotTelemetry. */
@@ -146,6 +161,8 @@ export class KeepVerdicts {
     return this.#marks.mark(traceId0, traceId1, traceId2, traceId3, verdict, now);
   }
 }
+
+const CONTINUED = RecordFlag.HasParent | RecordFlag.Muted;
 
 /** A muted record may have none, and nothing is remembered of that. */
 function hasTrace({ traceId0, traceId1, traceId2, traceId3 }: ExchangeRecord): boolean {

@@ -3,7 +3,8 @@
  *
  * Worker only, and loaded only when metrics are sent. One export is under way at a time; of the
  * snapshots that come meanwhile the newest follows. A collector that has no place for metrics (404,
- * 405, 415: Jaeger has none) is left alone for a while, and the log says so once.
+ * 405, 415: Jaeger has none), or whose answers have no end, is left alone for a while, and the log says
+ * so once.
  */
 
 import { type HrTime, ValueType } from '@opentelemetry/api';
@@ -24,7 +25,12 @@ import { metricAttributes, metricNames } from '../model/metric-names.ts';
 import { latencyBoundsUs } from './latency-histogram.ts';
 import { type MetricsSnapshot, seriesOf } from './metrics-snapshot.ts';
 import type { OwnPath } from './own-path.ts';
-import { describeError } from './own-transport.ts';
+import {
+  describeError,
+  EndlessAnswer,
+  ignorePartialSuccess,
+  replaceTransport,
+} from './own-transport.ts';
 import { type DurationPoint, durationPoints } from './semantic-metrics.ts';
 import type { MetricsSettings } from './settings.ts';
 import { zoneFlows } from './zone-bytes.ts';
@@ -47,27 +53,32 @@ export interface MetricsExportOptions {
 const NO_SUCH_PLACE = [404, 405, 415];
 
 export class MetricsExport {
+  /** Exports that have failed, since the start. */
+  failed = 0;
   readonly #options: MetricsExportOptions;
   readonly #exporter: OTLPMetricExporter;
   #underWay: Promise<void> | undefined;
   #next: MetricsSnapshot | undefined;
   #pausedUntil: Milliseconds = 0;
-  /** The log has said that there is no place for metrics. */
+  /** The log has said why nothing is sent for a while. */
   #isUnwanted = false;
   #warnedUntil: Milliseconds = 0;
 
   constructor(options: MetricsExportOptions) {
     this.#options = options;
     const { otlp, timeoutMs } = options.settings;
-    const agent = options.path?.agentFor(otlp, 'metrics');
+    const { path } = options;
     this.#exporter = new OTLPMetricExporter({
       url: otlp.url,
       headers: { ...otlp.headers },
       timeoutMillis: Math.min(otlp.timeoutMs, timeoutMs),
       compression: otlp.compression as Compression,
       userAgent: `tracecar/${options.version}`,
-      ...(agent && { httpAgentOptions: () => agent }),
+      ...(path && { httpAgentOptions: () => path.agentFor(otlp, 'metrics') }),
     });
+    // What has failed is not tried again: the next counts say all.
+    replaceTransport(this.#exporter, { isWhole: true });
+    ignorePartialSuccess(this.#exporter);
   }
 
   /** Sends it, or keeps it until the one before has its answer. */
@@ -111,18 +122,19 @@ export class MetricsExport {
       this.#isUnwanted = false;
       return;
     }
+    this.failed++;
     const { clock, limits, settings, warn } = this.#options;
     const now = clock.now();
-    const { code } = (result.error ?? {}) as { readonly code?: unknown };
     const where = new URL(settings.otlp.url);
     const place = `${where.protocol}//${where.host}${where.pathname}`;
-    if (typeof code === 'number' && NO_SUCH_PLACE.includes(code)) {
+    const refusal = refusalOf(result.error);
+    if (refusal !== undefined) {
       this.#pausedUntil = now + limits.metricPauseMs;
       if (this.#isUnwanted) return;
       this.#isUnwanted = true;
       const minutes = limits.metricPauseMs / 60_000;
       warn(
-        `telemetry: ${place} takes no metrics (${code}); it is asked again every ${minutes} minutes. ` +
+        `telemetry: ${place} ${refusal}; it is asked again every ${minutes} minutes. ` +
           'OTEL_METRICS_EXPORTER=none ends it; the metrics port has them all the same',
       );
     } else if (now >= this.#warnedUntil) {
@@ -132,6 +144,15 @@ export class MetricsExport {
       warn(`telemetry: metrics were not delivered to ${place}: ${reason}`);
     }
   }
+}
+
+/** Why the collector is left alone; undefined: it is asked again soon. */
+function refusalOf(error: Error | undefined): string | undefined {
+  if (error instanceof EndlessAnswer)
+    return `does not end its answers to metrics (${error.message})`;
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  const isPlaceless = typeof code === 'number' && NO_SUCH_PLACE.includes(code);
+  return isPlaceless ? `takes no metrics (${code})` : undefined;
 }
 
 /** What the exporter takes, of a snapshot. */

@@ -25,17 +25,20 @@ const all = 'OTEL_EXPORTER_OTLP_';
 const defaultEndpoint = 'http://localhost:4318';
 const defaultTimeoutMs = 10_000;
 
-/** What holds for one signal. */
+/** What holds for one signal. Metrics are always JSON: only a trace's bytes are our own. */
 export function readOtlp(reader: EnvReader, signal: Signal): OtlpSettings {
   const own = `${all}${signal.toUpperCase()}_`;
   const url = reader.url(`${own}ENDPOINT`) ?? baseUrl(reader, signal);
   const usual = isLoopback(new URL(url).hostname) ? 'none' : 'gzip';
   const ways = ['none', 'gzip'] as const;
   return {
-    protocol: readProtocol(reader, own),
+    protocol: signal === 'traces' ? readProtocol(reader, own).protocol : 'http/json',
     url,
-    headers: { ...reader.pairs(`${all}HEADERS`), ...reader.pairs(`${own}HEADERS`) },
-    timeoutMs: reader.positive(`${own}TIMEOUT`, reader.positive(`${all}TIMEOUT`, defaultTimeoutMs)),
+    headers: { ...reader.headers(`${all}HEADERS`), ...reader.headers(`${own}HEADERS`) },
+    timeoutMs: reader.milliseconds(
+      `${own}TIMEOUT`,
+      reader.milliseconds(`${all}TIMEOUT`, defaultTimeoutMs),
+    ),
     compression: reader.choice(
       `${own}COMPRESSION`,
       ways,
@@ -52,25 +55,35 @@ export function hasOwnDestination(reader: EnvReader, signal: Signal): boolean {
   return !isNamed('TRACES_') && !isNamed('METRICS_');
 }
 
-function readProtocol(reader: EnvReader, own: string): OtlpSettings['protocol'] {
-  const name = reader.text(`${own}PROTOCOL`) === undefined ? all : own;
-  const text = reader.text(`${name}PROTOCOL`)?.toLowerCase();
-  if (text === 'http/protobuf' || text === 'http/json' || text === undefined) {
-    return text ?? 'http/json';
-  }
+/** A warning when another protocol than JSON is asked of metrics that are sent. */
+export function warnOfMetricsProtocol(reader: EnvReader): void {
+  const { variable, protocol } = readProtocol(reader, `${all}METRICS_`);
+  if (protocol === 'http/json') return;
+  reader.warn(variable, `is ${protocol}; metrics are sent as http/json all the same`);
+}
+
+interface ProtocolChoice {
+  readonly variable: string;
+  readonly protocol: OtlpSettings['protocol'];
+}
+
+function readProtocol(reader: EnvReader, own: string): ProtocolChoice {
+  const variable = `${reader.text(`${own}PROTOCOL`) === undefined ? all : own}PROTOCOL`;
+  const text = reader.text(variable)?.toLowerCase() ?? 'http/json';
+  if (text === 'http/protobuf' || text === 'http/json') return { variable, protocol: text };
   const likely =
     text === 'grpc'
       ? 'is grpc, which is not spoken: collectors take http/protobuf and http/json on port 4318'
       : `is ${text}, not http/json or http/protobuf`;
-  reader.warn(`${name}PROTOCOL`, `${likely}; http/json is used`);
-  return 'http/json';
+  reader.warn(variable, `${likely}; http/json is used`);
+  return { variable, protocol: 'http/json' };
 }
 
 function readCertificates(reader: EnvReader, own: string): Record<string, string> {
   const certificates: Record<string, string> = {};
   for (const prefix of [all, own]) {
     for (const kind of ['CERTIFICATE', 'CLIENT_KEY', 'CLIENT_CERTIFICATE']) {
-      const file = reader.text(`${prefix}${kind}`);
+      const file = reader.pemFile(`${prefix}${kind}`);
       if (file !== undefined) certificates[`${prefix}${kind}`] = file;
     }
   }

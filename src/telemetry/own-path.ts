@@ -11,8 +11,8 @@
 
 import { lookup } from 'node:dns';
 import { readFileSync } from 'node:fs';
-import { Agent, type AgentOptions, type ClientRequestArgs } from 'node:http';
-import { Agent as SecureAgent, type AgentOptions as SecureOptions } from 'node:https';
+import { Agent, type ClientRequestArgs } from 'node:http';
+import type { AgentOptions as SecureOptions } from 'node:https';
 import { connect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { OtlpSettings, Signal } from './otlp-settings.ts';
@@ -48,23 +48,34 @@ export class OwnPath {
     }
   }
 
-  /** As the SDK's exporters take it. Throws when a certificate's file cannot be read. */
-  agentFor({ url, certificates }: OtlpSettings, signal: Signal): Agent {
+  /** As the SDK's exporters take it. Rejects when a certificate's file cannot be read. */
+  async agentFor({ url, certificates }: OtlpSettings, signal: Signal): Promise<Agent> {
     const isTls = new URL(url).protocol === 'https:';
-    const path = this;
     const agent = isTls
-      ? new (class extends SecureAgent {
-          override createConnection(options: DialOptions, done: Dialled): undefined {
-            path.#dial(options, isTls, done, (rest) => super.createConnection(rest));
-          }
-        })({ keepAlive: true, ...readCertificates(certificates, signal) })
-      : new (class extends Agent {
-          override createConnection(options: DialOptions, done: Dialled): undefined {
-            path.#dial(options, isTls, done, (rest) => rest.socket ?? super.createConnection(rest));
-          }
-        })({ keepAlive: true } satisfies AgentOptions);
+      ? await this.#secureAgent(readCertificates(certificates, signal))
+      : this.#plainAgent();
     this.#agents.push(agent);
     return agent;
+  }
+
+  #plainAgent(): Agent {
+    const path = this;
+    return new (class extends Agent {
+      override createConnection(options: DialOptions, done: Dialled): undefined {
+        path.#dial(options, false, done, (rest) => rest.socket ?? super.createConnection(rest));
+      }
+    })({ keepAlive: true });
+  }
+
+  /** Most have no TLS, and it takes 1.4 MiB (2026-11-26). */
+  async #secureAgent(certificates: SecureOptions): Promise<Agent> {
+    const path = this;
+    const https = await import('node:https');
+    return new (class extends https.Agent {
+      override createConnection(options: DialOptions, done: Dialled): undefined {
+        path.#dial(options, true, done, (rest) => super.createConnection(rest));
+      }
+    })({ keepAlive: true, ...certificates });
   }
 
   /** `open`: dials as ever, or speaks over `socket` where there is one. */

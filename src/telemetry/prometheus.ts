@@ -295,4 +295,7 @@ function addSpans(text: MetricText, counts: SpanCounts, queueMax: number): void 
   const lines = 'tracecar_access_log_dropped_lines_total';
   text.family(lines, 'counter', 'Access log lines that stdout did not take.');
   text.sample(lines, '', counts.linesDropped);
+  const failed = 'tracecar_metric_exports_failed_total';
+  text.family(failed, 'counter', 'Exports of metrics by OTLP that no collector took.');
+  text.sample(failed, '', counts.metricsFailed ?? 0);
 }

@@ -4,6 +4,7 @@
  *
  *   t<hex>                        the threshold of the trace, as it came in tracestate
  *   l<trace id>-<span id>         a span that this one links to
+ *   m<method>                     the method, where it is not one that records have a number for
  *   c<index>:<value>              custom tag, by its place among the tags of the direction
  *   h<index>:<value>              captured header, by its place: those of the request, then the response's
  */
@@ -12,6 +13,8 @@ export interface RecordExtra {
   /** 1 to 14 hex digits; empty: none came. */
   readonly threshold: string;
   readonly links: readonly SpanLink[];
+  /** As it was sent; empty: the record has it as a number, or nobody knows it. */
+  readonly method: string;
   /** By index; the values in their order. */
   readonly tags: ReadonlyMap<number, readonly string[]>;
   readonly headers: ReadonlyMap<number, readonly string[]>;
@@ -23,7 +26,18 @@ export interface SpanLink {
   readonly spanId: string;
 }
 
-const none: RecordExtra = { threshold: '', links: [], tags: new Map(), headers: new Map() };
+const none: RecordExtra = {
+  threshold: '',
+  links: [],
+  method: '',
+  tags: new Map(),
+  headers: new Map(),
+};
+
+/** The line of a method; `method`: the letters of a token. */
+export function methodLine(method: string): string {
+  return `m${method}`;
+}
 
 /** Reads the lines of a record. */
 export function readExtra(text: string): RecordExtra {
@@ -32,14 +46,16 @@ export function readExtra(text: string): RecordExtra {
   const tags = new Map<number, string[]>();
   const headers = new Map<number, string[]>();
   let threshold = '';
+  let method = '';
   for (const line of text.split('\n')) {
     const rest = line.slice(1);
     if (line[0] === 't' && /^[0-9a-f]{1,14}$/.test(rest)) threshold = rest;
     else if (line[0] === 'l') readLink(rest, links);
+    else if (line[0] === 'm') method = rest;
     else if (line[0] === 'c') readIndexed(rest, tags);
     else if (line[0] === 'h') readIndexed(rest, headers);
   }
-  return { threshold, links, tags, headers };
+  return { threshold, links, method, tags, headers };
 }
 
 function readLink(rest: string, to: SpanLink[]): void {

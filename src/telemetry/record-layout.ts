@@ -74,6 +74,8 @@ export const Counter = {
   /** Trace ids that peers were told, and that they were not. */
   KeepSent: 42,
   KeepFailed: 43,
+  /** Exports of metrics that failed. */
+  MetricsFailed: 44,
 } as const;
 
 export const HEADER_BYTES = 512;

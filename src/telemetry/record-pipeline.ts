@@ -38,6 +38,8 @@ export interface PipelineParts {
   /** Where spans go, for warnings. */
   readonly destination: string;
   readonly warn: (text: string) => void;
+  /** Exports of metrics that have failed, of which others keep count. */
+  readonly metricsFailed?: () => number;
   /** Undefined: what is not chosen when it ends never is. */
   readonly keep?: KeepParts | undefined;
 }
@@ -220,7 +222,7 @@ export class RecordPipeline {
   }
 
   #publish(): void {
-    const { spans, lines, keep } = this.#parts;
+    const { spans, lines, keep, metricsFailed } = this.#parts;
     const before = this.#before;
     const recalled = this.#recall?.recalled ?? 0;
     const told = keep?.sender.counts;
@@ -237,6 +239,7 @@ export class RecordPipeline {
       historyBytes: this.#recall?.bytes ?? 0,
       keepSent: before.keepSent + (told?.sent ?? 0),
       keepFailed: before.keepFailed + (told === undefined ? 0 : told.failed + told.dropped),
+      metricsFailed: before.metricsFailed + (metricsFailed?.() ?? 0),
     });
   }
 

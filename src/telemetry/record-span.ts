@@ -193,7 +193,8 @@ export function spanFlagsOf(record: ExchangeRecord): number {
 export function traceStateOf(record: ExchangeRecord, around: SpanSurroundings): string | undefined {
   if ((record.flags & RecordFlag.OwnThreshold) !== 0) {
     const direction = isOutbound(record) ? 'outbound' : 'inbound';
-    const ratio = around.rules.ratioOf(record.generation, direction) ?? around.ratio;
+    const ratio = around.rules.ratioOf(record.generation, direction, around.ratio);
+    if (ratio === undefined) return undefined;
     const sampler = new HeadSampler({ isParentBased: false, ratio });
     return `ot=th:${thresholdDigits(sampler.thresholdHigh, sampler.thresholdLow)}`;
   }

@@ -5,10 +5,12 @@
  * The proxy holds the object beside its rule and calls `observe` once an exchange: most find the cell
  * of the request before. Outcomes are an upstream's choice, so cells are bounded, for one series and
  * for all together; what has no room is counted in `other` cells, where only status and cause are
- * still exact. Counts are float64, exact to 2^53.
+ * still exact. Statuses have names as far as IANA knows them, and a few more. Counts are float64, exact
+ * to 2^53.
  */
 
 import { failures } from '../model/failure.ts';
+import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { KeepState } from './keep-state.ts';
@@ -43,6 +45,33 @@ export interface CellBudget {
 }
 
 const STATUSES = 600;
+
+/** IANA's status codes (2026), with 0 for none: of these a series tells all that it has seen. */
+const registered = new Uint8Array(STATUSES);
+for (const [first, last = first] of [
+  [0],
+  [100, 104],
+  [200, 208],
+  [226],
+  [300, 308],
+  [400, 418],
+  [421, 426],
+  [428, 429],
+  [431],
+  [451],
+  [500, 508],
+  [510, 511],
+] as const) {
+  registered.fill(1, first, last + 1);
+}
+
+/** Requests by status sent. */
+export interface StatusCount {
+  /** 0: nothing was sent; `other`: statuses that have no name here, together. */
+  readonly status: number | 'other';
+  readonly count: number;
+}
+
 /** Of an outcome that no exchange has: nothing is ever counted in it. */
 const NO_CELL = new RequestCell(-1);
 
@@ -58,6 +87,8 @@ export class RequestSeries {
   readonly #cells = new Map<number, RequestCell>();
   #own = 0;
   /** By status and by cause: of exchanges in `other` cells. */
+  /** Statuses that IANA does not know and that have a name all the same: the first to come. */
+  readonly #odd: number[] = [];
   #otherStatuses: Float64Array | undefined;
   #otherCauses: Float64Array | undefined;
 
@@ -105,12 +136,18 @@ export class RequestSeries {
     this.#budget = { left: 0, seriesMax: 0 };
   }
 
-  /** Counts of exchanges by status sent, in order, without zeros; status 0: nothing was sent. */
-  statuses(): readonly { readonly status: number; readonly count: number }[] {
+  /** Counts of exchanges by status sent, in order, without zeros. None ever gets less. */
+  statuses(): readonly StatusCount[] {
     const counts = this.#otherStatuses?.slice() ?? new Float64Array(STATUSES);
     for (const [{ status }, cell] of this.#exchanges()) counts[status]! += cell.count;
-    const seen: { status: number; count: number }[] = [];
-    for (const [status, count] of counts.entries()) if (count > 0) seen.push({ status, count });
+    const seen: StatusCount[] = [];
+    let others = 0;
+    for (const [status, count] of counts.entries()) {
+      if (count === 0) continue;
+      if (registered[status] === 1 || this.#odd.includes(status)) seen.push({ status, count });
+      else others += count;
+    }
+    if (others > 0) seen.push({ status: 'other', count: others });
     return seen;
   }
 
@@ -152,7 +189,16 @@ export class RequestSeries {
     this.#own++;
     const cell = new RequestCell(key);
     this.#cells.set(key, cell);
+    this.#name(outcomeOf(key).status);
     return cell;
+  }
+
+  /** Gives a status its name, while there are any; it keeps it, so that no count moves. */
+  #name(status: number): void {
+    if (registered[status] === 1 || this.#odd.length >= telemetryLimits.metricOddStatusesMax) {
+      return;
+    }
+    if (!this.#odd.includes(status)) this.#odd.push(status);
   }
 
   #countOther(key: number): void {
@@ -160,6 +206,7 @@ export class RequestSeries {
     this.#otherStatuses ??= new Float64Array(STATUSES);
     this.#otherCauses ??= new Float64Array(failures.length + 1);
     this.#otherStatuses[status]!++;
+    this.#name(status);
     this.#otherCauses[causeCode]!++;
   }
 }

@@ -14,6 +14,7 @@ import type {
   RoutingTable,
   Rule,
 } from '../model/routing-table.ts';
+import { FactHistory, type FactKind } from './fact-history.ts';
 import { spanKeys } from './span-keys.ts';
 
 /** A tag as the worker needs it: the environment has been read. */
@@ -107,46 +108,53 @@ function tagFacts(tags: readonly CustomTag[], environment: TagEnvironment): TagF
   });
 }
 
-interface Facts {
-  readonly places: ReadonlyMap<string, string>;
-  readonly tags: RulesMessage['tags'];
-  readonly ratios: RulesMessage['ratios'];
-}
+const placeKind: FactKind<string> = {
+  isSame: (one, other) => one === other,
+  bytesOf: (place) => place.length,
+};
 
-const GENERATIONS_KEPT = 4;
+/** What a whole table says. */
+type TableChoices = Pick<RulesMessage, 'tags' | 'ratios'>;
+
+const choicesKind: FactKind<TableChoices> = {
+  isSame: (one, other) => JSON.stringify(one) === JSON.stringify(other),
+  bytesOf: (choices) => 2 * JSON.stringify(choices).length,
+};
+
+const WHOLE = '';
 const noTags: readonly TagFacts[] = [];
 
-/** The facts of the newest tables. */
+/** The facts of the newest table and of those before it. */
 export class RuleBook {
   /** Changes with every `add`: what was found before may not be found, or differ. */
   edition = 0;
-  readonly #tables = new Map<number, Facts>();
+  readonly #places = new FactHistory<string>(placeKind);
+  readonly #choices = new FactHistory<TableChoices>(choicesKind);
 
   /** A table with a generation that is known already replaces it. */
-  add(message: RulesMessage): void {
+  add({ generation, origins, tags, ratios }: RulesMessage): void {
     this.edition++;
-    const { generation, origins, tags, ratios } = message;
-    this.#tables.delete(generation);
-    this.#tables.set(generation, { places: placesOf(origins), tags, ratios });
-    for (const oldest of this.#tables.keys()) {
-      if (this.#tables.size <= GENERATIONS_KEPT) break;
-      this.#tables.delete(oldest);
-    }
+    this.#places.add(generation, placesOf(origins));
+    this.#choices.add(generation, new Map([[WHOLE, { tags, ratios }]]));
   }
 
-  /** `reviews.yaml:9:7`; undefined when the table is not one of the newest, or the rule not one alone. */
+  /** `reviews.yaml:9:7`; undefined when the table is not remembered, or the rule not one alone. */
   findOrigin(generation: number, route: string, index: number): string | undefined {
-    return this.#tables.get(generation)?.places.get(keyOf(route, index)) || undefined;
+    return this.#places.find(generation, keyOf(route, index)) || undefined;
   }
 
   /** In the order of `TracingRule.tags`; a name that is empty is not to be used. */
   tagsOf(generation: number, direction: Direction): readonly TagFacts[] {
-    return this.#tables.get(generation)?.tags[direction] ?? noTags;
+    return this.#choices.find(generation, WHOLE)?.tags[direction] ?? noTags;
   }
 
-  /** Undefined when no resource sets one. */
-  ratioOf(generation: number, direction: Direction): number | undefined {
-    return this.#tables.get(generation)?.ratios[direction];
+  /**
+   * The ratio of new traces, 0 to 1: `usual` when no resource sets one; undefined when the table is not
+   * remembered.
+   */
+  ratioOf(generation: number, direction: Direction, usual: number): number | undefined {
+    if (this.#choices.knows(generation) === false) return undefined;
+    return this.#choices.find(generation, WHOLE)?.ratios[direction] ?? usual;
   }
 }
 

@@ -9,8 +9,13 @@
 
 import { telemetryLimits } from '../model/limits.ts';
 import { type CapturedHeaders, readCapturedHeaders } from './captured-headers.ts';
-import { type Environment, EnvReader } from './env-reader.ts';
-import { hasOwnDestination, type OtlpSettings, readOtlp } from './otlp-settings.ts';
+import { type Environment, EnvReader, isToken } from './env-reader.ts';
+import {
+  hasOwnDestination,
+  type OtlpSettings,
+  readOtlp,
+  warnOfMetricsProtocol,
+} from './otlp-settings.ts';
 import { type TracingChoices, usualChoices } from './tracing-choices.ts';
 
 /** Context headers by bit. The ones that a request came with are written beside those that are set. */
@@ -87,10 +92,7 @@ export function readTelemetrySettings(
       outbound: readCapturedHeaders(reader, 'CLIENT'),
     },
     resource: readResource(reader),
-    knownMethods: reader
-      .text('OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS')
-      ?.split(',')
-      .map((name) => name.trim()),
+    knownMethods: readMethods(reader),
     attributesMax: reader.count(
       'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT',
       reader.count('OTEL_ATTRIBUTE_COUNT_LIMIT', 128),
@@ -110,7 +112,18 @@ function readExporter(reader: EnvReader): TelemetrySettings['exporter'] {
 }
 
 function isDisabled(reader: EnvReader): boolean {
-  return reader.text('OTEL_SDK_DISABLED')?.toLowerCase() === 'true';
+  return reader.flag('OTEL_SDK_DISABLED');
+}
+
+function readMethods(reader: EnvReader): readonly string[] | undefined {
+  const variable = 'OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS';
+  const text = reader.text(variable);
+  if (text === undefined) return undefined;
+  const names = text.split(',').map((name) => name.trim());
+  const methods = names.filter((name) => name !== '');
+  if (methods.length > 0 && methods.every(isToken)) return methods;
+  reader.warn(variable, `is ${text}, not a list of methods (write GET,POST); it is ignored`);
+  return undefined;
 }
 
 const propagatorNames: ReadonlyMap<string, number> = new Map([
@@ -148,11 +161,13 @@ function readMetrics(
   const usual = isUsual ? 'otlp' : 'none';
   const named = reader.choice('OTEL_METRICS_EXPORTER', ['otlp', 'prometheus', 'none'], usual);
   const limits = telemetryLimits;
+  const exporter = named === 'otlp' && !isDisabled(reader) ? 'otlp' : 'none';
+  if (exporter === 'otlp') warnOfMetricsProtocol(reader);
   return {
-    exporter: named === 'otlp' && !isDisabled(reader) ? 'otlp' : 'none',
+    exporter,
     otlp: readOtlp(reader, 'metrics'),
-    intervalMs: reader.positive('OTEL_METRIC_EXPORT_INTERVAL', limits.metricIntervalMs),
-    timeoutMs: reader.positive('OTEL_METRIC_EXPORT_TIMEOUT', limits.exportTimeoutMs),
+    intervalMs: reader.milliseconds('OTEL_METRIC_EXPORT_INTERVAL', limits.metricIntervalMs),
+    timeoutMs: reader.milliseconds('OTEL_METRIC_EXPORT_TIMEOUT', limits.exportTimeoutMs),
   };
 }
 
@@ -200,8 +215,8 @@ function readBatch(reader: EnvReader): BatchSettings {
     reader.warn('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'is over OTEL_BSP_MAX_QUEUE_SIZE, which is used');
   }
   return {
-    delayMs: reader.count('OTEL_BSP_SCHEDULE_DELAY', limits.exportDelayMs),
-    timeoutMs: reader.positive('OTEL_BSP_EXPORT_TIMEOUT', limits.exportTimeoutMs),
+    delayMs: reader.milliseconds('OTEL_BSP_SCHEDULE_DELAY', limits.exportDelayMs, 0),
+    timeoutMs: reader.milliseconds('OTEL_BSP_EXPORT_TIMEOUT', limits.exportTimeoutMs),
     queueMax,
     batchMax: Math.min(batchMax, queueMax),
   };

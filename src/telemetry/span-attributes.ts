@@ -21,6 +21,7 @@ import {
 import { putConnectionAttributes } from './connection-attributes.ts';
 import { type ExchangeRecord, Join, joinWords, RecordFlag, RecordKind } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
+import { readExtra } from './record-extra.ts';
 import type { SpanOutcome } from './span-outcome.ts';
 import { splitAuthority, splitTarget } from './url-parts.ts';
 
@@ -86,10 +87,9 @@ function putMethod(
 ): void {
   const method = knownMethod(record, known);
   to.put('http.request.method', method ?? '_OTHER');
-  const original = methodNames[record.method];
-  if (method === undefined && original !== undefined) {
-    to.put('http.request.method_original', original);
-  }
+  if (method !== undefined) return;
+  const original = methodNames[record.method] ?? readExtra(record.extra).method;
+  if (original !== '') to.put('http.request.method_original', original);
 }
 
 function putServer(to: AttributeSink, record: ExchangeRecord): void {

@@ -3,7 +3,7 @@
  * objects.
  *
  * A batch of bytes is written where it is sent from, and its memory is used again once the batch was
- * taken by a collector or given up, and no request is under way any more.
+ * taken by a collector or given up, and no request of it is under way any more.
  */
 
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
@@ -12,7 +12,7 @@ import { ExchangeRecord } from './exchange-record.ts';
 import type { GrowingBytes } from './growing-bytes.ts';
 import { RecordSpan } from './record-span.ts';
 import type { RecordText } from './record-text.ts';
-import type { RequestWatch } from './request-watch.ts';
+import { RequestGroup, type RequestWatch } from './request-watch.ts';
 import type { SpanSurroundings } from './span-surroundings.ts';
 
 /** Spans that are exported together; `add` until it is exported, again when that failed. */
@@ -64,13 +64,10 @@ export class ByteBatches<Out extends GrowingBytes> {
 
   newBatch(): ByteBatch<Out> {
     const out = this.#free.pop() ?? this.#newMemory();
-    return new ByteBatch(this.#exporter, this.#writer, out, () => this.#keep(out));
-  }
-
-  #keep(out: Out): void {
-    this.#requests.afterAll(() => {
+    const onDone = (): void => {
       if (this.#free.length < MEMORIES_KEPT_MAX) this.#free.push(out);
-    });
+    };
+    return new ByteBatch(this.#exporter, this.#writer, out, this.#requests, onDone);
   }
 }
 
@@ -79,14 +76,24 @@ export class ByteBatch<Out extends GrowingBytes> implements SpanBatch {
   readonly #exporter: SpanExporter;
   readonly #writer: TraceWriter<Out>;
   readonly #out: Out;
-  /** Its memory is not needed any more once no request is under way. */
+  readonly #requests: RequestWatch;
+  readonly #ownRequests = new RequestGroup();
   readonly #onDone: () => void;
+  #isExported = false;
   #isDone = false;
 
-  constructor(exporter: SpanExporter, writer: TraceWriter<Out>, out: Out, onDone: () => void) {
+  /** `onDone`: its memory is not needed any more. */
+  constructor(
+    exporter: SpanExporter,
+    writer: TraceWriter<Out>,
+    out: Out,
+    requests: RequestWatch,
+    onDone: () => void,
+  ) {
     this.#exporter = exporter;
     this.#writer = writer;
     this.#out = out;
+    this.#requests = requests;
     this.#onDone = onDone;
     writer.begin(out);
   }
@@ -101,17 +108,21 @@ export class ByteBatch<Out extends GrowingBytes> implements SpanBatch {
   }
 
   export(done: (result: ExportResult) => void): void {
-    // Of the spans the exporter asks nothing itself: its serializer gets this batch.
-    this.#exporter.export(this as unknown as ReadableSpan[], (result) => {
+    this.#isExported = true;
+    const onResult = (result: ExportResult): void => {
       if (result.code === ExportResultCode.SUCCESS) this.drop();
       done(result);
-    });
+    };
+    // Of the spans the exporter asks nothing itself: its serializer gets this batch.
+    const spans = this as unknown as ReadableSpan[];
+    this.#requests.run(this.#ownRequests, () => this.#exporter.export(spans, onResult));
   }
 
   drop(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    this.#onDone();
+    if (this.#isExported) this.#ownRequests.afterAll(this.#onDone);
+    else this.#onDone();
   }
 
   /** The request, in place. */

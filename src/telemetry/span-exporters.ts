@@ -12,12 +12,11 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { ConsoleSpanExporter, type SpanExporter } from '@opentelemetry/sdk-trace';
 import { assert } from '../base/assert.ts';
-import { systemWakeUps } from '../base/deadlines.ts';
 import type { GrowingBytes } from './growing-bytes.ts';
 import { JsonBytes } from './json-bytes.ts';
 import type { LineOutput } from './line-output.ts';
 import type { OwnPath } from './own-path.ts';
-import { OwnTransport, type Transport } from './own-transport.ts';
+import { replaceTransport } from './own-transport.ts';
 import { ProtoBytes } from './proto-bytes.ts';
 import { watchRequests } from './request-watch.ts';
 import type { TelemetrySettings } from './settings.ts';
@@ -121,20 +120,23 @@ function openExporter(
 ): OTLPTraceExporter {
   const isProtobuf = otlp.protocol === 'http/protobuf';
   const Exporter = isProtobuf ? ProtobufTraceExporter : OTLPTraceExporter;
-  const agent = path?.agentFor(otlp, 'traces');
   const options = {
     url: otlp.url,
     headers: { ...otlp.headers },
-    timeoutMillis: otlp.timeoutMs,
+    timeoutMillis: Math.min(otlp.timeoutMs, batch.timeoutMs),
     userAgent: `tracecar/${version}`,
     // A flush at shutdown sends the whole queue at once, each span alone if need be.
     concurrencyLimit: batch.queueMax + 2,
-    ...(agent && { httpAgentOptions: () => agent }),
+    ...(path && { httpAgentOptions: () => path.agentFor(otlp, 'traces') }),
   };
-  if (otlp.compression === 'none') return setTransport(new Exporter(options), false);
+  if (otlp.compression === 'none') {
+    const plain = new Exporter(options);
+    replaceTransport(plain, {});
+    return plain;
+  }
   const headers = { ...otlp.headers, 'Content-Encoding': 'gzip' };
-  const exporter = setTransport(new Exporter({ ...options, headers }), true);
-  if (hasOwnTransport(exporter)) return exporter;
+  const exporter = new Exporter({ ...options, headers });
+  if (replaceTransport(exporter, { isGzip: true })) return exporter;
   return new Exporter({ ...options, compression: otlp.compression as Compression });
 }
 
@@ -152,24 +154,7 @@ export interface TraceSerializer {
 
 /** The part of the exporter that is its own business; a version without it goes on as it is. */
 interface WithDelegate {
-  readonly _delegate?: {
-    _serializer?: TraceSerializer;
-    _transport?: Transport & { readonly _transport?: Transport };
-  };
-}
-
-/** From now on the exporter tries once, and a failure that may pass is a RetryableError. */
-function setTransport(exporter: OTLPTraceExporter, isGzip: boolean): OTLPTraceExporter {
-  const { _delegate: delegate } = exporter as unknown as WithDelegate;
-  const own = delegate?._transport?._transport;
-  if (delegate !== undefined && typeof own?.send === 'function') {
-    delegate._transport = new OwnTransport(own, isGzip, watchRequests(), systemWakeUps);
-  }
-  return exporter;
-}
-
-function hasOwnTransport(exporter: OTLPTraceExporter): boolean {
-  return (exporter as unknown as WithDelegate)._delegate?._transport instanceof OwnTransport;
+  readonly _delegate?: { _serializer?: TraceSerializer };
 }
 
 /** The exporter's serializer; undefined when it is not where this version keeps it. */
@@ -198,16 +183,16 @@ const PARTIAL_SUCCESS = 'Received Partial Success';
 
 /**
  * The SDK tells partial success (a collector took a batch but not all of its spans) only to its
- * diagnostic log: `onRejected` gets the number. Everything else it logs is in the counts already.
+ * diagnostic log, right before the batch's result: `onRejected` gets the number that the collector
+ * says, 1 or more, whatever the batch had. Everything else it logs is in the counts already.
  */
 export function watchPartialSuccess(onRejected: (spans: number) => void): void {
   const ignore = (): void => undefined;
   const logger: DiagLogger = {
     error: ignore,
-    warn: (message, ...rest) => {
-      const text = [message, ...rest].join(' ');
-      if (!text.includes(PARTIAL_SUCCESS)) return;
-      const rejected = Number(/"rejectedSpans":"?([0-9]{1,9})/.exec(text)?.[1] ?? 0);
+    warn: (message, answer) => {
+      if (!message.includes(PARTIAL_SUCCESS)) return;
+      const rejected = rejectedSpans(answer);
       if (rejected > 0) onRejected(rejected);
     },
     info: ignore,
@@ -215,4 +200,17 @@ export function watchPartialSuccess(onRejected: (spans: number) => void): void {
     verbose: ignore,
   };
   diag.setLogger(logger, { suppressOverrideMessage: true });
+}
+
+/** Of a partial success as JSON, where an int64 is a number or its digits; 0 for everything else. */
+function rejectedSpans(json: unknown): number {
+  try {
+    const { rejectedSpans: said } = JSON.parse(String(json)) as {
+      readonly rejectedSpans?: unknown;
+    };
+    const isNumber = typeof said === 'number' || (typeof said === 'string' && /^\d+$/.test(said));
+    return isNumber ? Math.trunc(Number(said)) : 0;
+  } catch {
+    return 0;
+  }
 }

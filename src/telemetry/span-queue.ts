@@ -43,6 +43,8 @@ export class SpanQueue {
   dropped = 0;
   queueFull = 0;
   #lastError = '';
+  /** What the answer says that is being read: its batch's result comes next. */
+  #rejected = 0;
   #inFlight = 0;
   #isClosed = false;
   #isExporting = false;
@@ -125,11 +127,12 @@ export class SpanQueue {
     this.#seeTo(lane);
   }
 
-  /** A collector that took a batch refused some spans of it (OTLP partial success). */
+  /**
+   * The collector refuses spans of the batch whose result comes next (OTLP partial success). More than
+   * the batch has are all of it.
+   */
   reject(spans: number): void {
-    this.sent -= spans;
-    this.dropped += spans;
-    this.#lastError = `the collector rejected ${spans} spans of a batch`;
+    this.#rejected = spans;
   }
 
   /** Sends everything at once; resolves when every batch has its last answer, also a bad one. */
@@ -215,13 +218,18 @@ export class SpanQueue {
     const { lane } = entry;
     void this.#export(entry).then((retryMs) => {
       this.#isExporting = false;
-      if (retryMs !== undefined && !this.#isFlushing && !this.#isClosed) {
-        this.#callOffPause = this.#wakeUps.after(retryMs, () => {
-          this.#callOffPause = undefined;
-          this.#exportNext();
-        });
-      }
+      if (retryMs !== undefined) this.#pauseFor(retryMs);
       this.#seeTo(lane);
+      this.#exportNext();
+    });
+  }
+
+  /** Nothing is exported until then, in place of what was asked before. */
+  #pauseFor(retryMs: Milliseconds): void {
+    if (this.#isFlushing || this.#isClosed) return;
+    this.#callOffPause?.();
+    this.#callOffPause = this.#wakeUps.after(retryMs, () => {
+      this.#callOffPause = undefined;
       this.#exportNext();
     });
   }
@@ -237,8 +245,8 @@ export class SpanQueue {
   }
 
   /**
-   * Resolves when the batch has its answer or its time is over, with the milliseconds to wait for when
-   * it waits to be tried again; never rejects.
+   * Resolves when the batch has its answer or its time is over, with the milliseconds to wait for after
+   * a failure that may pass; never rejects.
    */
   #export(entry: WaitingBatch): Promise<Milliseconds | undefined> {
     entry.attempts++;
@@ -246,17 +254,25 @@ export class SpanQueue {
     return new Promise((resolve) => {
       let isAnswered = false;
       let isLate = false;
-      const callOff = this.#wakeUps.after(this.#settings.timeoutMs, () => {
+      const { timeoutMs } = this.#settings;
+      const callOff = this.#wakeUps.after(timeoutMs, () => {
         isLate = true;
-        resolve(undefined);
+        // It stays in flight: who has not answered may still take it.
+        this.#lastError = `no answer in ${timeoutMs} ms`;
+        this.#failures++;
+        resolve(this.#isClosed ? undefined : this.#delay(0));
       });
       const answer = (result: ExportResult): void => {
+        const rejected = this.#rejected;
+        this.#rejected = 0;
         if (isAnswered) return;
         isAnswered = true;
         callOff();
-        resolve(this.#isClosed ? undefined : this.#account(entry, result));
-        // It was put back, maybe, and nobody waits for it any more.
-        if (isLate) this.#exportNext();
+        const retryMs = this.#isClosed
+          ? undefined
+          : this.#account(entry, result, { rejected, isLate });
+        resolve(retryMs);
+        if (isLate) this.#onLate(retryMs);
       };
       try {
         entry.batch.export(answer);
@@ -266,19 +282,43 @@ export class SpanQueue {
     });
   }
 
-  /** Tells for how long to wait when the batch was put back. */
-  #account(entry: WaitingBatch, { code, error }: ExportResult): Milliseconds | undefined {
+  /** An answer is here that nobody waits for any more. */
+  #onLate(retryMs: Milliseconds | undefined): void {
+    if (retryMs !== undefined) {
+      this.#pauseFor(retryMs);
+      return;
+    }
+    this.#callOffPause?.();
+    this.#callOffPause = undefined;
+    this.#exportNext();
+  }
+
+  /** Until the next try, after what has failed by now. */
+  #delay(retryAfterMs: Milliseconds): Milliseconds {
+    return nextDelay(Math.max(1, this.#failures), retryAfterMs, this.#random, this.#limits);
+  }
+
+  /** Tells for how long to wait after a failure that may pass. */
+  #account(
+    entry: WaitingBatch,
+    { code, error }: ExportResult,
+    { rejected, isLate }: { readonly rejected: number; readonly isLate: boolean },
+  ): Milliseconds | undefined {
     const { length } = entry.batch;
     this.#inFlight -= length;
     if (code === ExportResultCode.SUCCESS) {
-      this.sent += length;
+      const lost = Math.min(rejected, length);
+      this.sent += length - lost;
+      this.dropped += lost;
+      if (lost > 0) this.#lastError = `the collector rejected ${lost} spans of a batch`;
       this.#failures = 0;
       return undefined;
     }
     this.#lastError = error === undefined ? 'the export failed' : describeError(error);
     const mayPass = error instanceof RetryableError;
-    if (mayPass) this.#failures++;
-    else this.#failures = 0;
+    // One that is late has failed before.
+    if (!mayPass) this.#failures = 0;
+    else if (!isLate) this.#failures++;
     if (mayPass && entry.attempts < this.#limits.exportAttemptsMax) {
       this.#lanes.putBack(entry);
       this.#isDue[entry.lane] = true;
@@ -286,7 +326,6 @@ export class SpanQueue {
       this.dropped += length;
       entry.batch.drop();
     }
-    if (!mayPass) return undefined;
-    return nextDelay(this.#failures, error.retryAfterMs, this.#random, this.#limits);
+    return mayPass ? this.#delay(error.retryAfterMs) : undefined;
   }
 }

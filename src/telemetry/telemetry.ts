@@ -259,6 +259,7 @@ export class Telemetry implements HotTelemetry {
       historyBytes: worker?.historyBytes ?? 0,
       keepSent: worker?.keepSent ?? 0,
       keepFailed: worker?.keepFailed ?? 0,
+      metricsFailed: worker?.metricsFailed ?? 0,
     };
   }
 

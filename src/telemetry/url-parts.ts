@@ -18,15 +18,15 @@ export function splitTarget(target: string): TargetParts {
   return { path: target.slice(0, mark), query: redactQuery(target.slice(mark + 1)) };
 }
 
-/** Parameters whose value is a credential: signed URLs of AWS, Azure and Google. */
+/** Parameters whose value is a credential: signed URLs of AWS, Azure and Google. Any case is as good. */
 const secretParameters: ReadonlySet<string> = new Set([
-  'AWSAccessKeyId',
-  'Signature',
+  'awsaccesskeyid',
+  'signature',
   'sig',
-  'X-Amz-Credential',
-  'X-Amz-Security-Token',
-  'X-Amz-Signature',
-  'X-Goog-Signature',
+  'x-amz-credential',
+  'x-amz-security-token',
+  'x-amz-signature',
+  'x-goog-signature',
 ]);
 
 /** Bytes of a target that `plainTargetMark` looks at twice, and those that it refuses. */
@@ -34,10 +34,14 @@ const SPECIAL = 1;
 const REFUSED = 2;
 const QUESTION = 0x3f;
 const AMPERSAND = 0x26;
+const SEMICOLON = 0x3b;
+const PERCENT = 0x25;
 const SLASH = 0x2f;
+/** The bit that tells a small letter from a capital one. */
+const LOWER = 0x20;
 
 const targetBytes = Uint8Array.from({ length: 256 }, (_, byte) => {
-  if (byte === QUESTION || byte === AMPERSAND) return SPECIAL;
+  if (byte === QUESTION || byte === AMPERSAND || byte === SEMICOLON) return SPECIAL;
   return byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c ? REFUSED : 0;
 });
 
@@ -60,23 +64,44 @@ export function plainTargetMark(bytes: Uint8Array, start: number, end: number): 
     if (kind === 0) continue;
     if (kind === REFUSED) return -1;
     if (byte === QUESTION && mark === end) mark = index;
-    const isParameter = mark !== end && (byte === AMPERSAND || mark === index);
-    if (!isParameter || index + 2 >= end) continue;
-    if (secretStarts.has(bytes[index + 1]! | (bytes[index + 2]! << 8))) return -1;
+    // Before the query there are no parameters, and one letter is no secret's name.
+    if (mark === end || index + 2 >= end) continue;
+    if (maySecretBegin(bytes[index + 1]!, bytes[index + 2]!)) return -1;
   }
   return mark;
 }
 
-/** The query with `REDACTED` for every value of a secret parameter; keys and order stay. */
+/** Whether a parameter's name that begins with these bytes may be a secret's. */
+function maySecretBegin(first: number, second: number): boolean {
+  if (first === PERCENT || second === PERCENT) return true;
+  return secretStarts.has(first | LOWER | ((second | LOWER) << 8));
+}
+
+/** Not all readers end a parameter at `&` alone, and some take a second `?` for another beginning. */
+const NAME = /(?:^|[;?])([^;?=]*)=/g;
+
+/**
+ * The query with `REDACTED` for every value of a secret parameter, whose name may be percent-encoded;
+ * keys and order stay. A secret goes as far as the next `&`: a `;` may be a part of it.
+ */
 function redactQuery(query: string): string {
-  return query
-    .split('&')
-    .map((pair) => {
-      const equals = pair.indexOf('=');
-      const isSecret = equals !== -1 && secretParameters.has(pair.slice(0, equals));
-      return isSecret ? `${pair.slice(0, equals)}=REDACTED` : pair;
-    })
-    .join('&');
+  return query.split('&').map(redactPiece).join('&');
+}
+
+function redactPiece(piece: string): string {
+  for (const { 0: begin, 1: name = '', index } of piece.matchAll(NAME)) {
+    if (secretParameters.has(plainName(name))) {
+      return `${piece.slice(0, index + begin.length)}REDACTED`;
+    }
+  }
+  return piece;
+}
+
+function plainName(name: string): string {
+  const plain = name.replace(/%([0-9a-f]{2})/gi, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  );
+  return plain.toLowerCase();
 }
 
 export interface AuthorityParts {

@@ -27,6 +27,8 @@ export interface WorkerCounts {
   /** Trace ids that peers were told, and that did not get there or had no room to wait. */
   keepSent: number;
   keepFailed: number;
+  /** Exports of metrics that failed. */
+  metricsFailed: number;
 }
 
 /** All since start; started = sent + dropped + queued in every reading. */
@@ -54,6 +56,8 @@ export interface SpanCounts {
   /** Trace ids that peers were told, and were not. */
   readonly keepSent?: number;
   readonly keepFailed?: number;
+  /** Exports of metrics that failed. */
+  readonly metricsFailed?: number;
 }
 
 const ATTEMPTS = 1_000;
@@ -91,6 +95,7 @@ export class WorkerCounters {
     shared[Counter.HistoryBytes] = counts.historyBytes;
     shared[Counter.KeepSent] = counts.keepSent;
     shared[Counter.KeepFailed] = counts.keepFailed;
+    shared[Counter.MetricsFailed] = counts.metricsFailed;
     Atomics.add(this.#words, Control.Edition, 1);
   }
 
@@ -121,6 +126,7 @@ export class WorkerCounters {
       historyBytes: shared[Counter.HistoryBytes]!,
       keepSent: shared[Counter.KeepSent]!,
       keepFailed: shared[Counter.KeepFailed]!,
+      metricsFailed: shared[Counter.MetricsFailed]!,
     };
   }
 }

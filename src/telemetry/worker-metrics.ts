@@ -23,6 +23,7 @@ export class WorkerMetrics {
   readonly #path: OwnPath | undefined;
   readonly #store: ExemplarStore;
   #export: Promise<MetricsExport> | undefined;
+  #loaded: MetricsExport | undefined;
 
   constructor(
     start: WorkerStart,
@@ -47,6 +48,11 @@ export class WorkerMetrics {
     return { output: watched, refused: () => watched.refused() };
   }
 
+  /** Exports that have failed. */
+  get failed(): number {
+    return this.#loaded?.failed ?? 0;
+  }
+
   take(message: ExemplarsRequest | MetricsSnapshot): void {
     if (message.kind === 'exemplars') {
       this.#post({ kind: 'exemplars', id: message.id, entries: this.#store.entries() });
@@ -65,7 +71,7 @@ export class WorkerMetrics {
   async #load(): Promise<MetricsExport> {
     const { MetricsExport: Export } = await import('./metrics-export.ts');
     const { settings, limits, version, epochMs } = this.#start;
-    return new Export({
+    this.#loaded = new Export({
       settings: settings.metrics,
       limits,
       clock: this.#clock,
@@ -76,5 +82,6 @@ export class WorkerMetrics {
       path: this.#path,
       warn: (text) => this.#post({ kind: 'warning', text }),
     });
+    return this.#loaded;
   }
 }

@@ -65,6 +65,7 @@ function startWorker(start: WorkerStart): Parts {
     lines: hasLines ? stdout : undefined,
     destination: settings.exporter === 'otlp' ? withoutSecrets(settings.otlp.url) : 'the console',
     warn: (text) => post({ kind: 'warning', text }),
+    metricsFailed: () => metrics.failed,
     keep: {
       historyBytes: settings.keep.historyBytes,
       random: systemRandom,

@@ -111,16 +111,23 @@ function listOf<T>(values: readonly T[]): { readonly values?: readonly T[] } {
   return values.length === 0 ? {} : { values };
 }
 
+/** From 2^53 on a JSON number has lost digits already; what is left is still the best there is. */
 function integerValue(sent: unknown): AnyValue | undefined {
   if (typeof sent === 'string' && integerText.test(sent)) return { intValue: sent };
-  if (typeof sent === 'number' && Number.isSafeInteger(sent)) return { intValue: String(sent) };
-  return undefined;
+  const isInt64 = typeof sent === 'number' && Number.isInteger(sent) && Math.abs(sent) < 2 ** 63;
+  return isInt64 ? { intValue: String(BigInt(sent)) } : undefined;
 }
 
+/**
+ * JavaScript writes NaN and both infinities as null: which of them it was is lost, so the value is
+ * empty, as null is in protobuf's JSON.
+ */
 function doubleValue(sent: unknown): AnyValue | undefined {
+  if (sent === null) return {};
   if (sent === 'NaN' || sent === 'Infinity' || sent === '-Infinity') return { doubleValue: sent };
   if (typeof sent !== 'number') return undefined;
   if (Number.isFinite(sent)) return { doubleValue: sent };
+  if (Number.isNaN(sent)) return { doubleValue: 'NaN' };
   return { doubleValue: sent > 0 ? 'Infinity' : '-Infinity' };
 }
 

@@ -12,7 +12,7 @@
  * of its parent.
  */
 
-import type { PlacedSpan } from './span-tree.ts';
+import { findRoot, type PlacedSpan } from './span-tree.ts';
 
 /** Nanoseconds after the start of the path's root. */
 export interface PathSegment {
@@ -24,12 +24,9 @@ export interface PathSegment {
 
 /** Segments in order of time; empty when there is no span. The root: first top that is no orphan. */
 export function findCriticalPath(placed: readonly PlacedSpan[]): readonly PathSegment[] {
-  const rootIndex = Math.max(
-    0,
-    placed.findIndex(({ depth, isOrphan }) => depth === 0 && !isOrphan),
-  );
-  const root = placed[rootIndex];
+  const root = findRoot(placed) ?? placed[0];
   if (root === undefined) return [];
+  const rootIndex = placed.indexOf(root);
   const zero = root.span.startNs;
   const startOf = (index: number): number => Number(placed[index]!.span.startNs - zero);
   const children = childrenByEnd(placed, startOf);

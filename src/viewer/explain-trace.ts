@@ -6,7 +6,9 @@
  * give the same text; everything that comes from spans is made harmless for terminals.
  */
 
-import { attributeText, SpanKind, spanKindNames } from './otlp-json.ts';
+import { type TimeShare, timeShares } from './blame.ts';
+import { attributeText, spanKindNames } from './otlp-json.ts';
+import { skewWords } from './skew-words.ts';
 import { labelOf, statusOf } from './span-label.ts';
 import { explainRow, type SpanSentence } from './span-words.ts';
 import type { StoredTrace } from './stored-trace.ts';
@@ -18,6 +20,8 @@ import { printWaterfall, type WaterfallOptions } from './waterfall.ts';
 /** More hops than that are counted, not printed; `--json` has them all. */
 const hopsMax = 200;
 const topicColumns = 13;
+/** Of those who had a part of the time, beside networks and sidecars. */
+const othersShown = 4;
 
 /** Text, each line ended by a line feed. */
 export function explainAsText(trace: StoredTrace, options: Required<WaterfallOptions>): string {
@@ -50,7 +54,12 @@ export function explainAsText(trace: StoredTrace, options: Required<WaterfallOpt
 export interface ExplainedTrace {
   readonly traceId: string;
   readonly startUnixNano: string;
+  /** The root's own; without one root as `spreadNs`. */
   readonly durationNs: number;
+  /** From the first start to the last end, by all clocks. */
+  readonly spreadNs: number;
+  /** The most that a callee is outside of its caller's time; null below 1 ms. */
+  readonly clockSkewNs: number | null;
   /** Span ids where an error began: no span below them has one. */
   readonly errorsBegan: readonly string[];
   readonly spans: readonly ExplainedSpan[];
@@ -96,7 +105,9 @@ export function explainAsJson(trace: StoredTrace): ExplainedTrace {
   return {
     traceId: trace.traceId,
     startUnixNano: String(layout.startNs),
-    durationNs: layout.totalNs,
+    durationNs: layout.tookNs,
+    spreadNs: layout.totalNs,
+    clockSkewNs: layout.skew?.ns ?? null,
     errorsBegan: layout.rows
       .filter(({ isErrorOrigin }) => isErrorOrigin)
       .map(({ span }) => span.spanId),
@@ -137,27 +148,28 @@ function summaryOf(layout: TraceLayout, ascii: boolean): string[] {
     const status = safeText(statusOf(row.span).replace(/^! /, ''), ascii);
     lines.push(`The error began in ${nameOf(row)}${status === '' ? '' : `: ${status}`}.`);
   }
-  const shares = pathShares(layout).slice(0, 4);
-  if (shares.length > 0) {
-    const words = shares.map(({ who, ns }) => {
-      const percent = Math.round((ns / Math.max(1, layout.totalNs)) * 100);
-      return `${safeText(who, ascii)} ${printDuration(ns, ascii)} (${percent} %)`;
-    });
-    lines.push(`The answer waited for ${words.join(', ')}.`);
-  }
+  const words = shareWords(timeShares(layout), ascii);
+  if (words !== '') lines.push(`The answer waited for ${words}.`);
+  const skew = skewWords(layout.rows, layout.skew, ascii);
+  if (skew !== '') lines.push(safeText(skew, ascii));
   return lines;
 }
 
-/** The critical path by whom it was spent in: applications by service, and all networks together. */
-function pathShares({ rows }: TraceLayout): { readonly who: string; readonly ns: number }[] {
-  const shares = new Map<string, number>();
-  for (const { span, pathNs } of rows) {
-    if (pathNs <= 0) continue;
-    // What a call itself has on the path lies between it and its callee.
-    const who = span.kind === SpanKind.Client ? 'networks' : span.service || '(no service)';
-    shares.set(who, (shares.get(who) ?? 0) + pathNs);
-  }
-  return [...shares].map(([who, ns]) => ({ who, ns })).sort((one, other) => other.ns - one.ns);
+/** The longest shares, and always what networks and sidecars had: that is what a mesh costs. */
+function shareWords(shares: readonly TimeShare[], ascii: boolean): string {
+  const totalNs = shares.reduce((sum, { ns }) => sum + ns, 0);
+  const isMesh = ({ who }: TimeShare): boolean => who === 'networks' || who === 'sidecars';
+  const others = shares.filter((share) => !isMesh(share));
+  const shown = new Set([...shares.filter(isMesh), ...others.slice(0, othersShown)]);
+  const restNs = totalNs - [...shown].reduce((sum, { ns }) => sum + ns, 0);
+  const parts = shares.filter((share) => shown.has(share));
+  if (restNs > 0) parts.push({ who: 'others', ns: restNs });
+  return parts
+    .map(({ who, ns }) => {
+      const percent = Math.round((ns / Math.max(1, totalNs)) * 100);
+      return `${safeText(who, ascii)} ${printDuration(ns, ascii)} (${percent} %)`;
+    })
+    .join(', ');
 }
 
 /** A blank, but not the one between a number and its unit. */

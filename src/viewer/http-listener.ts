@@ -3,10 +3,12 @@
  *
  * Not for traffic: the proxy owns its bytes. Node's defaults that would hurt here are a keep-alive
  * of 5 s (exporters send every 5 s: a race), a request timeout of 300 s and no bound on
- * connections (reference/features.md, "node:http traps").
+ * connections (reference/features.md, "node:http traps"). Answers that their readers do not take are
+ * bounded in bytes, all together, and in time.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { systemWakeUps } from '../base/deadlines.ts';
 import type { ViewerLimits } from '../model/limits.ts';
 
 /** An IP address or `localhost`, and a port; port 0 asks the system for one. */
@@ -37,6 +39,7 @@ export class HttpListener {
     limits: ViewerLimits,
     naming: { readonly purpose: string; readonly flag: string },
   ): Promise<HttpListener> {
+    const waiting = new WaitingAnswers(limits);
     const server = createServer(
       {
         keepAliveTimeout: limits.keepAliveIdleMs,
@@ -45,9 +48,19 @@ export class HttpListener {
         connectionsCheckingInterval: 1_000,
         maxHeaderSize: limits.headBytesMax,
       },
-      (request, response) => serve(handler, request, response),
+      (request, response) => {
+        waitingAnswers.set(response, waiting);
+        serve(handler, request, response);
+      },
     );
     server.maxConnections = limits.connectionsMax;
+    let connections = 0;
+    server.on('connection', (socket) => {
+      connections++;
+      socket.once('close', () => connections--);
+      // Before all are taken, those between two requests make room.
+      if (connections > (3 / 4) * limits.connectionsMax) server.closeIdleConnections();
+    });
     // A reader that stalls in the middle of an answer: no byte moves for as long as a request may.
     server.timeout = limits.requestTimeoutMs + limits.keepAliveIdleMs;
     return new Promise((resolve, reject) => {
@@ -111,7 +124,38 @@ export function printAddress({ address, port }: ListenAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Sends a whole answer. */
+/** Answers up to this size are sent whatever waits: there is one for each connection. */
+const smallAnswerBytes = 64 * 1024;
+
+/** What one listener has answered and its readers have not taken yet. */
+class WaitingAnswers {
+  readonly #limits: ViewerLimits;
+  #bytes = 0;
+
+  constructor(limits: ViewerLimits) {
+    this.#limits = limits;
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    if (bytes <= smallAnswerBytes || this.#bytes === 0) return true;
+    return this.#bytes + bytes <= this.#limits.answersHeldBytesMax;
+  }
+
+  /** Counts an answer until it is sent or its reader gone; ends a reader that takes too long. */
+  hold(response: ServerResponse, bytes: number): void {
+    this.#bytes += bytes;
+    const callOff = systemWakeUps.after(this.#limits.answerTimeoutMs, () => response.destroy());
+    response.once('close', () => {
+      callOff();
+      this.#bytes -= bytes;
+    });
+  }
+}
+
+/** By the listener of each response. */
+const waitingAnswers = new WeakMap<ServerResponse, WaitingAnswers>();
+
+/** Sends a whole answer; a big one is refused with 503 while too much waits for its readers. */
 export function answer(
   response: ServerResponse,
   status: number,
@@ -120,6 +164,14 @@ export function answer(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const waiting = waitingAnswers.get(response);
+  if (waiting?.hasRoomFor(bytes.length) === false) {
+    const message = 'too many answers wait to be read (answersHeldBytesMax); try again';
+    const refusal = JSON.stringify({ error: { httpCode: 503, message } });
+    answer(response, 503, 'application/json', `${refusal}\n`, { 'retry-after': '1' });
+    return;
+  }
+  waiting?.hold(response, bytes.length);
   response.writeHead(status, {
     'content-type': contentType,
     'content-length': bytes.length,

@@ -17,7 +17,7 @@ import { answer } from './http-listener.ts';
 import { type JaegerTrace, jaegerTrace } from './jaeger-json.ts';
 import { readLegacyQuery } from './legacy-query.ts';
 import type { TracesData } from './otlp-json.ts';
-import { traceJson } from './query-api.ts';
+import { fittingTraces, tooBigTrace, traceJson } from './query-api.ts';
 import { parseTraceId } from './query-parameters.ts';
 import type { TraceEntry } from './trace-index.ts';
 import { findTraces } from './trace-search.ts';
@@ -77,7 +77,7 @@ export class LegacyApi {
     }
     const trace = this.#store.trace(traceId);
     if (trace === undefined) answerProblem(response, 404, 'trace not found');
-    else answerData(response, [this.#jaegerTrace(trace)], 0);
+    else this.#answerTraces(response, [trace]);
   }
 
   /** Whole traces, as many as fit into an answer; with `traceID` those, else what the query finds. */
@@ -93,20 +93,25 @@ export class LegacyApi {
     } else {
       found = findTraces(this.#store, query, this.#limits);
     }
-    const traces: JaegerTrace[] = [];
-    let bytes = 0;
-    for (const trace of found) {
-      if (trace === undefined) continue;
-      // In this form a trace is about half as long again.
-      bytes += 1.5 * this.#store.jsonBytes(trace);
-      if (traces.length > 0 && bytes > this.#limits.answerBytesMax) break;
-      traces.push(this.#jaegerTrace(trace));
+    this.#answerTraces(
+      response,
+      found.filter((trace) => trace !== undefined),
+    );
+  }
+
+  #answerTraces(response: ServerResponse, traces: readonly TraceEntry[]): void {
+    // In this form a trace is about half as long again.
+    const fitting = fittingTraces(this.#store, traces, this.#limits.answerBytesMax / 1.5);
+    if (traces.length > 0 && fitting.length === 0) {
+      answerProblem(response, 413, tooBigTrace(traces[0]!, this.#limits));
+      return;
     }
-    answerData(response, traces, 0);
+    const data = fitting.map((trace) => this.#jaegerTrace(trace));
+    answerData(response, data, 0);
   }
 
   #jaegerTrace(trace: TraceEntry): JaegerTrace {
-    const json = traceJson(this.#store, [trace], Number.POSITIVE_INFINITY).toString();
+    const json = traceJson(this.#store, [trace]).toString();
     return jaegerTrace(trace.traceId, (JSON.parse(json) as { result: TracesData }).result);
   }
 

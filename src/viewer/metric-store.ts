@@ -6,7 +6,9 @@
  * Points say how many requests there were since a process began. The first point of a process that has
  * run for a while says nothing of when they were, so it only is where counting begins; a stream that
  * appears later in a process whose reports (empty ones too) are known began since the last of them and
- * counts as a whole, so the first error in a long while is not lost. Slots are by the time of arrival: clocks of senders do not matter.
+ * counts as a whole, so the first error in a long while is not lost. Slots are by the time of arrival:
+ * clocks of senders do not matter. Processes that name no instance of theirs (replicas with one resource)
+ * are told apart by when their points say that counting began.
  * Bounded: rows, streams, bytes of attributes; what has no room is counted as rejected.
  */
 
@@ -21,19 +23,37 @@ import type { MetricFigures } from './view-answers.ts';
 
 /** A process as young as this has sent nothing before. */
 const youngMs = 30_000;
+/** Rates are of the time until the newest report, which is as old as this at most. */
+const reportAgeMaxMs = 15_000;
+/** A stream that was silent for so long goes when there is no room: its process has ended. */
+const silentStreamMs = 300_000;
 
 /** One stream of points: the totals that it reported last, by our buckets. */
 interface Stream {
+  /** By the sender's clock: when it began, and of its newest point. */
   startMs: number;
+  timeMs: number;
+  heardMs: number;
   sumSeconds: number;
   readonly buckets: Float64Array;
 }
 
-/** One sending process. */
+/** The request that told of it first, and whether what it said counts as a whole. */
+interface Start {
+  readonly request: number;
+  readonly isWhole: boolean;
+}
+
+/** One resource: a process, or several that do not tell themselves apart. */
 interface Sender {
+  /** The one that was silent for longest first. */
   readonly streams: Map<string, Stream>;
-  /** The request that it came with first. */
+  /** When its processes began, by the points of `streams`. */
+  readonly starts: Map<number, Start>;
+  /** The request that it came with first, empty or not. */
   readonly firstRequest: number;
+  /** By the sender's clock. */
+  firstPoint: { readonly request: number; readonly timeMs: number } | undefined;
 }
 
 /** Slots that a question is about. */
@@ -84,9 +104,9 @@ export class MetricStore {
     return this.#rows.values();
   }
 
-  /** The last `seconds` until the newest report. */
+  /** The last `seconds` until the newest report, or until 15 s ago when there was none since. */
   window(seconds: number): Window {
-    const lastMs = this.#lastMs ?? 0;
+    const lastMs = Math.max(this.#lastMs ?? 0, this.#clock.now() - reportAgeMaxMs);
     const to = Math.floor(lastMs / slotMs) + 1;
     const from = to - Math.min(Math.ceil((seconds * 1000) / slotMs), slotsMax);
     // The first report is of the interval before it.
@@ -117,7 +137,12 @@ export class MetricStore {
   #senderOf(resource: string): Sender {
     const key = hash('sha256', resource, 'base64');
     const known = this.#senders.get(key);
-    const sender = known ?? { streams: new Map(), firstRequest: this.#requests };
+    const sender = known ?? {
+      streams: new Map(),
+      starts: new Map(),
+      firstRequest: this.#requests,
+      firstPoint: undefined,
+    };
     // Last in the map: the one that was silent for longest is the first to go.
     if (known !== undefined) this.#senders.delete(key);
     this.#senders.set(key, sender);
@@ -126,34 +151,71 @@ export class MetricStore {
   }
 
   #addPoint(service: string, sender: Sender, point: DurationPoint, nowMs: number): void {
-    const stream = sender.streams.get(point.key) ?? this.#addStream(sender, point);
+    // Each point of a delta has a start of its own.
+    const key = point.isDelta ? point.key : `${point.startMs} ${point.key}`;
+    const known = sender.streams.get(key);
+    const stream = known ?? this.#addStream(sender, key, point, nowMs);
     const row = this.#rowOf(service, point, nowMs);
     if (row === undefined || stream === undefined) {
       this.#overflowPoints++;
       return;
     }
+    if (known !== undefined) {
+      stream.heardMs = nowMs;
+      sender.streams.delete(key);
+      sender.streams.set(key, stream);
+      if (isLate(stream, point)) return;
+    }
     const increment = incrementOf(stream, point, this.#bucketMap(point.boundsSeconds));
     if (increment.requests > 0) row.count(Math.floor(nowMs / slotMs), increment);
   }
 
-  #addStream(sender: Sender, point: DurationPoint): Stream | undefined {
+  #addStream(sender: Sender, key: string, point: DurationPoint, nowMs: number): Stream | undefined {
     while (this.#streams >= this.#limits.metricStreamsMax) {
-      if (!this.#forgetSender(sender)) return undefined;
+      if (!this.#forgetSilent(sender, nowMs) && !this.#forgetSender(sender)) return undefined;
     }
+    const { startMs, timeMs } = point;
     const stream: Stream = {
-      startMs: point.startMs,
+      startMs,
+      timeMs,
+      heardMs: nowMs,
       sumSeconds: 0,
       buckets: new Float64Array(boundsSeconds.length + 1),
     };
-    sender.streams.set(point.key, stream);
+    sender.streams.set(key, stream);
     this.#streams++;
-    const isNew = sender.firstRequest === this.#requests;
-    const isYoung = point.timeMs - point.startMs <= youngMs;
     // An old process that we hear of for the first time: what it has counted so far was before us.
-    if (isNew && !isYoung && !point.isDelta) {
+    if (!point.isDelta && !this.#countsAsWhole(sender, point)) {
       incrementOf(stream, point, this.#bucketMap(point.boundsSeconds));
     }
     return stream;
+  }
+
+  /** Whether all that a new stream says was counted since we know of its process. */
+  #countsAsWhole(sender: Sender, { startMs, timeMs }: DurationPoint): boolean {
+    const request = this.#requests;
+    const known = sender.starts.get(startMs);
+    if (known !== undefined) return known.request < request || known.isWhole;
+    const { firstPoint } = sender;
+    sender.firstPoint ??= { request, timeMs };
+    const isHeardBefore = sender.firstRequest < request;
+    const isSinceThen =
+      firstPoint === undefined || firstPoint.request === request || startMs >= firstPoint.timeMs;
+    const isWhole = timeMs - startMs <= youngMs || (isHeardBefore && isSinceThen);
+    sender.starts.set(startMs, { request, isWhole });
+    return isWhole;
+  }
+
+  /** Forgets the sender's stream that was silent for longest, if that was long. */
+  #forgetSilent(sender: Sender, nowMs: number): boolean {
+    for (const [key, stream] of sender.streams) {
+      if (nowMs - stream.heardMs < silentStreamMs) return false;
+      sender.streams.delete(key);
+      sender.starts.delete(stream.startMs);
+      this.#streams--;
+      return true;
+    }
+    return false;
   }
 
   /** Forgets the sender that was silent for longest, but not `but`; false when there is no other. */
@@ -209,19 +271,24 @@ function ourBucket(bound: number): number {
   return found === -1 ? boundsSeconds.length : found;
 }
 
+/** Whether the stream has said as much or more already: a point that was overtaken or sent twice. */
+function isLate(stream: Stream, point: DurationPoint): boolean {
+  if (point.timeMs === 0) return false;
+  if (!point.isDelta) return point.timeMs < stream.timeMs;
+  return point.timeMs === stream.timeMs && point.startMs === stream.startMs;
+}
+
 /** What the point says beyond what its stream has said already, which it becomes. */
 function incrementOf(stream: Stream, point: DurationPoint, map: Uint8Array): Increment {
   const totals = new Float64Array(stream.buckets.length);
   point.counts.forEach((count, index) => {
     totals[map[index]!]! += count;
   });
-  const isReset =
-    point.isDelta ||
-    point.startMs > stream.startMs ||
-    totals.some((total, bucket) => total < stream.buckets[bucket]!);
+  const isReset = point.isDelta || totals.some((total, bucket) => total < stream.buckets[bucket]!);
   const buckets = totals.map((total, bucket) => total - (isReset ? 0 : stream.buckets[bucket]!));
   const sumSeconds = point.sumSeconds - (isReset ? 0 : stream.sumSeconds);
   stream.startMs = point.startMs;
+  stream.timeMs = point.timeMs;
   stream.sumSeconds = point.sumSeconds;
   stream.buckets.set(totals);
   const status = point.attributes.get(metricAttributes.status) ?? '';

@@ -39,3 +39,32 @@ export function findNetworkGaps(placed: readonly PlacedSpan[]): ReadonlyMap<numb
   });
   return gaps;
 }
+
+/** A span whose times cannot be compared with its parent's: the worst of a trace. */
+export interface ClockSkew {
+  /** Index in the placed list. */
+  readonly index: number;
+  /** Nanoseconds that it began before what caused it; or after that was over. */
+  readonly ns: number;
+  /** Before: clocks do differ. After: they do, or it took up late what nobody waited for any more. */
+  readonly isBefore: boolean;
+}
+
+/** Less than that is not worth a word about the whole trace. */
+const skewNsMin = 1_000_000;
+
+/** Undefined when no span of another process is more than 1 ms outside of what caused it. */
+export function findClockSkew(placed: readonly PlacedSpan[]): ClockSkew | undefined {
+  let worst: ClockSkew | undefined;
+  placed.forEach(({ span, parent }, index) => {
+    if (parent === undefined || span.startNs === 0n || parent.span.startNs === 0n) return;
+    const isCall = span.kind === SpanKind.Server && parent.span.kind === SpanKind.Client;
+    if (!isCall && span.service === parent.span.service) return;
+    const beforeNs = Number(span.startNs - parent.span.startNs);
+    const isBefore = beforeNs < 0;
+    if (!isBefore && !isCall) return;
+    const ns = isBefore ? -beforeNs : beforeNs - parent.span.durationNs;
+    if (ns > Math.max(skewNsMin, worst?.ns ?? 0)) worst = { index, ns, isBefore };
+  });
+  return worst;
+}

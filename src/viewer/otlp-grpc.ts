@@ -18,9 +18,10 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Clock } from '../base/clock.ts';
+import { systemWakeUps } from '../base/deadlines.ts';
 import type { ViewerLimits } from '../model/limits.ts';
 import { type ListenAddress, ListenFailure, listenMessage } from './http-listener.ts';
-import type { IncomingBody, OtlpIngest, RefusalKind, Signal } from './otlp-ingest.ts';
+import type { IncomingBody, OtlpIngest, Outcome, RefusalKind, Signal } from './otlp-ingest.ts';
 import { printExportAnswer } from './otlp-protobuf.ts';
 
 /** https://grpc.io/docs/guides/status-codes, as far as they are used. */
@@ -55,15 +56,37 @@ const frameHeadBytes = 5;
 /** Listens until `close`. */
 export class GrpcListener {
   readonly #server: Http2Server;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #limits: ViewerLimits;
+  /** With the number of calls under way; the one that was idle for longest comes first of the idle. */
+  readonly #sessions = new Map<ServerHttp2Session, number>();
 
-  private constructor(server: Http2Server) {
+  private constructor(server: Http2Server, limits: ViewerLimits) {
     this.#server = server;
-    server.on('session', (session) => {
-      this.#sessions.add(session);
-      session.on('error', () => {});
-      session.on('close', () => this.#sessions.delete(session));
+    this.#limits = limits;
+    server.on('session', (session) => this.#begin(session));
+  }
+
+  /** A peer has as long for its first frames as for a head. */
+  #begin(session: ServerHttp2Session): void {
+    session.on('error', () => {});
+    const callOff = systemWakeUps.after(this.#limits.headTimeoutMs, () => session.destroy());
+    session.once('remoteSettings', callOff);
+    session.once('close', () => {
+      callOff();
+      this.#sessions.delete(session);
     });
+    // Before all connections are taken, one without a call makes room.
+    if (this.#sessions.size >= (3 / 4) * this.#limits.connectionsMax) {
+      [...this.#sessions].find(([, calls]) => calls === 0)?.[0].destroy();
+    }
+    this.#sessions.set(session, 0);
+  }
+
+  #count(session: ServerHttp2Session | undefined, calls: number): void {
+    const before = session === undefined ? undefined : this.#sessions.get(session);
+    if (before === undefined) return;
+    this.#sessions.delete(session!);
+    this.#sessions.set(session!, before + calls);
   }
 
   /** Listens on `at`, or rejects with ListenFailure. */
@@ -72,8 +95,11 @@ export class GrpcListener {
     const server = createServer(serverOptions(limits));
     server.maxConnections = limits.connectionsMax;
     server.setTimeout(limits.keepAliveIdleMs);
-    const listener = new GrpcListener(server);
+    const listener = new GrpcListener(server, limits);
     server.on('stream', (stream, headers) => {
+      const session = stream.session as ServerHttp2Session | undefined;
+      listener.#count(session, 1);
+      stream.once('close', () => listener.#count(session, -1));
       new Call(stream as ServerHttp2Stream, ingest, clock).begin(headers);
     });
     return new Promise((resolve, reject) => {
@@ -94,7 +120,7 @@ export class GrpcListener {
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
-      for (const session of this.#sessions) session.destroy();
+      for (const session of [...this.#sessions.keys()]) session.destroy();
     });
   }
 }
@@ -163,7 +189,7 @@ class Call {
       else this.#discard(chunk);
     });
     this.#stream.on('end', () => {
-      if (!this.#isAnswered) this.#take(body.finish(), signal, encoding);
+      if (!this.#isAnswered) this.#take(body.whole(), signal, encoding);
     });
     this.#stream.on('close', () => body.release());
   }
@@ -192,7 +218,11 @@ class Call {
       return;
     }
     const message = body.subarray(frameHeadBytes);
-    const outcome = this.#ingest.take(message, signal, 'protobuf', isCompressed);
+    const kind = { signal, encoding: 'protobuf', isGzip: isCompressed } as const;
+    this.#ingest.takeInTurn(message, kind, (outcome) => this.#answerOutcome(outcome));
+  }
+
+  #answerOutcome(outcome: Outcome): void {
     if (outcome.kind === 'refused') {
       this.#refuse(refusedStatuses[outcome.refusal.kind], outcome.refusal.message);
     } else {

@@ -2,12 +2,16 @@
  * Spans from a file: OTLP JSON, one request a line (the collector's file exporter, our `--export`), or
  * the whole file as one request, over many lines.
  *
- * An answer of the query API (`{"result":{...}}`) is a request too. The file goes through the same
- * checks as what is sent: every document within `ingestDecodedBytesMax`.
+ * An answer of the query API v3 (`{"result":{...}}`) is a request too. The file goes through the same
+ * checks as what is sent: every document within `ingestDecodedBytesMax`. Lines with metrics or logs,
+ * which a collector may mix in, are passed over; a file without a span is refused, and so is a
+ * document of another kind, by its name.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import type { OtlpIngest } from './otlp-ingest.ts';
+import { asObject } from './otlp-json.ts';
 
 /** The file cannot be read; the message says which, where and why, in one line. */
 export class ImportFailure extends Error {
@@ -23,9 +27,17 @@ export interface Imported {
 }
 
 const NEWLINE = 0x0a;
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+const gzipHead = Buffer.from([0x1f, 0x8b]);
 const answerHead = /^\s*\{\s*"result"\s*:/;
+const wanted =
+  '--import takes OTLP JSON, {"resourceSpans":[...]}, one document a line or the whole file as one: ' +
+  'what `tracecar view --trace ID --export FILE` writes, or /api/v3/traces/ID answers';
 
-/** Stores what the file holds. Rejects with ImportFailure at the first document that is none. */
+/**
+ * Stores what the file holds. Rejects with ImportFailure at the first document that is none, and when
+ * there is no span in any.
+ */
 export async function importFile(path: string, ingest: OtlpIngest): Promise<Imported> {
   const reading = new Reading(path, ingest);
   try {
@@ -50,6 +62,7 @@ class Reading implements Imported {
   #line = 1;
   /** Its first line is not a document: then all of it must be one. */
   #isOne = false;
+  #hasSpans = false;
 
   constructor(path: string, ingest: OtlpIngest) {
     this.#path = path;
@@ -69,10 +82,19 @@ class Reading implements Imported {
   }
 
   end(): void {
-    if (this.#bytes === 0) return;
-    const { isDocument, problem } = this.#take();
-    if (isDocument) return;
-    throw new ImportFailure(`${this.#path}${this.#where()} is not OTLP JSON: ${problem}`);
+    if (this.#bytes > 0) {
+      const { isDocument, problem } = this.#take();
+      if (!isDocument) throw this.#refusal(problem);
+    }
+    if (!this.#hasSpans) throw new ImportFailure(`${this.#path} has no spans; ${wanted}`);
+  }
+
+  #refusal(problem: string): ImportFailure {
+    // A parser quotes what it stumbled over.
+    const harmless = problem.replaceAll(/[^\x20-\x7e]+/g, ' ');
+    return new ImportFailure(
+      `${this.#path}${this.#where()} is not OTLP JSON: ${harmless}; ${wanted}`,
+    );
   }
 
   #hold(bytes: Buffer): void {
@@ -92,7 +114,7 @@ class Reading implements Imported {
     } else if (this.documents === 0) {
       this.#isOne = true;
     } else {
-      throw new ImportFailure(`${this.#path}${this.#where()} is not OTLP JSON: ${problem}`);
+      throw this.#refusal(problem);
     }
     this.#line++;
   }
@@ -103,10 +125,28 @@ class Reading implements Imported {
 
   /** Stores what is held if it is a document, or blank. */
   #take(): { readonly isDocument: boolean; readonly problem: string } {
-    const text = Buffer.concat(this.#chunks).toString();
-    if (text.trim() === '') return { isDocument: true, problem: '' };
-    const outcome = this.#ingest.take(Buffer.from(unwrap(text)), 'traces', 'json', false);
-    if (outcome.kind === 'refused') return { isDocument: false, problem: outcome.refusal.message };
+    let body = Buffer.concat(this.#chunks);
+    const isAtStart = this.#isOne || this.#line === 1;
+    if (isAtStart && startsWith(body, byteOrderMark)) body = body.subarray(3);
+    if (isAtStart && startsWith(body, gzipHead)) {
+      return { isDocument: false, problem: 'it is gzip; unpack it first' };
+    }
+    if (isBlank(body)) return { isDocument: true, problem: '' };
+    const before = spansOf(this.#ingest);
+    const outcome = this.#ingest.take(unwrap(body), 'traces', 'json', false);
+    if (outcome.kind === 'refused') {
+      const { kind, message } = outcome.refusal;
+      // Any other refusal is of the store: the document is good.
+      if (kind === 'malformed' || kind === 'too-big')
+        return { isDocument: false, problem: message };
+      throw new ImportFailure(`${this.#path} cannot be imported: ${message}`);
+    }
+    if (spansOf(this.#ingest) > before) {
+      this.#hasSpans = true;
+    } else {
+      const problem = otherKind(body);
+      if (problem !== '') throw this.#refusal(problem);
+    }
     this.documents++;
     this.rejected += outcome.rejected;
     this.reason ||= outcome.reason;
@@ -114,14 +154,45 @@ class Reading implements Imported {
   }
 }
 
-/** The request in an answer of the query API; anything else is as it was. */
-function unwrap(text: string): string {
-  if (!answerHead.test(text)) return text;
+function startsWith(body: Buffer, head: Buffer): boolean {
+  return body.subarray(0, head.length).equals(head);
+}
+
+function isBlank(body: Buffer): boolean {
+  return body.every((byte) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d));
+}
+
+/** Spans that the ingest was ever given. */
+function spansOf(ingest: OtlpIngest): number {
+  const { acceptedSpans, rejectedSpans } = ingest.counts();
+  return acceptedSpans + rejectedSpans;
+}
+
+/** The request in an answer of the query API v3; anything else is as it was. */
+function unwrap(body: Buffer): Buffer {
+  if (!answerHead.test(body.toString('latin1', 0, 200)) || !isUtf8(body)) return body;
   try {
-    return JSON.stringify((JSON.parse(text) as { readonly result: unknown }).result);
+    const { result } = JSON.parse(body.toString()) as { readonly result: unknown };
+    return Buffer.from(JSON.stringify(result));
   } catch {
-    return text;
+    return body;
   }
+}
+
+/** What an object without spans is, if it is something else than a request of OTLP; else empty. */
+function otherKind(body: Buffer): string {
+  const parsed = asObject(JSON.parse(body.toString()));
+  const object = asObject(parsed?.result) ?? parsed ?? {};
+  const has = (key: string): boolean => Object.hasOwn(object, key);
+  if (['resourceSpans', 'resource_spans', 'resourceMetrics', 'resourceLogs'].some(has)) return '';
+  if (Array.isArray(object.data)) {
+    return "it is an answer of Jaeger's older API (/api/traces/ID), or what Jaeger's page saves";
+  }
+  if (has('error')) return 'it is an error that a query API answered';
+  const keys = Object.keys(object).slice(0, 5);
+  return keys.length === 0
+    ? 'it is an empty object'
+    : `it has no "resourceSpans", but ${keys.map((key) => JSON.stringify(key.slice(0, 40))).join(', ')}`;
 }
 
 function readProblem(error: unknown): string {

@@ -3,8 +3,9 @@
  *
  *   body ─► gunzip, bounded ─► look over, bounded ─► parse ─► decode ─► store ─► what was rejected
  *
- * Everything here is synchronous, so that at no time more than one body is unpacked; the bodies that
- * are held while they arrive are counted over all connections of both. It throws nothing. Source:
+ * Everything here is synchronous, so that at no time more than one body is unpacked, and one body has
+ * its turn in each round of the event loop: what else is asked waits for one only. The bodies that are
+ * held until then are counted over all connections of both. It throws nothing. Source:
  * opentelemetry.io/docs/specs/otlp.
  */
 
@@ -34,6 +35,13 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** How the body of a request is to be read. */
+interface BodyKind {
+  readonly signal: Signal;
+  readonly encoding: Encoding;
+  readonly isGzip: boolean;
+}
+
 /** What became of a request. */
 export type Outcome =
   | { readonly kind: 'refused'; readonly refusal: Refusal }
@@ -56,6 +64,8 @@ export class OtlpIngest {
   readonly limits: ViewerLimits;
   readonly #store: TraceStore;
   readonly #metrics: MetricStore;
+  /** What is to be done, one in each round. */
+  readonly #turns: (() => void)[] = [];
   #heldBytes = 0;
   #requests = 0;
   #refusedRequests = 0;
@@ -99,6 +109,21 @@ export class OtlpIngest {
     });
   }
 
+  /** `take` when its turn comes; `done` is told what came of it. */
+  takeInTurn(
+    body: Buffer,
+    { signal, encoding, isGzip }: BodyKind,
+    done: (outcome: Outcome) => void,
+  ): void {
+    this.#turns.push(() => done(this.take(body, signal, encoding, isGzip)));
+    if (this.#turns.length === 1) setImmediate(this.#nextTurn);
+  }
+
+  readonly #nextTurn = (): void => {
+    if (this.#turns.length > 1) setImmediate(this.#nextTurn);
+    this.#turns.shift()!();
+  };
+
   /** Stores what the body of one export request says. */
   take(body: Buffer, signal: Signal, encoding: Encoding, isGzip: boolean): Outcome {
     try {
@@ -116,6 +141,8 @@ export class OtlpIngest {
     if (decoded.kind === 'malformed') return refused('malformed', decoded.message);
     const received = decoded.groups.reduce((sum, group) => sum + group.spans.length, 0);
     const refusedSpans = this.#store.add(decoded.groups);
+    // OTLP forbids to send again what was taken in part; nothing was, so the sender may keep it.
+    if (refusedSpans.isTemporary) return refused('busy', refusedSpans.reason);
     const rejected = decoded.rejected + refusedSpans.spans;
     this.#acceptedSpans += received - refusedSpans.spans;
     this.#rejectedSpans += rejected;
@@ -159,11 +186,9 @@ export class IncomingBody {
     return fits ? undefined : busy;
   }
 
-  /** The whole body; nothing is held any more. */
-  finish(): Buffer {
-    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
-    this.release();
-    return body;
+  /** The whole body, which is held until `release`. */
+  whole(): Buffer {
+    return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
   }
 
   /** Gives back what is held; once more is harmless. */
@@ -199,9 +224,18 @@ function parseBody(
   isGzip: boolean,
   limits: ViewerLimits,
 ): Parsed {
-  const plain = isGzip ? unpack(body, limits.ingestDecodedBytesMax) : body;
+  const plain = isGzip ? unpack(body, unpackedBytesMax(body.length, limits)) : body;
   if (!Buffer.isBuffer(plain)) return plain;
   return encoding === 'json' ? parseJson(plain, limits) : parseProtobuf(plain, signal, limits);
+}
+
+/**
+ * What may be sent plain may be sent packed. Beyond it: gzip of spans is a tenth to a fiftieth of them,
+ * and what is less is made to keep the viewer busy.
+ */
+function unpackedBytesMax(bytes: number, limits: ViewerLimits): number {
+  const likely = Math.max(limits.ingestBytesMax, bytes * limits.ingestInflateRatioMax);
+  return Math.min(likely, limits.ingestDecodedBytesMax);
 }
 
 function unpack(body: Buffer, bytesMax: number): Buffer | Refused {

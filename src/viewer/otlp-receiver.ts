@@ -13,6 +13,7 @@ import { answer } from './http-listener.ts';
 import {
   type Encoding,
   type OtlpIngest,
+  type Outcome,
   type Refusal,
   type RefusalKind,
   type Signal,
@@ -81,11 +82,14 @@ export class OtlpReceiver {
     encoding: Encoding,
   ): void {
     const body = this.#ingest.beginBody();
-    const release = (): void => {
-      body.release();
+    const detach = (): void => {
       request.removeListener('data', onData);
       request.removeListener('end', onEnd);
       request.removeListener('close', release);
+    };
+    const release = (): void => {
+      detach();
+      body.release();
     };
     const onData = (chunk: Buffer): void => {
       const refusal = body.add(chunk);
@@ -94,24 +98,25 @@ export class OtlpReceiver {
       this.#refuse(request, response, encoding, refusedAs(refusal));
     };
     const onEnd = (): void => {
-      const bytes = body.finish();
-      release();
-      this.#take(bytes, request, response, signal, encoding);
+      detach();
+      const isGzip = request.headers['content-encoding']?.toLowerCase() === 'gzip';
+      this.#ingest.takeInTurn(body.whole(), { signal, encoding, isGzip }, (outcome) => {
+        body.release();
+        this.#answer(outcome, request, response, signal, encoding);
+      });
     };
     request.on('data', onData);
     request.on('end', onEnd);
     request.on('close', release);
   }
 
-  #take(
-    bytes: Buffer,
+  #answer(
+    outcome: Outcome,
     request: IncomingMessage,
     response: ServerResponse,
     signal: Signal,
     encoding: Encoding,
   ): void {
-    const isGzip = request.headers['content-encoding']?.toLowerCase() === 'gzip';
-    const outcome = this.#ingest.take(bytes, signal, encoding, isGzip);
     if (outcome.kind === 'refused') {
       this.#refuse(request, response, encoding, refusedAs(outcome.refusal));
       return;

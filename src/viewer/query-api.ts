@@ -89,8 +89,13 @@ export class QueryApi {
 
   /** All traces in one `result`, whole ones only, as many as fit; 404 when there is none. */
   #answerTraces(response: ServerResponse, traces: readonly TraceEntry[]): void {
-    if (traces.length === 0) answerError(response, 404, 'No traces found');
-    else answerJson(response, traceJson(this.#store, traces, this.#limits.answerBytesMax));
+    if (traces.length === 0) {
+      answerError(response, 404, 'No traces found');
+      return;
+    }
+    const fitting = fittingTraces(this.#store, traces, this.#limits.answerBytesMax);
+    if (fitting.length === 0) answerError(response, 413, tooBigTrace(traces[0]!, this.#limits));
+    else answerJson(response, traceJson(this.#store, fitting));
   }
 }
 
@@ -146,19 +151,34 @@ function readQuery(parameters: URLSearchParams, tracesMaxLimit: number): TraceQu
   };
 }
 
-/** The bytes of an answer with these traces; the first one is always in it. */
-export function traceJson(
+/** The first of these traces whose JSON is at most `bytesMax` in all; one that is bigger is skipped. */
+export function fittingTraces(
   store: TraceStore,
   traces: readonly TraceEntry[],
   bytesMax: number,
-): Buffer {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
+): readonly TraceEntry[] {
+  const fitting: TraceEntry[] = [];
+  let bytesLeft = bytesMax;
   for (const trace of traces) {
-    bytes += store.jsonBytes(trace);
-    if (pieces.length > 0 && bytes > bytesMax) break;
-    store.writeTrace(trace, pieces);
+    const bytes = store.jsonBytes(trace);
+    if (bytes > bytesMax) continue;
+    bytesLeft -= bytes;
+    if (bytesLeft < 0) break;
+    fitting.push(trace);
   }
+  return fitting;
+}
+
+/** Why a trace is not answered, for who asked. */
+export function tooBigTrace({ traceId, spans }: TraceEntry, limits: ViewerLimits): string {
+  const max = `an answer holds at most ${limits.answerBytesMax} bytes (answerBytesMax)`;
+  return `trace ${traceId} of ${spans} spans is too big: ${max}`;
+}
+
+/** The bytes of an answer with these traces. */
+export function traceJson(store: TraceStore, traces: readonly TraceEntry[]): Buffer {
+  const pieces: Uint8Array[] = [];
+  for (const trace of traces) store.writeTrace(trace, pieces);
   return Buffer.concat([answerHead, ...pieces, answerTail]);
 }
 

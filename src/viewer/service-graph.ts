@@ -104,17 +104,20 @@ class TallyMap {
 class AliasFinder {
   /** Own name to the name that callers use, where they differ. */
   readonly #names = new Map<string, string>();
-  readonly #tokens: readonly (readonly [peer: string, token: number])[];
+  /** By the token of its attribute. */
+  readonly #peersByToken: ReadonlyMap<number, string>;
   readonly #peers: ReadonlySet<string>;
 
   constructor(peers: ReadonlySet<string>) {
     this.#peers = peers;
-    this.#tokens = [...peers].map((peer) => [peer, tokenOf(metricAttributes.peerService, peer)]);
+    this.#peersByToken = new Map(
+      [...peers].map((peer) => [tokenOf(metricAttributes.peerService, peer), peer]),
+    );
   }
 
   /** The peer that this CLIENT span called by its name; undefined: none that has counters. */
   peerOf(client: RowCursor): string | undefined {
-    return this.#tokens.find(([, token]) => client.hasToken(token))?.[0];
+    return client.firstOf(this.#peersByToken);
   }
 
   learn(own: string, peer: string): void {
@@ -135,18 +138,16 @@ function findSpanEdges(
   seconds: number,
   aliases: AliasFinder,
 ): readonly Dependency[] {
-  const untilUs = metrics.untilUs ?? newestStartUs(store);
-  return findDependencies(
-    store,
-    untilUs - seconds * 1e6,
-    Number.POSITIVE_INFINITY,
-    (client, child) => {
-      const peer = aliases.peerOf(client);
-      if (peer === undefined) return true;
-      aliases.learn(store.origins.byId(child.originId).service, peer);
-      return false;
-    },
-  );
+  const fromUs =
+    metrics.untilUs === null
+      ? newestStartUs(store) - seconds * 1e6
+      : metrics.slotStartUs(metrics.window(seconds).from);
+  return findDependencies(store, fromUs, Number.POSITIVE_INFINITY, (client, child) => {
+    const peer = aliases.peerOf(client);
+    if (peer === undefined) return true;
+    aliases.learn(store.origins.byId(child.originId).service, peer);
+    return false;
+  });
 }
 
 /** Without any report there is no now; the newest trace stands for it. */

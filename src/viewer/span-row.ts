@@ -203,6 +203,17 @@ export class RowCursor implements RowParts {
     return false;
   }
 
+  /** What `values` has for the first of the span's tokens that is in it. */
+  firstOf<T>(values: ReadonlyMap<number, T>): T | undefined {
+    const { words, at } = this;
+    const end = at + (words[at]! & 0xffff);
+    for (let index = at + rowHeadWords; index < end; index++) {
+      const found = values.get(words[index]!);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
   /** `00f067aa0ba902b7` */
   get spanId(): string {
     return hex(this.spanHigh) + hex(this.spanLow);

@@ -7,9 +7,11 @@
  */
 
 import { type Cause, failure } from '../model/failure.ts';
+import { causeOf, hasReachedApplication, isOfSidecar } from './blame.ts';
 import type { NetworkGap } from './network-gap.ts';
 import { attributeText, SpanKind } from './otlp-json.ts';
 import { printShare } from './share-text.ts';
+import { labelOf, statusOf } from './span-label.ts';
 import { printDuration } from './time-bar.ts';
 import type { TraceLayout, TraceRow } from './trace-layout.ts';
 
@@ -30,9 +32,9 @@ export function explainRow(row: TraceRow, layout: TraceLayout, ascii = false): S
   say('routed', routed(row, of));
   say('sent to', sentTo(of));
   say('tried again', triedAgain(row, layout, of));
-  say('failed', failed(row, of));
+  say('failed', failed(row, layout, of));
   say('joined', joined(row, of('tracecar.join')));
-  say('sampled', sampledWords[of('tracecar.sampled_by')] ?? '');
+  say('sampled', sampledWords.get(of('tracecar.sampled_by')) ?? '');
   say('time', timeWords(row, ascii));
   return sentences;
 }
@@ -112,9 +114,9 @@ function wordOf({ span }: TraceRow): string {
   return of('tracecar.cause') || of('error.type') || of('http.response.status_code');
 }
 
-function failed({ span, isError }: TraceRow, of: Reader): string {
+function failed(row: TraceRow, layout: TraceLayout, of: Reader): string {
+  const { span, isError } = row;
   const cause = of('tracecar.cause');
-  const status = of('http.response.status_code');
   const message = span.statusMessage === '' ? '' : ` "${span.statusMessage}"`;
   if (cause !== '') {
     const verb = cause.endsWith('-denied') ? 'Denied' : 'Cause';
@@ -122,10 +124,57 @@ function failed({ span, isError }: TraceRow, of: Reader): string {
     return `${verb}: ${cause}.${sentence === '' ? '' : ` ${sentence}`}${message}`;
   }
   if (!isError) return '';
-  const kind = span.kind === SpanKind.Client ? 'The callee answered' : 'It answered';
-  if (status !== '') return `${kind} ${status}: it is the application's own answer.${message}`;
+  const status = of('http.response.status_code');
+  if (status !== '') return `${whoAnswered(row, layout, status)}${message}`;
   const type = of('error.type');
   return type === '' ? `It is marked as an error.${message}` : `Error of type ${type}.${message}`;
+}
+
+/**
+ * Whose answer an error is. The application's own it is only where its sidecar passed it on without a
+ * cause of its own, and nothing below failed.
+ */
+function whoAnswered(row: TraceRow, layout: TraceLayout, status: string): string {
+  const isCall = row.span.kind === SpanKind.Client;
+  const answered = `${isCall ? 'The callee' : 'It'} answered ${status}`;
+  const server = isCall ? calleeOf(row, layout) : row;
+  const cause = server === undefined ? '' : causeOf(server.span);
+  if (cause !== '') {
+    return hasReachedApplication(cause)
+      ? `${answered}; its sidecar says why: ${cause}.`
+      : `${answered}: its sidecar did, not the application (${cause}).`;
+  }
+  const seen =
+    server === undefined
+      ? status
+      : (attributeText(server.span.attributes, 'http.response.status_code') ?? 'no status');
+  if (seen !== status) return `${answered}; its own span has ${seen}: it was changed on the way.`;
+  const origin = lastErrorBelow(server ?? row, layout);
+  if (origin !== undefined) {
+    const end = statusOf(origin.span).replace(/^! /, '');
+    const name = `${origin.span.service || '(no service)'} ${labelOf(origin.span)}`;
+    return `${answered} after something below it had failed: ${name} (${end}).`;
+  }
+  if (server === undefined) {
+    return `${answered}; it has no span in this trace, so whose answer it was is not known.`;
+  }
+  return isOfSidecar(server.span)
+    ? `${answered}: it is the application's own answer.`
+    : `${answered}; its span does not say why.`;
+}
+
+function calleeOf({ gap }: TraceRow, { rows }: TraceLayout): TraceRow | undefined {
+  return gap === undefined ? undefined : rows[gap.server];
+}
+
+/** Where an error began, of the rows below; the last, for what came before may have been mended. */
+function lastErrorBelow(row: TraceRow, { rows }: TraceLayout): TraceRow | undefined {
+  const { index, below, isErrorOrigin } = row;
+  if (isErrorOrigin) return undefined;
+  for (let at = index + below; at > index; at--) {
+    if (rows[at]!.isErrorOrigin) return rows[at];
+  }
+  return undefined;
 }
 
 function joined({ span }: TraceRow, join: string): string {
@@ -145,24 +194,31 @@ function joined({ span }: TraceRow, join: string): string {
 }
 
 /** By the values of `tracecar.sampled_by`. */
-const sampledWords: Readonly<Record<string, string>> = {
-  parent: 'The caller had decided: its traceparent said so.',
-  ratio: "The head sampler's ratio chose the trace where it began.",
-  error: 'Kept because of an error, whatever the ratio said.',
-  slow: 'Kept because it was slower than the limit of its route.',
-  retry: 'Kept because a request was tried again.',
-  denied: 'Kept because a request was denied.',
-  retro: 'Recalled from history: another hop of the trace found a reason to keep it.',
-  debug: 'Kept because the caller asked with a debug token.',
-  cap: 'Not kept: more callers asked to be sampled than the limit allows.',
-};
+const sampledWords: ReadonlyMap<string, string> = new Map([
+  ['parent', 'The caller had decided: its traceparent said so.'],
+  ['ratio', "The head sampler's ratio chose the trace where it began."],
+  ['error', 'Kept because of an error, whatever the ratio said.'],
+  ['slow', 'Kept because it was slower than the limit of its route.'],
+  ['retry', 'Kept because a request was tried again.'],
+  ['denied', 'Kept because a request was denied.'],
+  ['retro', 'Recalled from history: another hop of the trace found a reason to keep it.'],
+  ['debug', 'Kept because the caller asked with a debug token.'],
+  ['cap', 'Not kept: more callers asked to be sampled than the limit allows.'],
+]);
 
-function gapWords({ gapNs, beforeNs, afterNs }: NetworkGap, took: (ns: number) => string): string {
+function gapWords(
+  { gapNs, beforeNs, afterNs }: NetworkGap,
+  callNs: number,
+  took: (ns: number) => string,
+): string {
   if (gapNs < 0) {
     return `The callee says it took ${took(gapNs)} longer than this call: it noted its end late, or clocks differ.`;
   }
   const words = `Network and waiting: ${took(gapNs)} (this call minus the callee's own time).`;
   if (beforeNs < 0) return `${words} The callee began before it was called: clocks differ.`;
+  if (beforeNs > callNs) {
+    return `${words} The callee began when the call was over: clocks differ, or it was late.`;
+  }
   if (afterNs >= 0) return words;
   return `${words} The callee noted its end after the answer was here, or clocks differ.`;
 }
@@ -174,7 +230,7 @@ function timeWords({ span, gap, pathNs, proxyNs }: TraceRow, ascii: boolean): st
     const share = printShare(pathNs / Math.max(1, span.durationNs));
     words.push(`On the critical path for ${took(pathNs)}, ${share} of its time.`);
   }
-  if (gap !== undefined) words.push(gapWords(gap, took));
+  if (gap !== undefined) words.push(gapWords(gap, span.durationNs, took));
   if (proxyNs !== undefined) {
     const share = printShare(proxyNs / Math.max(1, span.durationNs));
     words.push(`The sidecar itself took ${took(proxyNs)}, ${share}.`);

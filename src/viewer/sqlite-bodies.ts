@@ -13,11 +13,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { BodyPlace, SpanBodies, SpanToKeep, StoredSpan } from './span-bodies.ts';
 import type { OriginParts, SpanOrigin } from './span-origin.ts';
 import { placeCursor, rowHeadWords, writeRow } from './span-row.ts';
-
-/** The file cannot be had; the message says which, why and what to do, in one line. */
-export class StoreFailure extends Error {
-  override readonly name = 'StoreFailure';
-}
+import { StoreFailure } from './store-failure.ts';
 
 /** "TRCV" and the version of the tables: a file says in its head whose it is. */
 const applicationId = 0x54524356;
@@ -42,6 +38,7 @@ const Code = {
   Busy: 5,
   ReadOnly: 8,
   IoError: 10,
+  Corrupt: 11,
   Full: 13,
   CannotOpen: 14,
   NotADatabase: 26,
@@ -51,7 +48,7 @@ const Code = {
 export class SqliteBodies implements SpanBodies {
   readonly file: string;
   bytes = 0;
-  /** What went wrong last, '' when the last write was good. */
+  /** What went wrong last, '' when the last write was good and nothing is known to be damaged. */
   problem = '';
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
@@ -65,6 +62,8 @@ export class SqliteBodies implements SpanBodies {
   #isOpen = false;
   #hasWritten = false;
   #failure = '';
+  /** Of a read that found the file damaged; it stays. */
+  #damage = '';
 
   /** Opens or makes the file. `bytesMax`: it never grows far beyond. Throws StoreFailure. */
   constructor(file: string, bytesMax: number) {
@@ -75,27 +74,41 @@ export class SqliteBodies implements SpanBodies {
       openTables(database, file);
       const pagesMax = Math.ceil((bytesMax * 1.25) / pageBytes) + 64;
       database.exec(`PRAGMA max_page_count = ${pagesMax}; PRAGMA journal_size_limit = 16777216`);
+      this.#database = database;
       this.#statements = new Statements(database);
+      this.#measure();
     } catch (error) {
       database?.close();
       throw error instanceof StoreFailure ? error : new StoreFailure(openMessage(file, error));
     }
-    this.#database = database;
-    this.#measure();
   }
 
+  /** Throws StoreFailure, and has closed the file then, when it is damaged. */
   *stored(): Generator<StoredSpan> {
+    try {
+      yield* this.#restore();
+    } catch (error) {
+      this.#database.close();
+      throw new StoreFailure(damageMessage(this.file, error));
+    }
+  }
+
+  *#restore(): Generator<StoredSpan> {
     const origins = new Map<number, OriginParts>();
     for (const { id, parts } of this.#statements.origins.all() as unknown as OriginRow[]) {
-      origins.set(id, JSON.parse(parts) as OriginParts);
+      origins.set(id, readParts(parts));
       this.#nextOriginId = Math.max(this.#nextOriginId, id + 1);
     }
     for (const row of this.#statements.spans.iterate() as Iterable<unknown>) {
       const { seq, trace, origin, name, row: bytes } = row as SpanRow;
       this.#nextSeq = seq + 1;
       const parts = origins.get(origin);
-      if (parts === undefined || bytes.length < 4 * rowHeadWords) continue;
+      if (parts === undefined) continue;
       const words = new Uint32Array(bytes.slice().buffer);
+      const isWhole = words.length >= rowHeadWords && (words[0]! & 0xffff) === words.length;
+      if (!isWhole || trace.length !== 16) {
+        throw new Error(`span ${seq} is not as it was written`);
+      }
       yield {
         traceId: Buffer.from(trace).toString('hex'),
         originId: origin,
@@ -145,7 +158,7 @@ export class SqliteBodies implements SpanBodies {
     }
     if (this.#failure !== '') this.#rollBack();
     const failure = this.#failure;
-    if (this.#hasWritten) this.problem = failure;
+    if (this.#hasWritten) this.problem = failure || this.#damage;
     this.#hasWritten = false;
     this.#failure = '';
     this.#newOrigins = [];
@@ -154,8 +167,14 @@ export class SqliteBodies implements SpanBodies {
   }
 
   read(place: Readonly<BodyPlace>): Uint8Array {
-    const found = this.#statements.readBody.get(seqOf(place)) as { json: Uint8Array } | undefined;
-    return found?.json ?? noBody;
+    try {
+      const found = this.#statements.readBody.get(seqOf(place)) as { json: Uint8Array } | undefined;
+      return found?.json ?? noBody;
+    } catch (error) {
+      this.#damage = damageMessage(this.file, error);
+      this.problem = this.#damage;
+      return noBody;
+    }
   }
 
   release(place: Readonly<BodyPlace>): void {
@@ -271,6 +290,23 @@ function seqOf({ bodyHigh, bodyLow }: Readonly<BodyPlace>): number {
   return bodyHigh * 2 ** 32 + bodyLow;
 }
 
+/** Throws for what `put` has not written. */
+function readParts(json: string): OriginParts {
+  const parts = JSON.parse(json) as Readonly<Record<string, unknown>> | null;
+  for (const key of originKeys) {
+    if (typeof parts?.[key] !== 'string') throw new Error(`an origin has no ${key}`);
+  }
+  return parts as unknown as OriginParts;
+}
+
+const originKeys = [
+  'service',
+  'resourceJson',
+  'resourceSchemaUrl',
+  'scopeJson',
+  'scopeSchemaUrl',
+] as const satisfies readonly (keyof OriginParts)[];
+
 function openTables(database: DatabaseSync, file: string): void {
   const numberOf = (pragma: string): unknown =>
     Object.values(database.prepare(`PRAGMA ${pragma}`).get() ?? {})[0];
@@ -306,11 +342,21 @@ function openMessage(file: string, error: unknown): string {
       return `${file} may only be read by this user; name another file`;
     case Code.Full:
       return `there is no room for ${file}: the disk is full`;
+    case Code.Corrupt:
+      return damageMessage(file, error);
     case Code.NotADatabase:
       return `${file} is no SQLite database; name another file`;
     default:
       return `${file} cannot be used: ${String((error as Error).message)}`;
   }
+}
+
+function damageMessage(file: string, error: unknown): string {
+  const detail = String((error as Error).message).replaceAll(/\s+/g, ' ');
+  return (
+    `${file} is damaged (${detail}); move it away or name another file ` +
+    `(sqlite3's .recover may save what it holds)`
+  );
 }
 
 function writeMessage(error: unknown): string {

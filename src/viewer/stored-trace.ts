@@ -22,9 +22,9 @@ export interface StoredSpan {
   readonly name: string;
   /** SpanKind. */
   readonly kind: number;
-  /** Nanoseconds since the epoch. */
+  /** Nanoseconds since the epoch, 0 when it was not sent. */
   readonly startNs: bigint;
-  /** At least 0. */
+  /** At least 0; 0 when it is not known. */
   readonly durationNs: number;
   /** 0 unset, 1 ok, 2 error. */
   readonly statusCode: number;
@@ -115,7 +115,7 @@ function readSpan(
     name: typeof span.name === 'string' ? span.name : '',
     kind: typeof span.kind === 'number' ? span.kind : 0,
     startNs,
-    durationNs: endNs > startNs ? Number(endNs - startNs) : 0,
+    durationNs: startNs > 0n && endNs > startNs ? Number(endNs - startNs) : 0,
     statusCode: typeof status?.code === 'number' ? status.code : 0,
     statusMessage: typeof status?.message === 'string' ? status.message : '',
     attributes: attributeList(span.attributes),

@@ -7,10 +7,10 @@
  */
 
 import { findCriticalPath, type PathSegment, pathTimes } from './critical-path.ts';
-import { findNetworkGaps, type NetworkGap } from './network-gap.ts';
+import { type ClockSkew, findClockSkew, findNetworkGaps, type NetworkGap } from './network-gap.ts';
 import { attributeText } from './otlp-json.ts';
 import { isError } from './span-label.ts';
-import { type PlacedSpan, placeSpans } from './span-tree.ts';
+import { findRoot, type PlacedSpan, placeSpans } from './span-tree.ts';
 import type { StoredSpan, StoredTrace } from './stored-trace.ts';
 
 export interface TraceRow {
@@ -18,6 +18,8 @@ export interface TraceRow {
   readonly span: StoredSpan;
   readonly depth: number;
   readonly isOrphan: boolean;
+  /** It stands at the top because its parents lead back to itself. */
+  readonly isCircular: boolean;
   /** Index of the row above it in the tree, -1 at the top. */
   readonly parent: number;
   /** Rows below it in the tree, at any depth: they follow it in the list. */
@@ -38,9 +40,13 @@ export interface TraceRow {
 export interface TraceLayout {
   readonly traceId: string;
   readonly rows: readonly TraceRow[];
-  /** Nanoseconds since the epoch, and the whole length. */
+  /** Nanoseconds since the epoch, and from there to the last end: what is drawn. */
   readonly startNs: bigint;
   readonly totalNs: number;
+  /** How long it took: the root's own time; without one root, `totalNs`. */
+  readonly tookNs: number;
+  /** The worst place where clocks differ. */
+  readonly skew: ClockSkew | undefined;
   /** Names, in the order of first appearance in the rows. */
   readonly services: readonly string[];
   readonly errors: number;
@@ -60,15 +66,16 @@ export function layOutTrace(trace: StoredTrace): TraceLayout {
   const parents = parentIndexes(placed);
   const below = countBelow(parents);
   const origins = errorOrigins(placed, below);
-  const rows = placed.map(({ span, depth, isOrphan }, index): TraceRow => {
+  const rows = placed.map(({ span, depth, isOrphan, isCircular }, index): TraceRow => {
     return {
       index,
       span,
       depth,
       isOrphan,
+      isCircular,
       parent: parents[index]!,
       below: below[index]!,
-      offsetNs: Number(span.startNs - startNs),
+      offsetNs: Math.max(0, Number(span.startNs - startNs)),
       pathNs: times.get(index) ?? 0,
       gap: gaps.get(index),
       proxyNs: proxyTime(span),
@@ -82,6 +89,8 @@ export function layOutTrace(trace: StoredTrace): TraceLayout {
     rows,
     startNs,
     totalNs,
+    tookNs: timeTaken(placed, totalNs),
+    skew: findClockSkew(placed),
     services: [...new Set(named)],
     errors: rows.filter((row) => row.isError).length,
     path: shiftPath(segments, rows),
@@ -101,11 +110,23 @@ export function shownRows(layout: TraceLayout, closed: ReadonlySet<number>): num
   return shown;
 }
 
-/** Earliest start and the time to the last end. */
+/**
+ * How long a trace took: its root's own time, which no other clock can stretch. Where there is no
+ * root, or more than one, `totalNs`.
+ */
+export function timeTaken(placed: readonly PlacedSpan[], totalNs: number): number {
+  const root = findRoot(placed);
+  if (root === undefined || root.span.durationNs === 0) return totalNs;
+  const after = placed.slice(placed.indexOf(root) + 1);
+  return findRoot(after) === undefined ? root.span.durationNs : totalNs;
+}
+
+/** Earliest start and the time to the last end; spans without a start do not count. */
 export function timeSpan(spans: readonly StoredSpan[]): { startNs: bigint; totalNs: number } {
-  let startNs = spans[0]?.startNs ?? 0n;
+  const timed = spans.filter((span) => span.startNs > 0n);
+  let startNs = timed[0]?.startNs ?? 0n;
   let endNs = startNs;
-  for (const span of spans) {
+  for (const span of timed) {
     const end = span.startNs + BigInt(Math.round(span.durationNs));
     if (span.startNs < startNs) startNs = span.startNs;
     if (end > endNs) endNs = end;

@@ -41,6 +41,8 @@ export interface StoreCounts {
 export interface Refused {
   readonly spans: number;
   readonly reason: string;
+  /** None of the request was kept, and all of it may be later: the disk is full. */
+  readonly isTemporary: boolean;
 }
 
 type Writable<T> = { -readonly [key in keyof T]: T[key] };
@@ -102,10 +104,12 @@ export class TraceStore {
     }
     this.#evict();
     const overflow = this.#overflowSpans - overflowBefore;
-    if (problem !== '') return { spans: overflow + added.length, reason: problem };
-    if (overflow === 0) return { spans: 0, reason: '' };
+    if (problem !== '') {
+      return { spans: overflow + added.length, reason: problem, isTemporary: true };
+    }
+    if (overflow === 0) return { spans: 0, reason: '', isTemporary: false };
     const reason = `a trace keeps at most ${this.#limits.spansPerTraceMax} spans`;
-    return { spans: overflow, reason };
+    return { spans: overflow, reason, isTemporary: false };
   }
 
   trace(traceId: string): TraceEntry | undefined {

@@ -83,8 +83,10 @@ export interface AbAnswer {
   readonly seconds: number;
   /** End of the newest counts; null: none came yet. */
   readonly untilUs: number | null;
-  /** By subset's name. */
+  /** By subset's name: at most `abSubsetsMax`, those with the most requests. */
   readonly subsets: readonly AbSubset[];
+  /** Subsets with requests beyond those; they count into `share`. */
+  readonly leftOut: number;
 }
 
 export interface AbSubset extends RequestFigures {
@@ -100,7 +102,7 @@ export interface AbSubset extends RequestFigures {
   /** Oldest first, one each `stepSeconds`, without gaps: empty ones have 0 requests. */
   readonly stepSeconds: number;
   readonly steps: readonly AbStep[];
-  /** Exported traces of it: errors first, then the slowest; at most 10. */
+  /** Exported spans of it that began in this time: errors first, then the slowest; at most 10. */
   readonly exemplars: readonly Exemplar[];
 }
 

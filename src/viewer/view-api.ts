@@ -50,7 +50,7 @@ export class ViewApi {
         (parameters) => {
           const route = parameters.get('route') ?? '';
           const seconds = readSeconds(parameters, 300);
-          return compareSubsets(metrics, store, { route, seconds });
+          return compareSubsets(metrics, store, { route, seconds }, limits);
         },
       ],
       ['graph', (parameters) => drawGraph(metrics, store, readSeconds(parameters, 60))],

@@ -10,12 +10,14 @@
  * is made harmless for terminals; for HTML it still has to be escaped.
  */
 
+import { findClockSkew } from './network-gap.ts';
+import { skewWords } from './skew-words.ts';
 import { isError, labelOf, proxyShareOf, statusOf } from './span-label.ts';
 import { type PlacedSpan, placeSpans } from './span-tree.ts';
 import type { StoredTrace } from './stored-trace.ts';
 import { columnsOf, fitText, safeText } from './terminal-text.ts';
 import { drawBar, printDuration } from './time-bar.ts';
-import { timeSpan } from './trace-layout.ts';
+import { timeSpan, timeTaken } from './trace-layout.ts';
 
 export interface WaterfallOptions {
   /** Columns of the whole picture; below 60 it is drawn as for 60, and at most 500. */
@@ -36,15 +38,17 @@ const drawnDepthMax = 12;
 /** The picture, each line ended by a line feed. */
 export function printWaterfall(trace: StoredTrace, options: WaterfallOptions): string {
   const ascii = options.ascii === true;
-  const rows = placeSpans(trace.spans).map((placed) => rowOf(placed, ascii));
+  const placed = placeSpans(trace.spans);
+  const rows = placed.map((each) => rowOf(each, ascii));
   const span = timeSpan(trace.spans);
   const painter = new Painter(options.color);
-  const header = headerOf(trace, span.totalNs, ascii, painter);
+  const took = printTaken(timeTaken(placed, span.totalNs), span.totalNs, ascii);
+  const header = headerOf(trace, took, painter);
   if (rows.length === 0) return `${header.trimEnd()}\nThe trace has no spans.\n`;
   const columns = layOut(rows, options.width);
   const lines = [header, '', painter.dim(titleLine(columns, span.totalNs, ascii))];
   for (const row of rows) lines.push(spanLine(row, columns, span, ascii, painter));
-  lines.push(...orphanLines(rows));
+  lines.push(...orphanLines(rows), ...circleLines(rows), ...skewLines(placed, ascii));
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
 }
 
@@ -115,7 +119,7 @@ function rowOf(placed: PlacedSpan, ascii: boolean): Row {
 
 /** The lines that lead to a span: `│  └─ `. */
 function treeOf(placed: PlacedSpan, ascii: boolean): string {
-  if (placed.depth === 0) return placed.isOrphan ? '? ' : '';
+  if (placed.depth === 0) return placed.isOrphan ? '? ' : placed.isCircular ? '@ ' : '';
   const [through, last, branch] = ascii ? ['|  ', '`- ', '|- '] : ['│  ', '└─ ', '├─ '];
   if (placed.depth > drawnDepthMax) return `${ascii ? '..' : '…'}${placed.depth} ${last}`;
   let lines = placed.isLastSibling ? last! : branch!;
@@ -125,19 +129,22 @@ function treeOf(placed: PlacedSpan, ascii: boolean): string {
   return lines;
 }
 
-function headerOf(trace: StoredTrace, totalNs: number, ascii: boolean, painter: Painter): string {
+function headerOf(trace: StoredTrace, took: string, painter: Painter): string {
   const named = trace.spans.filter((span) => span.service !== '');
   const services = new Set(named.map((span) => span.service)).size;
   const errors = trace.spans.filter(isError).length;
-  const facts = [
-    printDuration(totalNs, ascii),
-    counted(trace.spans.length, 'span'),
-    counted(services, 'service'),
-  ];
+  const facts = [took, counted(trace.spans.length, 'span'), counted(services, 'service')];
   const started = trace.spans[0]?.startNs ?? 0n;
   const text = `trace ${painter.bold(trace.traceId)}  ${facts.join('  ')}`;
   const errorText = errors === 0 ? '' : `  ${painter.red(counted(errors, 'error'))}`;
   return `${text}${errorText}  ${printTime(started)}`;
+}
+
+/** `10.0 ms`, or `10.0 ms (spread over 60 min 00 s)` where the spans lie further apart. */
+function printTaken(tookNs: number, totalNs: number, ascii: boolean): string {
+  const took = printDuration(tookNs, ascii);
+  const total = printDuration(totalNs, ascii);
+  return took === total ? took : `${took} (spread over ${total})`;
 }
 
 function counted(count: number, noun: string): string {
@@ -193,7 +200,7 @@ function spanLine(
 ): string {
   const { span } = row.placed;
   const isBad = isError(span);
-  const offset = Number(span.startNs - startNs);
+  const offset = Math.max(0, Number(span.startNs - startNs));
   const scale = totalNs === 0 ? 0 : 1 / totalNs;
   const bar = drawBar(offset * scale, (offset + span.durationNs) * scale, columns.bar, ascii);
   const status = fitText(row.status, columns.status, ascii);
@@ -223,4 +230,19 @@ function orphanLines(rows: readonly Row[]): string[] {
     `? ${counted(orphans, 'span')} whose parent is not in this trace: not exported, not sampled, ` +
       'or outside of the mesh.',
   ];
+}
+
+function circleLines(rows: readonly Row[]): string[] {
+  const circles = rows.filter((row) => row.placed.isCircular).length;
+  if (circles === 0) return [];
+  return [
+    '',
+    `@ ${counted(circles, 'circle')} of parents (a span that is its own parent is one too): ` +
+      'whoever sent these spans is wrong.',
+  ];
+}
+
+function skewLines(placed: readonly PlacedSpan[], ascii: boolean): string[] {
+  const sentence = skewWords(placed, findClockSkew(placed), ascii);
+  return sentence === '' ? [] : ['', safeText(sentence, ascii)];
 }

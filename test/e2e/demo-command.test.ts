@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { resolve } from 'node:path';
@@ -200,6 +201,40 @@ for (const [name, isNpm] of [
     await allGone(pids, t.signal);
   });
 }
+
+/** Its child that runs a script of this name. */
+function childOf(pid: number, script: string): number {
+  return descendants(pid).find((each) =>
+    readFileSync(`/proc/${each}/cmdline`, 'utf8').includes(script),
+  )!;
+}
+
+test('an application that dies ends the demo, with its name and few words', {
+  skip: noProc,
+  timeout: 90_000,
+}, async (t) => {
+  const folder = await copyOnFreePorts();
+  t.after(() => folder.remove());
+  const args = [demo, '--requests', '20', '--config', folder.path];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(() => child.kill('SIGKILL'));
+  let [stdout, stderr, isKilled] = ['', '', false];
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
+  });
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+    if (isKilled || !stdout.includes('Ctrl-C ends everything')) return;
+    isKilled = true;
+    process.kill(childOf(child.pid!, 'ratings.cjs'), 'SIGKILL');
+  });
+  const [status] = await once(child, 'close');
+  assert.equal(status, 2);
+  assert.match(stderr, /\ndemo: ratings ended with SIGKILL\n/);
+  // Whoever asks while it ends is told once for each way of failing, not for each request.
+  const failures = stdout.match(/ {2}a request failed .*/g) ?? [];
+  assert.ok(failures.length <= 5, failures.join('\n'));
+});
 
 const noPods = whyNoPods();
 const skip = noPods ?? false;

@@ -112,6 +112,7 @@ test('a method that nobody knows goes on, behind one that is known', async (t) =
   assert.equal((await downstream.response()).status, 200);
   assert.ok(origin.received.replace(ours, '').endsWith(second));
   assert.equal(telemetry.records[1]!.method, 0);
+  assert.equal(telemetry.records[1]!.extra, 'mVERSION-CONTROL');
 });
 
 const chunks = '5\r\nhello\r\n06;a=b\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { KEEP_PORT } from '../../src/model/known-ports.ts';
 import { keepLimits } from '../../src/model/limits.ts';
-import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
+import { type EdgePolicy, usualChoices, usualPeers } from '../../src/telemetry/tracing-choices.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { getOf, startPair } from '../support/proxy-fixture.ts';
 import { answering, okWith } from '../support/raw-origin.ts';
@@ -13,17 +13,26 @@ const id = (index: number) => (index + 1).toString(16).padStart(32, '0');
 const message = (ids: string, fields = 'content-length: 0\r\n', target = '/.tracecar/keep') =>
   `POST ${target} HTTP/1.1\r\nhost: 10.0.0.1:9080\r\nx-tracecar-keep: ${ids}\r\n${fields}\r\n`;
 
-function startInbound(t: TestContext, peers: readonly string[] = usualChoices.peers) {
+function startInbound(
+  t: TestContext,
+  peers: readonly string[] = usualPeers,
+  edge: EdgePolicy = undefined,
+) {
   return startPair(
     t,
     answering(() => okWith('the application')),
-    { direction: 'inbound', tracing: { ...usualChoices, peers } },
+    { direction: 'inbound', tracing: { ...usualChoices, peers, edge } },
   );
 }
 
 /** Status of the answer to each of the messages, on one connection. */
-async function statusesOf(t: TestContext, messages: readonly string[], peers?: readonly string[]) {
-  const fixture = await startInbound(t, peers);
+async function statusesOf(
+  t: TestContext,
+  messages: readonly string[],
+  peers?: readonly string[],
+  edge?: EdgePolicy,
+) {
+  const fixture = await startInbound(t, peers, edge);
   const downstream = await fixture.connect();
   const statuses: number[] = [];
   for (const each of messages) {
@@ -118,19 +127,78 @@ test('more than the rate allows is refused with 429', async (t) => {
   assert.equal((await downstream.response()).status, 429);
 });
 
-test('only POST of that very target is a message; the rest is for the application', async (t) => {
+for (const [title, sent] of [
+  ['with a query', message(id(1), undefined, '/.tracecar/keep?x')],
+  ['with a query, without a field', getOf('/.tracecar/keep?x')],
+  ['by GET', getOf('/.tracecar/keep', `x-tracecar-keep: ${id(1)}\r\n`)],
+  ['by PUT', message(id(1)).replace('POST', 'PUT')],
+  ['with two slashes', message(id(1), undefined, '//.tracecar/keep')],
+  ['in absolute form', message(id(1), undefined, 'http://10.0.0.1:9080/.tracecar/keep')],
+  ['percent-encoded', message(id(1), undefined, '/%2etracecar/keep')],
+  ['with dots', message(id(1), undefined, '/a/../.tracecar/keep')],
+  ['with a slash at the end', message(id(1), undefined, '/.tracecar/keep/')],
+  ['in capitals', message(id(1), undefined, '/.TRACECAR/keep')],
+  ['with a longer name', message(id(1), undefined, '/.tracecar/keeper')],
+  ['at another path', message(id(1), undefined, '/orders')],
+  ['nominated', message(id(1), 'content-length: 0\r\nconnection: x-tracecar-keep\r\n')],
+] as const) {
+  test(`a message spelt otherwise is refused and not for the application: ${title}`, async (t) => {
+    const { telemetry, origin, statuses } = await statusesOf(t, [sent]);
+    assert.deepEqual(statuses, [400]);
+    assert.deepEqual(telemetry.asked, []);
+    assert.equal(origin.connections.length, 0);
+  });
+}
+
+test('a refused HEAD ends the connection, so that its answer cannot be taken for two', async (t) => {
+  const { connect, origin } = await startInbound(t);
+  const downstream = await connect();
+  await downstream.send(getOf('/.tracecar/keep').replace('GET', 'HEAD'));
+  await downstream.until(() => downstream.ending !== 'open', 'the end');
+  assert.match(downstream.received, /^HTTP\/1.1 400 [\s\S]*\r\nconnection: close\r\n/);
+  assert.equal(origin.connections.length, 0);
+});
+
+test('paths that only begin like it are for the application', async (t) => {
   const { connect, telemetry } = await startInbound(t);
   const downstream = await connect();
-  for (const other of [
-    message(id(1), undefined, '/.tracecar/keep?x'),
-    message(id(1), undefined, '/.tracecar/keeper'),
-    getOf('/.tracecar/keep', `x-tracecar-keep: ${id(1)}\r\n`),
-  ]) {
-    await downstream.send(other);
+  for (const path of ['/.tracecar/keeper', '/.tracecar', '/']) {
+    await downstream.send(getOf(path));
     assert.equal((await downstream.response()).body, 'the application');
   }
   assert.deepEqual(telemetry.asked, []);
 });
+
+for (const edge of ['honour', 'ignore', 'link'] as const) {
+  test(`--edge ${edge}: nobody may ask, but for those whom --peer names`, async (t) => {
+    for (const [peers, status] of [
+      [usualPeers, 403],
+      [[], 403],
+      [['10.0.0.0/8'], 403],
+      [['127.0.0.0/8'], 204],
+    ] as const) {
+      const { telemetry, statuses, origin } = await statusesOf(t, [message(id(1))], peers, edge);
+      assert.deepEqual(statuses, [status], peers.join());
+      assert.equal(telemetry.asked.length, status === 204 ? 1 : 0);
+      assert.equal(origin.connections.length, 0);
+    }
+  });
+}
+
+for (const field of [
+  'x-forwarded-for: 8.8.8.8',
+  'forwarded: for=8.8.8.8',
+  'via: 1.1 lb',
+  'x-real-ip: 8.8.8.8',
+]) {
+  test(`a message that a proxy forwards for somebody is refused: ${field}`, async (t) => {
+    const { telemetry, statuses } = await statusesOf(t, [
+      message(id(1), `content-length: 0\r\n${field}\r\n`),
+    ]);
+    assert.deepEqual(statuses, [403]);
+    assert.deepEqual(telemetry.asked, []);
+  });
+}
 
 test('the outbound half takes no message: an application cannot have traces kept', async (t) => {
   const { connect, telemetry } = await startPair(

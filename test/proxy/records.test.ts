@@ -199,6 +199,30 @@ test('a refused head is recorded and counted like every other exchange', async (
   assert.equal(telemetry.records.length, cases.length);
 });
 
+test('a method that is not known is in the record by its name, which has no number', async (t) => {
+  const long = 'M'.repeat(32);
+  const cases = [
+    ['BREW', 'mBREW'],
+    ['PROPFIND', 'mPROPFIND'],
+    ['get', 'mget'],
+    [long, `m${long}`],
+    [`${long}M`, ''],
+    ['TRACE', ''],
+  ] as const;
+  const { connect, telemetry } = await startPair(t, () => undefined, { direction: 'inbound' });
+  for (const [method, extra] of cases) {
+    const downstream = await connect();
+    void downstream.send(`${method} / HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await downstream.response();
+    assert.equal(telemetry.records.at(-1)!.extra, extra, method);
+    downstream.socket.destroy();
+  }
+  const coded = await connect();
+  void coded.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n');
+  assert.equal((await coded.response()).status, 501);
+  assert.equal(telemetry.records.at(-1)!.extra, '');
+});
+
 test('a 405 says what is allowed', async (t) => {
   const { connect } = await startPair(t, () => undefined);
   const downstream = await connect();

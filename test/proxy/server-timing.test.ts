@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { ProxyTracing } from '../../src/proxy/proxy-scope.ts';
 import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
+import { usualChoices, usualPeers } from '../../src/telemetry/tracing-choices.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { getOf, startPair } from '../support/proxy-fixture.ts';
 import { answering, RawOrigin } from '../support/raw-origin.ts';
@@ -206,13 +206,15 @@ test('an edge tells outsiders of the trace by its mode, and sidecars as ever', a
     edge: 'honour',
     edgeResponseHeader,
   });
-  const ask = (fields: string, mode: ProxyTracing['edgeResponseHeader']) =>
-    askInbound(t, fields, { tracing: edge(mode), isSampling: true });
+  const ask = (fields: string, mode: ProxyTracing['edgeResponseHeader'], peers = usualPeers) =>
+    askInbound(t, fields, { tracing: { ...edge(mode), peers }, isSampling: true });
   assert.doesNotMatch(await ask(context, 'off'), /server-timing/i);
   assert.match(await ask(context, 'trace'), new RegExp(`trace;desc=00-${trace}-.{16}-01\r\n`));
   assert.match(
     await ask(context, 'traceparent'),
     new RegExp(`server-timing: traceparent;desc="00-${trace}-.{16}-01"\r\n`),
   );
-  assert.match(await ask(meshed, 'traceparent'), ours);
+  assert.match(await ask(meshed, 'traceparent', ['127.0.0.0/8']), ours);
+  // From where a load balancer may be as well, who says that it is a sidecar is not believed.
+  assert.doesNotMatch(await ask(meshed, 'off'), /server-timing/i);
 });

@@ -166,6 +166,30 @@ test('a request id is made of the ids of the span, where there is none', () => {
   assert.ok(requestIdOf(nominated.put) !== undefined);
 });
 
+test('an empty request id is as good as none, and is replaced', () => {
+  for (const lines of ['X-Request-ID:\r\n', 'x-request-id: \t \r\n']) {
+    const { put, kept } = pass(lines, usual, 'inbound');
+    assert.match(requestIdOf(put) ?? '', /^[0-9a-f-]{36}$/);
+    assert.deepEqual(kept, []);
+    const self = selfOf({});
+    const { record } = open(self, lines);
+    const cause = causeOf(self, `x-request-id: ${madeIdOf(record)}\r\n`);
+    assert.equal(cause, `0 ${spanIdOf(record)}`, 'calls are tied by it');
+  }
+});
+
+test('the request id of a trace whose id has 64 bits has those', () => {
+  const { put, record } = pass('b3: 463ac35c9f6413ad-a2fb4a1d1a96d312-1\r\n', usual, 'inbound');
+  const id = requestIdOf(put)!.replaceAll('-', '');
+  assert.equal(id, `463ac35c9f6413ad${spanIdOf(record)}`);
+});
+
+/** The request id that is made of a span's ids. */
+function madeIdOf(record: ExchangeRecord): string {
+  const id = `${traceIdOf(record).slice(0, 16)}${spanIdOf(record)}`;
+  return id.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
 /** A request to the own application that is open, and the headers that have read it. */
 function open(self: TraceSelf, lines: string): { headers: TraceHeaders; record: ExchangeRecord } {
   const { headers, head } = readTrace(lines, new TraceHeaders(self, 'inbound'));
@@ -216,8 +240,7 @@ test('trace context of the application comes before any correlation', () => {
 test('a request id of our making ties calls too, with the probability of its trace', () => {
   const self = selfOf({});
   const { record } = open(self, '');
-  const id = `${traceIdOf(record).slice(0, 16)}${spanIdOf(record)}`;
-  const value = id.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const value = madeIdOf(record);
   const { headers } = readTrace(`x-request-id: ${value}\r\n`, new TraceHeaders(self, 'outbound'));
   assert.equal(headers.join, Join.Correlation);
   assert.equal(headers.context.thresholdHigh, 0);

@@ -16,6 +16,7 @@ import {
 import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+import { usualPeers } from '../../src/telemetry/tracing-choices.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
 import { passedLines, selfOf, someCaller } from '../support/trace-head.ts';
@@ -24,6 +25,7 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
 const sampled = `traceparent: 00-${TRACE}-${PARENT}-01\r\n`;
 const meshed = 'tracestate: tracecar=02beef01f40\r\n';
+const named = ['10.0.0.0/8'];
 const peer = { isPeer: true, owner: { port: 80 } };
 
 const ids = new TraceIds(
@@ -94,8 +96,32 @@ test('--edge link names the caller’s span, and begins a trace all the same', (
   assert.equal(sendAt({ edge: 'link' }, {}).record.extra, '');
 });
 
-test('the hops of a request are counted across an edge, so that a loop through it ends', () => {
-  assert.equal(sendAt({ edge: 'ignore' }, { lines: sampled + meshed }).headers.hops >>> 20, 3);
+test('hops that outsiders tell of end no request at an edge; those of named sidecars are counted', () => {
+  const endless = 'tracestate: tracecar=ff000000000\r\nx-tracecar-hops: 99\r\n';
+  for (const edge of ['ignore', 'link'] as const) {
+    for (const lines of [sampled + endless, endless]) {
+      const outside = sendAt({ edge, peers: usualPeers }, { lines, caller: peer });
+      assert.deepEqual([outside.headers.hops >>> 20, outside.headers.isLoop], [1, false], lines);
+      const inside = sendAt({ edge, peers: named }, { lines, caller: peer });
+      assert.equal(inside.headers.isLoop, true, lines);
+    }
+    const stranger = sendAt({ edge, peers: named }, { lines: sampled + meshed });
+    assert.equal(stranger.headers.hops >>> 20, 1);
+    const inside = sendAt({ edge, peers: named }, { lines: sampled + meshed, caller: peer });
+    assert.equal(inside.headers.hops >>> 20, 3);
+  }
+  const honoured = sendAt({ edge: 'honour' }, { lines: sampled + meshed });
+  assert.equal(honoured.headers.hops >>> 20, 3);
+});
+
+test('baggage of outsiders goes no further than an edge that begins traces', () => {
+  const lines = 'baggage: user=ann\r\nUberctx-user: ann\r\nuberctx: mine\r\nx-lane: blue\r\n';
+  for (const edge of ['ignore', 'link'] as const) {
+    assert.deepEqual(sendAt({ edge }, { lines }).kept, ['uberctx: mine', 'x-lane: blue']);
+  }
+  for (const tracing of [{}, { edge: 'honour' }] as const) {
+    assert.equal(sendAt(tracing, { lines }).kept.length, 4);
+  }
 });
 
 test('an edge is one for what comes in, not for calls of the own application', () => {
@@ -142,8 +168,8 @@ test('all forms of asking for a sample are capped alike', () => {
   }
 });
 
-test('a sidecar of the mesh is no outsider at an edge that honours', () => {
-  const self = selfOf({ edge: 'honour' });
+test('a sidecar where the user has said that they are is no outsider at an edge that honours', () => {
+  const self = selfOf({ edge: 'honour', peers: named });
   while (self.forcedSamples.take(telemetryLimits.forcedSamplesPerSecond, 0));
   const inside = send(self, { lines: sampled + meshed, caller: peer });
   assert.deepEqual([inside.isEdge, inside.isSampled], [false, true]);
@@ -151,6 +177,20 @@ test('a sidecar of the mesh is no outsider at an edge that honours', () => {
   assert.deepEqual([stranger.isEdge, stranger.isSampled], [true, false]);
   const application = send(self, { lines: sampled, caller: peer });
   assert.deepEqual([application.isEdge, application.isSampled], [true, false]);
+});
+
+test('where nobody has said who is a sidecar, the word of none lifts the cap of an edge', () => {
+  for (const peers of [undefined, usualPeers, []]) {
+    const self = selfOf({ edge: 'honour', ...(peers && { peers }) });
+    while (self.forcedSamples.take(telemetryLimits.forcedSamplesPerSecond, 0));
+    const sent = send(self, { lines: sampled + meshed, caller: peer });
+    assert.deepEqual(
+      [sent.isEdge, sent.isSampled, sent.record.sampledBy],
+      [true, false, SampledBy.Cap],
+    );
+    assert.equal(sent.headers.callbackPort, 0, 'nobody is to be told of the trace');
+    assert.equal(idOf(sent.put), TRACE);
+  }
 });
 
 test('who knows the token has its trace exported, from outside too, and the token goes no further', () => {

@@ -64,7 +64,7 @@ export function passedLines(headers: TraceHeaders, head: MessageHead, record: Ex
       kept.push(`${head.name(index)}: ${head.value(index)}`);
     }
   }
-  putTraceLines(headers, record, out);
+  putTraceLines(headers, head, record, out);
   headers.begun(head, record);
   putRequestIdLine(headers, record, true, out);
   headers.end();

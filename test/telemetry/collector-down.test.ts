@@ -346,6 +346,7 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
     historyBytes: 4096,
     keepSent: 5,
     keepFailed: 6,
+    metricsFailed: 7,
   });
   new Int32Array(memory.buffer)[52]!++;
   const next = new RecordPipeline({
@@ -374,6 +375,7 @@ test('a worker that follows a dead one counts its queue as dropped', () => {
     historyBytes: 0,
     keepSent: 5,
     keepFailed: 6,
+    metricsFailed: 7,
   });
 });
 

@@ -96,6 +96,57 @@ test('O8: an answer that trickles for ever is cut when its time is over', { time
   );
 });
 
+for (const [said, lost] of [
+  ['"999999999"', 10],
+  [`"${'9'.repeat(400)}"`, 10],
+  ['1e300', 10],
+  ['1e1', 10],
+  ['3.9', 3],
+  ['"-4"', 0],
+  ['-4', 0],
+  ['true', 0],
+  ['"3 of them"', 0],
+  ['null', 0],
+  ['{"low":3}', 0],
+] as const) {
+  const shown = said.slice(0, 20);
+  test(`a partial success that rejects ${shown} of 10 loses ${lost}`, { timeout }, async () => {
+    const partial: SinkAnswer = (response) => {
+      response.end(
+        `{"partialSuccess":{"errorMessage":"'rejectedSpans':7","rejectedSpans":${said}}}`,
+      );
+      return true;
+    };
+    await withSink(partial, async (bench) => {
+      bench.write(10);
+      await bench.until(() => bench.queue.queued === 0);
+      assert.deepEqual(bench.check(), { sent: 10 - lost, dropped: lost, queued: 0 });
+    });
+  });
+}
+
+test('a batch that may take less time than a request ends its request', { timeout }, async () => {
+  let open = 0;
+  let openMax = 0;
+  const never: SinkAnswer = (response) => {
+    openMax = Math.max(openMax, ++open);
+    response.on('close', () => open--);
+    return false;
+  };
+  await withSink(
+    never,
+    async (bench, sink) => {
+      bench.write(30);
+      await bench.until(() => sink.requests.length >= 5);
+      assert.deepEqual(bench.check(), { sent: 0, dropped: 0, queued: 30 });
+      // One is closed while the next is opened.
+      assert.ok(openMax <= 2, `${openMax} at once`);
+    },
+    { OTEL_BSP_EXPORT_TIMEOUT: '50', OTEL_EXPORTER_OTLP_TIMEOUT: '60000' },
+    { exportBackoffMs: 200, exportBackoffMsMax: 400 },
+  );
+});
+
 test('O8: a bomb as an answer is not unpacked', { timeout }, async () => {
   const bomb = gzipSync(Buffer.alloc(256 * 1024 * 1024));
   assert.ok(bomb.length < 1024 * 1024);

@@ -7,7 +7,6 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { systemClock } from '../../src/base/clock.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { nextDelay, RetryableError } from '../../src/telemetry/export-retry.ts';
@@ -47,7 +46,7 @@ function transportThat(answer: TransportAnswer, isGzip = false) {
   const wakeUps = { after: () => () => undefined };
   return {
     sent,
-    transport: new OwnTransport(http, isGzip, new RequestWatch(systemClock), wakeUps),
+    transport: new OwnTransport(http, { isGzip, requests: new RequestWatch(), wakeUps }),
   };
 }
 

@@ -346,6 +346,7 @@ test('a worker that starts later finds what was recorded before, also when only 
       log: () => undefined,
       version: '1.2.3',
       accessLog: 'off',
+      limits: { ...telemetryLimits, flushMs: 30_000 },
       startsWorkerLater: true,
     });
     const record = new ExchangeRecord();

@@ -11,11 +11,13 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
+import { noTracingRules } from '../../src/model/routing-table.ts';
 import { type ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import type { RequestSeries } from '../../src/telemetry/metrics.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
 import { TraceContext } from '../../src/telemetry/trace-context.ts';
+import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
 import { OtlpSink, type SinkSpan } from './otlp-sink.ts';
 import { inbound, outbound } from './records.ts';
 
@@ -108,6 +110,43 @@ test('a peer that asks for a trace gets all that is recorded of it, before and a
   assert.deepEqual(await ended(), ['3 retro', '3 retro']);
   const { received, known } = telemetry.keepReport()!;
   assert.deepEqual({ received, known }, { received: 2, known: 0 });
+});
+
+test('what is recalled after twenty edits is named as it was at its time', async (t) => {
+  const { finish, ended, telemetry, sink } = await start(t);
+  const edits = 20;
+  const route = telemetry.names.idOf('reviews');
+  const cluster = telemetry.names.idOf('c');
+  for (let generation = 1; generation <= edits; generation++) {
+    const origin = `mesh.yaml:${generation}:7`;
+    const tag = { kind: 'literal', name: 'shop.edit', value: `e${generation}` } as const;
+    telemetry.describe({
+      ...tableOf(
+        [listenerOf([ruleOf({ route: 'reviews', index: 0, origin })])],
+        [clusterOf([generation], { name: 'c', service: `s${generation}` })],
+        generation,
+      ),
+      tracing: { ...noTracingRules, outbound: { ...noTracingRules.outbound, tags: [tag] } },
+    });
+    finish(3, outbound({ generation, routeId: route, clusterId: cluster }));
+  }
+  telemetry.keep(Int32Array.of(0, 0, 0, 3), 1, '10.0.0.9', systemClock.now());
+  await ended();
+  const keys = ['tracecar.generation', 'tracecar.rule.origin', 'service.peer.name', 'shop.edit'];
+  const said = sink.spans.map(({ attributes }) =>
+    keys.map((wanted) => {
+      const { value } = attributes.find(({ key }) => key === wanted) ?? {};
+      return String(value?.intValue ?? value?.stringValue);
+    }),
+  );
+  const expected = Array.from({ length: edits }, (_, index) => {
+    const generation = index + 1;
+    return [`${generation}`, `mesh.yaml:${generation}:7`, `s${generation}`, `e${generation}`];
+  });
+  assert.deepEqual(
+    said.toSorted(([one], [other]) => Number(one) - Number(other)),
+    expected,
+  );
 });
 
 test('what a collector refuses of recalled spans is counted as dropped, exactly', async (t) => {

@@ -16,7 +16,7 @@ import { MetricRegistry, type RequestSeries } from '../../src/telemetry/metrics.
 import { type KeepSettings, usualChoices } from '../../src/telemetry/tracing-choices.ts';
 import { inbound, outbound } from './records.ts';
 
-const { HasParent, Kept, PeerKeeps, PeerMeshed, Refused, Sampled } = RecordFlag;
+const { HasParent, Kept, Muted, PeerKeeps, PeerMeshed, Refused, Sampled } = RecordFlag;
 
 interface Desk {
   readonly verdicts: KeepVerdicts;
@@ -238,4 +238,58 @@ test('of 100 000 ids that peers send in a second those are taken that the rate a
   assert.equal(taken, 2 * receivedIdsPerSecond - 1, 'those of one second, and of the bucket');
   assert.equal(written.length, taken);
   assert.equal(verdicts.overRate, 100_000 - taken);
+});
+
+test('of 100 000 traces that answers say are kept, those are that the rate allows, all counted', () => {
+  const { verdicts, series } = desk();
+  let kept = 0;
+  for (let index = 0; index < 100_000; index++) {
+    const now = Math.floor(index / 100);
+    const call = fresh({ status: 200 });
+    verdicts.learn(call, true, now);
+    assert.notEqual(call.flags & PeerKeeps, 0, 'it need not be told');
+    if (verdicts.decide(call, series, now, true)) kept++;
+  }
+  const { receivedIdsPerSecond } = keepLimits;
+  assert.equal(kept, 2 * receivedIdsPerSecond - 1, 'those of one second, and of the bucket');
+  assert.equal(verdicts.learned, kept);
+  assert.equal(verdicts.learnedOverRate, 100_000 - kept);
+  assert.equal(verdicts.keep(Int32Array.of(9, 9, 9, 9), 1, '10.0.0.9', 999), 1, 'not of messages');
+});
+
+test('what is kept already takes nothing from the rate of answers', () => {
+  const { verdicts } = desk();
+  const first = fresh({ status: 200 });
+  verdicts.learn(first, true, 0);
+  for (let index = 0; index < 5_000; index++) {
+    const call = outbound({ traceId3: first.traceId3, status: 200 });
+    verdicts.learn(call, true, 0);
+    assert.notEqual(call.flags & Kept, 0);
+    verdicts.learn(fresh({ flags: Sampled, sampledBy: SampledBy.Parent }), true, 0);
+  }
+  assert.deepEqual([verdicts.learned, verdicts.learnedOverRate], [1, 0]);
+});
+
+test('over the rate of answers an error is still judged by what is known here', () => {
+  const { verdicts, series } = desk();
+  for (let index = 0; index < keepLimits.receivedIdsPerSecond; index++) {
+    verdicts.learn(fresh({ status: 200 }), true, 0);
+  }
+  const call = fresh({ status: 500 });
+  verdicts.learn(call, true, 0);
+  assert.equal(verdicts.learnedOverRate, 1);
+  assert.equal(verdicts.decide(call, series, 0, true), true);
+  assert.equal(call.sampledBy, SampledBy.Error);
+});
+
+test('a record without a span of its own goes on with the flag that it came with', () => {
+  const { verdicts } = desk();
+  const call = fresh({ status: 200 });
+  verdicts.learn(call, true, 0);
+  const muted = outbound({ traceId3: call.traceId3, flags: HasParent | Muted });
+  verdicts.begin(muted);
+  assert.equal(muted.flags, HasParent | Muted);
+  const next = outbound({ traceId3: call.traceId3, flags: HasParent });
+  verdicts.begin(next);
+  assert.equal(next.flags, HasParent | Kept);
 });

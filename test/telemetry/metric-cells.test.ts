@@ -3,6 +3,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { STATUS_CODES } from 'node:http';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
@@ -104,11 +105,22 @@ test('an upstream that answers every status fills its own cells and no more', ()
     [...counts.values()].reduce((left, right) => left + right),
     2_000,
   );
-  // By status the counts stay exact, without bound by cells.
-  assert.deepEqual(
-    hostile.statuses(),
-    Array.from({ length: 500 }, (_, index) => ({ status: 100 + index, count: 4 })),
-  );
+  // By statuses that mean something the counts stay exact, without bound by cells.
+  const statuses = hostile.statuses();
+  const named = statuses.filter(({ status }) => status !== 'other');
+  assert.ok(named.every(({ count }) => count === 4));
+  for (const code of Object.keys(STATUS_CODES)) {
+    if (code !== '509')
+      assert.ok(
+        named.some(({ status }) => `${status}` === code),
+        code,
+      );
+  }
+  const { metricOddStatusesMax: oddMost } = telemetryLimits;
+  const isOdd = ({ status }: (typeof named)[number]) =>
+    status !== 104 && status !== 306 && !(`${status}` in STATUS_CODES);
+  assert.equal(named.filter(isOdd).length, oddMost);
+  assert.deepEqual(statuses.at(-1), { status: 'other', count: 2_000 - 4 * named.length });
   assert.equal(hostile.causes()[0], 2_000);
   assert.deepEqual([...countsOf(quiet).values()], [1]);
   const page = readPage(renderPrometheus(registry));
@@ -173,4 +185,38 @@ test('the key of an attempt is that of its span, with what it is', () => {
   const record = outbound({ status: 0, causeCode: failure['idle-race'].code });
   assert.equal(outcomeOf(attemptKey(record)).part, Part.Attempt);
   assert.equal(spanKeyOf(attemptKey(record)), spanKey(record));
+});
+
+test('a status that has no name counts as other for ever, and none that has one gets less', () => {
+  const registry = new MetricRegistry(10, undefined, 40);
+  registry.beginTable();
+  const crowd = registry.requestSeries({ ...labels, route: 'crowd' });
+  for (let status = 200; status < 240; status++) crowd.observe(outbound({ status }), status, 1);
+  const series = registry.requestSeries(labels);
+  const seen = new Map<number | 'other', number>();
+  const look = () => {
+    for (const { status, count } of series.statuses()) {
+      assert.ok(count >= (seen.get(status) ?? 0), `${status}`);
+      seen.set(status, count);
+    }
+  };
+  const ask = () => {
+    for (let status = 599; status >= 512; status--) {
+      series.observe(outbound({ status }), status, 1);
+      look();
+    }
+    series.observe(outbound({ status: 503 }), 503, 1);
+    look();
+  };
+  ask();
+  // The crowd's cells become free: what was counted without one has them now.
+  registry.endTable();
+  registry.beginTable();
+  registry.requestSeries(labels);
+  registry.endTable();
+  ask();
+  assert.equal(seen.size, telemetryLimits.metricOddStatusesMax + 2);
+  assert.equal(seen.get(599), 2);
+  assert.equal(seen.get(503), 2);
+  assert.equal(seen.get('other'), 2 * (88 - telemetryLimits.metricOddStatusesMax));
 });

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { resourceFromAttributes } from '@opentelemetry/resources';
@@ -17,7 +17,9 @@ import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.
 import { MetricsExport } from '../../src/telemetry/metrics-export.ts';
 import { MetricsFeed } from '../../src/telemetry/metrics-feed.ts';
 import { type MetricsSnapshot, takeSnapshot } from '../../src/telemetry/metrics-snapshot.ts';
+import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { watchPartialSuccess } from '../../src/telemetry/span-exporters.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import type { SinkAttribute } from './otlp-sink.ts';
@@ -65,11 +67,14 @@ interface Body {
   ];
 }
 
-/** A collector of metrics that answers with `status`. */
+/** A collector of metrics that answers with `status`, or as it is told. */
 class Collector {
   readonly bodies: Body[] = [];
   readonly paths: string[] = [];
   status = 200;
+  answer = (response: ServerResponse): void => {
+    response.writeHead(this.status, { 'content-type': 'application/json' }).end('{}');
+  };
   readonly #server: Server;
   #waiting: (() => void)[] = [];
 
@@ -83,7 +88,7 @@ class Collector {
       request.on('end', () => {
         this.paths.push(request.url ?? '');
         this.bodies.push(JSON.parse(text) as Body);
-        response.writeHead(this.status, { 'content-type': 'application/json' }).end('{}');
+        this.answer(response);
         for (const wake of this.#waiting.splice(0)) wake();
       });
     });
@@ -108,8 +113,13 @@ class Collector {
   }
 }
 
-function exportTo(url: string, warnings: string[], clock = new ManualClock()): MetricsExport {
-  const { settings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_ENDPOINT: url });
+function exportTo(
+  url: string,
+  warnings: string[],
+  clock = new ManualClock(),
+  env: Record<string, string> = {},
+): MetricsExport {
+  const { settings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_ENDPOINT: url, ...env });
   return new MetricsExport({
     settings: settings.metrics,
     limits: telemetryLimits,
@@ -264,6 +274,109 @@ test(
     assert.match(warnings[0]!, /^telemetry: metrics were not delivered to http:.*\/v1\/metrics: /);
   },
 );
+
+const short = { OTEL_METRIC_EXPORT_TIMEOUT: '300' };
+
+test(
+  'an answer without an end is cut, and the collector left alone for ten minutes',
+  limit,
+  async (t) => {
+    const collector = new Collector(t);
+    let open = 0;
+    const endless = (response: ServerResponse): void => {
+      open++;
+      response.on('close', () => open--);
+      response.writeHead(200);
+      const more = (): void => {
+        if (!response.destroyed) response.write(' ', () => setImmediate(more));
+      };
+      more();
+    };
+    const good = collector.answer;
+    collector.answer = endless;
+    const warnings: string[] = [];
+    const clock = new ManualClock();
+    const exporting = exportTo(await collector.open(), warnings, clock, short);
+    const isTold = () =>
+      warnings.filter((text) => text.includes('does not end its answers')).length;
+    const send = async (): Promise<number> => {
+      exporting.take(posted(filled()));
+      await exporting.flush();
+      return collector.bodies.length;
+    };
+    // A machine that stands still for the whole time makes an answer a silent one: that is tried again.
+    let asked = await send();
+    while (isTold() === 0) asked = await send();
+    assert.equal(exporting.failed, asked);
+    assert.equal(await send(), asked, 'left alone');
+    clock.advance(telemetryLimits.metricPauseMs);
+    assert.equal(await send(), asked + 1);
+    while (open > 0) await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(telemetryLimits.metricPauseMs);
+    collector.answer = good;
+    const failed = exporting.failed;
+    await send();
+    assert.equal(await send(), asked + 3);
+    assert.deepEqual([isTold(), exporting.failed], [1, failed]);
+  },
+);
+
+test(
+  'a collector that never answers costs the time of one export, and is asked again',
+  limit,
+  async (t) => {
+    const collector = new Collector(t);
+    collector.answer = () => undefined;
+    const warnings: string[] = [];
+    const exporting = exportTo(await collector.open(), warnings, new ManualClock(), short);
+    for (let round = 1; round <= 2; round++) {
+      exporting.take(posted(filled()));
+      await exporting.flush();
+      assert.deepEqual([collector.bodies.length, exporting.failed], [round, round]);
+    }
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, /were not delivered to .*timed out/);
+  },
+);
+
+test('what a collector of metrics says of spans counts for none', limit, async (t) => {
+  const collector = new Collector(t);
+  collector.answer = (response) =>
+    void response.end('{"partialSuccess":{"rejectedSpans":"5","rejectedDataPoints":"5"}}');
+  const rejected: number[] = [];
+  watchPartialSuccess((spans) => rejected.push(spans));
+  const exporting = exportTo(await collector.open(), []);
+  exporting.take(posted(filled()));
+  await exporting.flush();
+  assert.deepEqual([collector.bodies.length, rejected], [1, []]);
+});
+
+test('exports that fail are counted on the page', limit, async (t) => {
+  const collector = new Collector(t);
+  collector.status = 400;
+  const { settings } = readTelemetrySettings({
+    OTEL_EXPORTER_OTLP_ENDPOINT: await collector.open(),
+    OTEL_TRACES_EXPORTER: 'none',
+    OTEL_METRICS_EXPORTER: 'otlp',
+    OTEL_METRIC_EXPORT_INTERVAL: '20',
+  });
+  const telemetry = Telemetry.start({
+    settings,
+    clock: systemClock,
+    wakeUps: systemWakeUps,
+    random: systemRandom,
+    log: () => undefined,
+    version: '1.2.3',
+    accessLog: 'off',
+  });
+  t.after(() => telemetry.flushAndClose());
+  const failed = () => {
+    const page = renderPrometheus(telemetry.metrics);
+    return Number(/^tracecar_metric_exports_failed_total (\d+)$/m.exec(page)![1]);
+  };
+  while (failed() < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(collector.bodies.length >= 2);
+});
 
 test('a snapshot is taken every interval and at the end', async () => {
   const time = new ManualTime();

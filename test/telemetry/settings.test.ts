@@ -3,6 +3,9 @@
  */
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   Propagator,
@@ -84,7 +87,11 @@ for (const [env, url] of endpoints) {
   });
 }
 
-test("the signal's own variables beat the general ones", () => {
+test("the signal's own variables beat the general ones", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tracecar-test-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [ca, key] = ['ca.pem', 'key.pem'].map((name) => join(folder, name)) as [string, string];
+  for (const file of [ca, key]) writeFileSync(file, '-----BEGIN NOTHING-----\n');
   const { otlp } = read({
     OTEL_EXPORTER_OTLP_HEADERS: 'a=1,b=two%20words',
     OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'b=own',
@@ -92,15 +99,15 @@ test("the signal's own variables beat the general ones", () => {
     OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: '2000',
     OTEL_EXPORTER_OTLP_COMPRESSION: 'none',
     OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: 'gzip',
-    OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca.pem',
-    OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: '/key.pem',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: ca,
+    OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: key,
   });
   assert.deepEqual(otlp.headers, { a: '1', b: 'own' });
   assert.equal(otlp.timeoutMs, 2_000);
   assert.equal(otlp.compression, 'gzip');
   assert.deepEqual(otlp.certificates, {
-    OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca.pem',
-    OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: '/key.pem',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: ca,
+    OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: key,
   });
   assert.deepEqual(read({ OTEL_EXPORTER_OTLP_HEADERS: 'b=two%20words' }).otlp.headers, {
     b: 'two words',
@@ -176,13 +183,83 @@ test('bytes are compressed unless they stay on this machine or somebody says oth
 });
 
 test('both protocols over HTTP are known, and grpc is answered with the port to use', () => {
-  const env = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' };
-  const { otlp, metrics } = read(env);
-  assert.deepEqual([otlp.protocol, metrics.otlp.protocol], ['http/protobuf', 'http/protobuf']);
-  const own = { ...env, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: 'HTTP/JSON' };
-  assert.equal(read(own).metrics.otlp.protocol, 'http/json');
+  const own = { OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'HTTP/Protobuf' };
+  assert.equal(read(own).otlp.protocol, 'http/protobuf');
   const { warnings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' });
   assert.match(warnings.join(), /port 4318; http\/json is used$/);
+});
+
+test('metrics are JSON, with one warning where protobuf is asked of those that are sent', () => {
+  const all = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' };
+  const own = { OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: 'http/protobuf' };
+  for (const env of [all, own, { ...all, ...own }]) {
+    const { settings, warnings } = readTelemetrySettings(env);
+    assert.equal(settings.metrics.otlp.protocol, 'http/json');
+    assert.equal(
+      settings.otlp.protocol,
+      'OTEL_EXPORTER_OTLP_PROTOCOL' in env ? 'http/protobuf' : 'http/json',
+    );
+    const [variable] = Object.keys(env).toReversed();
+    assert.deepEqual(warnings, [
+      `${variable} is http/protobuf; metrics are sent as http/json all the same`,
+    ]);
+  }
+  read({ ...all, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: 'http/json' });
+  read({ ...all, OTEL_METRICS_EXPORTER: 'none' });
+  read({ ...all, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' });
+});
+
+test('a certificate that cannot be used is a warning, and not one', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tracecar-test-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const noPem = join(folder, 'no.pem');
+  writeFileSync(noPem, 'hello');
+  for (const [file, why] of [
+    [join(folder, 'absent.pem'), /cannot be read \(ENOENT\); it is ignored/],
+    [folder, /cannot be read \(EISDIR\)/],
+    [noPem, /is no PEM file/],
+  ] as const) {
+    const { settings, warnings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_CERTIFICATE: file });
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, why);
+    assert.deepEqual(settings.otlp.certificates, {});
+  }
+});
+
+test('a header that HTTP does not allow is named, and its value is not', () => {
+  for (const line of ['s3cret%0d%0ax', 's3cret%0ax', 's3cret%00', 's3cret%e2%82%ac']) {
+    const value = `x-tenant=a,x-token=${line}`;
+    const { settings, warnings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_HEADERS: value });
+    assert.deepEqual(settings.otlp.headers, {}, line);
+    assert.deepEqual(settings.metrics.otlp.headers, {}, line);
+    assert.deepEqual(warnings, [
+      'OTEL_EXPORTER_OTLP_HEADERS has a value of x-token that HTTP does not allow; it is ignored',
+    ]);
+  }
+  const { warnings } = readTelemetrySettings({ OTEL_EXPORTER_OTLP_HEADERS: 'Bearer s3cret=' });
+  assert.equal(warnings.length, 1);
+  assert.ok(!warnings[0]!.includes('s3cret'));
+});
+
+test('the longest time that a timer knows is taken, and as a number of spans so is more', () => {
+  const longest = '2147483647';
+  const { metrics, batch, otlp } = read({
+    OTEL_METRIC_EXPORT_INTERVAL: longest,
+    OTEL_METRIC_EXPORT_TIMEOUT: longest,
+    OTEL_BSP_SCHEDULE_DELAY: longest,
+    OTEL_BSP_EXPORT_TIMEOUT: longest,
+    OTEL_EXPORTER_OTLP_TIMEOUT: longest,
+    OTEL_BSP_MAX_QUEUE_SIZE: '3000000000',
+  });
+  const { intervalMs, timeoutMs } = metrics;
+  const times = [intervalMs, timeoutMs, batch.delayMs, batch.timeoutMs, otlp.timeoutMs];
+  assert.deepEqual(new Set(times), new Set([Number(longest)]));
+  assert.equal(batch.queueMax, 3_000_000_000);
+});
+
+test('a warning never says that infinity is used', () => {
+  const { warnings } = readTelemetrySettings({ OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: 'long' });
+  assert.match(warnings.join(), /not a whole number from 0 to \d+; there is no limit$/);
 });
 
 test('metrics go where traces go, unless only traces were given a place', () => {
@@ -248,7 +325,22 @@ const bad: readonly (readonly [name: string, value: string])[] = [
   ['OTEL_METRICS_EXEMPLAR_FILTER', 'always_on'],
   ['OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS', 'x y'],
   ['OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS', 'Set-Cookie'],
+  ['OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS', 'X-Tracecar-Debug'],
   ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'many'],
+  ['OTEL_SDK_DISABLED', 'yes'],
+  ['OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS', ','],
+  ['OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS', 'GET;POST'],
+  ['OTEL_EXPORTER_OTLP_CLIENT_KEY', '/nope.pem'],
+  ['OTEL_EXPORTER_OTLP_METRICS_HEADERS', 'x-a=a%0d%0ab'],
+  ['OTEL_BSP_MAX_QUEUE_SIZE', '1e3'],
+  ['OTEL_BSP_MAX_QUEUE_SIZE', '0x10'],
+  ['OTEL_METRIC_EXPORT_INTERVAL', '3000000000'],
+  ['OTEL_METRIC_EXPORT_TIMEOUT', '2147483648'],
+  ['OTEL_BSP_SCHEDULE_DELAY', '2147483648'],
+  ['OTEL_BSP_EXPORT_TIMEOUT', '2147483648'],
+  ['OTEL_EXPORTER_OTLP_TIMEOUT', '2147483648'],
+  ['OTEL_EXPORTER_OTLP_TRACES_TIMEOUT', '2147483648'],
+  ['OTEL_EXPORTER_OTLP_METRICS_TIMEOUT', '2147483648'],
 ];
 
 for (const [name, value] of bad) {

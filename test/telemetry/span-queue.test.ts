@@ -278,24 +278,55 @@ test('a flush calls the pause after a failure off', async () => {
   assert.deepEqual([queue.sent, queue.dropped, queue.queued], [0, 10, 0]);
 });
 
-test('a batch without an answer holds the next up for the time of an export, and counts later', async () => {
+test('a batch without an answer in its time is a failure: the next waits for the back-off', async () => {
   const { exports, timers, queue } = start();
   push(queue, 20);
   await timers.fire(timeoutMs);
-  assert.deepEqual(exports.sizes, [10, 10]);
-  assert.equal(queue.queued, 20);
-  await exports.answer(sent);
-  assert.deepEqual([queue.sent, queue.queued], [10, 10]);
+  assert.deepEqual([exports.sizes, queue.queued], [[10], 20]);
+  assert.match(queue.trouble, /no answer in 30000 ms/);
+  const pause = timers.delays.find((each) => each !== delayMs)!;
+  assert.ok(pause >= 500 && pause <= 1_000, `${pause} ms`);
+  await timers.fire(pause);
+  assert.deepEqual(exports.sent, ['1', '2']);
+  await timers.fire(timeoutMs);
+  const second = timers.delays.find((each) => each !== delayMs)!;
+  assert.ok(second >= 1_000 && second <= 2_000, `${second} ms`);
+  assert.deepEqual([queue.dropped, queue.queued], [0, 20]);
 });
 
-test('a batch that fails later than its time is tried again all the same', async () => {
+test('an answer that is late counts, and ends the back-off when the batch was taken', async () => {
+  const { exports, timers, queue } = start();
+  push(queue, 20);
+  await timers.fire(timeoutMs);
+  await exports.answer(sent);
+  assert.deepEqual([queue.sent, queue.queued, exports.sent], [10, 10, ['1', '2']]);
+  assert.deepEqual(timers.delays, [timeoutMs]);
+});
+
+test('a batch that fails later than its time is one failure, and is tried again after it', async () => {
   const { exports, timers, queue } = start();
   push(queue, 10);
   await timers.fire(timeoutMs);
   await exports.answer(away());
-  assert.deepEqual([exports.sent, queue.queued], [['1', '1'], 10]);
+  assert.deepEqual([exports.sent, queue.queued, queue.dropped], [['1'], 10, 0]);
+  const [pause, ...more] = timers.delays;
+  assert.ok(pause! >= 500 && pause! <= 1_000 && more.length === 0, `${pause} ms`);
+  await timers.fire(pause!);
+  assert.deepEqual(exports.sent, ['1', '1']);
   await exports.answer(sent);
   assert.deepEqual([queue.sent, queue.queued], [10, 0]);
+});
+
+test('a collector cannot refuse more spans than it was sent, nor those of another batch', async () => {
+  const { exports, queue } = start();
+  push(queue, 10);
+  queue.reject(999_999_999);
+  await exports.answer(sent);
+  assert.deepEqual([queue.sent, queue.dropped, queue.queued], [0, 10, 0]);
+  assert.match(queue.trouble, /rejected 10 spans/);
+  push(queue, 10);
+  await exports.answer(sent);
+  assert.deepEqual([queue.sent, queue.dropped, queue.queued], [10, 10, 0]);
 });
 
 test('an answer counts once', async () => {

@@ -275,6 +275,7 @@ for (const make of [inbound, outbound]) {
       { extra: 'tc' },
       { extra: `l${'a'.repeat(32)}-${'b'.repeat(16)}\nl${'c'.repeat(32)}-${'d'.repeat(16)}` },
       { extra: 'c0:blue\nh0:"x"\nh0:y\nh1:z\nt\nlx\nc:\n?' },
+      { method: 0, extra: 'mBREW' },
       { routeId: names.length },
     ];
     assertSame(odd.flatMap((each) => [make(routing), make({ ...routing, ...each })]));
@@ -286,7 +287,12 @@ for (const make of [inbound, outbound]) {
     const out = new JsonBytes();
     const json = new TraceJson(around, out);
     for (const name of secrets) {
-      for (const target of [`/p?${name}=s3cret`, `/p?a=1&${name}=s3cret`, `/p?&?&${name}=s3cret`]) {
+      const encoded = `%${name.charCodeAt(0).toString(16)}${name.slice(1)}`;
+      const second = `${name[0]}%${name.charCodeAt(1).toString(16)}${name.slice(2)}`;
+      const names = [name, name.toLowerCase(), name.toUpperCase(), encoded, second];
+      const before = ['', 'a=1&', '&?&', '?', 'a=1;', 'a&amp;', 'a=/?'];
+      const targets = names.flatMap((each) => before.map((at) => `/p?${at}${each}=s3cret`));
+      for (const target of targets) {
         const records = [make({ target: '/p?harmless=1' }), make({ target })];
         assertSame(records);
         for (let time = 0; time < 3; time++) documentOf(json, records, out);

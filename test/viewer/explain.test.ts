@@ -183,6 +183,146 @@ test('a gap says when clocks differ, or the callee was late to note its end', ()
   assert.match(call(0.1, 2.5), /The callee says it took 490 µs longer than this call: it noted/);
 });
 
+const failedSentence = (spans: readonly SpanFixture[], spanId: string): string | undefined =>
+  explainAsJson(traceOf(spans))
+    .spans.find((span) => span.spanId === spanId)!
+    .why.find(({ topic }) => topic === 'failed')?.text;
+
+/** The caller's CLIENT span and the callee's SERVER span, both with status 502. */
+function failedCall(
+  callee: Readonly<Record<string, string | number>>,
+  calleeService = 'reviews',
+): SpanFixture[] {
+  const [, client, server] = demoTrace(traceId, startMs) as [SpanFixture, SpanFixture, SpanFixture];
+  return [
+    {
+      ...client,
+      isError: true,
+      attributes: { ...client.attributes, 'http.response.status_code': 502 },
+    },
+    { ...server, service: calleeService, isError: true, attributes: callee },
+  ];
+}
+
+const client = '00000000000000a2';
+const server = '00000000000000a3';
+const inbound = { 'tracecar.direction': 'inbound', 'http.response.status_code': 502 };
+
+test('an answer is called the application’s only where its sidecar passed it on', () => {
+  const own = failedCall(inbound);
+  assert.equal(
+    failedSentence(own, client),
+    "The callee answered 502: it is the application's own answer.",
+  );
+  assert.equal(failedSentence(own, server), "It answered 502: it is the application's own answer.");
+  const refused = failedCall({ ...inbound, 'tracecar.cause': 'connect-refused' });
+  assert.equal(
+    failedSentence(refused, client),
+    'The callee answered 502: its sidecar did, not the application (connect-refused).',
+  );
+  const late = failedCall({ ...inbound, 'tracecar.cause': 'response-head-timeout' });
+  assert.equal(
+    failedSentence(late, client),
+    'The callee answered 502; its sidecar says why: response-head-timeout.',
+  );
+  assert.match(
+    failedSentence(own.slice(0, 1), client)!,
+    /^The callee answered 502; it has no span in this trace, so whose answer .* not known\.$/,
+  );
+  const stranger = failedCall({ 'http.response.status_code': 502 });
+  assert.match(failedSentence(stranger, client)!, /502; its span does not say why\.$/);
+  const changed = failedCall({ ...inbound, 'http.response.status_code': 200 });
+  assert.match(
+    failedSentence([changed[0]!, { ...changed[1]!, isError: false }], client)!,
+    /502; its own span has 200: it was changed on the way\.$/,
+  );
+});
+
+test('an answer after a call that failed is not called the application’s own', () => {
+  const below: SpanFixture = {
+    ...demoTrace(traceId, startMs)[3]!,
+    isError: true,
+    attributes: { ...inbound, 'tracecar.direction': 'outbound', 'service.peer.name': 'ratings' },
+  };
+  const spans = [...failedCall(inbound), below];
+  for (const [spanId, who] of [
+    [client, 'The callee'],
+    [server, 'It'],
+  ] as const) {
+    const wanted = `${who} answered 502 after something below it had failed: reviews GET -> ratings (502).`;
+    assert.equal(failedSentence(spans, spanId), wanted);
+  }
+});
+
+/** What the text says that the answer waited for. */
+function waitedFor(spans: readonly SpanFixture[]): string | undefined {
+  const text = explainAsText(traceOf(spans), { ...options, width: 500 });
+  return /^The answer waited for (.+)\.$/m.exec(text)?.[1];
+}
+
+test('time is given to sidecars, applications and networks, and adds up', () => {
+  assert.equal(
+    waitedFor(demoTrace(traceId, startMs)),
+    'reviews 791 µs (34 %), networks 690 µs (30 %), ratings 492 µs (21 %), web 286 µs (12 %), ' +
+      'sidecars 51.0 µs (2 %)',
+  );
+});
+
+test('an application that never ran gets no time: its sidecar does', () => {
+  const refused = failedCall({
+    ...inbound,
+    'tracecar.cause': 'connect-refused',
+    'tracecar.time.proxy_us': 100,
+  });
+  assert.equal(waitedFor(refused), 'sidecars 1.71 ms (85 %), networks 299 µs (15 %)');
+  // A call that its own sidecar refused went nowhere.
+  const denied = { ...refused[0]!, attributes: { 'tracecar.cause': 'egress-denied' } };
+  assert.equal(waitedFor([denied]), 'sidecars 2.01 ms (100 %)');
+  assert.match(waitedFor(failedCall(inbound).slice(0, 1))!, /^calls without a callee's span \(web/);
+});
+
+test('an hour between two clocks stretches nothing, and is said', () => {
+  const spans = demoTrace(traceId, startMs).map((each) =>
+    each.service === 'web' ? each : { ...each, startMs: each.startMs + 3_600_000 },
+  );
+  const text = explainAsText(traceOf(spans), { ...options, width: 200 });
+  assert.match(text, /^trace \w+ {2}2\.31 ms \(spread over 60 min 00 s\) /);
+  assert.match(
+    text,
+    /^Clocks differ, or it was taken up late: reviews began 60 min 00 s after the call of web was/m,
+  );
+  assert.equal(
+    waitedFor(spans),
+    'reviews and its calls 1.69 ms (73 %), networks 299 µs (13 %), web 286 µs (12 %), ' +
+      'sidecars 34.0 µs (1 %)',
+  );
+  const explained = explainAsJson(traceOf(spans));
+  assert.equal(explained.durationNs, 2_310_000);
+  assert.equal(explained.spreadNs, 3_600_002_000_000);
+  assert.equal(explained.clockSkewNs, 3_600_000_300_000 - 120_000 - 2_010_000);
+  const time = explained.spans[1]!.why.find(({ topic }) => topic === 'time')!.text;
+  assert.match(time, /310 µs .* The callee began when the call was over: clocks differ, or it was/);
+});
+
+test('words that every object knows, and halves of characters, are only words', () => {
+  const words = ['constructor', '__proto__', 'toString', 'valueOf', '\ud800', '\udc00x'];
+  for (const word of words) {
+    const keys = ['sampled_by', 'cause', 'join', 'route', 'subset', 'attempt.reason', 'cluster'];
+    const attributes = Object.fromEntries(keys.map((key) => [`tracecar.${key}`, word]));
+    const spans = demoTrace(traceId, startMs).map((each) => ({
+      ...each,
+      isError: true,
+      service: word,
+      attributes: { ...each.attributes, ...attributes, 'http.request.resend_count': 1 },
+    }));
+    const { why } = explainAsJson(traceOf(spans)).spans[1]!;
+    assert.ok(why.every(({ text }) => typeof text === 'string'));
+    assert.ok(!why.some(({ topic }) => topic === 'sampled'));
+    assert.equal(why.find(({ topic }) => topic === 'failed')?.text, `Cause: ${word}.`);
+    assert.ok(explainAsText(traceOf(spans), options).length > 0);
+  }
+});
+
 test('narrow, ASCII and hostile: no line is wider than asked, no control character is left', () => {
   const hostile = '\u001b[2J\u202e<b>\n';
   const spans = reasonedTrace().map((each) => ({

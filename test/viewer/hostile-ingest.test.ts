@@ -138,7 +138,7 @@ test('any JSON in the place of a part is refused or taken, and every answer can 
     assert.equal(outcome.kind, 'taken');
   }
   JSON.stringify(listRoutes(metrics, 300));
-  JSON.stringify(compareSubsets(metrics, store, { route: 'r', seconds: 300 }));
+  JSON.stringify(compareSubsets(metrics, store, { route: 'r', seconds: 300 }, viewerLimits));
   JSON.stringify(drawGraph(metrics, store, 300));
   const found = findTraces(store, attributeQuery('tracecar.subset', 'v1'), viewerLimits);
   assert.ok(found.length >= 1);

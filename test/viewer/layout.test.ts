@@ -137,6 +137,84 @@ test('a chain of 20 000 spans is laid out, walked and matched without recursion'
   assert.equal(matchTraces(layout, layout).length, 20_000);
 });
 
+test('a circle of parents stands at the top with all that hangs on it, and is no orphan', () => {
+  const layout = layOut([
+    // Hangs on the circle 2, 3, 4 and began before it.
+    span(1, 3, 0, 5),
+    span(2, 4, 5, 5),
+    span(3, 2, 3, 5),
+    span(4, 3, 4, 5),
+    span(5, 5, 1, 1),
+    span(6, 99, 2, 1),
+    span(7, 0, 6, 1),
+  ]);
+  const words = layout.rows.map(({ span: { service }, depth, isOrphan, isCircular }) => {
+    return `${depth} ${service}${isOrphan ? ' orphan' : ''}${isCircular ? ' circular' : ''}`;
+  });
+  assert.deepEqual(words, [
+    '0 s6 orphan',
+    '0 s7',
+    '0 s3 circular',
+    '1 s1',
+    '1 s4',
+    '2 s2',
+    '0 s5 circular',
+  ]);
+  // The only root is what the others came from, as far as one can tell.
+  assert.deepEqual(pathOf(layout), ['s7 6-7']);
+});
+
+test('a trace took what its root took; without one root, from the first start to the last end', () => {
+  const took = (...spans: readonly SpanFixture[]) => {
+    const { tookNs, totalNs } = layOut(spans);
+    return [tookNs / 1e6, totalNs / 1e6];
+  };
+  assert.deepEqual(took(span(1, 0, 0, 10), span(2, 1, 3_600_000, 5)), [10, 3_600_005]);
+  assert.deepEqual(took(span(1, 0, 0, 10), span(2, 9, 20, 5)), [10, 25]);
+  assert.deepEqual(took(span(1, 0, 0, 10), span(2, 0, 20, 5)), [25, 25]);
+  assert.deepEqual(took(span(1, 8, 0, 10), span(2, 9, 20, 5)), [25, 25]);
+  assert.deepEqual(took(span(1, 1, 0, 10), span(2, 1, 20, 5)), [25, 25]);
+});
+
+test('a span without a start stretches nothing', () => {
+  const layout = layOut([{ ...span(1, 2, 0, 5), startMs: 0, durationMs: 1e12 }, span(2, 0, 7, 9)]);
+  assert.equal(layout.totalNs, 9e6);
+  assert.deepEqual(
+    layout.rows.map(({ offsetNs, span: { service, durationNs } }) => [
+      service,
+      offsetNs,
+      durationNs,
+    ]),
+    [
+      ['s2', 0, 9e6],
+      ['s1', 0, 0],
+    ],
+  );
+  assert.equal(layout.skew, undefined);
+});
+
+test('clocks differ where a callee is more than 1 ms outside of its call; the worst is named', () => {
+  const skew = (calleeAt: number, more: Partial<SpanFixture> = {}) => {
+    const spans = [
+      span(1, 0, 10, 10, { kind: 3 }),
+      span(2, 1, calleeAt, 5, { kind: 2, ...more }),
+      span(3, 1, 9, 5, { kind: 2, startMs: startMs + 9.5 }),
+    ];
+    const layout = layOut(spans);
+    const found = layout.skew;
+    return found && [layout.rows[found.index]!.span.service, found.ns / 1e6, found.isBefore];
+  };
+  assert.equal(skew(12), undefined);
+  assert.deepEqual(skew(5), ['s2', 5, true]);
+  assert.deepEqual(skew(22), ['s2', 2, false]);
+  assert.equal(skew(20), undefined);
+  // What is no call may run on by itself, but not before what caused it.
+  assert.equal(skew(22, { kind: 5 }), undefined);
+  assert.deepEqual(skew(5, { kind: 5 }), ['s2', 5, true]);
+  // In one process there is one clock.
+  assert.equal(skew(5, { kind: 1, service: 's1' }), undefined);
+});
+
 test('the network gap is the call minus the callee; a clock that is off is said', () => {
   const call = (calleeAt: number, calleeTook: number) => {
     const client = span(1, 0, 10, 10, { kind: 3 });

@@ -260,3 +260,24 @@ test('what is no HTTP/2 is cut', async () => {
   socket.resume();
   await once(socket, 'close');
 });
+
+test('a connection on which nothing comes is cut like a head that does not end', async () => {
+  const socket = connectTcp(impatient.grpcPort, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.resume();
+  await once(socket, 'close');
+});
+
+test('before connections run out one without a call makes room', async (t) => {
+  const narrow = await startViewer({ connectionsMax: 8 });
+  t.after(() => narrow.close());
+  const closed: Promise<unknown>[] = [];
+  for (let n = 0; n < 20; n++) {
+    const session = await open(narrow.grpcPort);
+    await once(session, 'remoteSettings');
+    if (n < 10) closed.push(session.destroyed ? Promise.resolve() : once(session, 'close'));
+    t.after(() => session.destroy());
+  }
+  await Promise.all(closed);
+  assert.equal((await call(narrow.grpcPort, frame(Buffer.alloc(0)))).status, '0');
+});

@@ -4,6 +4,13 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { ManualClock } from '../../src/base/clock.ts';
+import { viewerLimits } from '../../src/model/limits.ts';
+import { decodeMetrics } from '../../src/viewer/metric-decode.ts';
+import { MetricStore } from '../../src/viewer/metric-store.ts';
+import { decodeTraces } from '../../src/viewer/otlp-decode.ts';
+import { compareSubsets } from '../../src/viewer/route-comparison.ts';
+import { TraceStore } from '../../src/viewer/trace-store.ts';
 import type {
   AbAnswer,
   AbSubset,
@@ -11,8 +18,13 @@ import type {
   RoutesAnswer,
   StatusAnswer,
 } from '../../src/viewer/view-answers.ts';
-import { type PointFixture, type ReportFixture, sendMetrics } from './metric-fixtures.ts';
-import { demoTrace, exportBody, sendSpans } from './span-fixtures.ts';
+import {
+  metricsBody,
+  type PointFixture,
+  type ReportFixture,
+  sendMetrics,
+} from './metric-fixtures.ts';
+import { demoTrace, exportBody, type SpanFixture, sendSpans } from './span-fixtures.ts';
 import { type RunningViewer, startViewer } from './viewer-fixture.ts';
 
 const startMs = 1_795_627_913_000;
@@ -239,7 +251,8 @@ test('the weight and the examples of a subset are those of its spans', async (t)
 
 test('nobody has sent: the answers are empty, and a mistake is 400', async (t) => {
   const viewer = await setUp(t);
-  assert.deepEqual(await compare(viewer), { route, seconds: 300, untilUs: null, subsets: [] });
+  const none = { route, seconds: 300, untilUs: null, leftOut: 0, subsets: [] };
+  assert.deepEqual(await compare(viewer), none);
   assert.deepEqual(await ask(viewer, 'routes'), { seconds: 300, routes: [] });
   assert.deepEqual(await ask(viewer, 'graph'), {
     seconds: 60,
@@ -332,4 +345,142 @@ test('of too many streams those of the sender that was silent for longest go', a
     routes.map(({ requests }) => requests),
     [3, 3, 3, 3, 2],
   );
+});
+
+/** A call of the route by one subset. */
+function callSpan(n: number, subset: string, rest: Partial<SpanFixture> = {}): SpanFixture {
+  return {
+    traceId: n.toString(16).padStart(32, '0'),
+    spanId: '00000000000000a1',
+    service: 'web',
+    name: 'GET',
+    kind: 3,
+    startMs,
+    durationMs: 1,
+    attributes: { 'tracecar.route': route, 'tracecar.subset': subset },
+    ...rest,
+  };
+}
+
+/** Counts what a comparison asks of it. */
+class CountingStore extends TraceStore {
+  passes = 0;
+  spansRead = 0;
+
+  override newestFirst(before?: number): ReturnType<TraceStore['newestFirst']> {
+    this.passes++;
+    return super.newestFirst(before);
+  }
+
+  override spanJson(cursor: Parameters<TraceStore['spanJson']>[0]): Uint8Array {
+    this.spansRead++;
+    return super.spanJson(cursor);
+  }
+}
+
+test('hundreds of subsets: those with most requests, and one pass over the spans', () => {
+  const subsets = Array.from({ length: 300 }, (_, n) => `z${n}`);
+  const store = new CountingStore(viewerLimits);
+  const spans = Array.from({ length: 3_000 }, (_, n) => callSpan(n + 1, subsets[n % 300]!));
+  const decoded = decodeTraces(exportBody(spans), viewerLimits);
+  assert.ok(decoded.kind === 'spans');
+  store.add(decoded.groups);
+  const metrics = new MetricStore(viewerLimits, new ManualClock());
+  const points = subsets.map((subset, n) => ({ route, subset, requests: n + 1 }));
+  const report = metricsBody({ service: 'web', startMs, timeMs: startMs + 5_000, points });
+  const counted = decodeMetrics(report, viewerLimits);
+  assert.ok(counted.kind === 'points');
+  metrics.add(counted.groups);
+  const answer = compareSubsets(metrics, store, { route, seconds: 300 }, viewerLimits);
+  const shown = answer.subsets.map(({ subset }) => subset);
+  assert.deepEqual(shown, subsets.slice(-viewerLimits.abSubsetsMax));
+  assert.equal(answer.leftOut, 300 - viewerLimits.abSubsetsMax);
+  assert.equal(answer.subsets.at(-1)!.share, 300 / 45_150);
+  assert.ok(answer.subsets.every(({ exemplars }) => exemplars.length === 10));
+  assert.equal(store.passes, 1);
+  // The newest one of each for its weight, and the ten that are shown.
+  assert.equal(store.spansRead, 11 * viewerLimits.abSubsetsMax);
+});
+
+test('examples are of the time that is looked at', async (t) => {
+  const viewer = await setUp(t);
+  const nowMs = viewer.clock.epochMs;
+  const old = callSpan(1, 'v1', { startMs: nowMs - 3_000_000, isError: true });
+  const fresh = callSpan(2, 'v1', { startMs: nowMs - 1_000 });
+  await sendSpans(viewer.otlp, exportBody([fresh, old]));
+  await report(viewer, 5_000, [{ subset: 'v1', status: 200, requests: 1 }]);
+  const examples = async (seconds: number) =>
+    (await compare(viewer, seconds)).subsets[0]!.exemplars.map(({ traceId }) => traceId);
+  assert.deepEqual(await examples(60), [fresh.traceId]);
+  assert.deepEqual(await examples(3_600), [old.traceId, fresh.traceId]);
+});
+
+test('rates fall to nothing when reports no longer come', async (t) => {
+  const viewer = await setUp(t);
+  await report(viewer, 5_000, [{ subset: 'v1', status: 200, requests: 100 }]);
+  const requests = async () => (await compare(viewer, 60)).subsets.map((each) => each.requests);
+  viewer.clock.advance(60_000);
+  assert.deepEqual(await requests(), [100]);
+  const { untilUs } = await compare(viewer, 60);
+  viewer.clock.advance(20_000);
+  assert.deepEqual(await requests(), []);
+  assert.deepEqual((await ask<RoutesAnswer>(viewer, 'routes?seconds=60')).routes, []);
+  assert.deepEqual((await ask<GraphAnswer>(viewer, 'graph')).edges, []);
+  assert.equal((await compare(viewer, 60)).untilUs, untilUs);
+});
+
+/** Reports of two processes with one resource, at the same pace. */
+async function reportTwice(viewer: RunningViewer, ageMs: number, requests: number): Promise<void> {
+  const points = [{ subset: 'v1', status: 200, requests }];
+  for (const start of [startMs, startMs + 7]) {
+    await report(viewer, ageMs, points, { startMs: start, timeMs: startMs + ageMs });
+  }
+}
+
+test('replicas with one resource are told apart by their start', async (t) => {
+  const viewer = await setUp(t);
+  for (const [n, requests] of [100, 110, 120, 130].entries()) {
+    await reportTwice(viewer, 5_000 * (n + 1), requests);
+    viewer.clock.advance(5_000);
+  }
+  assert.equal((await subset(viewer, 'v1')).requests, 260);
+  // One that is old, and heard of for the first time: it counts from its next report on.
+  const old = { startMs: startMs - 3_600_000 };
+  const points = (requests: number) => [{ subset: 'v1', status: 200, requests }];
+  await report(viewer, 25_000, points(9_000), old);
+  assert.equal((await subset(viewer, 'v1')).requests, 260);
+  await report(viewer, 30_000, points(9_004), old);
+  assert.equal((await subset(viewer, 'v1')).requests, 264);
+  // One that began since, with an interval of a minute: all of its streams are new requests.
+  const young = [...points(5), { subset: 'v2', status: 200, requests: 6 }];
+  await report(viewer, 100_000, young, { startMs: startMs + 40_000 });
+  assert.equal((await subset(viewer, 'v1')).requests, 269);
+  assert.equal((await subset(viewer, 'v2')).requests, 6);
+});
+
+test('a point that was overtaken, or came twice, is not counted again', async (t) => {
+  const viewer = await setUp(t);
+  const points = (requests: number) => [{ subset: 'v1', status: 200, requests }];
+  await report(viewer, 10_000, points(200));
+  await report(viewer, 5_000, points(150));
+  await report(viewer, 10_000, points(200));
+  assert.equal((await subset(viewer, 'v1')).requests, 200);
+  const delta = { isDelta: true, pod: 'web-2' };
+  for (let times = 0; times < 2; times++) await report(viewer, 10_000, points(3), delta);
+  assert.equal((await subset(viewer, 'v1')).requests, 203);
+});
+
+test('streams of processes that have ended make room', async (t) => {
+  const viewer = await setUp(t, { metricStreamsMax: 3 });
+  const restart = (n: number) =>
+    report(viewer, 5_000, [{ subset: 'v1', status: 200, requests: 1 }], {
+      startMs: startMs + n * 400_000,
+      timeMs: startMs + n * 400_000 + 5_000,
+    });
+  for (let n = 0; n < 8; n++) {
+    await restart(n);
+    viewer.clock.advance(400_000);
+  }
+  const { subsets } = await compare(viewer, 3_600);
+  assert.deepEqual([subsets[0]!.requests], [8]);
 });

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -16,6 +16,7 @@ import { findDependencies } from '../../src/viewer/dependencies.ts';
 import { decodeTraces } from '../../src/viewer/otlp-decode.ts';
 import { traceJson } from '../../src/viewer/query-api.ts';
 import { SqliteBodies } from '../../src/viewer/sqlite-bodies.ts';
+import { StoreFailure } from '../../src/viewer/store-failure.ts';
 import { findTraces } from '../../src/viewer/trace-search.ts';
 import { type Refused, TraceStore } from '../../src/viewer/trace-store.ts';
 import { summarizeTrace } from '../../src/viewer/trace-summary.ts';
@@ -57,7 +58,7 @@ function viewOf(store: TraceStore) {
   return {
     count,
     spans,
-    traces: traces.map((trace) => traceJson(store, [trace], 0).toString()),
+    traces: traces.map((trace) => traceJson(store, [trace]).toString()),
     summaries: traces.map((trace) => summarizeTrace(store, trace)),
     found: findTraces(store, query, viewerLimits).map(({ traceId }) => traceId),
     services: store.services(),
@@ -108,7 +109,7 @@ test('a full file takes back the request it has no room for, says so, and is rea
   // The file may hold less than the store would put into it: as on a disk that is full.
   const store = new TraceStore(viewerLimits, new SqliteBodies(file, 100_000));
   let accepted = 0;
-  let refused: Refused = { spans: 0, reason: '' };
+  let refused: Refused = { spans: 0, reason: '', isTemporary: false };
   for (let n = 1; n <= 1_000 && refused.spans === 0; n++) {
     refused = addSpans(store, demoTrace(idOf(n), startMs));
     if (refused.spans === 0) accepted = n;
@@ -116,6 +117,7 @@ test('a full file takes back the request it has no room for, says so, and is rea
   assert.deepEqual(refused, {
     spans: 5,
     reason: 'the disk is full (or the store, see --store-bytes)',
+    isTemporary: true,
   });
   const { traces, spans, problem } = store.counts();
   assert.deepEqual([traces, spans], [accepted, 5 * accepted]);
@@ -186,6 +188,77 @@ test('what was answered with success is there after kill -9', { timeout: 60_000 
   second.child.kill('SIGTERM');
   const [status] = await once(second.child, 'close');
   assert.equal(status, 0);
+});
+
+/** A file with some traces, closed again. */
+function filledFile(t: TestContext): string {
+  const file = join(folderOf(t), 'traces.db');
+  const store = new TraceStore(viewerLimits, new SqliteBodies(file, 10_000_000));
+  for (let n = 1; n <= 200; n++) addSpans(store, demoTrace(idOf(n), startMs));
+  store.close();
+  return file;
+}
+
+function changeFile(file: string, statement: string): void {
+  const database = new DatabaseSync(file);
+  database.exec(statement);
+  database.close();
+}
+
+test('a file whose pages or rows are damaged is one line with what to do, and status 2', {
+  timeout: 60_000,
+}, async (t) => {
+  const damaged = (file: string): RegExp =>
+    new RegExp(`^tracecar view: ${file} is damaged \\(.+\\); move it away or name another file`);
+  const pages = filledFile(t);
+  const bytes = readFileSync(pages);
+  bytes.fill(0xa5, 4096);
+  writeFileSync(pages, bytes);
+  assert.match(await failure(pages), damaged(pages));
+  const origins = filledFile(t);
+  changeFile(origins, "UPDATE origin SET parts = '{bad'");
+  assert.match(await failure(origins), damaged(origins));
+  for (const statement of [
+    "UPDATE origin SET parts = 'null'",
+    `UPDATE origin SET parts = '{"service":1}'`,
+    'UPDATE span SET row = substr(row, 1, 70)',
+    'UPDATE span SET row = substr(row, 1, 72)',
+    "UPDATE span SET row = x''",
+    "UPDATE span SET trace = x'00'",
+  ]) {
+    const file = filledFile(t);
+    changeFile(file, statement);
+    // As the viewer does it at its start.
+    assert.throws(
+      () => new TraceStore(viewerLimits, new SqliteBodies(file, 10_000_000)),
+      (error) => {
+        assert.ok(error instanceof StoreFailure, `${statement}: ${error}`);
+        assert.match(`tracecar view: ${error.message}`, damaged(file));
+        return true;
+      },
+    );
+    // It holds the file no more.
+    changeFile(file, 'DELETE FROM span; DELETE FROM origin');
+  }
+});
+
+test('a body that cannot be read is an empty span and a problem that stays', (t) => {
+  const file = filledFile(t);
+  const at = new DatabaseSync(file);
+  const { rootpage } = at
+    .prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'body'")
+    .get() as {
+    rootpage: number;
+  };
+  at.close();
+  const bytes = readFileSync(file);
+  bytes.fill(0xa5, (rootpage - 1) * 4096, rootpage * 4096);
+  writeFileSync(file, bytes);
+  const store = new TraceStore(viewerLimits, new SqliteBodies(file, 10_000_000));
+  const trace = store.trace(idOf(7))!;
+  assert.match(traceJson(store, [trace]).toString(), /"spans":\[\{\},/);
+  assert.match(store.counts().problem, /traces\.db is damaged/);
+  store.close();
 });
 
 async function failure(file: string): Promise<string> {

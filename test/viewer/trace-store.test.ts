@@ -137,7 +137,7 @@ for (const [kind, makeBodies] of Object.entries(kinds)) {
     const store = storeWith(t);
     const spans = demoTrace(idOf(1), startMs).map((span) => ({ ...span, name: 'Zürich 日本' }));
     addSpans(store, spans);
-    const json = traceJson(store, [store.trace(idOf(1))!], 0).toString();
+    const json = traceJson(store, [store.trace(idOf(1))!]).toString();
     assert.equal(JSON.parse(json).result.resourceSpans.length, 3);
     assert.equal(json.split('"name":"Zürich 日本"').length, 6);
   });

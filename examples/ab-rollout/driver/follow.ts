@@ -13,6 +13,8 @@ const requestEveryMs = 25;
 const lookEveryMs = 200;
 /** How many responses after a change make the split that is shown. */
 const windowRequests = 100;
+/** Of requests that fail in the same way the first is printed, and each hundredth after it. */
+const failuresPerLine = 100;
 
 /** Begins; `stop` ends it. */
 export function followRollout(
@@ -25,6 +27,7 @@ export function followRollout(
   let shares = plan.configured;
   let failed = 0;
   let isOver = false;
+  const problems = new Map<string, number>();
   const trickle = setInterval(() => {
     // A request that was sent before a change says nothing about what follows it.
     const sentIn = window;
@@ -32,6 +35,9 @@ export function followRollout(
       if (isOver) return;
       if (problem !== '') {
         failed += 1;
+        const count = (problems.get(problem) ?? 0) + 1;
+        problems.set(problem, count);
+        if (count % failuresPerLine !== 1) return;
         print(`  a request failed (${failed} so far): ${problem}\n`);
       } else if (window !== undefined && window === sentIn) {
         window.set(version, (window.get(version) ?? 0) + 1);

@@ -12,9 +12,9 @@ import type { AbAnswer, AbSubset, RouteSummary } from '../view-answers.ts';
 import { errorIntervals, latencyShapes, stepLines } from './ab-charts.ts';
 import { ApiProblem, fetchAb, fetchRoutes } from './api.ts';
 import { every } from './clock.ts';
-import { el, fill, link } from './dom.ts';
+import { el, fill, keepFocus, link, noticeLine } from './dom.ts';
 import { printClock } from './format.ts';
-import { navigate, type View } from './view.ts';
+import { addressPart, navigate, type View } from './view.ts';
 
 const refreshMs = 5_000;
 const spans: readonly (readonly [number, string])[] = [
@@ -31,8 +31,11 @@ export class AbView implements View {
   readonly #seconds: number;
   #stop = (): void => {};
   #isClosed = false;
+  readonly #notice = el('div');
   readonly #place = el('div');
   #headKey = '';
+  /** Of the table of all routes: the chosen one, empty for none. */
+  #selected = '';
 
   constructor(route: string, parameters: URLSearchParams) {
     const asked = Number(parameters.get('seconds'));
@@ -42,8 +45,7 @@ export class AbView implements View {
   }
 
   opened(): void {
-    void this.#load();
-    this.#stop = every(refreshMs, () => void this.#load());
+    this.#stop = every(refreshMs, () => this.#load());
   }
 
   close(): void {
@@ -52,9 +54,40 @@ export class AbView implements View {
   }
 
   onKey(key: string): boolean {
-    if (key !== 'Escape') return false;
-    navigate(this.#route === '' ? '/' : '/ab');
+    switch (key) {
+      case 'j':
+      case 'ArrowDown':
+        return this.#move(1);
+      case 'k':
+      case 'ArrowUp':
+        return this.#move(-1);
+      case 'Enter':
+        if (this.#selected !== '') navigate(this.#addressOf(this.#selected));
+        return this.#selected !== '';
+      case 'Escape':
+        navigate(this.#route === '' ? '/' : '/ab');
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** To the next row of the table of routes; where there is none the page scrolls as it does. */
+  #move(by: number): boolean {
+    const rows = [...this.#place.querySelectorAll<HTMLElement>('.trace-row')];
+    if (rows.length === 0) return false;
+    const at = rows.findIndex(({ dataset }) => dataset.route === this.#selected);
+    const to = Math.min(rows.length - 1, Math.max(0, at + by));
+    this.#selected = rows[to]!.dataset.route ?? '';
+    rows.forEach((row, index) => {
+      row.classList.toggle('selected', index === to);
+    });
+    rows[to]!.scrollIntoView({ block: 'nearest' });
     return true;
+  }
+
+  #addressOf(route: string): string {
+    return `/ab/${addressPart(route)}?seconds=${this.#seconds}`;
   }
 
   async #load(): Promise<void> {
@@ -66,19 +99,27 @@ export class AbView implements View {
       const key = JSON.stringify(routes.routes.map(({ route }) => route));
       if (key !== this.#headKey) {
         this.#headKey = key;
-        fill(this.element, this.#head(routes.routes), this.#place);
+        const head = this.#head(routes.routes);
+        keepFocus(this.element, () => fill(this.element, head, this.#notice, this.#place));
       }
-      fill(this.#place, this.#body(routes.routes, answer));
+      fill(this.#notice);
+      const body = this.#body(routes.routes, answer);
+      keepFocus(this.#place, () => fill(this.#place, body));
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
-      if (!this.#isClosed)
-        fill(this.element, el('div', 'empty', el('p', 'bad-text', error.message)));
+      if (!this.#isClosed) this.#complain(error.message);
     }
+  }
+
+  /** What was seen stays: the next answer mends it. */
+  #complain(message: string): void {
+    if (this.#headKey === '') fill(this.element, el('div', 'empty', el('p', 'bad-text', message)));
+    else fill(this.#notice, noticeLine(message));
   }
 
   #head(routes: readonly RouteSummary[]): HTMLElement {
     const go = (route: string, seconds: number): void => {
-      navigate(`/ab${route === '' ? '' : `/${encodeURIComponent(route)}`}?seconds=${seconds}`);
+      navigate(`/ab${route === '' ? '' : `/${addressPart(route)}`}?seconds=${seconds}`);
     };
     const list = el('select', {
       'aria-label': 'route',
@@ -125,12 +166,13 @@ export class AbView implements View {
 
   #routeTable(routes: readonly RouteSummary[]): HTMLElement {
     const rows = routes.map((each) => {
-      const href = `/ab/${encodeURIComponent(each.route)}?seconds=${this.#seconds}`;
+      const href = this.#addressOf(each.route);
       const subsets = each.subsets.map((subset) => (subset === '' ? 'no subset' : subset));
       return el(
         'tr',
         {
-          class: 'trace-row',
+          class: `trace-row${each.route === this.#selected ? ' selected' : ''}`,
+          'data-route': each.route,
           onclick: (event: MouseEvent) => {
             if ((event.target as Element).closest('a') === null) navigate(href);
           },

@@ -87,10 +87,14 @@ export async function fetchStatus(): Promise<StatusAnswer> {
   return (await get('/api/view/status')) as StatusAnswer;
 }
 
+/** A viewer that hangs is one that does not answer. */
+const answerMs = 60_000;
+
 async function get(path: string): Promise<unknown> {
   let response: Response;
   try {
-    response = await fetch(path, { headers: { accept: 'application/json' } });
+    const signal = AbortSignal.timeout(answerMs);
+    response = await fetch(path, { headers: { accept: 'application/json' }, signal });
   } catch {
     throw new ApiProblem('The viewer does not answer: has it been stopped?', 0);
   }

@@ -15,7 +15,7 @@ import { keyHelp } from './key-help.ts';
 import { SearchView } from './search-view.ts';
 import { applyTheme, switchTheme } from './theme.ts';
 import { TraceView } from './trace-view.ts';
-import { navigate, onNavigate, type View } from './view.ts';
+import { addressPart, navigate, onNavigate, type View } from './view.ts';
 
 let view: View | undefined;
 const bar = el('header', 'bar');
@@ -68,7 +68,7 @@ function drawBar(): void {
     );
   fill(
     bar,
-    link('/', { class: 'brand', title: 'tracecar' }, logo(), 'tracecar'),
+    link('/', { class: 'brand', title: 'tracecar' }, logo(), el('span', '', 'tracecar')),
     el('nav', 'tabs', tab('/', 'Traces'), tab('/ab', 'A/B'), tab('/graph', 'Graph')),
     marked !== '' &&
       el(
@@ -76,7 +76,7 @@ function drawBar(): void {
         'marked',
         'comparing ',
         link(`/trace/${marked}`, '', el('code', '', marked.slice(0, 8))),
-        ' with the next one you mark',
+        el('span', '', ' with the next one you mark'),
         el(
           'button',
           { class: 'icon', title: 'forget it', onclick: () => compareMark(marked) },
@@ -107,8 +107,7 @@ function logo(): HTMLElement {
 
 function jump(event: KeyboardEvent): void {
   const { value } = event.target as HTMLInputElement;
-  if (event.key === 'Enter' && value.trim() !== '')
-    navigate(`/trace/${encodeURIComponent(value.trim())}`);
+  if (event.key === 'Enter' && value.trim() !== '') navigate(`/trace/${addressPart(value.trim())}`);
 }
 
 /** Links of this page are followed here; with a modifier, or elsewhere, by the browser. */

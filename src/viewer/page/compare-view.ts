@@ -113,7 +113,7 @@ function card(letter: string, layout: TraceLayout): HTMLElement {
     el(
       'div',
       'muted',
-      `${printDuration(layout.totalNs, false)} · ${counted(layout.rows.length, 'span')} · `,
+      `${printDuration(layout.tookNs, false)} · ${counted(layout.rows.length, 'span')} · `,
       `${printDateTime(Number(layout.startNs / 1000n))} · `,
       el('code', '', layout.traceId.slice(0, 16)),
     ),
@@ -121,7 +121,7 @@ function card(letter: string, layout: TraceLayout): HTMLElement {
 }
 
 function summary(left: TraceLayout, right: TraceLayout, pairs: readonly PairRow[]): HTMLElement {
-  const differenceNs = right.totalNs - left.totalNs;
+  const differenceNs = right.tookNs - left.tookNs;
   const onlyLeft = pairs.filter((pair) => pair.right === undefined).length;
   const onlyRight = pairs.filter((pair) => pair.left === undefined).length;
   const grown = pairs

@@ -43,6 +43,38 @@ export function fill(element: Element, ...children: readonly Child[]): void {
   append(element, children, false);
 }
 
+/**
+ * Does `redraw`, which makes anew what is in `element`; what had the focus in it gets it again: the
+ * one with the same `data-key`, address or text, in the same place among those that have it too.
+ */
+export function keepFocus(element: Element, redraw: () => void): void {
+  const focused = document.activeElement;
+  if (focused === null || focused === element || !element.contains(focused)) {
+    redraw();
+    return;
+  }
+  const name = nameForFocus(focused);
+  const alike = (): Element[] =>
+    [...element.querySelectorAll(focused.localName)].filter((each) => nameForFocus(each) === name);
+  const place = alike().indexOf(focused);
+  redraw();
+  if (focused.isConnected) return;
+  const found = alike()[place];
+  if (found instanceof HTMLElement || found instanceof SVGElement)
+    found.focus({ preventScroll: true });
+}
+
+function nameForFocus(element: Element): string {
+  return (
+    element.getAttribute('data-key') ?? element.getAttribute('href') ?? element.textContent ?? ''
+  );
+}
+
+/** Above what is shown: why it is not newer. */
+export function noticeLine(text: string): HTMLElement {
+  return el('p', { class: 'notice bad-text', role: 'status' }, text);
+}
+
 /** Sets the text of an element, made harmless; nothing is touched when it is the same. */
 export function setText(element: Element, text: string): void {
   const safe = safeText(text, false);

@@ -11,10 +11,10 @@ import { printDuration } from '../time-bar.ts';
 import type { GraphAnswer, GraphEdge, GraphNode, RequestFigures } from '../view-answers.ts';
 import { ApiProblem, fetchGraph } from './api.ts';
 import { every } from './clock.ts';
-import { el, fill, link, svg } from './dom.ts';
+import { el, fill, keepFocus, link, noticeLine, svg } from './dom.ts';
 import { printClock } from './format.ts';
 import { colorServices } from './service-color.ts';
-import { navigate, type View } from './view.ts';
+import { addressPart, navigate, type View } from './view.ts';
 
 const refreshMs = 5_000;
 const boxWidth = 176;
@@ -29,6 +29,8 @@ export class GraphView implements View {
   readonly #seconds: number;
   #stop = (): void => {};
   #isClosed = false;
+  #isDrawn = false;
+  readonly #notice = el('div');
 
   constructor(parameters: URLSearchParams) {
     const asked = Number(parameters.get('seconds'));
@@ -36,8 +38,7 @@ export class GraphView implements View {
   }
 
   opened(): void {
-    void this.#load();
-    this.#stop = every(refreshMs, () => void this.#load());
+    this.#stop = every(refreshMs, () => this.#load());
   }
 
   close(): void {
@@ -57,12 +58,18 @@ export class GraphView implements View {
       if (this.#isClosed) return;
       const { scrollLeft = 0, scrollTop = 0 } =
         this.element.querySelector('.graph-scroll') ?? ({} as Partial<Element>);
-      fill(this.element, this.#head(answer), body(answer));
+      this.#isDrawn = true;
+      fill(this.#notice);
+      keepFocus(this.element, () =>
+        fill(this.element, this.#head(answer), this.#notice, body(answer)),
+      );
       this.element.querySelector('.graph-scroll')?.scrollTo(scrollLeft, scrollTop);
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
-      if (!this.#isClosed)
-        fill(this.element, el('div', 'empty', el('p', 'bad-text', error.message)));
+      if (this.#isClosed) return;
+      // What was seen stays: the next answer mends it.
+      if (this.#isDrawn) fill(this.#notice, noticeLine(error.message));
+      else fill(this.element, el('div', 'empty', el('p', 'bad-text', error.message)));
     }
   }
 
@@ -205,9 +212,10 @@ function serviceBox(
       class: `node ${color}${isBad ? ' bad' : ''}`,
       tabindex: '0',
       role: 'link',
-      onclick: () => navigate(`/?service=${encodeURIComponent(service)}`),
+      'data-key': `service ${service}`,
+      onclick: () => navigate(`/?service=${addressPart(service)}`),
       onkeydown: (event: KeyboardEvent) => {
-        if (event.key === 'Enter') navigate(`/?service=${encodeURIComponent(service)}`);
+        if (event.key === 'Enter') navigate(`/?service=${addressPart(service)}`);
       },
     },
     svg('title', {}, `${service}\n${hasCounts ? figuresText(figures) : says}`),
@@ -251,9 +259,9 @@ function edgeTable({ edges }: GraphAnswer): HTMLElement {
           el(
             'td',
             '',
-            link(`/?service=${encodeURIComponent(edge.from)}`, '', edge.from),
+            link(`/?service=${addressPart(edge.from)}`, '', edge.from),
             ' → ',
-            link(`/?service=${encodeURIComponent(edge.to)}`, '', edge.to),
+            link(`/?service=${addressPart(edge.to)}`, '', edge.to),
           ),
           number(edge.source === 'counters' ? printRate(edge.ratePerSecond) : 'traced'),
           number(edge.requests.toLocaleString('en')),

@@ -6,7 +6,7 @@ import { el } from './dom.ts';
 
 const keys: readonly (readonly [string, string])[] = [
   ['j  k', 'next, previous row'],
-  ['Enter', 'open the trace; open or close what is below a span'],
+  ['Enter', 'open the trace or route; open or close what is below a span'],
   ['Esc', 'close the panel, see the whole time, go back'],
   ['/', 'to the search field'],
   ['e', 'next error of a trace'],
@@ -35,7 +35,11 @@ export function keyHelp(): void {
     ),
     el('p', 'muted', 'Drag over the strip of a trace to zoom in; a double click shows all again.'),
   );
-  dialog.addEventListener('keydown', () => dialog.close());
+  dialog.addEventListener('keydown', (event) => {
+    // The page behind does not hear of it: the key closes this and does nothing else.
+    event.stopPropagation();
+    dialog.close();
+  });
   dialog.addEventListener('click', () => dialog.close());
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);

@@ -9,7 +9,7 @@ import type { SearchAnswer, StatusAnswer, TraceSummary } from '../view-answers.t
 import { ApiProblem, fetchServices, fetchStatus, type SearchQuery, search } from './api.ts';
 import { calmly, every } from './clock.ts';
 import { compareMark, onMark } from './compare-mark.ts';
-import { el, fill } from './dom.ts';
+import { el, fill, keepFocus, noticeLine } from './dom.ts';
 import { searchChart } from './search-chart.ts';
 import { SearchForm } from './search-form.ts';
 import { traceTable } from './trace-table.ts';
@@ -22,6 +22,7 @@ export class SearchView implements View {
   readonly title = 'traces';
   readonly #form: SearchForm;
   readonly #chart = el('div', 'search-chart');
+  readonly #notice = el('div');
   readonly #results = el('div', 'results');
   readonly #store = el('footer', 'store');
   readonly element: HTMLElement;
@@ -32,15 +33,19 @@ export class SearchView implements View {
   #isOlder = false;
   #isDrawn = false;
   #turn = 0;
+  /** The turn whose answer is waited for; 0 for none. */
+  #asked = 0;
+  #isClosed = false;
+  readonly #changed = calmly(200, () => void this.#search());
   #stop = (): void => {};
 
   constructor(parameters: URLSearchParams) {
-    const changed = calmly(200, () => void this.#search());
-    this.#form = new SearchForm(parameters, changed);
+    this.#form = new SearchForm(parameters, () => this.#changed.call());
     this.element = el(
       'main',
       'search-view',
       this.#form.element,
+      this.#notice,
       this.#chart,
       this.#results,
       this.#store,
@@ -48,20 +53,20 @@ export class SearchView implements View {
   }
 
   opened(): void {
-    void this.#search();
-    const stopTimer = every(refreshMs, () => {
-      if (!this.#isOlder) void this.#search();
+    const stopTimer = every(refreshMs, async () => {
+      if (!this.#isOlder && this.#asked === 0) await this.#search();
     });
     const stopMarks = onMark(() => this.#draw());
     this.#stop = () => {
       stopTimer();
       stopMarks();
+      this.#changed.cancel();
     };
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#stop();
-    this.#turn = -1;
   }
 
   onKey(key: string): boolean {
@@ -95,7 +100,7 @@ export class SearchView implements View {
   }
 
   async #search(): Promise<void> {
-    const turn = ++this.#turn;
+    const turn = this.#begin();
     const query = this.#query(0);
     rewriteAddress(`/${this.#form.address()}`);
     try {
@@ -104,26 +109,43 @@ export class SearchView implements View {
         fetchServices(),
         fetchStatus(),
       ]);
-      // Another search has begun since, or the view is gone.
-      if (turn !== this.#turn) return;
+      if (!this.#isCurrent(turn)) return;
       this.#form.offer(services.services);
       this.#isOlder = false;
       this.#take(answer, []);
       this.#drawStore(status);
     } catch (error) {
-      if (turn === this.#turn) this.#complain(error);
+      if (this.#isCurrent(turn)) this.#complain(error);
+    } finally {
+      this.#end(turn);
     }
   }
 
+  #begin(): number {
+    this.#asked = ++this.#turn;
+    return this.#asked;
+  }
+
+  #end(turn: number): void {
+    if (this.#asked === turn) this.#asked = 0;
+  }
+
+  /** Whether no other search has begun since, and the view is still there. */
+  #isCurrent(turn: number): boolean {
+    return turn === this.#turn && !this.#isClosed;
+  }
+
   async #older(): Promise<void> {
-    const turn = ++this.#turn;
+    const turn = this.#begin();
     try {
       const answer = await search(this.#query(this.#next));
-      if (turn !== this.#turn) return;
+      if (!this.#isCurrent(turn)) return;
       this.#isOlder = true;
       this.#take(answer, this.#traces);
     } catch (error) {
-      if (turn === this.#turn) this.#complain(error);
+      if (this.#isCurrent(turn)) this.#complain(error);
+    } finally {
+      this.#end(turn);
     }
   }
 
@@ -132,6 +154,7 @@ export class SearchView implements View {
   }
 
   #take({ traces, more, next }: SearchAnswer, before: readonly TraceSummary[]): void {
+    fill(this.#notice);
     const chosen = this.#traces[this.#selected]?.id;
     const now = [...before, ...traces];
     this.#next = more ? next : 0;
@@ -151,11 +174,9 @@ export class SearchView implements View {
       return;
     }
     fill(this.#chart, searchChart(this.#traces, Math.max(320, this.element.clientWidth - 40)));
-    fill(
-      this.#results,
-      traceTable(this.#traces, this.#selected),
-      this.#next > 0 &&
-        el('button', { type: 'button', class: 'more', onclick: () => void this.#older() }, 'Older'),
+    const older = el('button', { class: 'more', onclick: () => void this.#older() }, 'Older');
+    keepFocus(this.#results, () =>
+      fill(this.#results, traceTable(this.#traces, this.#selected), this.#next > 0 && older),
     );
   }
 
@@ -178,6 +199,13 @@ export class SearchView implements View {
 
   #complain(error: unknown): void {
     if (!(error instanceof ApiProblem)) throw error;
+    const isAway = error.status === 0 || error.status >= 500;
+    if (isAway && this.#isDrawn && this.#traces.length > 0) {
+      // What was seen stays: the next answer mends it.
+      fill(this.#notice, noticeLine(error.message));
+      return;
+    }
+    fill(this.#notice);
     this.#isDrawn = false;
     fill(this.#chart);
     fill(this.#results, el('div', 'empty', el('p', 'bad-text', error.message)));
@@ -211,6 +239,10 @@ function noneFound(): HTMLElement {
     'div',
     'empty',
     el('h2', '', 'No trace fits'),
-    el('p', '', 'All conditions hold on one span of a trace; tags are written key=value.'),
+    el(
+      'p',
+      '',
+      'All conditions but “errors only” hold on one span of a trace; tags are written key=value.',
+    ),
   );
 }

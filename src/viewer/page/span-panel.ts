@@ -12,10 +12,12 @@ import {
 import { statusOf } from '../span-label.ts';
 import { explainRow } from '../span-words.ts';
 import type { StoredEvent, StoredLink } from '../stored-trace.ts';
+import { safeText } from '../terminal-text.ts';
 import { printDuration } from '../time-bar.ts';
 import type { TraceLayout, TraceRow } from '../trace-layout.ts';
 import { type Child, el, link } from './dom.ts';
 import { printLabel } from './format.ts';
+import { addressPart } from './view.ts';
 
 export interface PanelActions {
   close(): void;
@@ -96,7 +98,7 @@ function comparison({ span }: TraceRow): HTMLElement | undefined {
   const route = attributeText(span.attributes, 'tracecar.route') ?? '';
   const subset = attributeText(span.attributes, 'tracecar.subset') ?? '';
   if (route === '' || subset === '' || span.kind !== SpanKind.Client) return undefined;
-  return el('p', '', link(`/ab/${encodeURIComponent(route)}`, '', `all subsets of ${route}, A/B`));
+  return el('p', '', link(`/ab/${addressPart(route)}`, '', `all subsets of ${route}, A/B`));
 }
 
 /** No line ends between a number and its unit. */
@@ -150,7 +152,7 @@ function attributeTable(
     .sort((one, other) => (one.key < other.key ? -1 : 1))
     .map(({ key, value }) => {
       const text = valueText(value);
-      const canSearch = isSearchable && isScalar(value) && text.length <= 64;
+      const word = isSearchable ? tagWord(key, value) : undefined;
       return el(
         'tr',
         '',
@@ -159,9 +161,9 @@ function attributeTable(
           'td',
           '',
           text.includes('\n') ? el('pre', '', text) : text,
-          canSearch &&
+          word !== undefined &&
             link(
-              `/?tags=${encodeURIComponent(tagWord(key, text))}`,
+              `/?tags=${addressPart(word)}`,
               { class: 'find', title: 'traces with this' },
               'find',
             ),
@@ -181,13 +183,32 @@ function breakable(key: string): Child[] {
   return key.split(/(?<=[._])/).flatMap((part) => [part, el('wbr')]);
 }
 
-/** As the search form reads it: quoted when there is a blank or a quote in the value. */
-function tagWord(key: string, value: string): string {
-  return /[\s"]/.test(value) ? `${key}="${value.replace(/["\\]/g, '\\$&')}"` : `${key}=${value}`;
+/**
+ * What finds this attribute, as the search form reads it: either side is quoted when there is a blank,
+ * a quote or an equals sign in it. Undefined for what the form cannot hold (lists, line ends and what
+ * safeText replaces), for what is long, and for names that mean something else there.
+ */
+function tagWord(key: string, value: AnyValue): string | undefined {
+  const text = valueText(value);
+  const isSearched = value.stringValue ?? value.intValue ?? value.boolValue ?? value.doubleValue;
+  if (isSearched === undefined || wordsOfSearch.has(key)) return undefined;
+  const whole = key + text;
+  if (whole.length > findMax || safeText(whole, false) !== whole) return undefined;
+  return `${quoted(key)}=${quoted(text)}`;
 }
 
-function isScalar(value: AnyValue): boolean {
-  return value.arrayValue === undefined && value.kvlistValue === undefined;
+/** trace-search.ts takes these for properties of the span itself. */
+const wordsOfSearch: ReadonlySet<string> = new Set([
+  'error',
+  'span.kind',
+  'span.status',
+  'scope.name',
+  'scope.version',
+]);
+const findMax = 200;
+
+function quoted(text: string): string {
+  return text === '' || /[\s"=]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
 }
 
 /** A value as a person reads it; lists and maps as JSON. */

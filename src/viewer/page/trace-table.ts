@@ -79,7 +79,7 @@ function traceRow(
         if ((event.target as Element).closest('a, button') === null) navigate(`/trace/${id}`);
       },
     },
-    el('td', { class: 'nowrap', title: printAgo(startUs) }, printClock(startUs)),
+    el('td', { class: 'started nowrap', title: printAgo(startUs) }, printClock(startUs)),
     el(
       'td',
       'what',
@@ -94,15 +94,15 @@ function traceRow(
       chips.flatMap((chip) => [chip, ' ']),
       services.length > chipsMax && el('span', 'muted', `+${services.length - chipsMax}`),
     ),
-    el('td', 'number', spans.toLocaleString('en')),
+    el('td', 'number spans', spans.toLocaleString('en')),
     el(
       'td',
-      'nowrap',
+      'result nowrap',
       errors > 0
         ? el('span', 'pill pill-bad', counted(errors, 'error'))
         : el('span', 'muted', 'ok'),
     ),
-    el('td', 'number nowrap', printDuration(durationUs * 1000, false)),
+    el('td', 'number took nowrap', printDuration(durationUs * 1000, false)),
     el('td', 'length-cell', length),
     el(
       'td',
@@ -111,6 +111,7 @@ function traceRow(
         'button',
         {
           type: 'button',
+          'data-key': `compare ${id}`,
           class: `mark${isMarked ? ' marked' : ''}`,
           title: 'compare this trace with another one (c)',
           onclick: () => compareMark(id),

@@ -16,6 +16,11 @@ export interface View {
   close?(): void;
 }
 
+/** A text as a part of an address: half a surrogate pair, which no address can have, is replaced. */
+export function addressPart(text: string): string {
+  return encodeURIComponent(text.toWellFormed());
+}
+
 const changed = 'tracecar:navigate';
 
 /** Goes to an address of this page: `/trace/ID?span=ID`. */

@@ -84,6 +84,23 @@ export class WaterfallRows {
     this.#draw();
   }
 
+  /** The row at the top and how many of its pixels are out of view; undefined before any scrolling. */
+  top(): { readonly index: number; readonly hidden: number } | undefined {
+    const { scrollTop } = this.element;
+    const index = this.#state?.shown[Math.floor(scrollTop / rowHeight)];
+    return scrollTop === 0 || index === undefined
+      ? undefined
+      : { index, hidden: scrollTop % rowHeight };
+  }
+
+  /** Scrolls so that a row is at the top, `hidden` pixels of it above that; nothing for a closed one. */
+  scrollTo(index: number, hidden: number): void {
+    const at = this.#state?.shown.indexOf(index) ?? -1;
+    if (at === -1) return;
+    this.element.scrollTop = at * rowHeight + hidden;
+    this.#draw();
+  }
+
   #ask(): void {
     if (this.#isAsked) return;
     this.#isAsked = true;

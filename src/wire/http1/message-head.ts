@@ -67,6 +67,8 @@ export class MessageHead {
   fault = 0;
   /** How many there are; what is told is the first one. */
   faults = 0;
+  /** A method that is not known, as it was sent; '' of others, and of one that is endless. */
+  sentMethod = '';
   faultAt = 0;
   faultField = '';
   /** Index of Host, or -1 (HTTP/1.0 only); where its hostname ends in `text`. */
@@ -201,6 +203,7 @@ export class MessageHead {
     this.hasUpgrade = false;
     this.fault = 0;
     this.faults = 0;
+    this.sentMethod = '';
     this.hostIndex = -1;
     this.normalPath = '';
     this.targetAuthority = '';

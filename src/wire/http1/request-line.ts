@@ -60,11 +60,15 @@ function readMethod(cursor: HeadCursor): number {
   let at = cursor.at;
   while (at < stop && isToken[buffer[at]!] === 1) at++;
   const bytesMax = cursor.isLenient ? METHOD_AS_SENT_BYTES_MAX : METHOD_BYTES_MAX;
-  if (at - start > bytesMax) return cursor.refuse(Reason.MethodUnknown, start + bytesMax, '');
+  if (at - start > bytesMax) {
+    noteMethod(cursor, at);
+    return cursor.refuse(Reason.MethodUnknown, start + bytesMax, '');
+  }
   if (at === stop) return cursor.pause(at, Step.Method);
   if (buffer[at] !== SP || at === start) return refuseMethodByte(cursor, at);
   const method = methodIdOf(buffer, start, at);
   if (method === 0) {
+    noteMethod(cursor, at);
     const reason = methodFault(cursor, at);
     const isTaken = reason === Reason.MethodUnknown && cursor.takesFault(reason, at);
     if (!isTaken) return cursor.refuse(reason, at, '');
@@ -74,6 +78,12 @@ function readMethod(cursor: HeadCursor): number {
   cursor.at = at + 1;
   cursor.step = Step.TargetStart;
   return Progress.Next;
+}
+
+/** For the record of the request; `at`: where its letters end, or what has come of them. */
+function noteMethod({ buffer, head, start, stop }: HeadCursor, at: number): void {
+  const isWhole = at < stop && buffer[at] === SP && at - start <= METHOD_AS_SENT_BYTES_MAX;
+  if (isWhole) head.sentMethod = latin1Text(buffer, start, at);
 }
 
 function refuseMethodByte(cursor: HeadCursor, at: number): number {

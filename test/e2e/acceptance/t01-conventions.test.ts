@@ -254,6 +254,7 @@ test('T1: a method that nobody knows is _OTHER, and the name begins with HTTP', 
   const isOther = (span: SinkSpan) => attributeIn(span, 'http.request.method') === '_OTHER';
   await pair.sink.until(() => pair.sink.spans.some(isOther));
   check(pair.sink.spans.find(isOther)!, 'HTTP', 2, {
+    'http.request.method_original': 'BREW',
     'http.response.status_code': 501,
     'error.type': '501',
     'tracecar.cause': 'not-implemented',

@@ -462,6 +462,26 @@ test('T2: an application that writes B3 alone is given B3 from then on', () => {
   assert.equal(pass(parentLine(), self, 'outbound').out.has('b3'), false);
 });
 
+test('T2: what is odd is no format: nobody is given it, now or later', () => {
+  const odd = ['x', 'zz-00-1', `${LONG}-${SHORT}-2`, ''].map((value) => line('b3', value));
+  odd.push(line('b3', '1') + line('b3', '1'), line('x-b3-traceid', 'zz'));
+  odd.push(line('x-b3-sampled', 'maybe'), line('uber-trace-id', '1:2'));
+  for (const lines of odd) {
+    for (const before of ['', parentLine(), line('uber-trace-id', `${LONG}:${SHORT}:0:1`)]) {
+      const self = selfOf({});
+      const { out } = pass(before + lines, self, 'outbound');
+      const next = pass(parentLine(), self, 'inbound').out;
+      for (const each of [out, next]) {
+        const given = [...each.keys()].filter((name) => /^(x-)?b3/.test(name));
+        assert.deepEqual(given, [], before + lines);
+      }
+      assert.equal(self.learnedFormats, 0);
+    }
+  }
+  const both = pass(parentLine() + line('b3', `${LONG}-${SHORT}-1`)).out;
+  assert.equal(both.get('b3')!.slice(0, 32), TRACE, 'it came with both');
+});
+
 test('T2: baggage of up to 64 members and 8192 bytes goes on whole, more not at all', () => {
   const members = (count: number) => Array.from({ length: count }, (_, at) => `k${at}=v`).join(',');
   const passes = (...values: string[]) =>

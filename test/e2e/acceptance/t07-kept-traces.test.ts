@@ -151,3 +151,39 @@ test('T7: ids of nobody bring nothing out, and too many of them are refused', {
   assert.equal(known, 0);
   assert.deepEqual(mesh.spans(), []);
 });
+
+test('T7: with --spans server the servers’ spans of an error are whole, and hang together', {
+  timeout,
+}, async (t) => {
+  const mesh = await KeptMesh.start(t, {
+    fault: (service, path) => (service === 'ratings' && path === '/bad' ? 500 : undefined),
+    flags: () => [...flags(), '--spans', 'server'],
+  });
+  await mesh.askAll(20, (index) => `/${index}`);
+  await mesh.ask('/bad');
+  const trace = await mesh.traceOf('/bad', 4);
+  assert.deepEqual(trace.map(describe).toSorted(), [
+    'SERVER details',
+    'SERVER ratings',
+    'SERVER reviews',
+    'SERVER web',
+  ]);
+  const ids = new Set(trace.map(({ spanId }) => spanId));
+  const roots = trace.filter(({ parentSpanId = '' }) => !ids.has(parentSpanId));
+  assert.deepEqual(roots.map(describe), ['SERVER web']);
+  assert.equal(mesh.traces().size, 1);
+});
+
+test('T7: an edge takes keep messages of those alone whom --peer names', { timeout }, async (t) => {
+  for (const [peer, status] of [
+    [[], 403],
+    [['--peer', '127.0.0.0/8'], 204],
+  ] as const) {
+    const mesh = await KeptMesh.start(t, {
+      fault: () => undefined,
+      flags: (service) => (service === 'web' ? [...flags(), '--edge', 'ignore', ...peer] : flags()),
+    });
+    assert.equal(await mesh.sendKeep('1'.padStart(32, '0')), status);
+    assert.equal((await mesh.keepReport('web')).received, status === 204 ? 1 : 0);
+  }
+});

@@ -66,6 +66,17 @@ test('T11: an edge that was told nothing says nothing', { timeout }, async (t) =
   }
 });
 
+test('T11: at an edge a sidecar is who comes from a --peer that was given, not who says so', {
+  timeout,
+}, async (t) => {
+  const fields = { traceparent: asSampled, tracestate: 'tracecar=02beef01f40' };
+  const outside = await startEdge(t, ['--edge', 'honour']);
+  assert.equal((await fieldsOf(outside, fields))['server-timing'], 'db;dur=5');
+  const inside = await startEdge(t, ['--edge', 'honour', '--peer', '127.0.0.0/8']);
+  const said = String((await fieldsOf(inside, fields))['server-timing']);
+  assert.ok(said.startsWith(`db;dur=5, trace;desc=00-${trace}-`), said);
+});
+
 for (const [mode, begin, end] of [
   ['trace', 'trace;desc=', ''],
   ['traceparent', 'traceparent;desc="', '"'],

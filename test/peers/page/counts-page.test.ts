@@ -56,7 +56,10 @@ test(
     await report('shop', route);
     const { page, complaints } = await viewed.open();
     await page.goto(`${viewed.viewer().query}/ab`);
-    await page.locator('a', { hasText: route }).click();
+    await page.locator('.trace-row', { hasText: route }).waitFor();
+    await page.keyboard.press('j');
+    assert.match(await page.locator('.trace-row.selected').innerText(), /default\/reviews-route/);
+    await page.keyboard.press('Enter');
     await page.waitForSelector('.subset');
     assert.match(
       await page.locator('.verdict').innerText(),

@@ -73,8 +73,9 @@ test(
     await page.waitForSelector('.trace-row');
     assert.equal(await page.locator('input[name=tags]').inputValue(), 'tracecar.subset=v2');
     await page.locator('input[name=tags]').fill('');
+    await page.locator('.trace-row').nth(1).waitFor();
     await page.locator('input[name=min]').fill('4ms');
-    await page.waitForFunction(`document.querySelectorAll('.trace-row').length === 1`);
+    await page.locator('.trace-row').nth(1).waitFor({ state: 'detached' });
     await page.locator('input[name=min]').fill('nonsense');
     await page.locator('.bad-text', { hasText: 'nonsense' }).waitFor();
     await page.locator('input[name=min]').fill('');
