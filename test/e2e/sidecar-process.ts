@@ -70,6 +70,32 @@ spec:
 `;
 }
 
+/** A service of the namespace `default`, with its endpoints on this machine; the last of them may go on. */
+export function serviceEntryYaml(name: string, ports: readonly number[]): string {
+  const endpoints = ports.map(
+    (port) => `    - address: 127.0.0.1
+      ports:
+        http: ${port}
+`,
+  );
+  return `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: ${name}
+  namespace: default
+spec:
+  hosts:
+    - ${name}.default.svc.cluster.local
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports:
+    - number: 9080
+      name: http
+      protocol: HTTP
+  endpoints:
+${endpoints.join('')}`;
+}
+
 /** An application of the test's own. */
 export async function application(t: TestContext, answer: RequestListener): Promise<number> {
   const server: Server = createServer(answer);

@@ -18,6 +18,7 @@ import {
   freePorts,
   type LogLine,
   SidecarProcess,
+  serviceEntryYaml,
   temporaryFolder,
   writeConfig,
 } from '../sidecar-process.ts';
@@ -88,7 +89,7 @@ export class KeptMesh {
         }
         return (await options.fault(name, path)) ?? 200;
       });
-      yaml.push(serviceEntry(name, inbound[name]!));
+      yaml.push(`${serviceEntryYaml(name, [inbound[name]!])}      labels: {app: ${name}}\n`);
       yaml.push(sidecar(name, inbound[name]!, port, calls[name], portTo));
     }
     writeConfig(folder, 'mesh.yaml', yaml.join('---\n'));
@@ -206,30 +207,6 @@ async function startSidecar(
     await process.ended;
   });
   return Object.assign(process, await process.logged(/"message":"ready"/));
-}
-
-function serviceEntry(name: Service, port: number): string {
-  return `apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata:
-  name: ${name}
-  namespace: default
-spec:
-  hosts:
-    - ${name}.default.svc.cluster.local
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports:
-    - number: 9080
-      name: http
-      protocol: HTTP
-  endpoints:
-    - address: 127.0.0.1
-      ports:
-        http: ${port}
-      labels:
-        app: ${name}
-`;
 }
 
 function sidecar(

@@ -12,6 +12,8 @@ import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
 import {
   application,
   freePorts,
+  serviceEntryYaml,
+  sidecarYaml,
   startSidecar,
   temporaryFolder,
   writeConfig,
@@ -68,62 +70,22 @@ async function startShop(
       OTEL_SERVICE_NAME: name,
     });
   };
-  await start('web', sidecar('web', webIn, web, webOut) + serviceEntry(shopIn));
-  await start('shop', sidecar('shop', shopIn, shop));
+  const service = serviceEntryYaml('shop', [shopIn]);
+  await start('web', `${sidecarYaml(webIn, web)}${egressYaml(webOut)}---\n${service}`);
+  await start('shop', sidecarYaml(shopIn, shop));
   return { sink, entry: webIn };
 }
 
-function sidecar(name: string, inbound: number, port: number, outbound?: number): string {
-  const egress = `  egress:
+function egressYaml(port: number): string {
+  return `  egress:
     - port:
-        number: ${outbound}
+        number: ${port}
         name: http
         protocol: HTTP
       bind: 127.0.0.1
       captureMode: NONE
       hosts:
         - default/shop.default.svc.cluster.local
-`;
-  return `apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata:
-  name: ${name}
-  namespace: default
-spec:
-  workloadSelector:
-    labels:
-      app: app
-  ingress:
-    - port:
-        number: ${inbound}
-        name: http
-        protocol: HTTP
-      bind: 127.0.0.1
-      captureMode: NONE
-      defaultEndpoint: 127.0.0.1:${port}
-${outbound === undefined ? '' : egress}`;
-}
-
-function serviceEntry(port: number): string {
-  return `---
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata:
-  name: shop
-  namespace: default
-spec:
-  hosts:
-    - shop.default.svc.cluster.local
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports:
-    - number: 9080
-      name: http
-      protocol: HTTP
-  endpoints:
-    - address: 127.0.0.1
-      ports:
-        http: ${port}
 `;
 }
 

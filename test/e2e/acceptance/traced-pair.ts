@@ -16,6 +16,8 @@ import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
 import {
   freePorts,
   type RunningSidecar,
+  serviceEntryYaml,
+  sidecarYaml,
   startSidecar,
   temporaryFolder,
   writeConfig,
@@ -152,25 +154,10 @@ function meshYaml(
   outbound: number,
   services: PairOptions['services'],
 ): string {
-  const entries = Object.entries(services).map(([name, ports]) => serviceEntry(name, ports));
-  return `${entries.join('')}apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata:
-  name: app
-  namespace: default
-spec:
-  workloadSelector:
-    labels:
-      app: app
-  ingress:
-    - port:
-        number: ${inbound}
-        protocol: HTTP
-        name: http
-      bind: 127.0.0.1
-      captureMode: NONE
-      defaultEndpoint: 127.0.0.1:${application}
-  egress:
+  const entries = Object.entries(services).map(
+    ([name, ports]) => `${serviceEntryYaml(name, ports)}---\n`,
+  );
+  return `${entries.join('')}${sidecarYaml(inbound, application)}  egress:
     - port:
         number: ${outbound}
         protocol: HTTP
@@ -179,31 +166,5 @@ spec:
       captureMode: NONE
       hosts:
         - default/*
-`;
-}
-
-function serviceEntry(name: string, ports: readonly number[]): string {
-  const endpoints = ports.map(
-    (port) => `    - address: 127.0.0.1
-      ports:
-        http: ${port}
-`,
-  );
-  return `apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata:
-  name: ${name}
-  namespace: default
-spec:
-  hosts:
-    - ${hostOf(name)}
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports:
-    - number: 9080
-      name: http
-      protocol: HTTP
-  endpoints:
-${endpoints.join('')}---
 `;
 }
