@@ -6,6 +6,7 @@
  */
 
 import type { Cluster, Endpoint } from '../model/routing-table.ts';
+import { autoTls } from '../model/security.ts';
 import { kubernetesName } from './host-names.ts';
 import type { Resolved } from './resolve.ts';
 import { noLabels, type Service, type ServicePort } from './service-facts.ts';
@@ -38,6 +39,7 @@ export class ClusterList {
       subset: subset?.name ?? '',
       balancing,
       connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout,
+      tls: autoTls,
       endpoints: selectEndpoints(service, port, subset?.labels),
     });
   }
@@ -55,7 +57,16 @@ export class ClusterList {
       subset: own.version,
       balancing: 'least-request',
       connectTimeoutMs: undefined,
-      endpoints: [{ address: endpoint.address, port: endpoint.port, labels: noLabels, zone: '' }],
+      tls: autoTls,
+      endpoints: [
+        {
+          address: endpoint.address,
+          port: endpoint.port,
+          labels: noLabels,
+          zone: '',
+          identity: '',
+        },
+      ],
     });
   }
 
@@ -83,12 +94,18 @@ export function selectEndpoints(
     // Several slices may tell the same of one pod.
     const isTold = (one: Endpoint) => one.address === each.address && one.port === number;
     if (each.isClosed && found.some(isTold)) continue;
-    found.push({ address: each.address, port: number, labels: each.labels, zone: each.zone });
+    found.push({
+      address: each.address,
+      port: number,
+      labels: each.labels,
+      zone: each.zone,
+      identity: '',
+    });
   }
   // A service that is its own endpoint has no labels, so its subsets are empty.
   if (service.isOwnEndpoint && Object.keys(labels ?? noLabels).length === 0) {
     const number = port.targetPort ?? port.number;
-    found.push({ address: service.host, port: number, labels: noLabels, zone: '' });
+    found.push({ address: service.host, port: number, labels: noLabels, zone: '', identity: '' });
   }
   return found;
 }

@@ -44,13 +44,14 @@ export function compileEdit(
     if (!replaceRules(each, last.world, context, memory, replaced)) return undefined;
   }
   for (const { before } of changed) memory.forget(before);
-  const { listeners, clusters, capture, tracing } = last.table;
+  const { listeners, clusters, capture, tracing, security } = last.table;
   const table = deepFreeze({
     ...{ kind: 'routing-table' as const, generation: context.generation },
     listeners: replaceIn(listeners, replaced),
     clusters,
     capture: capture && replaceInPlan(capture, replaced),
     tracing,
+    security,
   });
   return { table, diagnostics: last.diagnostics };
 }

@@ -10,6 +10,7 @@
 
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import { usualSecurity } from '../model/security.ts';
 import { type Capture, checkCapture } from './check-capture.ts';
 import { checkReferences } from './check-references.ts';
 import { ClusterList } from './compile-clusters.ts';
@@ -134,6 +135,7 @@ export function compileTable(
     clusters: clusters.clusters,
     capture: context.capture === 'none' ? undefined : plan,
     tracing: compileTracing(world.telemetries, context, complaints),
+    security: usualSecurity,
   });
   return { table, diagnostics: complaints.list(), world };
 }

@@ -20,6 +20,7 @@ import type {
   TracingRules,
   VirtualHost,
 } from '../model/routing-table.ts';
+import type { InboundSecurity } from '../model/security.ts';
 import { deepFreeze } from './deep-freeze.ts';
 
 /** How a list is made: runs of the list before, and new items between them. */
@@ -58,6 +59,7 @@ export interface TablePatch {
   readonly clusters: ListPatch<Cluster>;
   readonly capture: CapturePatch | undefined;
   readonly tracing: TracingRules;
+  readonly security: InboundSecurity;
 }
 
 export interface Settlement {
@@ -74,13 +76,14 @@ export function settle(before: RoutingTable, after: RoutingTable): Settlement {
   const outbound = settleListeners(before.capture?.outbound, after.capture?.outbound);
   const inbound = settleListeners(before.capture?.inbound, after.capture?.inbound);
   const destinations = settleDestinations(before.capture, after.capture);
-  const isTracedAlike = isDeepStrictEqual(before.tracing, after.tracing);
-  const tracing = isTracedAlike ? before.tracing : after.tracing;
+  const tracing = settleWhole(before.tracing, after.tracing);
+  const security = settleWhole(before.security, after.security);
   const policies = [before.capture?.outboundPolicy, after.capture?.outboundPolicy];
   const isSame =
     [listeners, clusters, outbound, inbound, destinations].every(({ isSame: same }) => same) &&
     policies[0] === policies[1] &&
-    isTracedAlike;
+    tracing === before.tracing &&
+    security === before.security;
   if (isSame) return { table: before, patch: undefined };
   const table = deepFreeze<RoutingTable>({
     kind: 'routing-table',
@@ -94,6 +97,7 @@ export function settle(before: RoutingTable, after: RoutingTable): Settlement {
       outboundPolicy: after.capture.outboundPolicy,
     },
     tracing,
+    security,
   });
   const patch: TablePatch = {
     base: before.generation,
@@ -107,6 +111,7 @@ export function settle(before: RoutingTable, after: RoutingTable): Settlement {
       outboundPolicy: after.capture.outboundPolicy,
     },
     tracing,
+    security,
   };
   return { table, patch };
 }
@@ -123,8 +128,14 @@ export function applyPatch(before: RoutingTable, patch: TablePatch): RoutingTabl
     clusters: applyToList(before.clusters, patch.clusters, whole),
     capture: patch.capture && applyToCapture(before.capture, patch.capture),
     // Small enough to be sent whole; the same object where nothing of it changed.
-    tracing: isDeepStrictEqual(before.tracing, patch.tracing) ? before.tracing : patch.tracing,
+    tracing: settleWhole(before.tracing, patch.tracing),
+    security: settleWhole(before.security, patch.security),
   });
+}
+
+/** The same object where nothing of it changed. */
+function settleWhole<T>(before: T, after: T): T {
+  return isDeepStrictEqual(before, after) ? before : after;
 }
 
 interface SettledList<T, New> {

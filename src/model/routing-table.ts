@@ -12,6 +12,7 @@
 
 import type { Milliseconds } from '../base/clock.ts';
 import type { Cause } from './failure.ts';
+import type { InboundSecurity, UpstreamTls } from './security.ts';
 
 export interface RoutingTable {
   readonly kind: 'routing-table';
@@ -24,6 +25,8 @@ export interface RoutingTable {
   readonly capture: CapturePlan | undefined;
   /** What Telemetry resources say of spans, by the direction of what was passed on. */
   readonly tracing: TracingRules;
+  /** What PeerAuthentication and AuthorizationPolicy say of calls to this workload. */
+  readonly security: InboundSecurity;
 }
 
 export type TracingRules = Readonly<Record<Direction, TracingRule>>;
@@ -272,6 +275,8 @@ export interface Cluster {
   readonly balancing: BalancingPolicy;
   /** As somebody has written it; undefined: nobody has, and the limits of traffic say. */
   readonly connectTimeoutMs: Milliseconds | undefined;
+  /** What its endpoints are spoken to. */
+  readonly tls: UpstreamTls;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -282,4 +287,6 @@ export interface Endpoint {
   readonly labels: Readonly<Record<string, string>>;
   /** Where it runs, `eu-west-1a`; empty: nobody says. */
   readonly zone: string;
+  /** SPIFFE id of the workload behind a sidecar that answers there; empty: it has no sidecar. */
+  readonly identity: string;
 }

@@ -12,6 +12,7 @@ import { startPicking } from '../balancing/pick-endpoint.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import type { Cluster, Direction } from '../model/routing-table.ts';
 import { noHeaderEdits } from '../model/routing-table.ts';
+import { autoTls } from '../model/security.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
 import { EndpointPool } from './endpoint-pool.ts';
 import { compileEdits } from './header-edits.ts';
@@ -98,7 +99,8 @@ export class Passthrough {
       subset: '',
       balancing: 'round-robin',
       connectTimeoutMs: this.#connectTimeoutMs,
-      endpoints: [{ address, port, labels: {}, zone: '' }],
+      tls: autoTls,
+      endpoints: [{ address, port, labels: {}, zone: '', identity: '' }],
     };
     const state = { pick: startPicking(this.#scope.random), pending: 0 };
     const plan: ClusterPlan = { cluster, pools: [pool], state };

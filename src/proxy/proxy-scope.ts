@@ -8,6 +8,7 @@
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import { Deadlines, type WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
+import type { MeshIdentity } from '../identity/mesh-identity.ts';
 import type { TrafficLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
@@ -42,6 +43,8 @@ export interface ProxyOptions {
   readonly capture?: CaptureOptions;
   /** Who is believed in matters of traces, and what callers outside the mesh hear of them. */
   readonly tracing?: ProxyTracing;
+  /** Who this workload is; absent where it has no identity and speaks nothing of the mesh. */
+  readonly mesh?: MeshIdentity;
 }
 
 export type ProxyTracing = Pick<TracingChoices, 'peers' | 'edge' | 'edgeResponseHeader'> &
@@ -115,6 +118,8 @@ export class ProxyScope {
   /** About connections that REGISTRY_ONLY refuses, by name or address and port. */
   readonly denials: WarningLimits;
   readonly retryBudget: RetryBudget;
+  /** Undefined where this workload has no identity. */
+  readonly mesh: MeshIdentity | undefined;
   readonly tracing: ProxyTracing;
   /** Whose sidecars are believed. */
   readonly peers: PeerList;
@@ -154,6 +159,7 @@ export class ProxyScope {
     this.telemetry = options.telemetry;
     this.log = options.log;
     this.tracing = options.tracing ?? usualChoices;
+    this.mesh = options.mesh;
     this.peers = new PeerList(this.tracing.peers);
     this.deadlines = new Deadlines(options.clock, options.wakeUps);
     // A read brings at most half of what may be held, and reading stops at half: so at most

@@ -11,6 +11,7 @@
 import { isIPv4 } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import { noTracingRules, type RoutingTable } from '../model/routing-table.ts';
+import { usualSecurity } from '../model/security.ts';
 import type { OwnAnswer, OwnDial } from '../telemetry/own-dial.ts';
 import type { ListenError } from './accept-socket.ts';
 import { Drain } from './drain.ts';
@@ -227,4 +228,5 @@ const noTable: RoutingTable = Object.freeze({
   clusters: Object.freeze([]),
   capture: undefined,
   tracing: noTracingRules,
+  security: usualSecurity,
 });

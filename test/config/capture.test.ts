@@ -90,7 +90,7 @@ test('an ingress entry leads from its captured port to the application, through 
   const { tls, virtualHosts, address } = listenerOn(443, table.capture?.inbound);
   const { cluster } = virtualHosts[0]!.rules[0]!.backends[0]!;
   assert.deepEqual(table.clusters.find(({ name }) => name === cluster)?.endpoints, [
-    { address: '127.0.0.1', port: 8080, labels: Object.create(null), zone: '' },
+    { address: '127.0.0.1', port: 8080, labels: Object.create(null), zone: '', identity: '' },
   ]);
   assert.deepEqual([address, tls?.mode, tls?.minVersion], ['', 'simple', 'TLSv1.2']);
 });

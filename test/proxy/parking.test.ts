@@ -66,7 +66,7 @@ test('a parked call of the pod to itself reaches its application', async (t) => 
     answering(() => okWith('own')),
   );
   const port = 8_080;
-  const endpoints = [{ address: ownAddress, port, labels: {}, zone: '' }];
+  const endpoints = [{ address: ownAddress, port, labels: {}, zone: '', identity: '' }];
   const self = clusterOf([], { name: 'self', endpoints });
   const inbound = { name: `inbound||${port}`, direction: 'inbound', address: '', port } as const;
   // Dialled as soon as it leaves.

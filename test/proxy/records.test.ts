@@ -161,7 +161,7 @@ test('the join is told from the header that the preload sets, which goes no furt
 test('the lookup of an endpoint’s name is timed apart from the connect, of a new connection only', async (t) => {
   const origin = await RawOrigin.start(answering(() => okWith('x')));
   t.after(() => origin.close());
-  const endpoint = { address: 'localhost', port: origin.port, labels: {}, zone: '' };
+  const endpoint = { address: 'localhost', port: origin.port, labels: {}, zone: '', identity: '' };
   const table = tableOf([listenerOf([ruleOf()])], [clusterOf([], { endpoints: [endpoint] })]);
   const { connect, telemetry } = await startProxy(t, { table });
   const downstream = await connect();

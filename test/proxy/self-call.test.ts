@@ -27,7 +27,7 @@ async function startSelf(t: TestContext, script: OriginScript) {
   t.after(() => application.close());
   const self = clusterOf([], {
     name: 'self',
-    endpoints: [{ address: ownAddress, port, labels: {}, zone: '' }],
+    endpoints: [{ address: ownAddress, port, labels: {}, zone: '', identity: '' }],
   });
   const toSelf = ruleOf({
     resource: 'ServiceEntry default/web',

@@ -13,6 +13,7 @@ import type {
   Rule,
 } from '../../src/model/routing-table.ts';
 import { noHeaderEdits, noTracingRules } from '../../src/model/routing-table.ts';
+import { autoTls, usualSecurity } from '../../src/model/security.ts';
 
 const clusterName = 'outbound|80||service.default.svc.cluster.local';
 
@@ -53,7 +54,14 @@ export function clusterOf(ports: readonly number[], over: Partial<Cluster> = {})
     subset: '',
     balancing: 'round-robin',
     connectTimeoutMs: undefined,
-    endpoints: ports.map((port) => ({ address: '127.0.0.1', port, labels: {}, zone: '' })),
+    tls: autoTls,
+    endpoints: ports.map((port) => ({
+      address: '127.0.0.1',
+      port,
+      labels: {},
+      zone: '',
+      identity: '',
+    })),
     ...over,
   };
 }
@@ -84,6 +92,7 @@ export function tableOf(
     clusters,
     capture: undefined,
     tracing: noTracingRules,
+    security: usualSecurity,
   };
 }
 

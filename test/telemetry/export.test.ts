@@ -10,6 +10,7 @@ import { seededRandom } from '../../src/base/random.ts';
 import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { noTracingRules } from '../../src/model/routing-table.ts';
+import { usualSecurity } from '../../src/model/security.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
@@ -113,11 +114,13 @@ test('a SERVER and a CLIENT span reach the collector with types, ids and times',
         subset: 'v1',
         balancing: 'least-request',
         connectTimeoutMs: 1_000,
-        endpoints: [{ address: '10.0.0.7', port: 9080, labels: {}, zone: '' }],
+        tls: { mode: 'auto' },
+        endpoints: [{ address: '10.0.0.7', port: 9080, labels: {}, zone: '', identity: '' }],
       },
     ],
     capture: undefined,
     tracing: noTracingRules,
+    security: usualSecurity,
   });
   const startMs = systemClock.now();
   const server = inbound({
