@@ -77,6 +77,18 @@ export const annotations: readonly Annotation[] = [
     help: "Secrets of the pod's namespace, mounted at `/etc/tracecar/tls/NAME` for `Sidecar.ingress[].tls`. The pod waits until they exist.",
   },
   {
+    key: 'tracecar.dev/identity',
+    value: 'on|off',
+    otherwise: 'on, unless `tracecar install --identity off` says there is no authority',
+    help: 'on: the sidecar has an identity of its own, speaks mutual TLS with other sidecars, and the pod is labelled `security.istio.io/tlsMode: istio`. off: nothing of that; everything is sent and taken as it is.',
+  },
+  {
+    key: 'tracecar.dev/merge-metrics',
+    value: 'on|off',
+    otherwise: 'on',
+    help: 'on: a pod with `prometheus.io/scrape: "true"` is scraped at port 15020, where the sidecar shows the application\'s metrics (of `prometheus.io/port` and `prometheus.io/path`) and its own; so they can be had where only mutual TLS is taken. off: the annotations stay as they are.',
+  },
+  {
     key: 'tracecar.dev/skip-inbound-ports',
     value: 'PORTS',
     otherwise: '',
@@ -163,6 +175,8 @@ export interface InjectionOptions {
   readonly propagation: 'node' | 'off';
   readonly configMap: string;
   readonly tlsSecrets: readonly string[];
+  readonly identity: 'on' | 'off';
+  readonly mergeMetrics: 'on' | 'off';
   /** Canonical lists, `22,9000-9010` and `10.0.0.0/8`; empty for none. */
   readonly skipInboundPorts: string;
   readonly skipOutboundPorts: string;
@@ -185,6 +199,8 @@ export interface InjectionOptions {
 }
 
 export interface OptionDefaults {
+  /** Absent: there is no authority, and a pod that asks for an identity is refused. */
+  readonly identity?: object | undefined;
   readonly propagation: 'node' | 'off';
   readonly otlpEndpoint: string;
 }
@@ -230,6 +246,12 @@ export function readOptions(
       `${keyPrefix}proxy-cpu-limit is ${cpuLimit}, less than ${keyPrefix}proxy-cpu, which is ${cpuRequest}`,
     );
   }
+  const identity = read('identity', readWord<'on' | 'off'>(['on', 'off']), undefined);
+  if (identity === 'on' && defaults.identity === undefined) {
+    problems.push(
+      `${keyPrefix}identity is on, but there is no authority that could give one: \`tracecar install\` without --identity off brings it`,
+    );
+  }
   const memory = read('proxy-memory', readMemory, { limit: '256Mi', request: '96Mi' });
   const history = read('history', readHistory, { flag: '', bytes: 0 });
   if (history.bytes > bytesOf(memory.limit) / 4) {
@@ -245,6 +267,8 @@ export function readOptions(
     ),
     configMap: read('config', readName, 'tracecar-config'),
     tlsSecrets: read('tls-secret', readNames, []),
+    identity: identity ?? (defaults.identity === undefined ? 'off' : 'on'),
+    mergeMetrics: read('merge-metrics', readWord<'on' | 'off'>(['on', 'off']), 'on'),
     skipInboundPorts: read('skip-inbound-ports', readPorts, ''),
     skipOutboundPorts: read('skip-outbound-ports', readPorts, ''),
     skipOutboundCidrs: read('skip-outbound-cidrs', readPrefixes, ''),
@@ -266,7 +290,11 @@ export function readOptions(
 export function namespaceProblems(labels: TextMap, annotations: TextMap): string[] {
   const isOurs = (key: string) => key.startsWith(keyPrefix);
   if (!Object.keys(labels).some(isOurs) && !Object.keys(annotations).some(isOurs)) return [];
-  const read = readOptions({}, annotations, { propagation: 'off', otlpEndpoint: '' });
+  const read = readOptions({}, annotations, {
+    identity: {},
+    propagation: 'off',
+    otlpEndpoint: '',
+  });
   return [
     ...wrongWords(labels, 'label'),
     ...wrongWords(annotations, 'annotation'),

@@ -10,6 +10,7 @@
 import { injectKey, readOptions, unknownAnnotations, unknownLabels } from './annotations.ts';
 import { exemptNamespaces } from './exempt-namespaces.ts';
 import { shown } from './init/port-list.ts';
+import { scrapeWarnings } from './merge-metrics.ts';
 import type { InjectionSettings } from './patch.ts';
 import {
   initName,
@@ -18,6 +19,7 @@ import {
   reservedPorts,
   sidecarName,
   sidecarUid,
+  volumeNames,
 } from './patch-names.ts';
 import { withoutInjection } from './patch-strip.ts';
 import type { Container, NamespaceFacts, Pod } from './pod.ts';
@@ -57,6 +59,7 @@ export function decide(pod: Pod, namespace: NamespaceFacts, settings: InjectionS
     ...podSecurityWarnings(namespace),
     ...dnsWarnings(plain),
     ...probeWarnings(plain),
+    ...(read.options.mergeMetrics === 'on' ? scrapeWarnings(plain) : []),
     ...drainWarnings(plain, read.options.drainSeconds),
     ...(read.options.propagation === 'node'
       ? propagationWarnings(plain.spec.containers ?? [])
@@ -147,8 +150,14 @@ function whyUnsafe(plain: Pod): string {
     }
   }
   const volume = plain.spec.volumes?.find(({ name }) => isOurVolume(name));
-  return volume === undefined ? '' : `the volume name ${volume.name} belongs to the sidecar`;
+  if (volume !== undefined) return `the volume name ${volume.name} belongs to the sidecar`;
+  const mounts = everyContainer(plain).flatMap((each) => each.volumeMounts ?? []);
+  const secret = mounts.find(({ name }) => secretVolumes.includes(name));
+  return secret === undefined ? '' : `only the sidecar mounts the volume ${secret.name}`;
 }
+
+/** Who mounts these can be who the pod is. */
+const secretVolumes: readonly string[] = [volumeNames.token, volumeNames.identity];
 
 function everyContainer(pod: Pod): readonly Container[] {
   return [...(pod.spec.initContainers ?? []), ...(pod.spec.containers ?? [])];

@@ -7,6 +7,7 @@
 
 import { systemClock } from '../src/base/clock.ts';
 import { KubeClient } from '../src/kube/kube-client.ts';
+import { hideMemory } from '../src/main/hide-memory.ts';
 import { codeOf, listenProblem, StartError } from '../src/main/listen-problem.ts';
 import { Log } from '../src/main/log.ts';
 import { judgeNodeVersion } from '../src/main/node-version.ts';
@@ -22,6 +23,7 @@ import { noTracer, type WebhookTracer } from './webhook-tracer.ts';
  */
 export async function runInjector(args: readonly string[]): Promise<number> {
   const settings = readInjectorSettings(args, process.env);
+  hideMemory();
   const output = new TurnOutput(process.stderr);
   process.on('exit', () => output.flush());
   const log = new Log(settings.logLevel, output, systemClock);

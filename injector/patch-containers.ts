@@ -10,6 +10,12 @@ import { smallerQuantity } from './annotation-values.ts';
 import type { InjectionOptions } from './annotations.ts';
 import type { InjectionSettings } from './patch.ts';
 import { gateArguments } from './patch-gate.ts';
+import {
+  type IdentitySettings,
+  identityArguments,
+  identityEnv,
+  identityMounts,
+} from './patch-identity.ts';
 import { initName, paths, ports, sidecarName, sidecarUid, volumeNames } from './patch-names.ts';
 import { literalValue } from './patch-workload.ts';
 import type { Container, EnvVariable, VolumeMount } from './pod.ts';
@@ -71,6 +77,10 @@ export interface SidecarFacts {
   /** JSON of the rewritten probes; empty for none. */
   readonly probes: string;
   readonly drainSecret: string;
+  /** Undefined: the pod has none. */
+  readonly identity: IdentitySettings | undefined;
+  /** `PORT/PATH` of the application's metrics; empty: nobody asks for them. */
+  readonly appMetrics: string;
 }
 
 export function sidecarContainer(
@@ -88,6 +98,7 @@ export function sidecarContainer(
       ...['--capture', 'redirect'],
       ...['--config', paths.config],
       ...['--drain-seconds', String(options.drainSeconds)],
+      ...(facts.identity === undefined ? [] : identityArguments(facts.identity)),
     ],
     ports: [{ name: 'tc-metrics', containerPort: ports.metrics, protocol: 'TCP' }],
     env: sidecarEnv(options, facts),
@@ -112,7 +123,7 @@ export function sidecarContainer(
       seccompProfile: { type: 'RuntimeDefault' },
     },
     ...termination,
-    volumeMounts: sidecarMounts(options),
+    volumeMounts: sidecarMounts(options, facts.identity !== undefined),
   };
 }
 
@@ -125,6 +136,7 @@ function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable
     ['TRACECAR_PROBES', literalValue(facts.probes)],
     ['TRACECAR_DRAIN_SECRET', literalValue(facts.drainSecret)],
     ['TRACECAR_DRAIN_SECRET_FILE', facts.drainSecret === '' ? paths.drainSecret : ''],
+    ['TRACECAR_APP_METRICS', literalValue(facts.appMetrics)],
     ['TRACECAR_SPANS', options.spans === 'both' ? '' : options.spans],
     ['TRACECAR_HISTORY', options.history],
     ['OTEL_SERVICE_NAME', literalValue(facts.serviceName)],
@@ -144,6 +156,7 @@ function sidecarEnv(options: InjectionOptions, facts: SidecarFacts): EnvVariable
     fromField('NODE_NAME', 'spec.nodeName'),
     // Empty on clusters that do not copy the node's label to its pods (Kubernetes 1.35 and later do).
     fromField('TRACECAR_ZONE', "metadata.labels['topology.kubernetes.io/zone']"),
+    ...(facts.identity === undefined ? [] : identityEnv(facts.identity)),
     ...texts.filter(([, value]) => value !== '').map(([name, value]) => ({ name, value })),
   ];
 }
@@ -183,7 +196,7 @@ peer.on('data', (answer) => {
 });
 peer.write('GET /drain HTTP/1.1\\r\\nHost: localhost\\r\\n${drainSecretHeader}: ' + secret + '\\r\\n\\r\\n');`;
 
-function sidecarMounts(options: InjectionOptions): VolumeMount[] {
+function sidecarMounts(options: InjectionOptions, hasIdentity: boolean): VolumeMount[] {
   return [
     { name: volumeNames.config, mountPath: paths.config, readOnly: true },
     ...options.tlsSecrets.map((secret, index) => ({
@@ -191,6 +204,7 @@ function sidecarMounts(options: InjectionOptions): VolumeMount[] {
       mountPath: `${paths.tls}/${secret}`,
       readOnly: true,
     })),
+    ...(hasIdentity ? identityMounts : []),
     { name: volumeNames.temporary, mountPath: paths.temporary },
   ];
 }

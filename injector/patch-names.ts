@@ -13,8 +13,11 @@ export const sidecarName = 'tracecar-proxy';
 
 export const volumeNames = Object.freeze({
   config: 'tracecar-config',
+  /** In memory: the key and what belongs to it. */
+  identity: 'tracecar-identity',
   preload: 'tracecar-preload',
   temporary: 'tracecar-tmp',
+  token: 'tracecar-token',
   /** Followed by the position of the Secret in its list. */
   tlsPrefix: 'tracecar-tls-',
 });
@@ -22,13 +25,15 @@ export const volumeNames = Object.freeze({
 export const paths = Object.freeze({
   config: '/etc/tracecar/config',
   tls: '/etc/tracecar/tls',
+  identity: '/var/run/tracecar/identity',
+  token: '/var/run/secrets/tracecar',
   preload: '/tracecar/preload',
   temporary: '/tmp',
   /** In a volume that only the sidecar mounts. */
   drainSecret: '/tmp/tracecar-drain-secret',
 });
 
-export const ports = Object.freeze({ health: 15_021, metrics: 15_090 });
+export const ports = Object.freeze({ health: 15_021, merged: 15_020, metrics: 15_090 });
 
 /** Ports that an application cannot have: ours, and those that the peers keep for the same. */
 export const reservedPorts: readonly number[] = [
@@ -43,8 +48,8 @@ export const safeToEvictKey = 'cluster-autoscaler.kubernetes.io/safe-to-evict-lo
 
 /** True for the name of a volume that injection may add. */
 export function isOurVolume(name: string): boolean {
-  const { config, preload, temporary, tlsPrefix } = volumeNames;
-  return [config, preload, temporary].some((each) => each === name) || name.startsWith(tlsPrefix);
+  const { tlsPrefix, ...whole } = volumeNames;
+  return Object.values(whole).some((each) => each === name) || name.startsWith(tlsPrefix);
 }
 
 /** What the status annotation says; undefined when there is none that we wrote. */
@@ -56,6 +61,10 @@ export interface InjectionStatus {
   readonly volumes: readonly string[];
   /** Annotations that were added beside the status. */
   readonly annotations: readonly string[];
+  /** Labels that were added. */
+  readonly labels?: readonly string[];
+  /** Annotations that were changed, as they were; null: there was none. */
+  readonly replaced?: Readonly<Record<string, string | null>>;
 }
 
 /** Reads the status annotation of a pod. */
@@ -65,13 +74,15 @@ export function readStatus(pod: Pod): InjectionStatus | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (!isObject(value) || typeof value.version !== 'string') return undefined;
-    const { version, hash, containers, volumes, annotations } = value;
+    const { version, hash, containers, volumes, annotations, labels, replaced } = value;
     return {
       version,
       hash: typeof hash === 'string' ? hash : '',
       containers: textsOf(containers),
       volumes: textsOf(volumes),
       annotations: textsOf(annotations),
+      labels: textsOf(labels),
+      replaced: replacedOf(replaced),
     };
   } catch {
     return undefined;
@@ -80,6 +91,12 @@ export function readStatus(pod: Pod): InjectionStatus | undefined {
 
 function textsOf(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
+}
+
+function replacedOf(value: unknown): Readonly<Record<string, string | null>> {
+  if (!isObject(value)) return {};
+  const known = Object.entries(value).filter(([, old]) => old === null || typeof old === 'string');
+  return Object.fromEntries(known) as Record<string, string | null>;
 }
 
 /** Whether the pod carries an injection of ours, of this version or an older one. */

@@ -7,6 +7,8 @@
  */
 
 import { statusKey } from './annotations.ts';
+import { restoreScrape } from './merge-metrics.ts';
+import { meshLabel } from './patch-identity.ts';
 import { initName, isOurVolume, readStatus, safeToEvictKey, sidecarName } from './patch-names.ts';
 import { defaultContainerKey } from './patch-workload.ts';
 import type { Container, Pod, PodMetadata, PodSpec } from './pod.ts';
@@ -33,7 +35,9 @@ export function withoutInjection(pod: Pod): Pod {
     const kept = volumes.filter(({ name }) => !isOurVolume(name));
     spec = withList(spec, 'volumes', kept, volumes.length);
   }
-  const metadata = pod.metadata ? withoutAnnotations(pod.metadata, pod) : pod.metadata;
+  const metadata = pod.metadata
+    ? withoutLabels(withoutAnnotations(pod.metadata, pod), pod)
+    : pod.metadata;
   return metadata ? { ...pod, metadata, spec } : { ...pod, spec };
 }
 
@@ -53,7 +57,8 @@ function withoutAnnotations(metadata: PodMetadata, pod: Pod): PodMetadata {
   if (!metadata.annotations) return metadata;
   const isDefaultOurs = readStatus(pod)?.annotations.includes(defaultContainerKey) ?? false;
   const added = isDefaultOurs ? [statusKey, defaultContainerKey] : [statusKey];
-  const kept = Object.entries(metadata.annotations).flatMap(([key, value]) => {
+  const restored = restoreScrape(metadata.annotations, readStatus(pod)?.replaced ?? {});
+  const kept = Object.entries(restored).flatMap(([key, value]) => {
     if (key === safeToEvictKey) {
       const others = value.split(',').filter((name) => !isOurVolume(name.trim()));
       return others.length === 0 ? [] : [[key, others.join(',')] as const];
@@ -62,5 +67,15 @@ function withoutAnnotations(metadata: PodMetadata, pod: Pod): PodMetadata {
   });
   if (kept.length > 0) return { ...metadata, annotations: Object.fromEntries(kept) };
   const { annotations: _empty, ...rest } = metadata;
+  return rest;
+}
+
+function withoutLabels(metadata: PodMetadata, pod: Pod): PodMetadata {
+  const { key } = meshLabel;
+  const isOurs = readStatus(pod)?.labels?.includes(key) ?? false;
+  if (!metadata.labels || !isOurs || !Object.hasOwn(metadata.labels, key)) return metadata;
+  const { [key]: _ours, ...kept } = metadata.labels;
+  if (Object.keys(kept).length > 0) return { ...metadata, labels: kept };
+  const { labels: _empty, ...rest } = metadata;
   return rest;
 }

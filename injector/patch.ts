@@ -13,8 +13,15 @@ import { hash } from 'node:crypto';
 import { assert } from '../src/base/assert.ts';
 import { type InjectionOptions, readOptions, statusKey } from './annotations.ts';
 import { jsonOf } from './json-patch.ts';
+import { appMetricsOf, redirectScrape } from './merge-metrics.ts';
 import { initContainer, sidecarContainer, tlsVolumeName } from './patch-containers.ts';
 import { startOrder } from './patch-gate.ts';
+import {
+  type IdentitySettings,
+  identityLabels,
+  identityOf,
+  identityVolumes,
+} from './patch-identity.ts';
 import {
   type InjectionStatus,
   initName,
@@ -31,7 +38,14 @@ import {
   type Workload,
   workloadOf,
 } from './patch-workload.ts';
-import type { Container, NamespaceFacts, Pod, Volume } from './pod.ts';
+import {
+  type Container,
+  isObject,
+  type NamespaceFacts,
+  type Pod,
+  type PodMetadata,
+  type Volume,
+} from './pod.ts';
 import { type ProbeEntries, rewriteProbes } from './probes.ts';
 import { addPropagation } from './propagation.ts';
 
@@ -51,6 +65,8 @@ export interface InjectionSettings {
    * sidecar makes its own when it starts, and the drain begins from inside its container.
    */
   readonly drainSecret: string;
+  /** Absent: pods get no identity. */
+  readonly identity?: IdentitySettings;
   /** Namespaces that are never meshed; without it those of `exemptNamespaces()`. */
   readonly exempt?: readonly string[];
   /** Known offline, where a template has no owner yet; else the pod's owner reference says it. */
@@ -74,6 +90,9 @@ export function injectPod(pod: Pod, namespace: NamespaceFacts, settings: Injecti
   const containers = (plain.spec.containers ?? []).map(meshed);
   const workload = settings.workload ?? workloadOf(plain);
   const drainSecret = drainSecretOf(pod) || settings.drainSecret;
+  const identity = identityOf(settings, options);
+  const metrics = options.mergeMetrics === 'on' ? appMetricsOf(plain) : undefined;
+  const appMetrics = metrics !== undefined && 'page' in metrics ? metrics.page : '';
   const init = initContainer(settings, options);
   const sidecar = sidecarContainer(settings, options, {
     labels: plain.metadata?.labels ?? {},
@@ -81,18 +100,20 @@ export function injectPod(pod: Pod, namespace: NamespaceFacts, settings: Injecti
     resourceAttributes: resourceAttributes(plain, workload),
     probes: Object.keys(entries).length === 0 ? '' : JSON.stringify(entries),
     drainSecret,
+    identity,
+    appMetrics,
   });
-  const volumes = volumesOf(options);
+  const volumes = volumesOf(options, identity !== undefined);
   const hasPreload = options.propagation === 'node';
   return {
     ...plain,
-    metadata: {
-      ...plain.metadata,
-      annotations: annotationsOf(plain, volumes, {
-        version: settings.version,
-        hash: hashOf([sidecar, init], volumes, drainSecret),
-      }),
-    },
+    metadata: metadataOf(plain, {
+      volumes,
+      isMeshed: identity !== undefined,
+      isScrapedHere: appMetrics !== '',
+      version: settings.version,
+      hash: hashOf([sidecar, init], volumes, drainSecret),
+    }),
     spec: {
       ...plain.spec,
       initContainers: startOrder(init, sidecar, initContainers),
@@ -111,7 +132,7 @@ function drainSecretOf(pod: Pod): string {
   return value.replaceAll('$$', '$');
 }
 
-function volumesOf(options: InjectionOptions): Volume[] {
+function volumesOf(options: InjectionOptions, hasIdentity: boolean): Volume[] {
   return [
     {
       name: volumeNames.config,
@@ -124,35 +145,58 @@ function volumesOf(options: InjectionOptions): Volume[] {
     ...(options.propagation === 'node'
       ? [{ name: volumeNames.preload, emptyDir: { sizeLimit: '1Mi' } }]
       : []),
+    ...(hasIdentity ? identityVolumes : []),
     { name: volumeNames.temporary, emptyDir: { sizeLimit: '16Mi' } },
   ];
 }
 
-function annotationsOf(
-  plain: Pod,
-  volumes: readonly Volume[],
-  injection: Pick<InjectionStatus, 'version' | 'hash'>,
-): Record<string, string> {
+interface Additions extends Pick<InjectionStatus, 'version' | 'hash'> {
+  readonly volumes: readonly Volume[];
+  /** Whether callers are to speak mutual TLS. */
+  readonly isMeshed: boolean;
+  /** Whether its scraper is led to the sidecar. */
+  readonly isScrapedHere: boolean;
+}
+
+/** Labels and annotations, and in one of them what has to be taken back. */
+function metadataOf(plain: Pod, additions: Additions): PodMetadata {
+  const { volumes, version, hash: hashed } = additions;
+  const labels = additions.isMeshed ? identityLabels(plain.metadata?.labels ?? {}) : {};
   const before = plain.metadata?.annotations ?? {};
-  const local = volumes.filter(({ emptyDir }) => emptyDir !== undefined).map(({ name }) => name);
+  const local = volumes.filter(isOnDisk).map(({ name }) => name);
   const evictable = before[safeToEvictKey] ? [before[safeToEvictKey], ...local] : local;
   const added: Record<string, string> = {};
   const application = applicationOf(plain);
   if (before[defaultContainerKey] === undefined && application !== undefined) {
     added[defaultContainerKey] = application.name;
   }
+  const scrape = additions.isScrapedHere ? redirectScrape(before) : undefined;
+  const addedLabels = Object.keys(labels);
   const status: InjectionStatus = {
-    ...injection,
+    version,
+    hash: hashed,
     containers: [sidecarName, initName],
     volumes: volumes.map(({ name }) => name),
     annotations: Object.keys(added),
+    ...(addedLabels.length > 0 ? { labels: addedLabels } : {}),
+    ...(scrape === undefined ? {} : { replaced: scrape.replaced }),
   };
   return {
-    ...before,
-    ...added,
-    [safeToEvictKey]: evictable.join(','),
-    [statusKey]: JSON.stringify(status),
+    ...plain.metadata,
+    ...(addedLabels.length > 0 ? { labels: { ...plain.metadata?.labels, ...labels } } : {}),
+    annotations: {
+      ...before,
+      ...added,
+      ...scrape?.changed,
+      [safeToEvictKey]: evictable.join(','),
+      [statusKey]: JSON.stringify(status),
+    },
   };
+}
+
+/** What the autoscaler calls local; a volume in memory is not. */
+function isOnDisk({ emptyDir }: Volume): boolean {
+  return isObject(emptyDir) && emptyDir.medium !== 'Memory';
 }
 
 /** The same for every pod that gets the same; the containers' JSON goes into the patch as well. */

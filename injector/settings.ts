@@ -6,6 +6,7 @@
  */
 
 import { isIP } from 'node:net';
+import { trustDomainProblem } from '../src/identity/spiffe-id.ts';
 import { serviceAccountFolder } from '../src/kube/service-account.ts';
 import { type Environment, type Flag, readFlags, UsageError } from '../src/main/flags.ts';
 import { isLogLevel, type LogLevel, logLevels } from '../src/main/log.ts';
@@ -21,6 +22,9 @@ export interface InjectorSettings {
   /** Empty: only pods that name a collector themselves export spans. */
   readonly otlpEndpoint: string;
   readonly propagation: 'node' | 'off';
+  /** `HOST:PORT` of the authority that gives pods their identity; empty: they have none. */
+  readonly identity: string;
+  readonly trustDomain: string;
   /** Where the injector runs: its Secret is there, and pods of it are never injected. */
   readonly namespace: string;
   /** Names that the certificate is for, the Service's first. */
@@ -74,6 +78,18 @@ export const injectorFlags: readonly Flag[] = [
     choices: ['off', 'node'],
     otherwise: 'off',
     help: 'the preload for Node.js where neither pod nor namespace says',
+  },
+  {
+    name: 'identity',
+    value: 'HOST:PORT',
+    otherwise: '',
+    help: 'authority that gives sidecars their identity; its roots are in ConfigMap tracecar-trust-bundle',
+  },
+  {
+    name: 'trust-domain',
+    value: 'NAME',
+    otherwise: 'cluster.local',
+    help: 'of every identity of the mesh',
   },
   {
     name: 'namespace',
@@ -133,6 +149,8 @@ export function readInjectorSettings(
     health: health === undefined ? usualHealth : readSocketAddress('health', health, usualHealth),
     otlpEndpoint: readEndpoint(one('otlp-endpoint')),
     propagation: one('propagation') === 'node' ? 'node' : 'off',
+    identity: readAuthority(one('identity') ?? ''),
+    trustDomain: readTrustDomain(one('trust-domain') ?? 'cluster.local'),
     namespace,
     names: [`tracecar-injector.${namespace}.svc`, ...(values.get('host') ?? []).map(readHost)],
     serviceAccount: one('service-account') ?? serviceAccountFolder,
@@ -161,6 +179,20 @@ function readEndpoint(text: string | undefined): string {
     );
   }
   return text.replace(/\/+$/, '');
+}
+
+/** `HOST:PORT`, the port written out; empty for none. Throws UsageError. */
+export function readAuthority(text: string): string {
+  if (text === '') return '';
+  const { address, port } = readSocketAddress('identity', text, { address: '', port: 15_010 });
+  return `${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+}
+
+/** As `tracecar install` takes it too. Throws UsageError. */
+export function readTrustDomain(text: string): string {
+  const problem = trustDomainProblem(text);
+  if (problem === undefined) return text;
+  throw new UsageError(`--trust-domain is a name such as cluster.local; '${text}' ${problem}`);
 }
 
 function readHost(text: string): string {

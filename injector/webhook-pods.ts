@@ -14,9 +14,12 @@ import { isInjected, readStatus } from './patch-names.ts';
 import { type NamespaceFacts, type Pod, readPod } from './pod.ts';
 import type { WebhookSpan } from './webhook-tracer.ts';
 
+/** The same for every pod; each new sidecar gets a drain secret of its own. */
+export type SharedSettings = Omit<InjectionSettings, 'drainSecret'>;
+
 export interface PodReviewOptions {
-  /** The same for every pod; each new sidecar gets a drain secret of its own. */
-  readonly settings: Omit<InjectionSettings, 'drainSecret'>;
+  /** As they are now. Throws while pods cannot be given what they are to have. */
+  readonly settings: () => SharedSettings;
   /** Labels and annotations of a namespace. Rejects when they cannot be had. */
   readonly namespaceOf: (name: string) => Promise<NamespaceFacts>;
   /** One line about each pod that was judged. */
@@ -47,9 +50,10 @@ export async function reviewPod(
   const read = readPod(request.object);
   if ('problem' in read) return refuse(`the pod cannot be read: ${read.problem}`, []);
   const namespace = await options.namespaceOf(request.namespace);
-  const answer = judge(read.pod, namespace, span, options);
+  const settings = options.settings();
+  const answer = judge(read.pod, namespace, span, settings);
   const name = podName(request, read.pod);
-  const verdict = verdictOf(answer, read.pod, options.settings.version);
+  const verdict = verdictOf(answer, read.pod, settings.version);
   span.add({
     'k8s.namespace.name': request.namespace,
     'k8s.pod.name': name,
@@ -70,11 +74,11 @@ function judge(
   pod: Pod,
   namespace: NamespaceFacts,
   span: WebhookSpan,
-  options: PodReviewOptions,
+  shared: SharedSettings,
 ): AdmissionAnswer {
   // 122 random bits, which Node.js takes from a store that it fills 128 secrets at a time.
   const drainSecret = randomUUID().replaceAll('-', '');
-  const settings: InjectionSettings = { ...options.settings, drainSecret };
+  const settings: InjectionSettings = { ...shared, drainSecret };
   const decision = span.child('match', () => decide(pod, namespace, settings));
   const warnings = decision.warnings.map(prefixed);
   if (decision.refuse) return refuse(decision.reason, warnings);

@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '../src/base/clock.ts';
 import { systemWakeUps, type WakeUps } from '../src/base/deadlines.ts';
 import { systemRandom } from '../src/base/random.ts';
 import type { KubeClient } from '../src/kube/kube-client.ts';
-import { ResourceWatch } from '../src/kube/resource-watch.ts';
+import { ResourceWatch, type WatchPlatform } from '../src/kube/resource-watch.ts';
 import type { LogFields, LogLevel } from '../src/main/log.ts';
 import { webhookLimits } from '../src/model/injector-limits.ts';
 import { configurationName, configurationsPath, ServingCertificates } from './certificates.ts';
@@ -20,9 +20,10 @@ import { reviewNamespace } from './mirror.ts';
 import { NamespaceMirror } from './mirror-watch.ts';
 import { reviewPaths } from './review-paths.ts';
 import type { InjectorSettings } from './settings.ts';
+import { TrustBundleWatch } from './trust-bundle-watch.ts';
 import { type Reviewer, type TlsPair, WebhookServer } from './webhook.ts';
 import { InjectorHealth } from './webhook-health.ts';
-import { type PodVerdict, reviewPod } from './webhook-pods.ts';
+import { type PodVerdict, reviewPod, type SharedSettings } from './webhook-pods.ts';
 import type { WebhookTracer } from './webhook-tracer.ts';
 
 export interface InjectorParts {
@@ -53,6 +54,8 @@ export class InjectorService {
   readonly #certificates: ServingCertificates;
   readonly #mirror: NamespaceMirror;
   readonly #configurations: ResourceWatch;
+  /** Undefined: pods get no identity. */
+  readonly #trust: TrustBundleWatch | undefined;
   readonly #exempt: readonly string[];
   #webhook: WebhookServer | undefined;
   #isListening = false;
@@ -73,6 +76,7 @@ export class InjectorService {
       log,
       onSynced: () => this.#noteReady(),
     });
+    this.#trust = this.#openTrust(platform);
     this.#certificates = new ServingCertificates({
       ...platform,
       client,
@@ -113,6 +117,7 @@ export class InjectorService {
     const { health } = this.#parts.settings;
     await this.#health.listen(health.address, health.port);
     this.#mirror.start();
+    this.#trust?.start();
     this.#configurations.start();
     void this.#certificates.check();
   }
@@ -126,12 +131,25 @@ export class InjectorService {
     await Promise.all([
       this.#certificates.stop(),
       this.#mirror.stop(),
+      this.#trust?.stop(),
       this.#configurations.stop(),
       // A collector that does not answer costs its spans, not the kubelet's patience.
       Promise.race([this.#parts.tracer.close(), this.#after(webhookLimits.flushMs)]),
     ]);
     await this.#parts.client.close();
     await this.#health.close();
+  }
+
+  #openTrust(platform: WatchPlatform): TrustBundleWatch | undefined {
+    const { client, settings, log } = this.#parts;
+    if (settings.identity === '') return undefined;
+    return new TrustBundleWatch({
+      ...platform,
+      client,
+      namespace: settings.namespace,
+      log,
+      onKnown: () => this.#noteReady(),
+    });
   }
 
   #after(delayMs: number): Promise<void> {
@@ -164,11 +182,8 @@ export class InjectorService {
   }
 
   #reviewers(): ReadonlyMap<string, Reviewer> {
-    const { settings, version } = this.#parts;
-    const { image, imagePullPolicy, propagation, otlpEndpoint } = settings;
-    const exempt = this.#exempt;
     const options = (isSelected: boolean) => ({
-      settings: { image, imagePullPolicy, version, propagation, otlpEndpoint, exempt },
+      settings: () => this.#injectionSettings(),
       namespaceOf: (name: string) => this.#mirror.factsOf(name, isSelected),
       onVerdict: (verdict: PodVerdict) => this.#note(verdict),
     });
@@ -178,6 +193,19 @@ export class InjectorService {
       [reviewPaths.askingPods, (request, span) => reviewPod(request, span, asking)],
       [reviewPaths.namespaces, (request) => reviewNamespace(request, this.#exempt)],
     ]);
+  }
+
+  /** Throws while pods are to have an identity and nobody knows whom they could believe. */
+  #injectionSettings(): SharedSettings {
+    const { settings, version } = this.#parts;
+    const { image, imagePullPolicy, propagation, otlpEndpoint } = settings;
+    const plain = { image, imagePullPolicy, version, propagation, otlpEndpoint };
+    const shared = { ...plain, exempt: this.#exempt };
+    if (this.#trust === undefined) return shared;
+    const { roots, trouble } = this.#trust;
+    if (roots === '') throw new Error(`there is no trust bundle yet: ${trouble}`);
+    const { identity: authority, trustDomain } = settings;
+    return { ...shared, identity: { authority, trustDomain, trustBundle: roots } };
   }
 
   #note({ verdict, namespace, pod, reason, isDryRun }: PodVerdict): void {
@@ -196,6 +224,10 @@ export class InjectorService {
     if (!this.#certificates.isPublished) reasons.push('the authority is not published');
     if (reasons.length > 0 && this.#certificates.trouble !== '') {
       reasons.push(`because: ${this.#certificates.trouble}`);
+    }
+    if (this.#trust !== undefined && this.#trust.roots === '') {
+      const { trouble } = this.#trust;
+      reasons.push(`no trust bundle is known${trouble === '' ? '' : `: ${trouble}`}`);
     }
     if (!this.#mirror.isSynced) reasons.push('the namespaces are not known yet');
     return reasons;

@@ -24,7 +24,12 @@ import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
 import { preloadNames } from '../injector/init/preload-copy.ts';
 import { copyKoffi } from './koffi-copy.ts';
-import { launcherEnvironment, launcherFlags, sidecarSemiSpaceMib } from './launcher.ts';
+import {
+  keeperFlags,
+  launcherEnvironment,
+  launcherFlags,
+  sidecarSemiSpaceMib,
+} from './launcher.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const { values } = parseArgs({ options: { out: { type: 'string', default: 'dist' } } });
@@ -131,7 +136,10 @@ node="$here/../node_modules/.bin/node"
 export ${exported.join(' ')}
 young=${sidecarSemiSpaceMib}
 [ "$1" = injector ] && young=16
-exec "$node" ${launcherFlags.join(' ')} --max-semi-space-size=$young "$here/tracecar.cjs" "$@"
+# Programs that hold private keys leave no core file, and no signal opens their debugger.
+keeper=
+case "$1" in proxy | ca | injector) ulimit -c 0 && keeper='${keeperFlags.join(' ')}' ;; esac
+exec "$node" ${launcherFlags.join(' ')} $keeper --max-semi-space-size=$young "$here/tracecar.cjs" "$@"
 `,
 );
 chmodSync(join(out, 'tracecar'), 0o755);

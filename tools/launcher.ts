@@ -10,8 +10,12 @@ export const sidecarSemiSpaceMib = 2;
 
 export const launcherFlags: readonly string[] = ['--disable-warning=ExperimentalWarning'];
 
+/** Of programs that hold keys: a signal would open the debugger, which reads them. */
+export const keeperFlags: readonly string[] = ['--disable-sigusr1'];
+
 export const sidecarFlags: readonly string[] = [
   ...launcherFlags,
+  ...keeperFlags,
   `--max-semi-space-size=${sidecarSemiSpaceMib}`,
 ];
 

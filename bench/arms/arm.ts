@@ -13,6 +13,8 @@ export interface ArmPlace {
   readonly collectorPort: number;
   /** Of the second upstream (load/stream-backend.ts), which runs only where a scenario starts it. */
   readonly besidePort: number;
+  /** Free for a second process of the arm: the other half of a pair. */
+  readonly pairPort: number;
   /** Free ports for its own endpoints, where it has such: loopback administration and metrics. */
   readonly adminPort: number;
   readonly metricsPort: number;
@@ -24,6 +26,11 @@ export interface ArmCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /**
+   * Further processes of the arm, started before it on the same core: the other half of a pair. What they
+   * use is the arm's.
+   */
+  readonly also?: readonly ArmCommand[];
 }
 
 export interface FoundArm {

@@ -71,6 +71,7 @@ export function fillText(
     SECOND: place.secondBackendPort,
     COLLECTOR: place.collectorPort,
     BESIDE: place.besidePort,
+    PAIR: place.pairPort,
     HOST: benchHost,
     ...more,
   };

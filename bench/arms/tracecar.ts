@@ -32,7 +32,7 @@ export function tracecarVariant(
   setting: string,
   change: TracecarChange = {},
 ): Arm {
-  const prepare = (place: ArmPlace) => prepareTracecar(place, change);
+  const prepare = (place: ArmPlace) => tracecarCommand(place, change);
   return { name, label, setting, find: findTracecar, prepare };
 }
 
@@ -114,7 +114,8 @@ function chooseTracecar(): 'dist/tracecar' | 'src/cli/tracecar.ts' | undefined {
   return changedAt(join(root, 'src/main/proxy.ts')) > 0 ? 'src/cli/tracecar.ts' : undefined;
 }
 
-function prepareTracecar(place: ArmPlace, change: TracecarChange): ArmCommand {
+/** Writes the resources into the place's folder; how one copy is started. */
+export function tracecarCommand(place: ArmPlace, change: TracecarChange): ArmCommand {
   const bundled = isBundled();
   fillText(change.yaml ?? readTemplate('arms/tracecar.yaml'), 'tracecar.yaml', place);
   const args = [

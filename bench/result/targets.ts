@@ -18,6 +18,7 @@ import { routesP99Ratio } from '../scenarios/routes-report.ts';
 import { firstOverSteady } from '../scenarios/start-drain-report.ts';
 import { pointOf } from '../scenarios/tracing-report.ts';
 import { captureTargets } from './capture-targets.ts';
+import { pairTargets } from './pair-targets.ts';
 import { percentile } from './read.ts';
 import type { Spread } from './statistics.ts';
 import { type Figure, type Reader, read, type Summary } from './summary.ts';
@@ -163,6 +164,7 @@ export const targets: readonly Target[] = [
     measure: (summary) => summary.figure('tracecar', 'fresh', firstOverSteady),
   },
   ...captureTargets,
+  ...pairTargets,
 ];
 
 function plainTarget(

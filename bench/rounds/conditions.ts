@@ -39,11 +39,13 @@ export interface Seen {
 /** An arm, as far as it is watched: direct ones have no process. */
 export interface Watched {
   readonly child: { readonly pid: number } | undefined;
+  /** Its further processes, whose CPU time is the arm's too; of memory only the first one's is read. */
+  readonly also?: readonly { readonly pid: number }[];
 }
 
 export class Watch {
   readonly #stage: Stage;
-  readonly #pid: number | undefined;
+  readonly #pids: readonly number[];
   readonly #withEnded: boolean;
   readonly #before: Conditions;
 
@@ -53,9 +55,9 @@ export class Watch {
    */
   constructor(stage: Stage, running: Watched | undefined, withEnded = false) {
     this.#stage = stage;
-    this.#pid = running?.child?.pid;
+    this.#pids = pidsOf(running);
     this.#withEnded = withEnded;
-    this.#before = readConditions(stage, this.#pid, withEnded);
+    this.#before = readConditions(stage, this.#pids, withEnded);
   }
 
   /**
@@ -63,23 +65,24 @@ export class Watch {
    * Throws when the arm's process is gone.
    */
   end(started?: Watched): Seen {
-    const pid = started?.child?.pid ?? this.#pid;
-    const after = readConditions(this.#stage, pid, this.#withEnded);
+    const pids = started === undefined ? this.#pids : pidsOf(started);
+    const [pid] = pids;
+    const after = readConditions(this.#stage, pids, this.#withEnded);
     const before = this.#before;
     const shares = compareCores(this.#stage, before, after);
     // What starts runs on the load's core until taskset has moved it, and is no stranger there.
     const cores = started === undefined ? shares : { ...shares, loadForeign: 0 };
     const faults = findCoreFaults(cores);
     if (pid === undefined) return { values: cores, faults };
-    const { allUs, mainUs } = threadsUsed(before.threads, after.threads);
+    const { allUs, mainUs } = usedBetween(before.threads, after.threads);
     return { values: { cpuUs: allUs, hotCpuUs: mainUs, ...readMemory(pid), ...cores }, faults };
   }
 }
 
 export interface Conditions {
   readonly atUs: number;
-  /** Of the arm; none without one. */
-  readonly threads: ThreadTimes;
+  /** Of the arm, each process by itself; none without one. */
+  readonly threads: readonly ThreadTimes[];
   /** Of all that we run on the load's core, the bench itself too. */
   readonly loadThreads: readonly ThreadTimes[];
   readonly proxyCore: CoreTimes;
@@ -91,11 +94,16 @@ export type CoreShares = ReturnType<typeof compareCores>;
 
 const unknownCore: CoreTimes = { idleUs: 0, stolenUs: 0 };
 
-function readConditions(stage: Stage, pid: number | undefined, withEnded: boolean): Conditions {
+function pidsOf(running: Watched | undefined): readonly number[] {
+  if (running?.child === undefined) return [];
+  return [running.child, ...(running.also ?? [])].map(({ pid }) => pid);
+}
+
+function readConditions(stage: Stage, pids: readonly number[], withEnded: boolean): Conditions {
   const { cores } = stage;
   const ended = withEnded ? [{ ...noThreads, ticksUs: readEndedMicros(process.pid) }] : [];
   return {
-    threads: pid === undefined ? noThreads : readThreadTimes(pid),
+    threads: pids.map(readThreadTimes),
     loadThreads:
       cores === undefined ? [] : [...stage.loadProcesses().flatMap(readIfThere), ...ended],
     proxyCore: cores === undefined ? unknownCore : readCoreTimes(cores.proxy),
@@ -125,11 +133,8 @@ export function compareConditions(before: Conditions, after: Conditions) {
   const wallUs = after.atUs - before.atUs;
   const proxy = usedOf(before.proxyCore, after.proxyCore, wallUs);
   const load = usedOf(before.loadCore, after.loadCore, wallUs);
-  const armUs = threadsUsed(before.threads, after.threads).allUs;
-  const loadUs = after.loadThreads.reduce((sum, each) => {
-    const earlier = before.loadThreads.find(({ pid }) => pid === each.pid);
-    return sum + threadsUsed(earlier ?? { ...noThreads, pid: each.pid }, each).allUs;
-  }, 0);
+  const armUs = usedBetween(before.threads, after.threads).allUs;
+  const loadUs = usedBetween(before.loadThreads, after.loadThreads).allUs;
   const foreign = (usedUs: number, ownUs: number) =>
     Math.max(0, usedUs - ownUs - resolutionUs) / wallUs;
   return {
@@ -140,6 +145,19 @@ export function compareConditions(before: Conditions, after: Conditions) {
     stolen: proxy.stolenUs / wallUs,
     loadStolen: load.stolenUs / wallUs,
   };
+}
+
+/** By all of them; one that was not there before has begun since. */
+function usedBetween(before: readonly ThreadTimes[], after: readonly ThreadTimes[]) {
+  let allUs = 0;
+  let mainUs = 0;
+  for (const each of after) {
+    const earlier = before.find(({ pid }) => pid === each.pid);
+    const used = threadsUsed(earlier ?? { ...noThreads, pid: each.pid }, each);
+    allUs += used.allUs;
+    mainUs += used.mainUs;
+  }
+  return { allUs, mainUs };
 }
 
 function usedOf(before: CoreTimes, after: CoreTimes, wallUs: number) {

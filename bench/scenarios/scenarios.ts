@@ -10,6 +10,7 @@ import { hop } from './hop.ts';
 import { interception } from './interception.ts';
 import { manyConnections } from './many-connections.ts';
 import { memory } from './memory.ts';
+import { pair } from './pair.ts';
 import { prices } from './prices.ts';
 import { rates } from './rates.ts';
 import { routes } from './routes.ts';
@@ -30,6 +31,7 @@ export const scenarios: readonly Scenario[] = [
   startDrain,
   memory,
   interception,
+  pair,
   manyConnections,
   badNeighbours,
   streams,

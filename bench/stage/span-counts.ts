@@ -23,17 +23,25 @@ const sent = `${exported}{error_type=""}`;
 const queued = 'otel_sdk_processor_span_queue_size';
 const patienceMs = 2000;
 
-/** Throws an Error when the page has no such counters. */
-export function parseSpanCounts(page: string): SpanCounts {
-  const samples = page.split('\n').flatMap((line) => {
+type Samples = readonly (readonly [string, number])[];
+
+function samplesOf(page: string): Samples {
+  return page.split('\n').flatMap((line) => {
     const at = line.lastIndexOf(' ');
     return line.startsWith('#') || at < 0 ? [] : [[line.slice(0, at), Number(line.slice(at + 1))]];
-  }) as readonly (readonly [string, number])[];
-  const one = (name: string): number => {
-    const found = samples.find(([sample]) => sample === name)?.[1];
-    if (found === undefined) throw new Error(`the metrics page has no ${name}`);
-    return found;
-  };
+  }) as Samples;
+}
+
+function oneOf(samples: Samples, name: string): number {
+  const found = samples.find(([sample]) => sample === name)?.[1];
+  if (found === undefined) throw new Error(`the metrics page has no ${name}`);
+  return found;
+}
+
+/** Throws an Error when the page has no such counters. */
+export function parseSpanCounts(page: string): SpanCounts {
+  const samples = samplesOf(page);
+  const one = (name: string): number => oneOf(samples, name);
   const dropped = samples
     .filter(([sample]) => sample.startsWith(exported) && sample !== sent)
     .reduce((sum, [, count]) => sum + count, 0);
@@ -41,7 +49,16 @@ export function parseSpanCounts(page: string): SpanCounts {
 }
 
 /** Asks a running Tracecar. Rejects when it does not answer within two seconds. */
-export function readSpanCounts({ name, place }: RunningArm): Promise<SpanCounts> {
+export async function readSpanCounts(running: RunningArm): Promise<SpanCounts> {
+  return parseSpanCounts(await readPage(running));
+}
+
+/** One sample, as `name{label="value"}`; rejects when the page has none or does not come. */
+export async function readSample(running: RunningArm, sample: string): Promise<number> {
+  return oneOf(samplesOf(await readPage(running)), sample);
+}
+
+function readPage({ name, place }: RunningArm): Promise<string> {
   return new Promise((resolve, reject) => {
     const url = `http://127.0.0.1:${place?.metricsPort}/metrics`;
     const request = get(url, { agent: false, timeout: patienceMs }, (response) => {
@@ -51,13 +68,7 @@ export function readSpanCounts({ name, place }: RunningArm): Promise<SpanCounts>
         page += text;
       });
       response.on('error', reject);
-      response.on('end', () => {
-        try {
-          resolve(parseSpanCounts(page));
-        } catch (error) {
-          reject(error);
-        }
-      });
+      response.on('end', () => resolve(page));
     });
     request.on('timeout', () => request.destroy(new Error(`${name}: no metrics within 2 s`)));
     request.on('error', reject);

@@ -35,6 +35,8 @@ export interface RunningArm {
   readonly place: ArmPlace | undefined;
   /** undefined for direct, which is the backend's own port. */
   readonly child: Child | undefined;
+  /** The arm's further processes; absent where it has none. */
+  readonly also?: readonly Child[];
   /** From exec to the first right answer. */
   readonly firstAnswerMs: number;
 }
@@ -136,7 +138,8 @@ export class Stage {
 
   /** Starts one more copy of an arm and waits for its first right answer. */
   async startArm(arm: Arm): Promise<RunningArm> {
-    const [port, adminPort, metricsPort] = (await freePorts(3)) as [number, number, number];
+    const ports = (await freePorts(4)) as [number, number, number, number];
+    const [port, adminPort, metricsPort, pairPort] = ports;
     const directory = join(this.directory, `${arm.name}-${this.#copies++}`);
     mkdirSync(directory);
     const place: ArmPlace = {
@@ -145,20 +148,26 @@ export class Stage {
       secondBackendPort: this.#ports[1]!,
       collectorPort: this.#ports[2]!,
       besidePort: this.besidePort,
+      pairPort,
       adminPort,
       metricsPort,
       directory,
     };
-    const launch = arm.prepare(place);
+    const { also: others = [], ...launch } = arm.prepare(place);
+    const core = this.cores?.proxy;
     const startedAt = performance.now();
-    const child = this.children.start({ ...launch, core: this.cores?.proxy, directory });
+    const also = others.map((each) => this.children.start({ ...each, core, directory }));
+    const child = this.children.start({ ...launch, core, directory });
     await waitForFirstAnswer(port, child, arm.name);
-    return { name: arm.name, port, place, child, firstAnswerMs: performance.now() - startedAt };
+    const firstAnswerMs = performance.now() - startedAt;
+    return { name: arm.name, port, place, child, also, firstAnswerMs };
   }
 
   /** SIGTERM; resolves when it has ended. */
   async stopArm(running: RunningArm): Promise<void> {
-    if (running.child !== undefined) await this.children.stop(running.child);
+    const { child, also = [] } = running;
+    const all = child === undefined ? also : [child, ...also];
+    await Promise.all(all.map((each) => this.children.stop(each)));
   }
 }
 
@@ -187,6 +196,7 @@ async function startBackend(
     secondBackendPort: second,
     collectorPort: 0,
     besidePort: 0,
+    pairPort: 0,
     adminPort: 0,
     metricsPort: 0,
     directory,

@@ -1,20 +1,23 @@
 /**
- * `npm run demo`: three unchanged services in four processes, a sidecar beside each, whole traces.
+ * `npm run demo`: three unchanged services in four processes, a sidecar beside each, mutual TLS between
+ * the sidecars, whole traces.
  *
  * Stays up until Ctrl-C; `--once --requests N [--json]` stops after N requests with status 0 when
- * every one was answered and has its whole trace, else 1, and 2 when it could not start.
+ * every one was answered, has its whole trace and met verified peers only, else 1, and 2 when it could
+ * not start.
  */
 
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { drawTrace } from './driver/draw.ts';
 import { followRollout } from './driver/follow.ts';
-import { Load } from './driver/load.ts';
+import { getJson, Load } from './driver/load.ts';
 import { measure } from './driver/measure.ts';
 import { DemoProblem, type Mesh, startMesh } from './driver/mesh.ts';
 import { npmGone } from './driver/orphan.ts';
 import { type DemoPlan, readPlan } from './driver/plan.ts';
 import { printFigures, printNext, printPlaces } from './driver/report.ts';
+import { printPeers, spansByTrace, type TracesReply } from './driver/trace-check.ts';
 import { startTransparentMesh } from './driver/transparent-mesh.ts';
 import { readTransparentPlan } from './driver/transparent-plan.ts';
 
@@ -77,9 +80,10 @@ async function present(settings: DemoSettings, plan: DemoPlan, mesh: Mesh, load:
   const measured = await measure(plan, mesh, load, settings, say);
   const { figures, problems, sampleTrace } = measured;
   for (const problem of problems) say(`  ${problem}`);
-  const { failed, requests, traces } = figures;
+  const { failed, mtls, requests, traces } = figures;
   const isRight =
     failed === 0 &&
+    mtls === 1 &&
     traces.started === requests &&
     traces.complete === requests &&
     traces.wrongParents === 0;
@@ -91,6 +95,9 @@ async function present(settings: DemoSettings, plan: DemoPlan, mesh: Mesh, load:
   if (sampleTrace !== undefined) {
     process.stdout.write(`one whole trace, ${sampleTrace}:\n\n`);
     process.stdout.write(`${await drawTrace(mesh.viewer, sampleTrace)}\n`);
+    const reply = await getJson<TracesReply>(`${mesh.viewer}/api/v3/traces/${sampleTrace}`);
+    const peers = printPeers(spansByTrace(reply).get(sampleTrace) ?? []);
+    process.stdout.write(`its hops, each end as the other has verified it:\n\n${peers}\n`);
     process.stdout.write(`see it: ${mesh.viewer}/trace/${sampleTrace}\n\n`);
   }
   if (!settings.isOnce) process.stdout.write(printNext(plan, mesh, sampleTrace ?? 'ID'));
@@ -108,7 +115,7 @@ async function runDemo(settings: DemoSettings): Promise<number> {
   });
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
-  say('starting the viewer, four applications and four sidecars');
+  say('starting the viewer, the authority, four applications and four sidecars');
   const start = isTransparent ? startTransparentMesh : startMesh;
   const mesh = await start(plan, folder, say, (lastWords) =>
     lost.reject(new DemoProblem(lastWords)),

@@ -6,6 +6,8 @@
  */
 
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
+import { readName } from '../annotation-values.ts';
+import { readTrustDomain } from '../settings.ts';
 import { viewerEndpoint } from './names.ts';
 
 const pullPolicies = ['Always', 'IfNotPresent', 'Never'] as const;
@@ -18,8 +20,16 @@ export interface InstallSettings {
   readonly replicas: number;
   readonly hasViewer: boolean;
   readonly propagation: 'node' | 'off';
+  /** Undefined: no authority is installed, and pods get no identity. */
+  readonly identity: InstalledIdentity | undefined;
   /** Empty without a viewer: nobody exports spans but pods that name a collector themselves. */
   readonly otlpEndpoint: string;
+}
+
+export interface InstalledIdentity {
+  readonly trustDomain: string;
+  /** Secret with an issuer from outside (tls.crt, tls.key, ca.crt); empty: the authority makes its own. */
+  readonly issuerSecret: string;
 }
 
 export const installFlags: readonly Flag[] = [
@@ -56,6 +66,25 @@ export const installFlags: readonly Flag[] = [
     help: 'the preload for Node.js where neither pod nor namespace says',
   },
   {
+    name: 'identity',
+    value: 'on|off',
+    choices: ['on', 'off'],
+    otherwise: 'on',
+    help: 'on: an authority gives every sidecar an identity, and sidecars speak mutual TLS',
+  },
+  {
+    name: 'trust-domain',
+    value: 'NAME',
+    otherwise: 'cluster.local',
+    help: 'of every identity; cannot be changed later',
+  },
+  {
+    name: 'issuer-secret',
+    value: 'NAME',
+    otherwise: 'the authority makes its own root',
+    help: 'Secret of tracecar-system with an issuer from outside, as cert-manager writes it',
+  },
+  {
     name: 'otlp-endpoint',
     value: 'URL',
     otherwise: 'the viewer, if there is one',
@@ -80,8 +109,22 @@ export function readInstallSettings(
     replicas: readReplicas(one('replicas') ?? '2'),
     hasViewer,
     propagation: one('propagation') === 'node' ? 'node' : 'off',
+    identity: readIdentity(one),
     otlpEndpoint: readEndpoint(one('otlp-endpoint')) || (hasViewer ? viewerEndpoint : ''),
   };
+}
+
+function readIdentity(one: (name: string) => string | undefined): InstalledIdentity | undefined {
+  if (one('identity') === 'off') {
+    const name = ['trust-domain', 'issuer-secret'].find((each) => one(each) !== undefined);
+    if (name === undefined) return undefined;
+    throw new UsageError(`--${name} is of no use with --identity off`);
+  }
+  const issuerSecret = one('issuer-secret') ?? '';
+  if (issuerSecret !== '' && 'problem' in readName(issuerSecret)) {
+    throw new UsageError(`--issuer-secret is the name of a Secret, not '${issuerSecret}'`);
+  }
+  return { trustDomain: readTrustDomain(one('trust-domain') ?? 'cluster.local'), issuerSecret };
 }
 
 function readImage(text: string | undefined): string {

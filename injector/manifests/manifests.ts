@@ -5,7 +5,8 @@
  * nothing. What needs a secret or a certificate is made by the injector when it starts.
  */
 
-import { accessManifests } from './access.ts';
+import { authorityAccess, injectorAccess } from './access.ts';
+import { authorityManifests } from './authority.ts';
 import type { InstallSettings } from './install-settings.ts';
 import { labelsOf, type Manifest, systemNamespace } from './names.ts';
 import { webhookConfiguration } from './webhook-configuration.ts';
@@ -15,7 +16,9 @@ import { injectorManifests, viewerManifests } from './workloads.ts';
 export function manifests(settings: InstallSettings, version: string): Manifest[] {
   return [
     namespaceManifest(version),
-    ...accessManifests(version),
+    ...(settings.identity === undefined ? [] : authorityAccess(version)),
+    ...authorityManifests(settings, version),
+    ...injectorAccess(version),
     ...injectorManifests(settings, version),
     ...(settings.hasViewer ? viewerManifests(settings, version) : []),
     // Last: what exists already when the API server begins to ask, is soon there to answer.
@@ -30,7 +33,9 @@ export function manifests(settings: InstallSettings, version: string): Manifest[
 export function removals(version: string): Pick<Manifest, 'apiVersion' | 'kind' | 'metadata'>[] {
   return [
     webhookConfiguration(version),
-    ...accessManifests(version).filter(({ metadata }) => metadata.namespace === undefined),
+    ...[...injectorAccess(version), ...authorityAccess(version)].filter(
+      ({ metadata }) => metadata.namespace === undefined,
+    ),
     namespaceManifest(version),
   ].map(({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata }));
 }

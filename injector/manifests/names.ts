@@ -3,11 +3,19 @@
  */
 
 import { usualNamespace } from '../exempt-namespaces.ts';
+import { trustBundleName } from '../trust-bundle-name.ts';
 
 export const systemNamespace = usualNamespace;
 export const injectorName = 'tracecar-injector';
 export const viewerName = 'tracecar-view';
 export const injectorSecret = 'tracecar-injector-tls';
+/** Also the name of its service account: part of the id by which sidecars know it. */
+export const authorityName = 'tracecar-ca';
+export const authorityPort = 15_010;
+export const authorityAddress = `${authorityName}.${systemNamespace}.svc:${authorityPort}`;
+/** Objects that the authority makes and keeps (src/main/ca-kube-store.ts). */
+export const authoritySecret = 'tracecar-ca-state';
+export const authorityMaps = ['tracecar-ca-sidecars', trustBundleName] as const;
 export const viewerEndpoint = `http://${viewerName}.${systemNamespace}:4318`;
 
 /** An object of Kubernetes as it is written into a manifest. */

@@ -7,16 +7,16 @@
 
 import type { InstallSettings } from './install-settings.ts';
 import {
+  authorityAddress,
   injectorName,
   labelsOf,
   type Manifest,
   selectorOf,
-  systemNamespace,
   viewerName,
 } from './names.ts';
+import { confined, metadataOf, podSpec, probe } from './pod-parts.ts';
 
 const ports = { webhook: 9443, health: 15_021, otlp: 4318, grpc: 4317, query: 16_686 } as const;
-const user = 1337;
 
 export function injectorManifests(settings: InstallSettings, version: string): Manifest[] {
   const metadata = metadataOf(injectorName, version);
@@ -75,7 +75,7 @@ export function injectorManifests(settings: InstallSettings, version: string): M
 }
 
 function injectorContainer(settings: InstallSettings) {
-  const { image, imagePullPolicy, propagation, otlpEndpoint } = settings;
+  const { identity, image, imagePullPolicy, propagation, otlpEndpoint } = settings;
   const hasCollector = otlpEndpoint !== '';
   return {
     name: 'injector',
@@ -86,6 +86,9 @@ function injectorContainer(settings: InstallSettings) {
       ...['--image', image],
       ...['--image-pull-policy', imagePullPolicy],
       ...['--propagation', propagation],
+      ...(identity === undefined
+        ? []
+        : ['--identity', authorityAddress, '--trust-domain', identity.trustDomain]),
       ...(hasCollector ? ['--otlp-endpoint', otlpEndpoint] : []),
     ],
     env: [
@@ -166,31 +169,4 @@ export function viewerManifests(settings: InstallSettings, version: string): Man
       },
     },
   ];
-}
-
-function metadataOf(name: string, version: string) {
-  return { name, namespace: systemNamespace, labels: labelsOf(name, version) };
-}
-
-const podSpec = {
-  securityContext: {
-    runAsUser: user,
-    runAsGroup: user,
-    runAsNonRoot: true,
-    seccompProfile: { type: 'RuntimeDefault' },
-  },
-  terminationGracePeriodSeconds: 15,
-} as const;
-
-const confined = {
-  securityContext: {
-    allowPrivilegeEscalation: false,
-    readOnlyRootFilesystem: true,
-    capabilities: { drop: ['ALL'] },
-  },
-  terminationMessagePolicy: 'FallbackToLogsOnError',
-} as const;
-
-function probe(path: string, port: number, periodSeconds: number, failureThreshold: number) {
-  return { httpGet: { path, port }, periodSeconds, timeoutSeconds: 3, failureThreshold };
 }

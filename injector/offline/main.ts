@@ -9,12 +9,14 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { readTrustBundle } from '../../src/identity/trust-bundle.ts';
 import { UsageError } from '../../src/main/flags.ts';
 import { tracecarVersion } from '../../src/main/version.ts';
 import { configLimits } from '../../src/model/limits.ts';
 import { injectKey } from '../annotations.ts';
 import { decide } from '../decide.ts';
 import { type InjectionSettings, injectPod } from '../patch.ts';
+import type { IdentitySettings } from '../patch-identity.ts';
 import { withoutInjection } from '../patch-strip.ts';
 import { changePods, type FoundPod, type PodChange } from './pod-documents.ts';
 import { type OfflineSettings, readInjectSettings, readUninjectFile } from './settings.ts';
@@ -44,7 +46,10 @@ export async function runInject(
   outlets: OfflineOutlets = systemOutlets,
 ): Promise<number> {
   const settings = readInjectSettings(args, process.env);
-  return runChange('inject', settings.file, outlets, (found) => injectFound(found, settings));
+  const identity = await readIdentity(settings, outlets);
+  return runChange('inject', settings.file, outlets, (found) =>
+    injectFound(found, settings, identity),
+  );
 }
 
 /** Gives the exit status. Throws UsageError for a mistake in the flags or a file that is not there. */
@@ -83,6 +88,18 @@ async function runChange(
   return 0;
 }
 
+/** Throws UsageError for roots that cannot be read. */
+async function readIdentity(
+  { identity }: OfflineSettings,
+  outlets: OfflineOutlets,
+): Promise<IdentitySettings | undefined> {
+  if (identity === undefined) return undefined;
+  const { authority, bundleFile, trustDomain } = identity;
+  const bundle = readTrustBundle((await readBytes(bundleFile, outlets)).toString('utf8'));
+  if ('problem' in bundle) throw new UsageError(`--trust-bundle ${bundleFile}: ${bundle.problem}`);
+  return { authority, trustDomain, trustBundle: bundle.pem };
+}
+
 async function readBytes(file: string, outlets: OfflineOutlets): Promise<Buffer> {
   let bytes: Buffer;
   try {
@@ -106,7 +123,11 @@ function textOf(bytes: Buffer): string | undefined {
   }
 }
 
-function injectFound(found: FoundPod, settings: OfflineSettings): PodChange {
+function injectFound(
+  found: FoundPod,
+  settings: OfflineSettings,
+  identity: IdentitySettings | undefined,
+): PodChange {
   const namespace = {
     name: found.namespace || settings.namespace,
     labels: { [injectKey]: 'enabled' },
@@ -119,6 +140,7 @@ function injectFound(found: FoundPod, settings: OfflineSettings): PodChange {
     propagation: settings.propagation,
     otlpEndpoint: settings.otlpEndpoint,
     drainSecret: '',
+    ...(identity === undefined ? {} : { identity }),
     ...(found.workload === undefined ? {} : { workload: found.workload }),
   };
   const decision = decide(found.pod, namespace, injection);

@@ -6,6 +6,8 @@
 
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
 import { readUrl } from '../annotation-values.ts';
+import { authorityAddress } from '../manifests/names.ts';
+import { readAuthority, readTrustDomain } from '../settings.ts';
 
 const pullPolicies = ['Always', 'IfNotPresent', 'Never'] as const;
 
@@ -53,6 +55,28 @@ export const injectFlags: readonly Flag[] = [
     help: 'trace propagation where a pod does not say tracecar.dev/propagation',
   },
   {
+    name: 'identity',
+    value: 'HOST:PORT',
+    otherwise: authorityAddress,
+    typedOnly: true,
+    help: 'authority that gives sidecars their identity; needs --trust-bundle',
+  },
+  {
+    name: 'trust-bundle',
+    value: 'FILE',
+    isPath: true,
+    otherwise: '',
+    typedOnly: true,
+    help: 'PEM roots of the mesh; without it pods get no identity',
+  },
+  {
+    name: 'trust-domain',
+    value: 'NAME',
+    otherwise: 'cluster.local',
+    typedOnly: true,
+    help: 'of every identity of the mesh',
+  },
+  {
     name: 'otlp-endpoint',
     value: 'URL',
     otherwise: '',
@@ -61,6 +85,13 @@ export const injectFlags: readonly Flag[] = [
   },
 ];
 
+export interface OfflineIdentity {
+  readonly authority: string;
+  readonly trustDomain: string;
+  /** A path. */
+  readonly bundleFile: string;
+}
+
 export interface OfflineSettings {
   /** A path, or `-`. */
   readonly file: string;
@@ -68,6 +99,8 @@ export interface OfflineSettings {
   readonly imagePullPolicy: (typeof pullPolicies)[number];
   readonly namespace: string;
   readonly propagation: 'node' | 'off';
+  /** Undefined: pods get none. */
+  readonly identity: OfflineIdentity | undefined;
   /** Empty: only pods that name a collector themselves export spans. */
   readonly otlpEndpoint: string;
 }
@@ -90,6 +123,7 @@ export function readInjectSettings(
       pullPolicies.find((each) => each === text('image-pull-policy')) ?? 'IfNotPresent',
     namespace: text('namespace'),
     propagation: text('propagation') === 'node' ? 'node' : 'off',
+    identity: readIdentity((name) => values.get(name)?.[0]),
     otlpEndpoint: endpoint.value,
   };
 }
@@ -98,6 +132,22 @@ export function readInjectSettings(
 export function readUninjectFile(args: readonly string[], environment: Environment): string {
   const { values } = readFlags(uninjectFlags, withLongNames(args), environment);
   return requireFile(values.get('file')?.[0] ?? '');
+}
+
+function readIdentity(one: (name: string) => string | undefined): OfflineIdentity | undefined {
+  const bundleFile = one('trust-bundle');
+  if (bundleFile === undefined) {
+    const alone = ['identity', 'trust-domain'].find((name) => one(name) !== undefined);
+    if (alone === undefined) return undefined;
+    throw new UsageError(
+      `--${alone} needs --trust-bundle FILE: kubectl -n tracecar-system get configmap tracecar-trust-bundle -o 'jsonpath={.data.roots\\.pem}'`,
+    );
+  }
+  return {
+    authority: readAuthority(one('identity') ?? authorityAddress),
+    trustDomain: readTrustDomain(one('trust-domain') ?? 'cluster.local'),
+    bundleFile,
+  };
 }
 
 /** As `tracecar install` takes it. */

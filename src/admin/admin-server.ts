@@ -17,6 +17,8 @@ export interface AdminState {
   config(): unknown;
   clusters(): unknown;
   connections(): unknown;
+  /** What `tracecar check --strict` asks for. */
+  plaintextCallers(): unknown;
   stats(): unknown;
   logLevel(): string;
   /** Answers whether `level` is one; then it holds at once. */
@@ -43,6 +45,9 @@ function adminPages(state: AdminState): readonly Page[] {
     show('/clusters', 'endpoints and what is under way to each', () => state.clusters()),
     show('/connections', 'listeners and open connections, relayed ones first', () =>
       state.connections(),
+    ),
+    show('/plaintext-callers', 'who came without mutual TLS, and would be refused by STRICT', () =>
+      state.plaintextCallers(),
     ),
     show('/stats', 'counters of this process', () => state.stats()),
     {

@@ -29,7 +29,7 @@ export function createMetricsServer(
 }
 
 /** OpenMetrics where the reader names it and likes it at least as well as plain text. */
-function formatOf(accept: string): TextFormat {
+export function formatOf(accept: string): TextFormat {
   let plain = 0;
   let open = 0;
   for (const range of accept.toLowerCase().split(',')) {

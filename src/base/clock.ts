@@ -22,6 +22,14 @@ export const systemClock: Clock = {
   epochMs: performance.timeOrigin,
 };
 
+/**
+ * Milliseconds since the epoch as the machine has them now. It may step, back too: only for what other
+ * machines compare with theirs, such as the times in a certificate.
+ */
+export type WallTime = () => Milliseconds;
+
+export const systemWallTime: WallTime = () => Date.now();
+
 /** A clock that moves only when told: for tests and simulations. */
 export class ManualClock implements Clock {
   readonly epochMs: Milliseconds;

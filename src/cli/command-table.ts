@@ -5,6 +5,7 @@
  * so `tracecar --version` loads none of them and a sidecar parses no line of the viewer.
  */
 
+import { checkFlags } from '../main/check-settings.ts';
 import { explainFlags } from '../main/explain-settings.ts';
 import type { Flag } from '../main/flags.ts';
 import { proxyFlags } from '../main/proxy-settings.ts';
@@ -12,6 +13,7 @@ import { runFlags } from '../main/run-settings.ts';
 import { validateFlags } from '../main/validate-settings.ts';
 import { tracecarVersion } from '../main/version.ts';
 import { viewFlags } from '../main/view-settings.ts';
+import { caCommand } from './ca-command.ts';
 import { clusterCommands } from './cluster-commands.ts';
 import { printCompletion, shells } from './completion.ts';
 import { printHelp } from './help.ts';
@@ -118,6 +120,31 @@ most warnings.`,
   run: async (args) => (await import('../main/validate.ts')).runValidate(args),
 };
 
+const check: Command = {
+  name: 'check',
+  summary: 'say who would break if only mutual TLS were taken',
+  usage: '--strict [ADDR:PORT|FILE...] [--config PATH] [FLAGS]',
+  about: `Asks running sidecars who has called them without mutual TLS since they started, and so would
+be refused once a PeerAuthentication says STRICT. Without ADDR:PORT it asks the admin port of
+this machine's sidecar; a FILE holds what \`curl ADMIN/plaintext-callers\` answered elsewhere.
+With --config, resources as they are to be, only ports that are STRICT there count, and callers
+have names. Status 1 when somebody would be refused, 0 when nobody of those who were seen would.`,
+  flags: checkFlags,
+  examples: [
+    { says: "this machine's sidecar", line: 'tracecar check --strict' },
+    {
+      says: 'in a pod',
+      line: 'kubectl exec POD -c tracecar-proxy -- tracecar check --strict',
+    },
+    {
+      says: 'several, with the configuration that is to be applied',
+      line: 'tracecar check --strict --config deploy/mesh 127.0.0.1:15000 127.0.0.1:15100',
+    },
+  ],
+  operands: 'files',
+  run: async (args) => (await import('../main/check.ts')).runCheck(args),
+};
+
 const view: Command = {
   name: 'view',
   summary: 'receive traces, keep them, show them',
@@ -185,8 +212,10 @@ const help: Command = {
     'proxy',
     'run',
     'validate',
+    'check',
     'view',
     'explain',
+    'ca',
     ...clusterCommands.map(({ name }) => name),
     'version',
     'completion',
@@ -216,8 +245,10 @@ export const commands: readonly Command[] = [
   proxy,
   run,
   validate,
+  check,
   view,
   explain,
+  caCommand,
   ...clusterCommands,
   version,
   help,

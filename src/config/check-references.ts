@@ -8,6 +8,7 @@
 import { selectEndpoints } from './compile-clusters.ts';
 import type { CompileMemory } from './compile-memory.ts';
 import type { Complaints } from './complaints.ts';
+import { checkGateways } from './gateway-world.ts';
 import { covers, fullName, isWildcard } from './host-names.ts';
 import { complainOf, isProblem, nearestHost, resolveDestination } from './resolve.ts';
 import type {
@@ -16,7 +17,7 @@ import type {
   VirtualServiceResource,
 } from './resource.ts';
 import { destinationsOf } from './virtual-service.ts';
-import { isBoundToMesh, type World } from './world.ts';
+import type { World } from './world.ts';
 
 const nobody = { namespace: undefined, port: undefined };
 
@@ -28,23 +29,12 @@ export function checkReferences(
   namespace: string,
 ): void {
   for (const each of world.virtualServices) {
-    checkGateways(each, complaints);
+    checkGateways(world, each, complaints);
     const memo = memory.routesOf(each, world, namespace);
     if (!memo.isChecked) memo.isChecked = checkDestinations(world, each, complaints);
   }
   for (const each of world.destinationRules) checkDestinationRule(world, each, complaints);
   for (const each of world.sidecars) checkSidecar(world, each, complaints);
-}
-
-function checkGateways(resource: VirtualServiceResource, complaints: Complaints): void {
-  for (const { value, at } of resource.spec.gateways ?? []) {
-    if (value === 'mesh') continue;
-    const message = `The gateway \`${value}\` is left alone: gateways are not implemented yet`;
-    const fix = isBoundToMesh(resource)
-      ? 'Sidecars use this VirtualService, because `mesh` is in the list.'
-      : 'Add `mesh` to use this VirtualService in sidecars.';
-    complaints.add('gateway-ignored', at, message, fix);
-  }
 }
 
 /** True when there is nothing to complain of. */

@@ -7,6 +7,7 @@
 
 import type { Cluster, Endpoint } from '../model/routing-table.ts';
 import { autoTls } from '../model/security.ts';
+import type { EndpointIdentities } from './endpoint-identity.ts';
 import { kubernetesName } from './host-names.ts';
 import type { Resolved } from './resolve.ts';
 import { noLabels, type Service, type ServicePort } from './service-facts.ts';
@@ -15,6 +16,11 @@ import type { Labels } from './values.ts';
 
 export class ClusterList {
   readonly #clusters = new Map<string, Cluster>();
+  readonly #identities: EndpointIdentities;
+
+  constructor(identities: EndpointIdentities) {
+    this.#identities = identities;
+  }
 
   /** In the order in which they were first led to. */
   get clusters(): readonly Cluster[] {
@@ -40,7 +46,7 @@ export class ClusterList {
       balancing,
       connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout,
       tls: autoTls,
-      endpoints: selectEndpoints(service, port, subset?.labels),
+      endpoints: selectEndpoints(service, port, subset?.labels, this.#identities),
     });
   }
 
@@ -79,11 +85,16 @@ export class ClusterList {
   }
 }
 
-/** The endpoints of a service's port, or those of them that carry all of `labels`. */
+/**
+ * The endpoints of a service's port, or those of them that carry all of `labels`.
+ *
+ * @param identities absent: nobody asks whose they are, and their identities are empty
+ */
 export function selectEndpoints(
   service: Service,
   port: ServicePort,
   labels: Labels | undefined,
+  identities?: EndpointIdentities,
 ): Endpoint[] {
   const found: Endpoint[] = [];
   for (const each of service.endpoints) {
@@ -99,7 +110,7 @@ export function selectEndpoints(
       port: number,
       labels: each.labels,
       zone: each.zone,
-      identity: '',
+      identity: identities?.identityOf(each.owner, number) ?? '',
     });
   }
   // A service that is its own endpoint has no labels, so its subsets are empty.

@@ -119,7 +119,13 @@ function replaceRules(
   memo.isChecked ||= checkDestinations(world, after, complaints);
   if (!memo.isChecked) return false;
   for (const [port, { rules, clusters }] of known.byPort) {
-    const compiler = new RuleCompiler(world, new ClusterList(), complaints, namespace, memory);
+    const compiler = new RuleCompiler(
+      world,
+      new ClusterList(world.identities),
+      complaints,
+      namespace,
+      memory,
+    );
     replaced.set(rules, compiler.rulesOf(after, port));
     const now = memo.byPort.get(port)?.clusters;
     if (memo.hasProblem || now?.length !== clusters.length) return false;

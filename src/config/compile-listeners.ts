@@ -10,6 +10,7 @@ import { type Capture, isBound, isLoop } from './check-capture.ts';
 import { compileCapture } from './compile-capture.ts';
 import type { ClusterList } from './compile-clusters.ts';
 import type { ConnectionCompiler } from './compile-connections.ts';
+import { compileGateways } from './compile-gateways.ts';
 import { compileInbound, type Workload } from './compile-inbound.ts';
 import { compileOutbound } from './compile-outbound.ts';
 import type { RuleCompiler } from './compile-rules.ts';
@@ -30,7 +31,7 @@ interface CompileParts {
 
 export function compileListeners(
   parts: CompileParts,
-  workload: Workload & { readonly capture: Capture },
+  workload: Workload & { readonly capture: Capture; readonly secretsFolder?: string },
 ): { readonly listeners: readonly Listener[]; readonly plan: CapturePlan } {
   const { world, clusters, rules, complaints, sidecar } = parts;
   const { namespace, capture } = workload;
@@ -48,6 +49,9 @@ export function compileListeners(
     if (sidecar === undefined || !isBound(each, capture)) continue;
     const made = compileOutbound(each, sidecar, world, rules, namespace);
     if (made !== undefined) keep(listeners, made, each.port?.at ?? each.at, complaints);
+  }
+  for (const { listener, at } of compileGateways(parts, workload)) {
+    keep(listeners, listener, at, complaints);
   }
   if (capture === 'redirect') {
     const captured = compileCapture(parts, namespace);

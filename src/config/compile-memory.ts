@@ -52,8 +52,19 @@ export class CompileMemory {
   #servicesBefore = new Map<string, ServiceMemo>();
   #services = new Map<string, ServiceMemo>();
 
-  /** A compilation begins: what it does not ask for is forgotten after it. */
-  begin(): void {
+  #security: readonly Resource[] = [];
+
+  /**
+   * A compilation begins: what it does not ask for is forgotten after it.
+   *
+   * @param security what every endpoint's identity depends on: nothing is known where it is another
+   */
+  begin(security: readonly Resource[]): void {
+    if (!areSame(security, this.#security)) {
+      this.#routes = new Map();
+      this.#services = new Map();
+    }
+    this.#security = security;
     this.#routesBefore = this.#routes;
     this.#routes = new Map();
     this.#servicesBefore = this.#services;

@@ -68,7 +68,7 @@ function selectTelemetry(
 }
 
 /** With the labels that Istio's injection gives to pods, which selectors written for it may name. */
-function withCanonical(labels: Labels): Labels {
+export function withCanonical(labels: Labels): Labels {
   const name = labels['app.kubernetes.io/name'] ?? labels.app;
   const revision = labels['app.kubernetes.io/version'] ?? labels.version ?? 'latest';
   return {

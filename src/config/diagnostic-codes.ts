@@ -61,6 +61,13 @@ const rows = {
   'field-ignored': ['TC1324', 'warning', 'A field that has no effect here is left alone.'],
   'bad-percentage': ['TC1325', 'error', 'Not a number from 0 to 100.'],
   'bad-tag': ['TC1326', 'error', 'A custom tag that spans cannot carry.'],
+  'bad-cipher': ['TC1331', 'error', 'A cipher suite that is unknown or never served.'],
+  'policy-unsupported': [
+    'TC1341',
+    'error',
+    'A policy that cannot be evaluated as written: everything that it selects is denied.',
+  ],
+  'bad-pattern': ['TC1342', 'error', 'A pattern that nothing can match.'],
   'duplicate-subset': ['TC1401', 'error', 'Two subsets have the same name.'],
   'duplicate-port': ['TC1402', 'error', 'Two ports have the same number or name.'],
   'same-match': ['TC1403', 'error', 'Two rules have the same match: the later never answers.'],
@@ -80,7 +87,7 @@ const rows = {
   'host-defined-twice': ['TC1507', 'error', 'Two ServiceEntries define the same host.'],
   'listener-conflict': ['TC1508', 'error', 'Two listeners want the same address and port.'],
   'selects-nothing': ['TC1509', 'warning', 'Labels that no endpoint carries.'],
-  'gateway-ignored': ['TC1510', 'warning', 'A VirtualService names a gateway.'],
+  'gateway-ignored': ['TC1510', 'warning', 'A VirtualService names a gateway nothing defines.'],
   'host-without-service': ['TC1511', 'warning', 'A DestinationRule for a host nothing defines.'],
   'sidecar-ambiguous': ['TC1512', 'error', 'Two Sidecars select the same workload.'],
   'no-sidecar': ['TC1513', 'warning', 'No Sidecar selects the workload: it has no listeners.'],
@@ -94,6 +101,14 @@ const rows = {
   'destination-taken': ['TC1521', 'warning', 'Two services have the same address and port.'],
   'rule-without-address': ['TC1522', 'warning', 'A TCP rule for a host that has no address here.'],
   'telemetry-ambiguous': ['TC1523', 'error', 'Two Telemetry resources select the same workload.'],
+  'peers-ambiguous': [
+    'TC1524',
+    'error',
+    'Two PeerAuthentications say different things to the same workloads.',
+  ],
+  'gateway-host-taken': ['TC1531', 'error', 'Two servers of a TLS port have the same host.'],
+  'host-not-at-gateway': ['TC1532', 'warning', 'A host that no server of its gateway serves.'],
+  'gateway-protocols': ['TC1533', 'error', 'Servers of one port speak TLS and plain text.'],
   'certificate-unread': ['TC1601', 'error', 'A listener never had the certificate that it needs.'],
 } as const satisfies Readonly<Record<string, readonly [string, Severity, string]>>;
 

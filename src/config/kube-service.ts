@@ -8,6 +8,7 @@
 import { isIP } from 'node:net';
 import { anyList, checked, flag, needed, openRecord, optional, text } from './schema.ts';
 import { hostname, ipAddress, labels, portNumber } from './values.ts';
+import { serviceAccount } from './workload-entry.ts';
 
 const servicePort = openRecord({
   name: optional(text),
@@ -81,6 +82,7 @@ export const endpointSliceSpec = checked(
 /** From the document's root. */
 export const podSpec = openRecord({
   metadata: optional(openRecord({ labels: optional(labels) })),
+  spec: optional(openRecord({ serviceAccountName: optional(serviceAccount) })),
   status: optional(openRecord({ phase: optional(text), podIP: optional(ipAddress) })),
 });
 

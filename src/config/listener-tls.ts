@@ -11,13 +11,20 @@ import { checkedText, choice, needed, optional, type Reader, record } from './sc
 
 const PATH_CHARACTERS_MAX = 4_096;
 
-const filePath = checkedText((written, cursor) => {
+/** The absolute path of a file that the proxy reads. */
+export const filePath = checkedText((written, cursor) => {
   const isFile = written.startsWith('/') && !written.endsWith('/');
   const isPlain = !/[\u0000-\u001f\u007f]/.test(written) && written.length <= PATH_CHARACTERS_MAX;
   if (isFile && isPlain) return written;
   const fix = 'Write a path from the root, for example `/etc/tracecar/tls/NAME/tls.crt`.';
   return cursor.complain('bad-path', `\`${written}\` is not the absolute path of a file`, fix);
 });
+
+/** TLS 1.2 at least, whatever is written. */
+export const minProtocolVersion = choice<ListenerTls['minVersion']>(
+  { TLSV1_2: 'TLSv1.2', TLSV1_3: 'TLSv1.3', TLS_AUTO: 'TLSv1.2' },
+  { TLSV1_0: 'TLS below 1.2 is never served', TLSV1_1: 'TLS below 1.2 is never served' },
+);
 
 const tlsRecord = record(
   {
@@ -35,12 +42,7 @@ const tlsRecord = record(
     serverCertificate: optional(filePath),
     privateKey: optional(filePath),
     caCertificates: optional(filePath),
-    minProtocolVersion: optional(
-      choice<ListenerTls['minVersion']>(
-        { TLSV1_2: 'TLSv1.2', TLSV1_3: 'TLSv1.3', TLS_AUTO: 'TLSv1.2' },
-        { TLSV1_0: 'TLS below 1.2 is never served', TLSV1_1: 'TLS below 1.2 is never served' },
-      ),
-    ),
+    minProtocolVersion: optional(minProtocolVersion),
   },
   {
     maxProtocolVersion: 'TLS 1.3 is always offered',

@@ -10,14 +10,15 @@
 
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
-import { usualSecurity } from '../model/security.ts';
 import { type Capture, checkCapture } from './check-capture.ts';
 import { checkReferences } from './check-references.ts';
 import { ClusterList } from './compile-clusters.ts';
 import { ConnectionCompiler } from './compile-connections.ts';
+import { isGateway } from './compile-gateways.ts';
 import { compileListeners } from './compile-listeners.ts';
 import { CompileMemory } from './compile-memory.ts';
 import { RuleCompiler } from './compile-rules.ts';
+import { compileSecurity } from './compile-security.ts';
 import { compileTracing } from './compile-tracing.ts';
 import { Complaints, filePlace, placeText } from './complaints.ts';
 import { deepFreeze } from './deep-freeze.ts';
@@ -38,8 +39,12 @@ export interface CompileContext {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly generation: number;
-  /** Whose Telemetry holds for all namespaces; `istio-system` when absent. */
+  /** Whose Telemetry and PeerAuthentication hold for all namespaces; `istio-system` when absent. */
   readonly rootNamespace?: string;
+  /** Of every identity; `cluster.local` when absent. */
+  readonly trustDomain?: string;
+  /** Where Secrets are mounted, each in a folder of its name; the usual place when absent. */
+  readonly secretsFolder?: string;
   /** `redirect`: connections are captured, and the table has a plan for them. */
   readonly capture: Capture;
 }
@@ -108,12 +113,12 @@ export function compileTable(
   context: CompileContext,
   memory = new CompileMemory(),
 ): CompileResult & { readonly world: World } {
-  memory.begin();
   const complaints = new Complaints();
-  const world = new World(resources, complaints);
+  const world = new World(resources, complaints, context);
+  memory.begin(world.peerAuthentications);
   checkReferences(world, complaints, memory, context.namespace);
   checkCapture(world, context.capture, complaints);
-  const clusters = new ClusterList();
+  const clusters = new ClusterList(world.identities);
   const sidecar = selectSidecar(world.sidecars, context, complaints);
   const rules = new RuleCompiler(world, clusters, complaints, context.namespace, memory);
   const connections = new ConnectionCompiler(world, clusters, complaints, context.namespace);
@@ -121,7 +126,8 @@ export function compileTable(
     { world, clusters, rules, connections, complaints, sidecar },
     context,
   );
-  if (sidecar === undefined && context.capture === 'none') {
+  const listensOnNothing = sidecar === undefined && !isGateway(world, context);
+  if (listensOnNothing && context.capture === 'none') {
     const message =
       `No Sidecar of namespace ${context.namespace} selects the workload ` +
       `(${labelText(context.labels)}): nothing is listened on`;
@@ -135,7 +141,7 @@ export function compileTable(
     clusters: clusters.clusters,
     capture: context.capture === 'none' ? undefined : plan,
     tracing: compileTracing(world.telemetries, context, complaints),
-    security: usualSecurity,
+    security: compileSecurity(world, context, complaints),
   });
   return { table, diagnostics: complaints.list(), world };
 }

@@ -7,17 +7,22 @@
  */
 
 import type { Diagnostic } from '../model/diagnostic.ts';
+import { emptyPolicy } from './authorization-policy.ts';
 import { Complaints, filePlace } from './complaints.ts';
 import type { ConfigFiles, FileContent } from './config-folder.ts';
 import { type ConfigSource, dropDuplicates, readResources } from './load.ts';
 import type { FileProblem } from './read-config-file.ts';
+import { isPolicyKind } from './read-policy.ts';
 import { type Resource, resourceName } from './resource.ts';
 
 /** File to the newest text of it that had no error. */
 export type GoodTexts = ReadonlyMap<string, string>;
 
 export interface ConfigReading {
-  /** Of each file its newest content without an error: pass them to `compileTable`. */
+  /**
+   * Of each file its newest content without an error, or where there is none its rules of who may call:
+   * pass them to `compileTable`.
+   */
   readonly resources: readonly Resource[];
   /** Of the files as they are now, in the order of files and lines. */
   readonly diagnostics: readonly Diagnostic[];
@@ -161,8 +166,32 @@ function readOne(
   if (text.trim() === '' && readGood().length > 0) return keepGood(emptied);
   const { resources, diagnostics } = readResources([{ file, text }], namespace);
   const isRefused = diagnostics.some((each) => each.severity === 'error');
-  const counting = isRefused ? readGood() : resources;
+  // Without a last good text what closes something stays: a mistake beside it must not open anything.
+  if (!isRefused || good !== undefined) {
+    const counting = isRefused ? readGood() : resources;
+    return { counting, readable: resources, diagnostics, isRefused };
+  }
+  const counting: Resource[] = resources.filter(isClosing);
+  if (counting.length < countPolicies(text)) counting.push(unreadPolicy(file, namespace));
   return { counting, readable: resources, diagnostics, isRefused };
+}
+
+/** Lines that can only be the head of a resource that closes something, be the text YAML or not. */
+function countPolicies(text: string): number {
+  return text.match(/^[^#\n]*\bapiVersion\b[^#\n]*\bsecurity\.istio\.io\//gm)?.length ?? 0;
+}
+
+/** For policies of which nothing is known but that they are there: they deny all calls to the workload. */
+function unreadPolicy(file: string, namespace: string): Resource {
+  return {
+    ...{ kind: 'AuthorizationPolicy', namespace, name: 'unread', spec: emptyPolicy },
+    ...{ at: filePlace(file), isSound: false, isDryRun: false },
+  };
+}
+
+/** Whether its absence would let somebody in; with mistakes inside it closes more, never less. */
+function isClosing({ kind }: Resource): boolean {
+  return kind === 'PeerAuthentication' || isPolicyKind(kind);
 }
 
 const emptied: FileProblem = {

@@ -11,8 +11,11 @@ import type { ResourceName } from '../model/diagnostic.ts';
 import { type Complaints, noResource, type Place } from './complaints.ts';
 import { Cursor, type CursorEntry, DocumentReading } from './cursor.ts';
 import { destinationRuleSpec } from './destination-rule.ts';
+import { gatewaySpec } from './gateway.ts';
 import { endpointSliceSpec, kubeServiceSpec, podSpec } from './kube-service.ts';
 import { didYouMean, listOfNames } from './nearest-name.ts';
+import { peerAuthenticationSpec, unreadPeers } from './peer-authentication.ts';
+import { isPolicyKind, type PolicyKind, readPolicy } from './read-policy.ts';
 import type { Resource } from './resource.ts';
 import { anyList, complainOfType, text } from './schema.ts';
 import { serviceEntrySpec } from './service-entry.ts';
@@ -35,8 +38,15 @@ const groups: readonly Group[] = [
   {
     name: 'networking.istio.io',
     versions: ['v1', 'v1beta1', 'v1alpha3'],
-    kinds: ['Sidecar', 'ServiceEntry', 'VirtualService', 'DestinationRule', 'WorkloadEntry'],
-    later: ['Gateway', 'WorkloadGroup', 'EnvoyFilter', 'ProxyConfig'],
+    kinds: [
+      'Sidecar',
+      'ServiceEntry',
+      'VirtualService',
+      'DestinationRule',
+      'WorkloadEntry',
+      'Gateway',
+    ],
+    later: ['WorkloadGroup', 'ProxyConfig'],
   },
   {
     name: 'telemetry.istio.io',
@@ -44,7 +54,18 @@ const groups: readonly Group[] = [
     kinds: ['Telemetry'],
     later: [],
   },
+  {
+    name: 'security.istio.io',
+    versions: ['v1', 'v1beta1'],
+    kinds: ['PeerAuthentication', 'AuthorizationPolicy', 'RequestAuthentication'],
+    later: [],
+  },
 ];
+/** Kinds that mean something to Envoy only, and what they do there. */
+const kindsOfEnvoy: ReadonlyMap<string, string> = new Map([
+  ['networking.istio.io EnvoyFilter', "changes Envoy's own configuration"],
+  ['extensions.istio.io WasmPlugin', 'runs code inside Envoy'],
+]);
 /** Kinds of Kubernetes that are read, by what `apiVersion` must say. */
 const kubeKinds: ReadonlyMap<string, KubeKind> = new Map([
   ['v1 Service', 'Service'],
@@ -60,7 +81,10 @@ type MeshKind =
   | 'VirtualService'
   | 'DestinationRule'
   | 'WorkloadEntry'
-  | 'Telemetry';
+  | 'Gateway'
+  | 'Telemetry'
+  | 'PeerAuthentication'
+  | PolicyKind;
 type KubeKind = 'Service' | 'Pod' | 'EndpointSlice';
 
 /**
@@ -110,7 +134,11 @@ function readResource(root: Cursor, namespace: string): Resource | undefined {
   if (isKubeKind(kind)) return readKubeSpec(kind, head, root, isSound);
   checkTopFields(reading, entries);
   const spec = fields.get('spec')?.value;
-  if (spec === undefined || spec.isNull) return complainOfMissing(root, 'spec');
+  if (spec === undefined || spec.isNull) {
+    complainOfMissing(root, 'spec');
+    return isPolicyKind(kind) ? readPolicy(kind, head, root, undefined, isSound) : undefined;
+  }
+  if (isPolicyKind(kind)) return readPolicy(kind, head, root, spec, isSound);
   return readSpec(kind, head, spec, root.at, isSound);
 }
 
@@ -167,7 +195,7 @@ function readKubeSpec(
 }
 
 function readSpec(
-  kind: MeshKind,
+  kind: Exclude<MeshKind, PolicyKind>,
   head: Head,
   cursor: Cursor,
   at: Place,
@@ -194,9 +222,17 @@ function readSpec(
       const spec = workloadEntrySpec(cursor);
       return spec && { kind, ...head, spec, at, isSound: isSound() };
     }
+    case 'Gateway': {
+      const spec = gatewaySpec(cursor);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
     case 'Telemetry': {
       const spec = telemetrySpec(cursor);
       return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+    case 'PeerAuthentication': {
+      const spec = peerAuthenticationSpec(cursor) ?? unreadPeers(cursor);
+      return { kind, ...head, spec, at, isSound: isSound() };
     }
   }
 }
@@ -212,13 +248,16 @@ function readKind(root: Cursor, fields: Fields): MeshKind | KubeKind | undefined
   const [group = '', number] = version.split('/', 2);
   const ofKubernetes = kubeKinds.get(`${version} ${kind}`);
   if (ofKubernetes !== undefined) return ofKubernetes;
+  const inEnvoy = kindsOfEnvoy.get(`${group} ${kind}`);
+  if (inEnvoy !== undefined) return complainOfEnvoy(kindCursor, inEnvoy);
   const home = groups.find(({ kinds }) => kinds.some((each) => each === kind));
   const named = groups.find(({ name }) => name === group);
   const isMisplaced = home !== undefined && home !== named;
   if (named === undefined || number === undefined || isMisplaced) {
     if (home !== undefined && !version.includes('.k8s.')) {
       const message = `\`${version}\` has no ${kind}`;
-      return versionCursor.complain('version-unknown', message, `Write \`${home.name}/v1\`.`);
+      versionCursor.complain('version-unknown', message, `Write \`${home.name}/v1\`.`);
+      return policyOr(kind, group);
     }
     return complainOfOtherGroup(kindCursor, group, kind);
   }
@@ -226,7 +265,8 @@ function readKind(root: Cursor, fields: Fields): MeshKind | KubeKind | undefined
   if (!versions.includes(number)) {
     const message = `There is no version \`${number}\` of ${name}`;
     const fix = `Write ${listOfNames(versions.map((each) => `${name}/${each}`))}.`;
-    return versionCursor.complain('version-unknown', message, fix);
+    versionCursor.complain('version-unknown', message, fix);
+    return policyOr(kind, group);
   }
   const known = kinds.find((each) => each === kind);
   if (known !== undefined) return known;
@@ -236,6 +276,21 @@ function readKind(root: Cursor, fields: Fields): MeshKind | KubeKind | undefined
   }
   const fix = didYouMean(kind, [...kinds, ...later], kindsRead);
   return kindCursor.complain('kind-unknown', `There is no kind \`${kind}\` in ${name}`, fix);
+}
+
+/** By name, because what it does may be what keeps somebody out. */
+function complainOfEnvoy(cursor: Cursor, does: string): undefined {
+  const { kind, namespace, name } = cursor.reading.resource;
+  const message = `${kind} ${namespace}/${name} ${does}, and there is no Envoy: nothing does what it says`;
+  const fix =
+    'Remove it; VirtualService, AuthorizationPolicy and Telemetry say most of what it is used for.';
+  return cursor.complain('kind-not-implemented', message, fix);
+}
+
+/** A policy of a version that is not known is still one: left out, it would let everybody in. */
+function policyOr(kind: string, group: string): PolicyKind | 'PeerAuthentication' | undefined {
+  const isClosing = isPolicyKind(kind) || kind === 'PeerAuthentication';
+  return isClosing && group.endsWith('.istio.io') ? kind : undefined;
 }
 
 function complainOfOtherGroup(cursor: Cursor, group: string, kind: string): undefined {

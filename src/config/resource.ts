@@ -5,9 +5,12 @@
  * so that references to it do not raise further complaints; `isSound` says that it had none.
  */
 
+import type { AuthorizationPolicySpec, RequestAuthenticationSpec } from './authorization-policy.ts';
 import type { Place } from './complaints.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
+import type { GatewaySpec } from './gateway.ts';
 import type { EndpointSliceSpec, KubeServiceSpec, PodSpec } from './kube-service.ts';
+import type { PeerAuthenticationSpec } from './peer-authentication.ts';
 import type { ServiceEntrySpec } from './service-entry.ts';
 import type { SidecarSpec } from './sidecar.ts';
 import type { TelemetrySpec } from './telemetry-resource.ts';
@@ -30,7 +33,20 @@ export type ServiceEntryResource = ResourceOf<'ServiceEntry', ServiceEntrySpec>;
 export type VirtualServiceResource = ResourceOf<'VirtualService', VirtualServiceSpec>;
 export type DestinationRuleResource = ResourceOf<'DestinationRule', DestinationRuleSpec>;
 export type WorkloadEntryResource = ResourceOf<'WorkloadEntry', WorkloadEntrySpec>;
+export type GatewayResource = ResourceOf<'Gateway', GatewaySpec>;
 export type TelemetryResource = ResourceOf<'Telemetry', TelemetrySpec>;
+export type PeerAuthenticationResource = ResourceOf<'PeerAuthentication', PeerAuthenticationSpec>;
+export type AuthorizationPolicyResource = ResourceOf<
+  'AuthorizationPolicy',
+  AuthorizationPolicySpec
+> & {
+  /** Annotation `istio.io/dry-run`: it is counted and traced and blocks nothing. */
+  readonly isDryRun: boolean;
+};
+export type RequestAuthenticationResource = ResourceOf<
+  'RequestAuthentication',
+  RequestAuthenticationSpec
+>;
 export type KubeServiceResource = ResourceOf<'Service', KubeServiceSpec>;
 export type EndpointSliceResource = ResourceOf<'EndpointSlice', EndpointSliceSpec>;
 export type PodResource = ResourceOf<'Pod', PodSpec>;
@@ -42,6 +58,10 @@ export type Resource =
   | DestinationRuleResource
   | WorkloadEntryResource
   | TelemetryResource
+  | GatewayResource
+  | PeerAuthenticationResource
+  | AuthorizationPolicyResource
+  | RequestAuthenticationResource
   | KubeServiceResource
   | EndpointSliceResource
   | PodResource;

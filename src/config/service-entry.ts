@@ -14,11 +14,11 @@ import { servicePort } from './http-port.ts';
 import { checked, choice, list, needed, optional, placed, record, text } from './schema.ts';
 import { addressRange, hostPattern, isDnsName, labels } from './values.ts';
 import { exportTo } from './virtual-service.ts';
-import { workloadFields, workloadFieldsLater } from './workload-entry.ts';
+import { checkAccount, workloadFields, workloadFieldsLater } from './workload-entry.ts';
 
-const endpoint = record(
-  { address: optional(placed(text)), ...workloadFields },
-  workloadFieldsLater,
+const endpoint = checked(
+  record({ address: optional(placed(text)), ...workloadFields }, workloadFieldsLater),
+  checkAccount,
 );
 
 const ports = checked(list(servicePort), (all, cursor) => {

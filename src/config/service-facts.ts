@@ -13,6 +13,7 @@ import { parseAddress, printBytes } from '../base/ip-address.ts';
 import type { DeclaredProtocol } from '../model/routing-table.ts';
 import { type Complaints, type Place, placeText } from './complaints.ts';
 import type { ComplaintKind } from './diagnostic-codes.ts';
+import { type EndpointOwner, usualServiceAccount } from './endpoint-identity.ts';
 import { kubernetesHost } from './host-names.ts';
 import { isTcp } from './kube-service.ts';
 import { declaredProtocol } from './port-protocol.ts';
@@ -59,6 +60,8 @@ export interface ServiceEndpoint {
   readonly labels: Labels;
   /** Empty: nobody says. */
   readonly zone: string;
+  /** Undefined: nobody's that we know of. */
+  readonly owner: EndpointOwner | undefined;
   /** Its own ports, by the name of the service's. */
   readonly ports: ReadonlyMap<string, number>;
   /** It has no others; else one that is not here is the service's. */
@@ -144,12 +147,14 @@ function servicesOfEntry(entry: ServiceEntryResource, parts: ServiceParts): Serv
   const { spec } = entry;
   const selected = spec.workloadSelector && parts.select(entry.namespace, spec.workloadSelector);
   const endpoints: ServiceEndpoint[] = [];
-  for (const { address, labels, ports, locality } of spec.endpoints ?? []) {
+  for (const each of spec.endpoints ?? []) {
+    const { address, labels, ports, locality } = each;
     if (address === undefined) continue;
     endpoints.push({
       address: canonical(address.value),
       labels: labels ?? noLabels,
       zone: zoneOf(locality, labels),
+      owner: ownerOf(entry.namespace, each.serviceAccount, labels),
       ports: new Map(ports?.map(({ key, value }) => [key, value])),
       isClosed: false,
     });
@@ -179,14 +184,21 @@ function endpointOfWorkload(resource: ReturnType<ServiceParts['select']>[number]
   if (resource.kind === 'Pod') {
     const { status, metadata } = resource.spec;
     const labels = metadata?.labels ?? noLabels;
-    const zone = zoneOf(undefined, labels);
-    return { address: canonical(status!.podIP!), labels, zone, ports: noPorts, isClosed: false };
+    return {
+      address: canonical(status!.podIP!),
+      labels,
+      zone: zoneOf(undefined, labels),
+      owner: ownerOfPod(resource),
+      ports: noPorts,
+      isClosed: false,
+    };
   }
-  const { address, labels, ports, locality } = resource.spec;
+  const { address, labels, ports, locality, serviceAccount } = resource.spec;
   return {
     address: canonical(address.value),
     labels: labels ?? noLabels,
     zone: zoneOf(locality, labels),
+    owner: ownerOf(resource.namespace, serviceAccount, labels),
     ports: new Map(ports?.map(({ key, value }) => [key, value])),
     isClosed: false,
   };
@@ -231,13 +243,16 @@ function kubeService(resource: KubeServiceResource, parts: ServiceParts): Servic
       if (pod !== undefined) pods.add(pod);
       const labels = pod?.spec.metadata?.labels ?? noLabels;
       const where = zone ?? zoneOf(undefined, labels);
-      endpoints.push({ address: canonical(address), labels, zone: where, ports, isClosed: true });
+      const owner = pod && ownerOfPod(pod);
+      const at = { address: canonical(address), labels, zone: where, owner };
+      endpoints.push({ ...at, ports, isClosed: true });
     }
   }
   const isExternal = spec.type === 'ExternalName' && spec.externalName !== undefined;
   if (isExternal) {
     const address = spec.externalName!;
-    endpoints.push({ address, labels: noLabels, zone: '', ports: noPorts, isClosed: false });
+    const at = { address, labels: noLabels, zone: '', owner: undefined };
+    endpoints.push({ ...at, ports: noPorts, isClosed: false });
   }
   const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isAddress);
   return {
@@ -257,6 +272,18 @@ function kubeService(resource: KubeServiceResource, parts: ServiceParts): Servic
     endpoints,
     at: resource.at,
   };
+}
+
+function ownerOfPod({ namespace, spec }: PodResource): EndpointOwner {
+  return ownerOf(namespace, spec.spec?.serviceAccountName, spec.metadata?.labels);
+}
+
+function ownerOf(
+  namespace: string,
+  serviceAccount: string = usualServiceAccount,
+  labels: Labels = noLabels,
+): EndpointOwner {
+  return { namespace, serviceAccount, labels };
 }
 
 const ZONE_LABEL = 'topology.kubernetes.io/zone';

@@ -6,10 +6,16 @@
  * naming both. What a workload may see of it (exportTo, Sidecar) is asked by its namespace.
  */
 
+import type { PolicyResource } from './compile-authorization.ts';
+import { usualRootNamespace } from './compile-tracing.ts';
 import type { Complaints, Place } from './complaints.ts';
+import { EndpointIdentities, usualTrustDomain } from './endpoint-identity.ts';
 import { covers, fullName, isWildcard } from './host-names.ts';
+import { PeerModes } from './peer-modes.ts';
 import type {
   DestinationRuleResource,
+  GatewayResource,
+  PeerAuthenticationResource,
   Resource,
   SidecarResource,
   TelemetryResource,
@@ -24,13 +30,24 @@ export interface BoundHost {
   readonly at: Place;
 }
 
+/** Names that hold for the whole mesh. */
+interface MeshNames {
+  readonly rootNamespace?: string;
+  readonly trustDomain?: string;
+}
+
 export class World {
   readonly services: ReadonlyMap<string, Service>;
   readonly boundHosts: readonly BoundHost[];
   readonly sidecars: readonly SidecarResource[];
   readonly virtualServices: readonly VirtualServiceResource[];
   readonly destinationRules: readonly DestinationRuleResource[];
+  readonly gateways: readonly GatewayResource[];
   readonly telemetries: readonly TelemetryResource[];
+  readonly peerAuthentications: readonly PeerAuthenticationResource[];
+  readonly policies: readonly PolicyResource[];
+  readonly peerModes: PeerModes;
+  readonly identities: EndpointIdentities;
   /** Full host to its rules, one of each namespace. */
   readonly #rulesByHost = new Map<string, DestinationRuleResource[]>();
   /** Service to the rules that cover it, made when first asked for. */
@@ -39,11 +56,23 @@ export class World {
   /** Hosts of wildcard rules, longest first; made when first asked for. */
   #wildcards: readonly string[] | undefined;
 
-  constructor(resources: readonly Resource[], complaints: Complaints) {
+  constructor(
+    resources: readonly Resource[],
+    complaints: Complaints,
+    { rootNamespace = usualRootNamespace, trustDomain = usualTrustDomain }: MeshNames = {},
+  ) {
     this.sidecars = resources.filter((each) => each.kind === 'Sidecar');
     this.virtualServices = resources.filter((each) => each.kind === 'VirtualService');
     this.destinationRules = resources.filter((each) => each.kind === 'DestinationRule');
+    this.gateways = resources.filter((each) => each.kind === 'Gateway');
     this.telemetries = resources.filter((each) => each.kind === 'Telemetry');
+    const peers = resources.filter((each) => each.kind === 'PeerAuthentication');
+    this.peerAuthentications = peers;
+    this.policies = resources.filter(
+      (each) => each.kind === 'AuthorizationPolicy' || each.kind === 'RequestAuthentication',
+    );
+    this.peerModes = new PeerModes(peers, rootNamespace, complaints);
+    this.identities = new EndpointIdentities(this.peerModes, trustDomain);
     this.services = gatherServices(resources, complaints);
     this.boundHosts = indexHosts(this.virtualServices, complaints);
     this.#indexRules(complaints);

@@ -13,6 +13,7 @@ import {
   encode,
   integer,
   isTrue,
+  nothing,
   objectIdentifier,
   octets,
   ownDer,
@@ -56,21 +57,66 @@ export function privateKeyPem(key: KeyObject): string {
   return key.export({ type: 'pkcs8', format: 'pem' }).toString();
 }
 
-/** Issues one certificate, as PEM. Times are milliseconds since the epoch. */
-export function issueCertificate(request: CertificateRequest): string {
-  const algorithm = sequence(objectIdentifier(ecdsaWithSha256));
+/** What is signed; `issuer` and `subject` are names (RFC 5280 4.1.2.4), times milliseconds. */
+export interface CertificateParts {
+  /** 16 bytes or so, the first bit clear (RFC 5280 4.1.2.2). */
+  readonly serial: Buffer;
+  readonly issuer: DerValue;
+  readonly subject: DerValue;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
+  readonly extensions: readonly DerValue[];
+}
+
+/**
+ * A certificate as DER. `signer` is an EC key (ours are P-256), RSA or Ed25519 (an outside issuer's);
+ * throws for other kinds.
+ */
+export function signCertificate(parts: CertificateParts, signer: KeyObject): Buffer {
+  const { algorithm, digest } = signatureAlgorithmOf(signer);
   const unsigned = sequence(
     tagged(0, integer(Buffer.of(2))),
-    integer(keyHash(request.publicKey).subarray(0, 16)),
+    integer(parts.serial),
     algorithm,
-    distinguishedName(request.issuer.subject),
-    sequence(time(request.notBefore), time(request.notAfter)),
-    distinguishedName(request.subject),
-    ownDer(spkiOf(request.publicKey)),
-    tagged(3, sequence(...extensionsOf(request))),
+    parts.issuer,
+    sequence(time(parts.notBefore), time(parts.notAfter)),
+    parts.subject,
+    ownDer(parts.publicKey),
+    tagged(3, sequence(...parts.extensions)),
   );
-  const signature = sign('sha256', encode(unsigned), request.issuer.keys.privateKey);
-  return pemOf(encode(sequence(unsigned, algorithm, bits(signature))));
+  const signature = sign(digest, encode(unsigned), signer);
+  return encode(sequence(unsigned, algorithm, bits(signature)));
+}
+
+/** RFC 5758 3.2, RFC 4055 5 (its parameters are NULL), RFC 8410 3. */
+function signatureAlgorithmOf(key: KeyObject): { algorithm: DerValue; digest: string | null } {
+  if (key.asymmetricKeyType === 'ec') {
+    return { algorithm: sequence(objectIdentifier(ecdsaWithSha256)), digest: 'sha256' };
+  }
+  if (key.asymmetricKeyType === 'rsa') {
+    const algorithm = sequence(objectIdentifier('1.2.840.113549.1.1.11'), nothing());
+    return { algorithm, digest: 'sha256' };
+  }
+  if (key.asymmetricKeyType === 'ed25519') {
+    return { algorithm: sequence(objectIdentifier('1.3.101.112')), digest: null };
+  }
+  throw new Error(`a key of kind ${key.asymmetricKeyType} cannot sign certificates here`);
+}
+
+/** Issues one certificate, as PEM. Times are milliseconds since the epoch. */
+export function issueCertificate(request: CertificateRequest): string {
+  const parts: CertificateParts = {
+    serial: keyHash(request.publicKey).subarray(0, 16),
+    issuer: distinguishedName(request.issuer.subject),
+    subject: distinguishedName(request.subject),
+    notBefore: request.notBefore,
+    notAfter: request.notAfter,
+    publicKey: spkiOf(request.publicKey),
+    extensions: extensionsOf(request),
+  };
+  return pemOf(signCertificate(parts, request.issuer.keys.privateKey));
 }
 
 function extensionsOf(request: CertificateRequest): DerValue[] {
@@ -105,7 +151,8 @@ function nameConstraints(names: readonly string[]): DerValue[] {
   return [extension('2.5.29.30', true, sequence(tagged(0, ...permitted)))];
 }
 
-function extension(id: string, isCritical: boolean, value: DerValue): DerValue {
+/** One extension of a certificate (RFC 5280 4.2). */
+export function extension(id: string, isCritical: boolean, value: DerValue): DerValue {
   const wrapped = octets(encode(value));
   return isCritical
     ? sequence(objectIdentifier(id), isTrue(), wrapped)
@@ -143,22 +190,28 @@ function wordsOf(text: string): number[] {
   return text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16));
 }
 
-function distinguishedName(name: string): DerValue {
+/** A name of one part, its common name. */
+export function distinguishedName(name: string): DerValue {
   return sequence(setOf(sequence(objectIdentifier(commonName), utf8(name))));
 }
 
-function spkiOf(key: KeyObject): Buffer {
+/** SubjectPublicKeyInfo, DER. */
+export function spkiOf(key: KeyObject): Buffer {
   return key.export({ type: 'spki', format: 'der' });
 }
 
-/** First bit clear: a serial number is positive and at most 20 bytes (RFC 5280 4.1.2.2). */
-function keyHash(key: KeyObject): Buffer {
+/**
+ * SHA-256 of a public key, for serials and key identifiers. The first bit is clear: a serial number is
+ * positive and at most 20 bytes (RFC 5280 4.1.2.2).
+ */
+export function keyHash(key: KeyObject): Buffer {
   const hash = createHash('sha256').update(spkiOf(key)).digest();
   hash[0] = hash[0]! & 0x7f;
   return hash;
 }
 
-function pemOf(der: Buffer): string {
+/** One certificate as PEM; `label` for other things. */
+export function pemOf(der: Buffer, label = 'CERTIFICATE'): string {
   const lines = der.toString('base64').match(/.{1,64}/g)!;
-  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }

@@ -34,6 +34,11 @@ export function isTrue(): DerValue {
   return primitive(Type.BOOLEAN, Buffer.from([0xff]));
 }
 
+/** NULL, the parameters of some algorithms. */
+export function nothing(): DerValue {
+  return primitive(Type.NULL, Buffer.alloc(0));
+}
+
 /** A non-negative number of any size, most significant byte first. */
 export function integer(bytes: Buffer): DerValue {
   let start = 0;

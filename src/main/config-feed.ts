@@ -29,6 +29,10 @@ export interface ConfigFeedOptions {
   readonly labels: Readonly<Record<string, string>>;
   /** `istio-system` when absent. */
   readonly rootNamespace?: string;
+  /** `cluster.local` when absent. */
+  readonly trustDomain?: string;
+  /** Where Secrets are mounted; the usual folder when absent. */
+  readonly secretsFolder?: string;
   /** `redirect`: a table without anything is good, because what it does not know passes through. */
   readonly capture: 'none' | 'redirect';
   readonly clock: Clock;
@@ -202,10 +206,12 @@ export class ConfigFeed {
   }
 
   #jobFor(files: ConfigFiles): CompileJob {
-    const { namespace, labels, rootNamespace, capture } = this.#options;
+    const { namespace, labels, rootNamespace, trustDomain, secretsFolder, capture } = this.#options;
     const generation = (this.table?.generation ?? 0) + 1;
     const root = rootNamespace === undefined ? {} : { rootNamespace };
-    const context = { namespace, labels, ...root, generation, capture };
+    const domain = trustDomain === undefined ? {} : { trustDomain };
+    const secrets = secretsFolder === undefined ? {} : { secretsFolder };
+    const context = { namespace, labels, ...root, ...domain, ...secrets, generation, capture };
     return { files, goodTexts: this.#goodTexts, context, digest: this.#digest };
   }
 

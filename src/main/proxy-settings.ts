@@ -6,11 +6,14 @@
  */
 
 import { isIP } from 'node:net';
+import { type AppMetricsPage, readAppMetrics } from '../admin/app-metrics.ts';
 import { type Probe, readProbes } from '../admin/probe-definition.ts';
 import { usualRootNamespace } from '../config/compile-tracing.ts';
 import { telemetryLimits, trafficLimits } from '../model/limits.ts';
 import type { TracingChoices } from '../telemetry/tracing-choices.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
+import { type GatewayChoices, gatewayFlags, readGatewayFlags } from './gateway-flags.ts';
+import { type IdentityChoices, identityFlags, readIdentityFlags } from './identity-flags.ts';
 import { type LogLevel, logLevels } from './log.ts';
 import { readSocketAddress, type SocketAddress } from './socket-address.ts';
 import { readTracingFlags, tracingFlags } from './tracing-flags.ts';
@@ -40,7 +43,7 @@ export const proxyFlags: readonly Flag[] = [
     name: 'root-namespace',
     value: 'NAME',
     otherwise: usualRootNamespace,
-    help: 'whose Telemetry without a selector holds for all namespaces',
+    help: 'whose policies without a selector hold for all namespaces',
   },
   {
     name: 'capture',
@@ -80,6 +83,18 @@ export const proxyFlags: readonly Flag[] = [
     help: 'metrics port: /metrics for Prometheus',
   },
   {
+    name: 'app-metrics',
+    value: 'PORT/PATH',
+    otherwise: '',
+    help: "the application's page of metrics, to be merged with ours",
+  },
+  {
+    name: 'merged-metrics',
+    value: 'ADDR:PORT',
+    otherwise: '0.0.0.0:15020',
+    help: 'port of both, for scrapers that have no mTLS; with --app-metrics',
+  },
+  {
     name: 'drain-seconds',
     value: 'SECONDS',
     otherwise: String(trafficLimits.drainMs / 1000),
@@ -111,10 +126,12 @@ export const proxyFlags: readonly Flag[] = [
     otherwise: `${telemetryLimits.recordRingBytes / 1024}k`,
     help: 'memory for records and as much for their texts; 64k to 256m',
   },
+  ...identityFlags,
+  ...gatewayFlags,
   ...tracingFlags,
 ];
 
-export interface ProxySettings {
+export interface ProxySettings extends IdentityChoices, GatewayChoices {
   readonly config: readonly string[];
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -132,6 +149,8 @@ export interface ProxySettings {
   readonly admin: SocketAddress;
   readonly health: SocketAddress;
   readonly metrics: SocketAddress;
+  /** Absent: nothing is merged, and its port is not opened. */
+  readonly merged: { readonly at: SocketAddress; readonly page: AppMetricsPage } | undefined;
   readonly drainMs: number;
   /** The longest warm-up; 0: none. */
   readonly warmUpMs: number;
@@ -164,13 +183,16 @@ export function readProxySettings(
   }
   const podAddresses = readAddresses(environment.POD_IPS ?? '');
   const labels = readLabels(text('labels'));
+  // In a pod the downward API says it, and what is typed wins.
+  const namespace = readName(
+    'namespace',
+    values.get('namespace')?.[0] ?? (environment.POD_NAMESPACE || text('namespace')),
+  );
   return {
     config,
-    // In a pod the downward API says it, and what is typed wins.
-    namespace: readName(
-      'namespace',
-      values.get('namespace')?.[0] ?? (environment.POD_NAMESPACE || text('namespace')),
-    ),
+    namespace,
+    ...readIdentityFlags(values, namespace, environment),
+    ...readGatewayFlags(values),
     labels,
     rootNamespace: readName('root-namespace', text('root-namespace')),
     capture,
@@ -185,6 +207,7 @@ export function readProxySettings(
     admin,
     health: podPort('health', values, podAddresses),
     metrics: podPort('metrics', values, podAddresses),
+    merged: mergedOf(values, podAddresses),
     drainMs: readDrain(text('drain-seconds')),
     warmUpMs: readWarmUp(text('warm-up-ms')),
     logLevel: text('log-level') as LogLevel,
@@ -234,6 +257,21 @@ function podPort(
   const { otherwise } = proxyFlags.find(({ name }) => name === flag)!;
   const { address, port } = addressOf(flag, otherwise);
   return { address: podAddresses.some((each) => isIP(each) === 6) ? '::' : address, port };
+}
+
+function mergedOf(
+  values: ReadonlyMap<string, readonly string[]>,
+  podAddresses: readonly string[],
+): ProxySettings['merged'] {
+  const written = values.get('app-metrics')?.[0];
+  if (written === undefined) return undefined;
+  const page = readAppMetrics(written);
+  if ('problem' in page) throw new UsageError(`--app-metrics ${page.problem}`);
+  const at = podPort('merged-metrics', values, podAddresses);
+  if (at.port !== page.port) return { at, page };
+  throw new UsageError(
+    `--app-metrics ${written} is the port of --merged-metrics: it would ask itself; name the application's`,
+  );
 }
 
 function isLoopback(address: string): boolean {

@@ -50,7 +50,7 @@ function programEnvironment(): Environment {
 }
 
 /** Throws StartError when the sidecar's user may not read its program or its configuration. */
-export function checkReadable({ config }: RunSettings): void {
+export function checkReadable({ config, identityFiles }: RunSettings): void {
   const install = 'install it where everybody may read it, such as /usr/local';
   const move = 'move it to where everybody may read it, such as /opt';
   const problem = whyUnreadable(sidecarUser, proxyUid, [
@@ -60,6 +60,10 @@ export function checkReadable({ config }: RunSettings): void {
       path: resolve(path),
       what: '--config',
       remedy: 'copy it to where everybody may read it, such as /etc/tracecar',
+    })),
+    ...identityFiles.map(({ flag, path }) => ({
+      ...{ path, what: flag },
+      remedy: `let that user alone read it: chown ${proxyUid} ${path}`,
     })),
   ]);
   if (problem !== undefined) throw new StartError(problem);
@@ -77,7 +81,8 @@ export function startSidecar(
     ...config.map((path) => `--config=${resolve(path)}`),
     ...(labels === '' ? [] : [`--labels=${labels}`]),
   ];
-  const env = { ...programEnvironment(), OTEL_SERVICE_NAME: serviceName, ...variables };
+  const own = { OTEL_SERVICE_NAME: serviceName, ...settings.identity, ...variables };
+  const env = { ...programEnvironment(), ...own };
   return start(network, sidecarUser, [...tracecar, 'proxy', ...flags], {
     env: { ...env, POD_IPS: network.addresses.join(',') },
     stdio: 'ignore',

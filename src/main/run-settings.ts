@@ -6,16 +6,21 @@
  */
 
 import { isIPv4 } from 'node:net';
-import { basename } from 'node:path';
-import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
+import { basename, resolve } from 'node:path';
+import { type Environment, type Flag, readFlags, UsageError, variableOf } from './flags.ts';
 import { proxyFlags, readLabels } from './proxy-settings.ts';
 
 const ofProxy = (name: string): Flag => proxyFlags.find((flag) => flag.name === name)!;
+
+const identity = ['identity', 'token', 'trust-bundle', 'trust-domain', 'service-account'].map(
+  ofProxy,
+);
 
 export const runFlags: readonly Flag[] = [
   ofProxy('config'),
   ofProxy('namespace'),
   ofProxy('labels'),
+  ...identity,
   {
     name: 'service-name',
     value: 'NAME',
@@ -71,6 +76,10 @@ export interface RunSettings {
   readonly namespace: string;
   readonly labels: string;
   readonly serviceName: string;
+  /** Of the sidecar's identity, as the variables that it reads; files by their whole path. */
+  readonly identity: Readonly<Record<string, string>>;
+  /** Of those: files that the sidecar's user has to be able to read, by flag. */
+  readonly identityFiles: readonly { readonly flag: string; readonly path: string }[];
   /** Undefined: one is chosen. */
   readonly address: string | undefined;
   readonly hasPreload: boolean;
@@ -104,6 +113,12 @@ export function readRunSettings(args: readonly string[], environment: Environmen
   const labels = text('labels') ?? '';
   const address = text('address');
   if (address !== undefined) checkAddress(address);
+  const given = identity.flatMap((flag) => {
+    const value = text(flag.name);
+    if (value === undefined) return [];
+    const isFile = flag.isPath === true && !value.includes('-----BEGIN');
+    return [{ flag, isFile, value: isFile ? resolve(value) : value }];
+  });
   const skips = ['skip-inbound-ports', 'skip-outbound-ports', 'skip-outbound-cidrs'];
   return {
     command,
@@ -116,6 +131,10 @@ export function readRunSettings(args: readonly string[], environment: Environmen
       environment.OTEL_SERVICE_NAME ||
       readLabels(labels).app ||
       basename(program),
+    identity: Object.fromEntries(given.map(({ flag, value }) => [variableOf(flag), value])),
+    identityFiles: given
+      .filter(({ isFile }) => isFile)
+      .map(({ flag, value }) => ({ flag: `--${flag.name}`, path: value })),
     address,
     hasPreload: text('propagation') !== 'off',
     skipFlags: skips.flatMap((name) => {

@@ -23,8 +23,8 @@ import {
   statusOf,
   whyNotRunnable,
 } from './run-children.ts';
-import { relayExporter } from './run-exporter.ts';
 import { checkMachine, openNetwork, type RunNetwork } from './run-network.ts';
+import { relayLocal } from './run-relay.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
 import { awaitTaken } from './run-taken.ts';
 import { TerminalWitness } from './run-witness.ts';
@@ -71,7 +71,8 @@ async function runIn(
   settings: RunSettings,
   signals: Signals,
 ): Promise<number> {
-  const relay = await relayExporter(process.env, network.gateways[0]!);
+  const told = { ...process.env, ...settings.identity };
+  const relay = await relayLocal(told, network.gateways[0]!);
   const sidecar = startSidecar(network, settings, relay.variables);
   try {
     const early = await Promise.race([awaitSidecar(network, settings, sidecar), signals.early]);

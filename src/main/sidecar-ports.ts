@@ -1,16 +1,19 @@
 /**
- * The three ports of a sidecar beside traffic: health, metrics and admin.
+ * The ports of a sidecar beside traffic: health, metrics, admin, and metrics merged with the application's.
  *
  * With probes to serve, the health port has a thread of its own, so that the kubelet is answered while
  * traffic keeps ours busy; then what it shows is told to it.
  */
 
 import { createAdminServer } from '../admin/admin-server.ts';
+import { AppMetrics, type AppMetricsPage } from '../admin/app-metrics.ts';
 import { HealthLink } from '../admin/health-link.ts';
 import { HealthPort } from '../admin/health-port.ts';
+import { createMergedServer } from '../admin/merged-server.ts';
 import { createMetricsServer } from '../admin/metrics-server.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
+import type { TextFormat } from '../telemetry/metric-text.ts';
 import { drainSecretOf } from './drain-secret.ts';
 import { codeOf, listenProblem, StartError } from './listen-problem.ts';
 import type { Sidecar } from './sidecar.ts';
@@ -30,6 +33,8 @@ export interface OpenPorts {
   readonly health: string;
   readonly metrics: string;
   readonly admin: string;
+  /** Absent where nothing is merged. */
+  readonly merged?: string;
 }
 
 export class SidecarPorts {
@@ -46,21 +51,18 @@ export class SidecarPorts {
   async open(): Promise<OpenPorts> {
     const sidecar = this.#sidecar;
     const { settings } = sidecar;
-    const [health, metrics, admin] = await Promise.all([
+    const { merged } = settings;
+    const [health, metrics, admin, joined] = await Promise.all([
       this.#open(this.#healthPort(), settings.health, 'health'),
       this.#open(
-        createMetricsServer(async (format) => {
-          // Only OpenMetrics has a place for them.
-          const isOpen = format === 'openmetrics';
-          const exemplars = isOpen ? await sidecar.telemetry.exemplars() : [];
-          return metricsPage(sidecar, format, exemplars);
-        }),
+        createMetricsServer((format) => this.#ownPage(format, false)),
         settings.metrics,
         'metrics',
       ),
       this.#open(createAdminServer(adminState(sidecar)), settings.admin, 'admin'),
+      merged && this.#open(this.#mergedPort(merged.page), merged.at, 'merged-metrics'),
     ]);
-    return { health, metrics, admin };
+    return { health, metrics, admin, ...(joined === undefined ? {} : { merged: joined }) };
   }
 
   /** Whether the sidecar is ready, or open, may have changed. */
@@ -71,6 +73,28 @@ export class SidecarPorts {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all(this.#ports.map((port) => port.close()));
+  }
+
+  async #ownPage(format: TextFormat, isMerged: boolean): Promise<Iterable<string>> {
+    const sidecar = this.#sidecar;
+    // Only OpenMetrics has a place for them.
+    const exemplars = format === 'openmetrics' ? await sidecar.telemetry.exemplars() : [];
+    return metricsPage(sidecar, format, exemplars, isMerged);
+  }
+
+  #mergedPort(page: AppMetricsPage): Port {
+    const { log, settings } = this.#sidecar;
+    // Outside of a pod the application is on this machine, mostly on loopback alone.
+    const address = settings.podAddresses[0] ?? '127.0.0.1';
+    const where = `http://${address.includes(':') ? `[${address}]` : address}:${page.port}${page.path}`;
+    const application = new AppMetrics({
+      ...{ page, address, wakeUps: systemWakeUps },
+      onProblem: (problem) =>
+        problem === ''
+          ? log.write('info', `metrics of the application are merged again (${where})`)
+          : log.write('warn', `no metrics of the application from ${where}: ${problem}`),
+    });
+    return createMergedServer((format) => this.#ownPage(format, true), application);
   }
 
   #healthPort(): Port {

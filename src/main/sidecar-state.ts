@@ -8,6 +8,7 @@
 import type { AdminState } from '../admin/admin-server.ts';
 import { trafficLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import { usualSecurity } from '../model/security.ts';
 import type { ExemplarEntry } from '../telemetry/exemplars.ts';
 import type { ClusterLabels } from '../telemetry/istio-metrics.ts';
 import { addKeepMetrics } from '../telemetry/keep-report.ts';
@@ -16,6 +17,8 @@ import type { MetricText, TextFormat } from '../telemetry/metric-text.ts';
 import { renderParts } from '../telemetry/prometheus.ts';
 import { isLogLevel, logLevels } from './log.ts';
 import type { Sidecar } from './sidecar.ts';
+import type { SidecarIdentity } from './sidecar-identity.ts';
+import type { StrictReport } from './strict-report.ts';
 import { tracecarVersion } from './version.ts';
 
 /** The closures behind the admin port. */
@@ -28,6 +31,7 @@ export function adminState(sidecar: Sidecar): AdminState {
       namespace: settings.namespace,
       labels: settings.labels,
       paths: settings.config,
+      identity: sidecar.identity?.state(),
       diagnostics: sidecar.diagnostics,
       table: feed.table,
     }),
@@ -37,6 +41,7 @@ export function adminState(sidecar: Sidecar): AdminState {
       const open = proxy.connections(trafficLimits.connectionsShownMax);
       return { ...connections, ...counts, isDraining, listeners, open };
     },
+    plaintextCallers: () => plaintextReport(sidecar),
     stats: () => stats(sidecar),
     logLevel: () => log.level,
     setLogLevel: (level) => {
@@ -47,6 +52,18 @@ export function adminState(sidecar: Sidecar): AdminState {
     logLevels,
     isDraining: () => sidecar.whyNotReady === 'draining',
     leave: () => sidecar.leave(),
+  };
+}
+
+function plaintextReport({ clock, feed, identity, proxy, settings }: Sidecar): StrictReport {
+  const { mode, origin, ports } = feed.table?.security ?? usualSecurity;
+  return {
+    namespace: settings.namespace,
+    labels: settings.labels,
+    identity: identity?.mesh.current?.id ?? '',
+    sinceMs: Math.round(clock.epochMs),
+    security: { mode, origin, ports },
+    ...proxy.plaintextCallers(),
   };
 }
 
@@ -71,11 +88,16 @@ function stats(sidecar: Sidecar) {
   };
 }
 
-/** The text of /metrics in parts: requests, connections and spans of the registry, then our own. */
+/**
+ * The text of /metrics in parts: requests, connections and spans of the registry, then our own.
+ *
+ * @param isMerged another process has its `process_*` on the same page: ours are left out
+ */
 export function metricsPage(
   sidecar: Sidecar,
   format: TextFormat = 'prometheus',
   exemplars: readonly ExemplarEntry[] = [],
+  isMerged = false,
 ): Iterable<string> {
   const { feed, settings, telemetry, telemetrySettings } = sidecar;
   const { batch, resource, knownMethods } = telemetrySettings;
@@ -88,7 +110,7 @@ export function metricsPage(
       exemplars,
       queueMax: batch.queueMax,
     },
-    (text) => addOwnMetrics(text, sidecar),
+    (text) => addOwnMetrics(text, sidecar, isMerged),
   );
 }
 
@@ -107,13 +129,14 @@ function clusterLabels(table: RoutingTable | undefined): ReadonlyMap<string, Clu
 
 function addOwnMetrics(
   text: MetricText,
-  { clock, diagnostics, feed, proxy, telemetry }: Sidecar,
+  { clock, diagnostics, feed, identity, proxy, telemetry }: Sidecar,
+  isMerged: boolean,
 ): void {
   const { applied, unchanged, refused } = feed.counts;
   const cpu = process.cpuUsage();
   const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
   const version = `version="${tracecarVersion()}",node="${process.versions.node}"`;
-  const families: readonly Family[] = [
+  const families: Family[] = [
     ['tracecar_build_info', 'gauge', 'Release of this proxy.', [[version, 1]]],
     [
       'tracecar_config_generation',
@@ -183,12 +206,41 @@ function addOwnMetrics(
       [['', Math.round(clock.epochMs) / 1000]],
     ],
   ];
+  if (identity !== undefined) families.push(...identityFamilies(identity));
   for (const [name, type, help, samples] of families) {
+    if (isMerged && name.startsWith('process_')) continue;
     text.family(name, type, help);
     for (const [labels, value] of samples) text.sample(name, labels, value);
   }
   const kept = telemetry.keepReport();
   if (kept !== undefined) addKeepMetrics(text, kept);
+}
+
+/** Absent where there is no identity: a 0 would be an alarm. */
+function identityFamilies({ counts, mesh, secondsLeft }: SidecarIdentity): readonly Family[] {
+  return [
+    [
+      'tracecar_cert_seconds_left',
+      'gauge',
+      'Until the certificate of this workload ends; 0: none, or it has ended.',
+      [['', secondsLeft]],
+    ],
+    [
+      'tracecar_identity_generation',
+      'gauge',
+      'Sets of certificate and roots taken since start.',
+      [['', mesh.current?.generation ?? 0]],
+    ],
+    [
+      'tracecar_identity_renewals_total',
+      'counter',
+      'Attempts to get a certificate, by result.',
+      [
+        ['result="granted"', counts.granted],
+        ['result="failed"', counts.failed],
+      ],
+    ],
+  ];
 }
 
 /** Each sample is its labels, as they are printed, and its value. */

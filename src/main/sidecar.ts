@@ -33,6 +33,7 @@ import type { Log } from './log.ts';
 import { fewFiles } from './open-files.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import { podAddresses, prepareCapture, RedirectionWatch } from './sidecar-capture.ts';
+import { SidecarIdentity } from './sidecar-identity.ts';
 import { type OpenPorts, SidecarPorts } from './sidecar-ports.ts';
 import { trimMemory } from './trim-memory.ts';
 import { bundledWorker, tracecarVersion } from './version.ts';
@@ -62,6 +63,11 @@ export class Sidecar {
   #phase = 'starting';
   #isEnding = false;
   #isStarted = false;
+  /** What the log has said last of being ready. */
+  #isSaidReady = false;
+  #openPorts: OpenPorts | undefined;
+  /** Present with `--identity`. */
+  readonly identity: SidecarIdentity | undefined;
   readonly #ports = new SidecarPorts(this);
   /** Present when connections are captured. */
   readonly #redirection: RedirectionWatch | undefined;
@@ -74,6 +80,7 @@ export class Sidecar {
     this.telemetrySettings = telemetrySettings;
     this.#limits = { ...trafficLimits, drainMs: settings.drainMs };
     this.telemetry = this.#makeTelemetry(settings.recordRingBytes);
+    this.identity = this.#makeIdentity();
     this.proxy = new ProxyServer({
       clock: this.clock,
       random: systemRandom,
@@ -83,6 +90,9 @@ export class Sidecar {
       tracing: telemetrySettings,
       log: log.write,
       ...(capture === undefined ? {} : { capture }),
+      ...(this.identity === undefined ? {} : { mesh: this.identity.mesh }),
+      forwardsClientCert: settings.forwardClientCert,
+      outside: settings.outside,
     });
     if (capture !== undefined) this.#redirection = this.#makeRedirectionWatch();
     this.feed = new ConfigFeed({
@@ -90,6 +100,8 @@ export class Sidecar {
       namespace: settings.namespace,
       labels: settings.labels,
       rootNamespace: settings.rootNamespace,
+      trustDomain: settings.trustDomain,
+      secretsFolder: settings.secretsFolder,
       capture: settings.capture,
       clock: this.clock,
       wakeUps: systemWakeUps,
@@ -105,8 +117,10 @@ export class Sidecar {
   get whyNotReady(): string {
     if (this.#redirectionProblem !== '') return this.#redirectionProblem;
     if (this.#phase !== '') return this.#phase;
+    if (this.#identityProblem !== '') return this.#identityProblem;
     const unopened = this.proxy.unopened().map(unopenedProblem);
-    return [...unopened, ...this.proxy.unloaded().map(unloadedProblem)].join('; ');
+    const unloaded = this.proxy.unloaded().filter(({ isPartial }) => !isPartial);
+    return [...unopened, ...unloaded.map(unloadedProblem)].join('; ');
   }
 
   /** Of the files, then of what they lead to on this machine. */
@@ -124,7 +138,13 @@ export class Sidecar {
    */
   get whyNotOpen(): string {
     if (this.#redirectionProblem !== '') return this.#redirectionProblem;
-    return this.#phase === warmingUp ? '' : this.#phase;
+    if (this.#phase !== warmingUp && this.#phase !== '') return this.#phase;
+    return this.#identityProblem;
+  }
+
+  /** Without a certificate no peer is reached: what an application began now would fail. */
+  get #identityProblem(): string {
+    return this.identity?.whyNone ?? '';
   }
 
   /** What probes of others show of the inbound rules; undefined when nothing is captured. */
@@ -143,24 +163,39 @@ export class Sidecar {
   async start(): Promise<void> {
     const files = fewFiles(this.#limits.connectionsMax);
     if (files !== '') this.log.write('warn', files);
-    const ports = await (this.#redirection === undefined
-      ? this.#openListening()
-      : this.#openCaptured(this.#redirection));
+    const opening =
+      this.#redirection === undefined
+        ? this.#openListening()
+        : this.#openCaptured(this.#redirection);
+    const [ports] = await Promise.all([opening, this.identity?.start()]);
     if (this.#isEnding) return;
+    this.#openPorts = ports;
     this.feed.watch();
     this.#isStarted = true;
     this.telemetry.startWorker();
     this.#enter(warmingUp);
     await this.#warmUp();
     this.#enter('');
+    this.#sayReady();
+  }
+
+  #sayReady(): void {
     const reason = this.whyNotReady;
+    this.#isSaidReady = reason === '';
     this.log.write(reason === '' ? 'info' : 'warn', reason === '' ? 'ready' : 'not ready', {
       ...(reason === '' ? {} : { reason }),
       version: tracecarVersion(),
       generation: this.feed.table?.generation,
       listeners: this.proxy.addresses().map((each) => `${each.name} ${each.address}:${each.port}`),
-      ...ports,
+      ...this.#openPorts,
     });
+  }
+
+  /** The first certificate may come long after the start. */
+  #onIdentity(): void {
+    this.#ports.tell();
+    const isOver = this.#phase === '' && this.#isStarted;
+    if (isOver && !this.#isSaidReady && this.whyNotReady === '') this.#sayReady();
   }
 
   /** Without capture: what waits for the listeners of the configuration goes first. */
@@ -199,6 +234,7 @@ export class Sidecar {
   async drain(): Promise<DrainCounts> {
     this.#end();
     this.feed.close();
+    this.identity?.close();
     const counts = await this.proxy.drain(this.settings.drainMs);
     await this.telemetry.flushAndClose();
     await this.#ports.close();
@@ -210,6 +246,16 @@ export class Sidecar {
     this.#phase = 'draining';
     this.#redirection?.close();
     this.#ports.tell();
+  }
+
+  #makeIdentity(): SidecarIdentity | undefined {
+    const { identity, trustDomain } = this.settings;
+    if (identity === undefined) return undefined;
+    return new SidecarIdentity({
+      ...{ settings: identity, trustDomain, log: this.log },
+      ...{ wakeUps: systemWakeUps, random: systemRandom, onChange: () => this.#onIdentity() },
+      instance: this.telemetrySettings.resource['service.instance.id'] ?? '',
+    });
   }
 
   /** The worker starts when the listeners are open: it would take a single core from their start. */
@@ -287,15 +333,19 @@ function unopenedProblem({ listener, address, port, code, waitsFor }: ListenErro
 }
 
 /** One line for `/healthz/ready`; the proxy has logged it. */
-function unloadedProblem({ listener, problem }: UnloadedCertificate): string {
-  return `listener ${listener} has no certificate: ${problem}`;
+function unloadedProblem({ listener, server, problem }: UnloadedCertificate): string {
+  const what = server === '' ? `listener ${listener}` : `${server} of listener ${listener}`;
+  return `${what} has no certificate: ${problem}`;
 }
 
 function unloadedDiagnostic(unloaded: UnloadedCertificate, namespace: string): Diagnostic {
   const { code, severity } = diagnosticCodes.get('certificate-unread')!;
+  const [, of = namespace, name = '', path = 'ingress[].tls'] =
+    /^([^/]+)\/([^/]+)\/(.+)$/.exec(unloaded.server) ?? [];
+  const kind = unloaded.server === '' ? 'Sidecar' : 'Gateway';
   return {
-    ...{ code, severity, path: 'ingress[].tls', line: 0, column: 0 },
-    resource: { kind: 'Sidecar', namespace, name: '' },
+    ...{ code, severity, path, line: 0, column: 0 },
+    resource: { kind, namespace: of, name },
     file: unloaded.file,
     message: `${unloadedProblem(unloaded)}.`,
     fix: 'Mend the files, or the Secret that they come from; they are read again all the time.',

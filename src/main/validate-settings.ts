@@ -28,7 +28,7 @@ export const validateFlags: readonly Flag[] = [
     name: 'root-namespace',
     value: 'NAME',
     otherwise: usualRootNamespace,
-    help: 'whose Telemetry without a selector holds for all namespaces',
+    help: 'whose policies without a selector hold for all namespaces',
     typedOnly: true,
   },
   {

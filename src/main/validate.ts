@@ -77,9 +77,13 @@ function viewsOf(
     }).diagnostics;
   if (labels !== undefined) return [viewOf(namespace, labels)];
   const sidecars = resources.filter((each) => each.kind === 'Sidecar');
-  if (sidecars.length === 0) {
+  const gateways = resources.filter((each) => each.kind === 'Gateway');
+  if (sidecars.length + gateways.length === 0) {
     // Nobody's view, but references can be checked; that no Sidecar is found is not a mistake here.
     return [viewOf(namespace, {}).filter(({ file }) => file !== '')];
   }
-  return sidecars.map((sidecar) => viewOf(sidecar.namespace, selectorOf(sidecar)));
+  return [
+    ...sidecars.map((sidecar) => viewOf(sidecar.namespace, selectorOf(sidecar))),
+    ...gateways.map((gateway) => viewOf(gateway.namespace, gateway.spec.selector)),
+  ];
 }

@@ -106,6 +106,24 @@ export interface TrafficLimits {
   readonly tlsHandshakeMs: number;
   /** How often certificate files are looked at. */
   readonly tlsPollMs: number;
+  /**
+   * Where a server may speak first, its words wait so long for a ClientHello of the mesh: a sidecar sends
+   * one as soon as it is connected, but its process may be held up. The second: where the caller has
+   * come without until now.
+   */
+  readonly meshHelloMs: number;
+  readonly meshHelloAgainMs: number;
+  /**
+   * Handshakes of the mesh: begun in a turn of the loop (one takes half a millisecond of the thread that
+   * serves everybody), under way, and waiting for their turn; more are closed.
+   */
+  readonly meshHandshakesPerTurn: number;
+  readonly meshHandshakesMax: number;
+  readonly meshHandshakesWaitingMax: number;
+  /** For how long a session of the mesh may be resumed, with the certificates that it began with. */
+  readonly meshSessionMs: number;
+  /** Callers without mutual TLS that are remembered, each address and port apart. */
+  readonly plaintextCallersMax: number;
   /** Between two attempts to open a listener whose port is taken. */
   readonly listenRetryMs: number;
   /** The same where one of ours must give its address up for the attempt and callers notice. */
@@ -171,6 +189,13 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   passthroughIdleMs: 60_000,
   tlsHandshakeMs: 5_000,
   tlsPollMs: 250,
+  meshHelloMs: 300,
+  meshHelloAgainMs: 20,
+  meshHandshakesPerTurn: 4,
+  meshHandshakesMax: 256,
+  meshHandshakesWaitingMax: 2_048,
+  meshSessionMs: 3_600_000,
+  plaintextCallersMax: 512,
   listenRetryMs: 1_000,
   listenRoomMs: 60_000,
   acceptQuietMs: 5,
@@ -236,6 +261,8 @@ export interface TelemetryLimits {
   readonly metricOddStatusesMax: number;
   /** Zones of callees that bytes are counted for; the rest is the zone `other`. */
   readonly zonesMax: number;
+  /** Authorization policies whose decisions are counted apart; the rest is `other`. */
+  readonly policyCountsMax: number;
   /** Exported traces that buckets name, in all and of one batch of spans. */
   readonly exemplarsMax: number;
   readonly exemplarsPerBatchMax: number;
@@ -313,6 +340,7 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   metricCellsPerSeriesMax: 100,
   metricOddStatusesMax: 16,
   zonesMax: 100,
+  policyCountsMax: 1_000,
   exemplarsMax: 2_000,
   exemplarsPerBatchMax: 64,
   exemplarsWaitMs: 100,

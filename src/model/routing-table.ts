@@ -164,18 +164,62 @@ export interface Listener {
   readonly virtualHosts: readonly VirtualHost[];
   /** Index of the virtual host that takes every authority, or -1 (unknown authority: no-route). */
   readonly defaultHost: number;
+  /** Set where the mesh meets the world outside: a port of a Gateway. `tls` is undefined then. */
+  readonly gateway?: GatewayPort;
+}
+
+/**
+ * A port of Gateways: one server takes each name, the one whose hosts name it most exactly. Those that end
+ * TLS have virtual hosts in the listener; where a server says nothing of one of its hosts, it is there
+ * without rules, so that nobody else's wildcard takes it.
+ */
+export interface GatewayPort {
+  /** TLS begins every connection: the name of its ClientHello chooses the server. Else the authority does. */
+  readonly isSecure: boolean;
+  readonly servers: readonly GatewayServer[];
+  /** For connections that are relayed unread, by SNI. */
+  readonly connectionRules: readonly ConnectionRule[];
+}
+
+/** One entry of `servers` of a Gateway. */
+export interface GatewayServer {
+  /** `default/shop/servers[0]`. */
+  readonly name: string;
+  /** `file:line:column` of the entry, for people. */
+  readonly origin: string;
+  /** Lower-case DNS names, `*.suffix` or `*`. */
+  readonly hosts: readonly string[];
+  /**
+   * `forward`: requests are routed. `redirect`: they are told to come by https. `relay`: TLS goes on unread.
+   * `closed`: its certificate is named and not there, so nobody is served.
+   */
+  readonly action: 'forward' | 'redirect' | 'relay' | 'closed';
+  /** Set where TLS ends here. */
+  readonly tls: ListenerTls | undefined;
 }
 
 /** Files by absolute path, PEM; the proxy reads them and follows their changes. */
 export interface ListenerTls {
-  /** `mutual` asks downstream for a certificate that `caFile` vouches for. */
-  readonly mode: 'simple' | 'mutual';
+  /**
+   * `mutual` asks downstream for a certificate that `caFile` vouches for; `optional-mutual` too, and serves
+   * those that show none.
+   */
+  readonly mode: 'simple' | 'mutual' | 'optional-mutual';
   /** The serving certificate, then its intermediates. */
   readonly certificateFile: string;
   readonly keyFile: string;
+  /** More of them for the same names, of keys of another kind: each downstream gets what it can check. */
+  readonly otherPairs?: readonly CertificateFiles[];
   /** Roots for downstream's certificate; empty when `mode` is `simple`. */
   readonly caFile: string;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** Of TLS 1.2, in OpenSSL's names, joined by colons; absent: those of Node.js. */
+  readonly ciphers?: string;
+}
+
+export interface CertificateFiles {
+  readonly certificateFile: string;
+  readonly keyFile: string;
 }
 
 /** The authorities that share one list of rules. */

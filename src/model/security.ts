@@ -8,6 +8,9 @@
  * An identity is a SPIFFE id, `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT`.
  */
 
+/** The ALPN name of the mesh's own TLS: by it a sidecar's ClientHello is told from an application's. */
+export const MESH_PROTOCOL = 'tracecar/1';
+
 /**
  * What an inbound port takes from sidecars and others: `permissive` mutual TLS of the mesh and everything
  * else, `strict` mutual TLS alone, `disable` everything as it comes (mutual TLS is not ended).

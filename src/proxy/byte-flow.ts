@@ -12,6 +12,7 @@
 import type { Socket } from 'node:net';
 import { DirectSocket } from './direct-socket.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { SecureSocket } from './secure-socket.ts';
 import type { ReadMemory, Slab } from './slab.ts';
 
 export class ByteFlow {
@@ -37,7 +38,8 @@ export class ByteFlow {
   /** Sends `chunk`, or holds what the kernel does not take. */
   pass(chunk: Buffer): void {
     const to = this.#to;
-    if (!(to instanceof DirectSocket)) to.write(Buffer.from(chunk));
+    if (to instanceof SecureSocket) to.send(chunk);
+    else if (!(to instanceof DirectSocket)) to.write(Buffer.from(chunk));
     else if (chunk.buffer === this.#own?.bytes.buffer) to.send(chunk);
     else {
       const { out } = this.#scope;

@@ -17,7 +17,7 @@ import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { type Failure, failure } from '../model/failure.ts';
 import { ByteFlow } from './byte-flow.ts';
-import { connectFailure } from './connect-failure.ts';
+import { connectFailure, tlsFailure } from './connect-failure.ts';
 import type { ConnectionReport } from './connection-report.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { type ByteTaker, resetSocket } from './socket-reads.ts';
@@ -120,7 +120,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   }
 
   onUpstreamConnected(): void {
-    this.report.connected();
+    this.report.connected(this.#upstream);
     // What waited for the connection goes out first; it is read after that.
     process.nextTick(keepUrgentData, this.#upstream.socket);
   }
@@ -152,7 +152,8 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
       if (this.#downstream.destroyed) this.#finish(undefined);
       return;
     }
-    this.#end(this.report.isConnected ? failure['upstream-reset'] : connectFailure(code));
+    const reset = tlsFailure(code) ?? failure['upstream-reset'];
+    this.#end(this.report.isConnected ? reset : connectFailure(code));
   }
 
   onConnectTimeout(): void {

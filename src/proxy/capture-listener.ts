@@ -14,21 +14,27 @@
 
 import { isIP, type Socket } from 'node:net';
 import { KEEP_PORT } from '../model/known-ports.ts';
-import type { DeclaredProtocol, Direction } from '../model/routing-table.ts';
+import type { Direction } from '../model/routing-table.ts';
 import { AcceptSocket, type ListenError } from './accept-socket.ts';
-import type { DestinationPlan } from './capture-lookup.ts';
+import { CaptureOwner } from './capture-owner.ts';
 import { CapturedConnection } from './captured-connection.ts';
-import { printDenial } from './denied.ts';
-import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
-import { HttpExpected } from './first-move.ts';
+import { DownstreamConnection } from './downstream-connection.ts';
+import { MeshGate, PushBack } from './mesh-gate.ts';
+import { type MeshPeer, setMeshPeer } from './mesh-peer.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { Parking } from './parking.ts';
-import { type OnwardEntry, Passthrough } from './passthrough.ts';
-import type { BackendPlan, CapturePlans, ListenerPlan } from './plan.ts';
+import { Passthrough } from './passthrough.ts';
+import type { CapturePlans, ListenerPlan } from './plan.ts';
 import { plainAddress, printAddress } from './print-address.ts';
 import type { CaptureOptions, ProxyScope } from './proxy-scope.ts';
 import type { Family, Sentinel } from './sentinel.ts';
-import { type Arrival, arrivalOf, resetSocket } from './socket-reads.ts';
+import {
+  type Arrival,
+  arrivalOf,
+  type ByteTaker,
+  type ReadSocket,
+  resetSocket,
+} from './socket-reads.ts';
 import { readSecure } from './tls-server.ts';
 import type { UpgradedConnection } from './upgrade-switch.ts';
 import { WarningLimit } from './warning-limit.ts';
@@ -63,6 +69,8 @@ export class CaptureListener {
   readonly captured = new Set<CapturedConnection>();
   /** Connections that have switched protocols. */
   readonly tunnels = new Set<UpgradedConnection>();
+  /** Inbound connections that may yet be mutual TLS of the mesh. */
+  readonly gates = new Set<MeshGate>();
   readonly #scope: ProxyScope;
   readonly #context: CaptureContext;
   readonly #warnings: WarningLimit;
@@ -172,6 +180,7 @@ export class CaptureListener {
     this.#parking?.reset();
     for (const connection of this.connections) connection.retire();
     for (const connection of this.captured) connection.retire();
+    for (const gate of this.gates) gate.retire();
   }
 
   /** Ends every connection at once. */
@@ -180,6 +189,7 @@ export class CaptureListener {
     for (const connection of this.connections) connection.destroy();
     for (const connection of this.captured) connection.destroy();
     for (const tunnel of this.tunnels) tunnel.destroy();
+    for (const gate of this.gates) gate.destroy();
   }
 
   /** The plan for connections to `port`, undefined when no listener is for it. */
@@ -195,7 +205,9 @@ export class CaptureListener {
     }
     this.#scope.accepted++;
     try {
-      const owner = new CaptureOwner(this, destination);
+      const peer = this.#scope.meshServer?.self;
+      if (peer !== undefined) setMeshPeer(accepted, peer);
+      const owner = new CaptureOwner(this.#scope, this, destination, peer);
       this.captured.add(new CapturedConnection(this.#scope, owner, arrivalOf(accepted)));
     } catch (error) {
       this.#scope.containBug(accepted, error);
@@ -220,21 +232,56 @@ export class CaptureListener {
   }
 
   #take(arrival: Arrival, destination: OriginalDestination): void {
-    const owner = new CaptureOwner(this, destination);
-    const { port } = destination;
+    const owner = new CaptureOwner(this.#scope, this, destination);
+    const { meshServer, inboundModes } = this.#scope;
+    const isInbound = this.direction === 'inbound';
+    if (meshServer === undefined || !isInbound || inboundModes.of(destination.port) === 'disable') {
+      this.#read(owner, arrival);
+    } else this.gates.add(new MeshGate(this.#scope, meshServer, owner, arrival.socket));
+  }
+
+  /** One that nobody has read from; what gets its bytes is undefined while TLS has them. */
+  #read(owner: CaptureOwner, arrival: Arrival): ByteTaker | undefined {
+    const { port } = owner;
     if (port === KEEP_PORT && this.direction === 'inbound') {
       // Nobody listens there: what is no keep message is refused like a call of any such port.
-      this.connections.add(new DownstreamConnection(this.#scope, owner, arrival.socket));
-      return;
+      return this.#readHttp(owner, arrival.socket);
     }
     const tls = this.planFor(port)?.tls;
-    if (tls === undefined) {
-      this.captured.add(new CapturedConnection(this.#scope, owner, arrival));
-      return;
+    if (tls !== undefined) {
+      tls.accept(arrival.socket, (secure) => this.#readHttp(owner, secure, readSecure));
+      return undefined;
     }
-    tls.accept(arrival.socket, (secure) => {
-      this.connections.add(new DownstreamConnection(this.#scope, owner, secure, readSecure));
-    });
+    const connection = new CapturedConnection(this.#scope, owner, arrival);
+    this.captured.add(connection);
+    return connection;
+  }
+
+  #readHttp(owner: CaptureOwner, socket: Socket, read?: ReadSocket): DownstreamConnection {
+    const connection = new DownstreamConnection(this.#scope, owner, socket, read);
+    this.connections.add(connection);
+    return connection;
+  }
+
+  /** No TLS of the mesh: as if no gate had been there. */
+  takePlain(owner: CaptureOwner, gate: MeshGate, accepted: Socket): ByteTaker {
+    this.gates.delete(gate);
+    const arrival = arrivalOf(accepted);
+    if (this.planFor(owner.port)?.tls === undefined) return this.#read(owner, arrival)!;
+    // TLS that ends here is nobody's identity.
+    if (owner.isStrict) resetSocket(accepted);
+    return new PushBack(accepted, () => this.#read(owner, arrival));
+  }
+
+  /** What is spoken inside is found out as it is outside. */
+  takeSecure(owner: CaptureOwner, gate: MeshGate, secure: Socket, peer: MeshPeer): void {
+    this.gates.delete(gate);
+    const known = new CaptureOwner(this.#scope, this, owner.destination, peer);
+    if (owner.port === KEEP_PORT) this.#readHttp(known, secure);
+    else {
+      const arrival = { descriptor: -1, socket: secure };
+      this.captured.add(new CapturedConnection(this.#scope, known, arrival));
+    }
   }
 
   /**
@@ -267,116 +314,4 @@ export class CaptureListener {
 /** @param address as `node:net` prints it, IPv4-mapped ones as IPv4 */
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1';
-}
-
-/** What the connections to one destination need to know; one for each connection. */
-export class CaptureOwner implements ConnectionOwner {
-  readonly destination: OriginalDestination;
-  readonly isCaptured = true;
-  /** What comes over it makes no spans. */
-  readonly isMuted: boolean = false;
-  readonly #listener: CaptureListener;
-  #onward: OnwardEntry | undefined;
-  /** Whose look-up the next two are. */
-  #plans: CapturePlans | undefined;
-  #known: DestinationPlan | undefined;
-  #plan: ListenerPlan | undefined;
-
-  constructor(listener: CaptureListener, destination: OriginalDestination) {
-    this.#listener = listener;
-    this.destination = destination;
-  }
-
-  get direction(): Direction {
-    return this.#listener.direction;
-  }
-
-  get port(): number {
-    return this.destination.port;
-  }
-
-  get isRetired(): boolean {
-    return this.#listener.isRetired;
-  }
-
-  /** What is known of the address; asked again when there is another table. Outbound only. */
-  get known(): DestinationPlan | undefined {
-    this.#look();
-    return this.#known;
-  }
-
-  get isDenying(): boolean {
-    const { plans, direction } = this.#listener;
-    return direction === 'outbound' && plans.outboundPolicy === 'registry-only';
-  }
-
-  deniedDetail(hostname: string): string {
-    return printDenial(hostname, this.destination, 'HTTP');
-  }
-
-  /**
-   * What is expected: what the known address was declared to speak; else HTTP, where a listener exists
-   * for the port, because names of services need not have addresses here.
-   */
-  get declared(): DeclaredProtocol | undefined {
-    const { known } = this;
-    if (known !== undefined) return known.destination.protocol;
-    return this.#listener.planFor(this.destination.port) === undefined ? undefined : 'http';
-  }
-
-  /** `HttpExpected`. A listener of the inbound half is about this very pod. */
-  get httpExpected(): number {
-    if (this.declared !== 'http') return HttpExpected.Nowhere;
-    const isOfAddress = this.known !== undefined || this.direction === 'inbound';
-    return isOfAddress ? HttpExpected.AtAddress : HttpExpected.AtPort;
-  }
-
-  get plan(): ListenerPlan {
-    this.#look();
-    return this.#plan!;
-  }
-
-  /** Looked up again when it has been forgotten, and once a second so that it is not. */
-  get passthrough(): BackendPlan {
-    const { passthrough } = this.#listener;
-    const known = this.#onward;
-    if (known !== undefined && passthrough.isFresh(known)) return known.backend;
-    const { address, port } = this.destination;
-    this.#onward = passthrough.to(address, port);
-    return this.#onward.backend;
-  }
-
-  #look(): void {
-    const { plans, direction } = this.#listener;
-    if (plans === this.#plans) return;
-    const { address, port } = this.destination;
-    const known = direction === 'outbound' ? plans.lookup.find(address, port) : undefined;
-    const named = known === undefined ? undefined : plans.byName.get(known.destination.listener);
-    this.#plans = plans;
-    this.#known = known;
-    this.#plan = named ?? this.#listener.planFor(port) ?? plans.others[direction];
-  }
-
-  onConnectionClosed(connection: DownstreamConnection): void {
-    this.#listener.connections.delete(connection);
-  }
-
-  onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void {
-    this.#listener.connections.delete(connection);
-    this.#listener.tunnels.add(tunnel);
-  }
-
-  onTunnelClosed(tunnel: UpgradedConnection): void {
-    this.#listener.tunnels.delete(tunnel);
-  }
-
-  /** Detection has found HTTP. */
-  onHttp(captured: CapturedConnection, connection: DownstreamConnection): void {
-    this.#listener.captured.delete(captured);
-    this.#listener.connections.add(connection);
-  }
-
-  onCapturedClosed(captured: CapturedConnection): void {
-    this.#listener.captured.delete(captured);
-  }
 }

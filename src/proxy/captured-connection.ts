@@ -25,7 +25,7 @@ import { ClientHelloReader, HANDSHAKE_RECORD, HelloState } from '../wire/client-
 import { Patience, Protocol, ProtocolDetector } from '../wire/detect.ts';
 import { ByteHold } from './byte-hold.ts';
 import { ByteTunnel, type TunnelOwner } from './byte-tunnel.ts';
-import type { CaptureOwner } from './capture-listener.ts';
+import type { CaptureOwner } from './capture-owner.ts';
 import { connectFailure } from './connect-failure.ts';
 import { chooseConnection, isFailure } from './connection-choice.ts';
 import { ConnectionLease } from './connection-lease.ts';
@@ -174,7 +174,7 @@ export class CapturedConnection
 
   onUpstreamConnected(): void {
     const { socket } = this.#upstream!;
-    this.report.connected();
+    this.report.connected(this.#upstream!);
     const awaited = this.#awaited;
     if (awaited !== undefined) {
       this.#awaited = undefined;

@@ -7,19 +7,29 @@
 
 import { startPicking } from '../balancing/pick-endpoint.ts';
 import type { Cluster, Endpoint } from '../model/routing-table.ts';
+import type { UpstreamTls } from '../model/security.ts';
 import { EndpointPool } from './endpoint-pool.ts';
+import { MeshClient } from './mesh-client.ts';
 import type { ClusterPlan, HostPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { poolKeyOf, type TlsClient } from './upstream-tls.ts';
 
 export class ClusterKeeper {
   readonly #scope: ProxyScope;
   #plans: readonly ClusterPlan[] = [];
   #byName = new Map<string, ClusterPlan>();
   readonly #pools = new Map<string, EndpointPool>();
+  readonly #mesh: MeshClient;
   #isSame = true;
 
   constructor(scope: ProxyScope) {
     this.#scope = scope;
+    this.#mesh = new MeshClient(scope, () => this.#closeOld());
+  }
+
+  /** The proxy ends. */
+  close(): void {
+    this.#mesh.close();
   }
 
   /** In the order of the table. */
@@ -67,16 +77,32 @@ export class ClusterKeeper {
     const before = this.#byName.get(cluster.name);
     if (before?.cluster === cluster) return before;
     const state = before?.state ?? { pick: startPicking(this.#scope.random), pending: 0 };
-    const pools = cluster.endpoints.map((endpoint) => this.#pool(endpoint));
+    const pools = cluster.endpoints.map((endpoint) => this.#pool(endpoint, cluster.tls));
     return { cluster, pools, state };
   }
 
-  #pool({ address, port, zone }: Endpoint): EndpointPool {
-    const key = `${address} ${port}`;
+  #pool(endpoint: Endpoint, tls: UpstreamTls): EndpointPool {
+    const { address, port, zone } = endpoint;
+    const key = poolKeyOf(endpoint, tls);
     let pool = this.#pools.get(key);
-    if (pool === undefined) pool = new EndpointPool(this.#scope, address, port);
+    if (pool === undefined) {
+      pool = new EndpointPool(this.#scope, address, port, true, this.#clientOf(endpoint, tls));
+    }
     pool.bytes = this.#scope.telemetry.metrics.zones.outbound(zone);
     this.#pools.set(key, pool);
     return pool;
+  }
+
+  /** Undefined where the bytes go as they are. */
+  #clientOf({ identity }: Endpoint, { mode }: UpstreamTls): TlsClient | undefined {
+    if (mode === 'mesh') return this.#mesh.to(identity);
+    // Without an identity of its own a sidecar speaks nothing of the mesh.
+    const isMeshed = mode === 'auto' && identity !== '' && this.#scope.mesh !== undefined;
+    return isMeshed ? this.#mesh.to(identity) : undefined;
+  }
+
+  /** Connections of older keys or roots that are idle; those in use end when they come back. */
+  #closeOld(): void {
+    for (const pool of this.#pools.values()) if (pool.tls !== undefined) pool.closeIdle();
   }
 }

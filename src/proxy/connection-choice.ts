@@ -19,6 +19,8 @@ export interface ConnectionAsker {
   readonly destination: OriginalDestination;
   readonly known: DestinationPlan | undefined;
   readonly isDenying: boolean;
+  /** Nobody knows who it is, and that has to be known. */
+  readonly isRefusing: boolean;
   /** Where it was going; asked for only when it goes there. */
   readonly passthrough: ConnectionBackend;
 }
@@ -34,6 +36,7 @@ export interface ConnectionChoice {
 /** @param name of the ClientHello, '' without one */
 export function chooseConnection(asker: ConnectionAsker, name: string): ConnectionChoice | Failure {
   const { known, destination, isDenying } = asker;
+  if (asker.isRefusing) return failure['no-identity'];
   const position = known === undefined ? -1 : known.rules.match(name, destination.address);
   const rule = known?.connections[position];
   if (known === undefined || rule === undefined) {

@@ -58,6 +58,8 @@ export class ConnectionLease {
       return cluster.subset === '' ? failure['no-healthy-endpoint'] : failure['subset-empty'];
     }
     this.#dials++;
+    const { refusal } = pool;
+    if (refusal !== undefined) return refusal.failure;
     this.#poolIndex = index;
     this.pool = pool;
     if (this.#isLoad) pool.inFlight++;

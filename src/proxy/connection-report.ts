@@ -15,9 +15,12 @@ import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-re
 import { TraceContext, TraceFlag } from '../telemetry/trace-context.ts';
 import type { ZoneBytes } from '../telemetry/zone-bytes.ts';
 import type { ConnectionLease } from './connection-lease.ts';
+import { meshPeerOf } from './mesh-peer.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { plainAddress, printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { tlsFactsOf } from './tls-server.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Characters of the protocols that a ClientHello offers that are kept. */
 const ALPN_TEXT_MAX = 256;
@@ -58,6 +61,12 @@ export class ConnectionReport {
     }
     record.peerAddress = plainAddress(downstream.remoteAddress ?? '');
     record.peerPort = downstream.remotePort ?? 0;
+    const tls = tlsFactsOf(downstream);
+    if (tls === undefined) return;
+    record.flags |= RecordFlag.Tls;
+    record.tlsVersion = tls.version;
+    record.tlsUs = tls.handshakeUs;
+    record.principalId = meshPeerOf(downstream)?.nameId ?? 0;
   }
 
   /**
@@ -119,9 +128,17 @@ export class ConnectionReport {
     record.endpointId = pool!.endpointId;
   }
 
-  connected(): void {
+  /** The endpoint is there, and if its connection is secure it is who it has to be. */
+  connected({ handshake, pool }: UpstreamConnection): void {
     this.isConnected = true;
-    if (this.#dialMs >= 0) this.record.connectUs = this.#since(this.#dialMs);
+    const { record } = this;
+    if (this.#dialMs >= 0) record.connectUs = this.#since(this.#dialMs);
+    if (handshake === undefined) return;
+    record.connectUs = Math.max(0, record.connectUs - handshake.tlsUs);
+    record.tlsUs = handshake.tlsUs;
+    record.flags |= RecordFlag.Tls;
+    record.tlsVersion = handshake.version;
+    record.principalId = pool.principalId;
   }
 
   /** The first byte of the upstream is there. */
@@ -184,4 +201,5 @@ function copyRouting(from: ExchangeRecord, to: ExchangeRecord): void {
   to.endpointId = from.endpointId;
   to.generation = from.generation;
   to.destinationId = from.destinationId;
+  to.principalId = from.principalId;
 }

@@ -14,10 +14,12 @@ import { getSystemErrorName } from 'node:util';
 import type { ReadMemory } from './slab.ts';
 
 /** One write of libuv's; free for the next one when the last was done at once. */
-interface WriteRequest {
-  oncomplete: (status: number) => void;
+export interface WriteRequest {
+  oncomplete: ((status: number) => void) | null;
   /** Keeps the memory alive that the kernel still has to take. */
   buffer: Uint8Array;
+  /** How it ended where nobody listened: 0 or an error number; Node.js never sets it back to null. */
+  writeStatus: number | null;
 }
 
 /** What Node.js's own `net` works with. */
@@ -192,7 +194,16 @@ function endDelay(socket: Socket): void {
   handle?.setNoDelay(true);
 }
 
-function systemError(syscall: string, status: number): Error {
+/** A request that tells in `writeStatus` how it ended, free at first; undefined where Node.js has none. */
+export function newWriteRequest(): WriteRequest | undefined {
+  if (binding === undefined) return undefined;
+  const request = new binding.WriteWrap();
+  if (request.writeStatus !== null) return undefined;
+  request.writeStatus = 0;
+  return request;
+}
+
+export function systemError(syscall: string, status: number): Error {
   const code = getSystemErrorName(status);
   return Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall });
 }

@@ -16,18 +16,21 @@ import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { failure } from '../model/failure.ts';
+import type { Caller } from '../policy/caller.ts';
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { BodyKind } from '../wire/http1/body-kind.ts';
 import { HeadState } from '../wire/http1/head-reader.ts';
 import { Method } from '../wire/http1/method.ts';
 import { ByteHold } from './byte-hold.ts';
+import { clientCertLine } from './client-cert-header.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
 import type { ExchangePool } from './exchange-pool.ts';
 import type { DenialPrinter, RouteAsker } from './exchange-route.ts';
 import { isKeepRequest, printKeepAnswer, takeKeepRequest } from './keep-request.ts';
 import { printRefusal } from './local-reply.ts';
+import { type MeshPeer, meshPeerOf } from './mesh-peer.ts';
 import type { ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
@@ -44,10 +47,20 @@ export interface ConnectionOwner extends RouteAsker, DenialPrinter {
   readonly plan: ListenerPlan;
   /** Where the downstream connected to, or meant to. */
   readonly port: number;
+  /** The same; undefined: to the socket's own address. */
+  readonly destination?: { readonly address: string };
   /** No longer accepting: the connection closes after the answer it owes. */
   readonly isRetired: boolean;
   /** What comes over it makes no spans. */
   readonly isMuted?: boolean;
+  /** Where it comes from, if that is not who has connected. */
+  readonly source?: { readonly address: string; readonly port: number } | undefined;
+  /** It comes from outside the mesh, by a Gateway. */
+  readonly isEntrance?: boolean;
+  /** What a Gateway passes on of the certificate that was shown to it; '' for none. */
+  readonly certificate?: string;
+  /** Whoever has not proved who it is by mutual TLS of the mesh is refused. */
+  readonly isStrict?: boolean;
   onConnectionClosed(connection: DownstreamConnection): void;
   /** It has become a tunnel, which is the owner's from now on. */
   onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void;
@@ -67,6 +80,12 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   /** TLS ends here. */
   readonly isSecure: boolean;
   readonly tls: TlsFacts | undefined;
+  /** Who is there, proved by mutual TLS of the mesh; undefined: nobody knows. */
+  readonly meshPeer: MeshPeer | undefined;
+  /** What requests tell the application of it, a whole line or ''. */
+  readonly clientCertLine: string;
+  /** For those who authorise; made by the first who asks. */
+  caller: Caller | undefined = undefined;
   state: number = DownstreamState.Idle;
   /** Requests begun, the present one included. */
   requests = 0;
@@ -100,10 +119,13 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     read: ReadSocket = adoptSocket,
   ) {
     this.id = scope.nextConnectionId();
-    this.peerAddress = plainAddress(accepted.remoteAddress ?? '');
-    this.peerPort = accepted.remotePort ?? 0;
+    const { source } = owner;
+    this.peerAddress = source?.address ?? plainAddress(accepted.remoteAddress ?? '');
+    this.peerPort = source?.port ?? accepted.remotePort ?? 0;
     this.isSecure = accepted instanceof TLSSocket;
     this.tls = this.isSecure ? tlsFactsOf(accepted) : undefined;
+    this.meshPeer = scope.mesh === undefined ? undefined : meshPeerOf(accepted);
+    this.clientCertLine = clientCertLine(scope, this.meshPeer);
     this.#scope = scope;
     this.owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);
@@ -121,7 +143,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
 
   /** What a sidecar at its other end says is believed. */
   get isPeer(): boolean {
-    this.#isPeer ??= this.#scope.peers.has(this.peerAddress);
+    this.#isPeer ??= this.meshPeer !== undefined || this.#scope.peers.has(this.peerAddress);
     return this.#isPeer;
   }
 
@@ -152,7 +174,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   /** Whether another request may follow the present one, if that allows it. */
   mayKeep(): boolean {
     if (this.#scope.isDraining || this.owner.isRetired) return false;
-    if (this.#scope.isLeaving && this.#isInbound) return false;
+    const isCaller = this.#isInbound || this.owner.isEntrance === true;
+    if (this.#scope.isLeaving && isCaller) return false;
     return !this.#peerEnded || this.#hold.length !== 0;
   }
 
@@ -352,6 +375,10 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
         exchange.refuse(this.owner.plan, what, printRefusal(refusal), startMs);
         break;
       }
+      if (this.meshPeer === undefined && this.owner.isStrict === true) {
+        exchange.refuse(this.owner.plan, failure['no-identity'], this.#plainDetail(), startMs);
+        break;
+      }
       from = exchange.begin(this.owner.plan, chunk, from, startMs, now);
     }
     this.#isPumping = false;
@@ -369,6 +396,10 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#idleSinceMs = now;
     this.#scope.deadlines.set(this.deadline, now + this.#scope.limits.keepAliveIdleMs);
     if (!keeps) this.#close();
+  }
+
+  #plainDetail(): string {
+    return `${this.peerAddress} came without mutual TLS to port ${this.owner.port}`;
   }
 
   /** What was held during the last exchange is next. */

@@ -7,8 +7,8 @@
  *   cut                what is left when the time is over ends by RST
  *
  * The first part lasts `drainListenMs` from when the pod began to end, however quiet it is: a caller
- * with an old list may be quiet too. Nothing leads callers to a proxy without inbound listeners, so it
- * leaves that part out.
+ * with an old list may be quiet too. Nothing leads callers to a proxy without inbound listeners or
+ * gateways, so it leaves that part out.
  */
 
 import type { Milliseconds } from '../base/clock.ts';
@@ -51,7 +51,7 @@ export class Drain {
   /** The pod may have begun to end before its proxy does: /drain says so. */
   #listenUntil(now: Milliseconds): Milliseconds {
     const { leftMs, limits } = this.#scope;
-    if (!this.#listeners.takes('inbound')) return now;
+    if (!this.#listeners.takesCallers()) return now;
     return Math.min(leftMs, now) + limits.drainListenMs;
   }
 

@@ -10,7 +10,9 @@ import type { EndpointLoad } from '../balancing/pick-endpoint.ts';
 import type { ZoneBytes } from '../telemetry/zone-bytes.ts';
 import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import type { TlsProblem } from './tls-problem.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+import { isProblem, type TlsClient } from './upstream-tls.ts';
 
 export class EndpointPool implements EndpointLoad {
   readonly address: string;
@@ -28,16 +30,29 @@ export class EndpointPool implements EndpointLoad {
   requests = 0;
   /** No table names this endpoint any more: what comes back is closed. */
   isRetired = false;
+  /** NameTable id of the SPIFFE id that every connection here has proved; 0: none. */
+  readonly principalId: number;
+  /** How its connections are secured; undefined: they carry the bytes as they are. */
+  readonly tls: TlsClient | undefined;
   readonly #scope: ProxyScope;
   readonly #idle: UpstreamConnection[] = [];
 
-  constructor(scope: ProxyScope, address: string, port: number, isNamed = true) {
+  constructor(scope: ProxyScope, address: string, port: number, isNamed = true, tls?: TlsClient) {
     this.#scope = scope;
+    this.tls = tls;
+    const identity = tls?.identity ?? '';
+    this.principalId = identity === '' ? 0 : scope.telemetry.names.idOf(identity);
     this.address = address;
     this.port = port;
     this.bytes = scope.telemetry.metrics.zones.outbound('');
     this.isPeer = scope.peers.has(address);
     this.endpointId = isNamed ? scope.telemetry.names.idOf(printAddress(address, port)) : 0;
+  }
+
+  /** Why no connection can be dialled at the moment; undefined: one can. */
+  get refusal(): TlsProblem | undefined {
+    const dial = this.tls?.dial();
+    return dial !== undefined && isProblem(dial) ? dial : undefined;
   }
 
   get idleCount(): number {
@@ -54,6 +69,7 @@ export class EndpointPool implements EndpointLoad {
     if (this.isRetired || this.#idle.length >= this.#scope.limits.poolIdlePerEndpointMax) {
       return false;
     }
+    if (!upstream.isCurrent) return false;
     this.#idle.push(upstream);
     return true;
   }

@@ -18,6 +18,7 @@ import { type Failure, failure } from '../model/failure.ts';
 import { RecordFlag } from '../telemetry/exchange-record.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { Method } from '../wire/http1/method.ts';
+import { printLocalReply } from '../wire/http1/print.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
 import type { ExchangeReport } from './exchange-report.ts';
 import { printFailure } from './local-reply.ts';
@@ -26,6 +27,8 @@ import type { ProxyScope } from './proxy-scope.ts';
 import { RequestState } from './request-relay.ts';
 import { isEndOfKept } from './retry-rule.ts';
 import type { UpstreamLease } from './upstream-lease.ts';
+
+const MOVED_PERMANENTLY = 301;
 
 export class ExchangeEnd {
   readonly #scope: ProxyScope;
@@ -118,6 +121,18 @@ export class ExchangeEnd {
     report.replied(what.httpStatus, now);
     const text = printFailure(what, detail, keeps, isHead, report.verdictLine);
     downstream.socket.write(text, 'latin1');
+    this.#finish(now);
+    downstream.onExchangeDone(keeps, now);
+  }
+
+  /** Nobody is asked: the downstream is told to come to `url` from now on. */
+  redirect(url: string, keeps: boolean, now: Milliseconds): void {
+    const { downstream } = this.#exchange;
+    const report = this.#report;
+    report.redirected(MOVED_PERMANENTLY, now);
+    const headers: [string, string][] = [['location', url]];
+    if (!keeps) headers.push(['connection', 'close']);
+    downstream.socket.write(printLocalReply(MOVED_PERMANENTLY, headers, ''), 'latin1');
     this.#finish(now);
     downstream.onExchangeDone(keeps, now);
   }

@@ -114,6 +114,7 @@ export class ExchangeReport {
     record.connectionRequests = downstream.requests;
     if (downstream.requests > 1) record.flags |= RecordFlag.ConnectionReused;
     if (downstream.isSecure) record.flags |= RecordFlag.Tls;
+    if (downstream.meshPeer !== undefined) record.principalId = downstream.meshPeer.nameId;
     if (downstream.tls !== undefined) this.#setTls(downstream.tls, downstream.requests === 1);
     record.peerAddress = downstream.peerAddress;
     record.peerPort = downstream.peerPort;
@@ -179,10 +180,15 @@ export class ExchangeReport {
   }
 
   connected(upstream: UpstreamConnection, from: Milliseconds, to: Milliseconds): void {
-    const { lookupUs } = upstream;
-    this.record.dnsUs = lookupUs;
-    const dialUs = microseconds(this.#connectMs, from);
-    this.record.connectUs = lookupUs < 0 ? dialUs : Math.max(0, dialUs - lookupUs);
+    const { lookupUs, handshake } = upstream;
+    const { record } = this;
+    record.dnsUs = lookupUs;
+    record.connectUs = microseconds(this.#connectMs, from);
+    if (lookupUs > 0) record.connectUs = Math.max(0, record.connectUs - lookupUs);
+    if (handshake !== undefined) {
+      if (!this.#isServer) record.tlsUs = handshake.tlsUs;
+      record.connectUs = Math.max(0, record.connectUs - handshake.tlsUs);
+    }
     this.#ownMs += to - from;
     this.#sentMs = to;
     this.#setUpstream(upstream);
@@ -276,6 +282,12 @@ export class ExchangeReport {
     this.answering(this.#isServer ? status : this.record.status, now);
   }
 
+  /** A Gateway answers by itself, and well: it is the status of the record, whatever its kind. */
+  redirected(status: number, now: Milliseconds): void {
+    this.#sentStatus = status;
+    this.answering(status, now);
+  }
+
   /** The exchange is over: writes the record and counts. */
   finish(
     now: Milliseconds,
@@ -358,6 +370,9 @@ export class ExchangeReport {
     record.startMs = now;
     record.dnsUs = -1;
     record.connectUs = -1;
+    record.tlsUs = -1;
+    record.tlsVersion = 0;
+    record.principalId = 0;
     record.requestUs = -1;
     record.status = 0;
     record.causeCode = 0;
@@ -366,6 +381,7 @@ export class ExchangeReport {
     record.connectionRequests = 0;
     record.peerAddress = '';
     record.peerPort = 0;
+    record.principalId = 0;
     record.extra = '';
     this.#ownMs = 0;
     this.#sentMs = -1;
@@ -387,6 +403,10 @@ export class ExchangeReport {
     if (upstream.requests > 1) record.flags |= RecordFlag.ConnectionReused;
     record.peerAddress = upstream.pool.address;
     record.peerPort = upstream.pool.port;
+    if (upstream.handshake === undefined) return;
+    record.flags |= RecordFlag.Tls;
+    record.tlsVersion = upstream.handshake.version;
+    record.principalId = upstream.pool.principalId;
   }
 }
 

@@ -18,6 +18,7 @@ import type { MessageHead } from '../wire/http1/message-head.ts';
 import { Reason, type Refusal, refuse } from '../wire/http1/refusal.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
+import type { EntranceServer } from './entrance.ts';
 import type { BackendPlan, ListenerPlan, RulePlan } from './plan.ts';
 
 /** What the choice depends on beside the plan and the request: where its connection came from. */
@@ -30,6 +31,8 @@ export interface RouteAsker {
   readonly known: DestinationPlan | undefined;
   /** What is not known may not be called. */
   readonly isDenying: boolean;
+  /** By which server of a Gateway it came, where TLS has chosen one. */
+  readonly server?: EntranceServer | undefined;
 }
 
 export interface DenialPrinter {
@@ -48,6 +51,10 @@ export class RouteChoice {
   /** For the whole exchange; Infinity = no limit. */
   timeoutMs: Milliseconds = Number.POSITIVE_INFINITY;
   isAsSent = false;
+  /** Even then the path goes on in its normal form: that is what policies have judged. */
+  isPathSettled = false;
+  /** Lines that a Gateway adds to the head: who the client is. */
+  clientLines = '';
 
   clear(): void {
     this.rule = undefined;
@@ -55,6 +62,8 @@ export class RouteChoice {
     this.pinned = undefined;
     this.timeoutMs = Number.POSITIVE_INFINITY;
     this.isAsSent = false;
+    this.isPathSettled = false;
+    this.clientLines = '';
   }
 }
 
@@ -68,6 +77,8 @@ export function chooseRoute(
 ): Failure | undefined {
   out.clear();
   if (isLoop) return failure.loop;
+  const { entrance } = plan;
+  if (entrance?.isMisdirected(head.view.hostname, asker.server)) return failure.misdirected;
   const found = plan.index.match(head.view) ?? matchAddress(plan, head, asker.known);
   if (found === undefined) return passOn(plan, head, asker, out);
   const { rule } = found;

@@ -18,6 +18,8 @@ import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { HeadReader } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
 import { passesUpgrade } from '../wire/http1/print.ts';
+import { forwardClient } from './client-address.ts';
+import { dropClientCert } from './client-cert-header.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { Attempts } from './exchange-attempts.ts';
 import { ExchangeClock } from './exchange-clock.ts';
@@ -26,6 +28,7 @@ import { ExchangeReport } from './exchange-report.ts';
 import { chooseRoute, detailOf, faultOf, RouteChoice } from './exchange-route.ts';
 import { putForwardedHead } from './forwarded-head.ts';
 import { applyEdits, type CompiledEdits } from './header-edits.ts';
+import { httpsUrl } from './https-url.ts';
 import { printRefusal } from './local-reply.ts';
 import type { ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
@@ -155,13 +158,29 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#report.setRequest(head, this.downstream);
     this.#report.beginSpan(this.#trace, this.downstream);
     this.#trace.begun(head, this.#report.record);
-    const refused = this.#chooseRoute(plan, now);
+    const { entrance } = plan;
+    if (entrance?.redirects(head.view.hostname) === true) {
+      const keeps = this.request.state === RequestState.Done && this.#mayKeep();
+      this.ending.redirect(httpsUrl(head, entrance.httpsPort), keeps, now);
+      return from;
+    }
+    const denied = plan.guard?.onRequest(head, this.downstream, this.#report.record);
+    const refused = denied ?? this.#chooseRoute(plan, now);
     if (refused !== undefined) {
-      this.#failRoute(refused, head, now);
+      this.#failRoute(refused, head, plan.guard?.detail ?? '', now);
       return from;
     }
     if (this.#route.isAsSent) this.request.passAsSent();
     else applyEdits(this.#route.backend!.requestEdits, head);
+    if (entrance !== undefined) {
+      const { trustedHops } = this.#scope.outside;
+      const { certificate = '' } = this.downstream.owner;
+      const { downstream } = this;
+      this.#route.clientLines = forwardClient(head, downstream, trustedHops, certificate);
+    } else if (this.#scope.mesh !== undefined && plan.listener.direction === 'inbound') {
+      dropClientCert(head);
+      this.#route.clientLines = this.downstream.clientCertLine;
+    }
     this.#attempt(false, now);
     if (this.state === ExchangeState.Idle) return from;
     const position = this.takeRequestBody(chunk, from, now);
@@ -328,7 +347,8 @@ export class Exchange implements UpstreamUser, HeadSource {
     const { upstream, where } = this.#lease;
     const isHeadRead = this.state === ExchangeState.Relaying;
     const what = lossOf(code, this.#stage(), isHeadRead, upstream!.isReused);
-    this.fail(what, code === '' ? where : `${code}, ${where}`);
+    const why = upstream!.problemText || code;
+    this.fail(what, why === '' ? where : `${why}, ${where}`);
   }
 
   onConnectTimeout(): void {
@@ -398,16 +418,17 @@ export class Exchange implements UpstreamUser, HeadSource {
     if (route.rule !== undefined) this.#report.setRule(route.rule);
     if (route.backend !== undefined) this.#report.setBackend(route.backend);
     if (refused !== undefined) return refused;
+    route.isPathSettled = plan.guard?.authorizer.looksAtRequests === true;
     this.#clock.setRouteTimeout(now, route.timeoutMs);
     this.#scope.retryBudget.onRequest();
     return undefined;
   }
 
   /** Nothing is said to any upstream. A head that is at fault ends its connection. */
-  #failRoute(what: Failure, head: MessageHead, now: Milliseconds): void {
+  #failRoute(what: Failure, head: MessageHead, detail: string, now: Milliseconds): void {
     const fault = faultOf(head);
     if (what === failure[fault.cause]) this.ending.fail(what, printRefusal(fault), false, now);
-    else this.fail(what, detailOf(what, head, this.downstream.owner));
+    else this.fail(what, detail || detailOf(what, head, this.downstream.owner));
   }
 
   /** Gets a connection for this attempt; `isFresh` takes no idle one. */

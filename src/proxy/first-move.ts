@@ -7,7 +7,7 @@
 
 import { hasKnownProtocol } from '../model/known-ports.ts';
 import { Detected, DetectedBy, detectedWords } from '../telemetry/detection.ts';
-import type { CaptureOwner } from './capture-listener.ts';
+import type { CaptureOwner } from './capture-owner.ts';
 import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { expectedOf, type VerdictEntry } from './verdict-memory.ts';

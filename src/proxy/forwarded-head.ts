@@ -22,10 +22,12 @@ export function putForwardedHead(
   out: WriteSlab,
 ): void {
   const memory = out.reserve(headRoom(head));
-  if (route.isAsSent) out.length = putRequestHeadAsSent(head, memory, out.length);
-  else {
+  if (route.isAsSent) {
+    out.length = putRequestHeadAsSent(head, memory, out.length, route.isPathSettled);
+  } else {
     out.length = putRequestHead(head, memory, out.length);
     out.putText(route.backend!.requestEdits.lines);
+    if (route.clientLines !== '') out.putText(route.clientLines);
   }
   putTraceLines(trace, head, record, out);
   putRequestIdLine(trace, record, !route.isAsSent, out);

@@ -75,6 +75,14 @@ export class ListenerSet {
     return [...this.#listeners.values(), ...this.captures].filter((each) => each.isListening);
   }
 
+  /** Whether others than the own application are led here: their lists of endpoints follow late. */
+  takesCallers(): boolean {
+    const entrances = [...this.#listeners.values()].filter(
+      ({ plan }) => plan.entrance !== undefined,
+    );
+    return this.takes('inbound') || entrances.some(({ isListening }) => isListening);
+  }
+
   /** Whether anything that comes in that direction is passed on. */
   takes(direction: Direction): boolean {
     return this.listening().some(

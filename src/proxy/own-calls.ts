@@ -11,7 +11,8 @@
 
 import { createServer, type Socket } from 'node:net';
 import type { OwnAnswer, OwnDial } from '../telemetry/own-dial.ts';
-import { type CaptureListener, CaptureOwner, isLoopback } from './capture-listener.ts';
+import { type CaptureListener, isLoopback } from './capture-listener.ts';
+import { CaptureOwner } from './capture-owner.ts';
 import { CapturedConnection } from './captured-connection.ts';
 import { printDenial } from './denied.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
@@ -50,7 +51,7 @@ export class OwnCalls {
     // The kernel redirects nothing that stays inside a pod.
     if (isLoopback(address) || this.#ownAddresses.has(address)) return direct;
     if (this.#outbound.isParking) return denied('there are no routes yet');
-    const owner = new OwnCallOwner(this.#outbound, { address, port }, this.#open);
+    const owner = new OwnCallOwner(this.#scope, this.#outbound, { address, port }, this.#open);
     if (isDefined(owner, to)) return this.#listen(owner);
     if (!owner.isDenying) return direct;
     return denied(printDenial(to.hostname, { address, port }, to.isTls ? 'TLS' : 'HTTP'));
@@ -109,11 +110,12 @@ class OwnCallOwner extends CaptureOwner {
   #http: DownstreamConnection | undefined;
 
   constructor(
+    scope: ProxyScope,
     listener: CaptureListener,
     destination: CaptureOwner['destination'],
     open: Set<OwnCallOwner>,
   ) {
-    super(listener, destination);
+    super(scope, listener, destination);
     this.#open = open;
   }
 

@@ -10,14 +10,18 @@
 import type {
   Direction,
   Listener,
+  ListenerTls,
   RoutingTable,
   TracingRules,
   VirtualHost,
 } from '../model/routing-table.ts';
+import type { AuthorizationPlan } from '../model/security.ts';
 import { RouteIndex } from '../routing/route-index.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
 import { ClusterKeeper } from './cluster-keeper.ts';
 import { DestinationPlanner } from './destination-planner.ts';
+import { EntrancePlanner } from './entrance-planner.ts';
+import { Guard } from './guard.ts';
 import { HostPlanner } from './host-planner.ts';
 import { type NotedHeaders, notedHeaders } from './noted-headers.ts';
 import type { HostPlan, ListenerPlan, Plans } from './plan.ts';
@@ -29,8 +33,10 @@ export class PlanKeeper {
   readonly #clusters: ClusterKeeper;
   readonly #planner: HostPlanner;
   readonly #destinations: DestinationPlanner;
+  readonly #entrances: EntrancePlanner;
   /** Of the last table, by name. */
   #listeners = new Map<string, ListenerPlan>();
+  #guard: Guard | undefined;
   #tls = new Map<string, TlsServer>();
   /** Not in the last table; listeners that are still open may need them. */
   readonly #oldTls = new Set<TlsServer>();
@@ -40,6 +46,7 @@ export class PlanKeeper {
     this.#clusters = new ClusterKeeper(scope);
     this.#planner = new HostPlanner(scope);
     this.#destinations = new DestinationPlanner(scope, this.#clusters);
+    this.#entrances = new EntrancePlanner(scope, this.#clusters);
   }
 
   /** The plans of `table`; endpoints that no table names any more are retired. */
@@ -56,6 +63,8 @@ export class PlanKeeper {
     this.#listeners = new Map();
     this.#tls = new Map();
     const noted = this.#notedOf(table.tracing);
+    this.#entrances.take(table.listeners);
+    this.#setGuard(table.security.authorization);
     for (const listener of listeners) {
       const plan = this.#listener(listener, table.generation, noted, kept, before, oldTls);
       this.#listeners.set(listener.name, plan);
@@ -70,7 +79,7 @@ export class PlanKeeper {
   /** Lets go what only earlier tables needed, but for the plans that are `kept`. */
   forgetOld(kept: readonly ListenerPlan[]): void {
     for (const server of this.#oldTls) {
-      if (kept.some(({ tls }) => tls === server)) continue;
+      if (kept.some((plan) => tlsServersOf(plan).includes(server))) continue;
       server.close();
       this.#oldTls.delete(server);
     }
@@ -85,6 +94,7 @@ export class PlanKeeper {
   /** No more handshakes, no more reading of files. */
   closeTls(): void {
     for (const server of [...this.#tls.values(), ...this.#oldTls]) server.close();
+    this.#clusters.close();
   }
 
   pools() {
@@ -137,8 +147,22 @@ export class PlanKeeper {
       hosts,
       series: this.#planner.seriesOf(listener),
       noted: noted[listener.direction],
-      tls: this.#tlsServer(listener, oldTls),
+      guard: this.#guardOf(listener),
+      tls: this.#tlsServer(listener.tls, oldTls),
+      entrance: this.#entrances.of(listener, (tls) => this.#tlsServer(tls, oldTls)),
     };
+  }
+
+  /** The same policies have the same guard. */
+  #setGuard(plan: AuthorizationPlan): void {
+    if (this.#guard?.authorizer.plan === plan) return;
+    const isOpen = plan.deny.length + plan.allow.length + plan.audit.length === 0;
+    this.#guard = isOpen ? undefined : new Guard(this.#scope, plan);
+  }
+
+  /** Calls that leave are the callee's to judge; a gateway is one for those who come from outside. */
+  #guardOf({ direction, gateway }: Listener): Guard | undefined {
+    return direction === 'inbound' || gateway !== undefined ? this.#guard : undefined;
   }
 
   #notedOf({ inbound, outbound }: TracingRules): Noted {
@@ -170,7 +194,7 @@ export class PlanKeeper {
   }
 
   #tlsServer(
-    { tls: settings }: Listener,
+    settings: ListenerTls | undefined,
     oldTls: ReadonlyMap<string, TlsServer>,
   ): TlsServer | undefined {
     if (settings === undefined) return undefined;
@@ -191,6 +215,11 @@ function predecessor(
 ): ListenerPlan | undefined {
   const before = all.get(name);
   return before?.listener.direction === direction ? before : undefined;
+}
+
+/** All that end TLS for a listener. */
+function tlsServersOf({ tls, entrance }: ListenerPlan): readonly (TlsServer | undefined)[] {
+  return entrance === undefined ? [tls] : entrance.servers.map((each) => each.tls);
 }
 
 /** All that a plan counts in. */

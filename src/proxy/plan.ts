@@ -23,6 +23,8 @@ import type { WeightState } from '../routing/weighted-choice.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
 import type { CaptureLookup } from './capture-lookup.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
+import type { Entrance } from './entrance.ts';
+import type { Guard } from './guard.ts';
 import type { CompiledEdits } from './header-edits.ts';
 import type { NotedHeaders } from './noted-headers.ts';
 import type { TlsServer } from './tls-server.ts';
@@ -56,8 +58,12 @@ export interface ListenerPlan {
   readonly series: RequestSeries;
   /** Header fields that go into spans; undefined: none do. */
   readonly noted: NotedHeaders | undefined;
+  /** Who may call; undefined: everybody. */
+  readonly guard: Guard | undefined;
   /** Ends TLS of what the listener accepts; undefined: plain text. */
   readonly tls: TlsServer | undefined;
+  /** Where the world outside comes in; undefined: it does not. */
+  readonly entrance: Entrance | undefined;
 }
 
 /** The rules of one virtual host, for one listener. */

@@ -11,6 +11,7 @@ import type { Random } from '../base/random.ts';
 import type { MeshIdentity } from '../identity/mesh-identity.ts';
 import type { TrafficLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
+import { usualSecurity } from '../model/security.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import type { HopTag } from '../telemetry/hop-state.ts';
 import { TokenBucket } from '../telemetry/keep-state.ts';
@@ -20,10 +21,13 @@ import type { TelemetrySettings } from '../telemetry/settings.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
 import { type TracingChoices, usualChoices } from '../telemetry/tracing-choices.ts';
 import { ExchangePool } from './exchange-pool.ts';
+import { InboundModes } from './inbound-modes.ts';
 import type { LocalHop } from './local-hop.ts';
+import { MeshServer } from './mesh-server.ts';
 import type { OriginalDestinationReader } from './original-destination.ts';
 import type { OwnCalls } from './own-calls.ts';
 import { PeerList } from './peer-list.ts';
+import { PlaintextCallers } from './plaintext-callers.ts';
 import { Slab, SlabPool } from './slab.ts';
 import type { SocketSettings } from './socket-reads.ts';
 import { VerdictMemory } from './verdict-memory.ts';
@@ -45,6 +49,10 @@ export interface ProxyOptions {
   readonly tracing?: ProxyTracing;
   /** Who this workload is; absent where it has no identity and speaks nothing of the mesh. */
   readonly mesh?: MeshIdentity;
+  /** Where it has one: whether requests tell the application who calls; on when absent. */
+  readonly forwardsClientCert?: boolean;
+  /** What is believed of callers from outside, at Gateways; nothing when absent. */
+  readonly outside?: OutsideTrust;
 }
 
 export type ProxyTracing = Pick<TracingChoices, 'peers' | 'edge' | 'edgeResponseHeader'> &
@@ -92,6 +100,16 @@ export interface ScopeCounts {
   switches: number;
 }
 
+/** Who stands before our Gateways. */
+export interface OutsideTrust {
+  /** Proxies between the client and us that add to X-Forwarded-For and can be believed. */
+  readonly trustedHops: number;
+  /** Every connection begins with a PROXY header. */
+  readonly takesProxyHeader: boolean;
+}
+
+const nobodyOutside: OutsideTrust = Object.freeze({ trustedHops: 0, takesProxyHeader: false });
+
 /** What sidecars of the mesh say in place of a port (telemetry/hop-state.ts). */
 export const NO_INBOUND_HALF = 1;
 
@@ -120,6 +138,14 @@ export class ProxyScope {
   readonly retryBudget: RetryBudget;
   /** Undefined where this workload has no identity. */
   readonly mesh: MeshIdentity | undefined;
+  readonly forwardsClientCert: boolean;
+  readonly outside: OutsideTrust;
+  /** Ends its mutual TLS. */
+  readonly meshServer: MeshServer | undefined;
+  /** Who came without. */
+  readonly plaintextCallers: PlaintextCallers;
+  /** What inbound ports take, by the newest table. */
+  inboundModes: InboundModes = new InboundModes(usualSecurity);
   readonly tracing: ProxyTracing;
   /** Whose sidecars are believed. */
   readonly peers: PeerList;
@@ -160,6 +186,8 @@ export class ProxyScope {
     this.log = options.log;
     this.tracing = options.tracing ?? usualChoices;
     this.mesh = options.mesh;
+    this.forwardsClientCert = options.forwardsClientCert ?? true;
+    this.outside = options.outside ?? nobodyOutside;
     this.peers = new PeerList(this.tracing.peers);
     this.deadlines = new Deadlines(options.clock, options.wakeUps);
     // A read brings at most half of what may be held, and reading stops at half: so at most
@@ -178,6 +206,7 @@ export class ProxyScope {
     );
     this.inbound = options.telemetry.metrics.connectionGauge('inbound');
     this.outbound = options.telemetry.metrics.connectionGauge('outbound');
+    this.plaintextCallers = new PlaintextCallers(limits.plaintextCallersMax);
     this.counts = {
       refusedConnections: 0,
       acceptFailures: 0,
@@ -194,6 +223,7 @@ export class ProxyScope {
     this.openRequests = new OpenRequests(random.u32(), random.u32());
     this.#inboundExchanges = new ExchangePool(this);
     this.#outboundExchanges = new ExchangePool(this);
+    this.meshServer = this.mesh === undefined ? undefined : new MeshServer(this, this.mesh);
   }
 
   /** Downstream connections of every kind. */

@@ -15,7 +15,9 @@ import { usualSecurity } from '../model/security.ts';
 import type { OwnAnswer, OwnDial } from '../telemetry/own-dial.ts';
 import type { ListenError } from './accept-socket.ts';
 import { Drain } from './drain.ts';
+import { InboundModes } from './inbound-modes.ts';
 import { ListenerSet } from './listener-set.ts';
+import type { PlaintextReport } from './plaintext-callers.ts';
 import type { Plans } from './plan.ts';
 import { PlanKeeper } from './plan-keeper.ts';
 import { type ProxyOptions, ProxyScope, type ScopeCounts } from './proxy-scope.ts';
@@ -41,6 +43,10 @@ export interface UnloadedCertificate {
   readonly file: string;
   /** One line, which names the files. */
   readonly problem: string;
+  /** The server of a Gateway: `default/shop/servers[0]`; empty where the whole listener is meant. */
+  readonly server: string;
+  /** Others on the port serve: no reason to send everybody elsewhere. */
+  readonly isPartial: boolean;
 }
 
 export class ProxyServer {
@@ -104,10 +110,14 @@ export class ProxyServer {
   /** Listeners of the table whose certificate has never been read; what once was stays in use. */
   unloaded(): readonly UnloadedCertificate[] {
     const { listeners, capture } = this.#plans;
-    return [...listeners.values(), ...capture.inbound.values()].flatMap(({ listener, tls }) => {
+    return [...listeners.values(), ...capture.inbound.values()].flatMap((plan) => {
+      const { tls, entrance } = plan;
+      const name = plan.listener.name;
+      if (entrance !== undefined) return entrance.unloaded(name);
       const problem = tls?.whyUnloaded ?? '';
-      const file = listener.tls?.certificateFile ?? '';
-      return problem === '' ? [] : [{ listener: listener.name, file, problem }];
+      const file = plan.listener.tls?.certificateFile ?? '';
+      if (problem === '') return [];
+      return [{ listener: name, file, problem, server: '', isPartial: false }];
     });
   }
 
@@ -136,6 +146,11 @@ export class ProxyServer {
     return connectionsOf(this.#listeners.all(), this.#scope.clock.now(), most);
   }
 
+  /** Who has called without mutual TLS of the mesh since start; nobody where there is no identity. */
+  plaintextCallers(): PlaintextReport {
+    return this.#scope.plaintextCallers.report();
+  }
+
   /**
    * The pod is ending but its application still works: downstream is told to take its next request
    * elsewhere. Everything is still accepted, because endpoint lists follow late.
@@ -156,6 +171,7 @@ export class ProxyServer {
     this.#callOffRetry?.();
     const cut = await new Drain(scope, this.#listeners).run(timeoutMs);
     this.#keeper.closeTls();
+    this.#scope.meshServer?.close();
     for (const listener of this.#listeners.all()) listener.destroyConnections();
     for (const pool of this.#keeper.pools()) {
       pool.isRetired = true;
@@ -186,6 +202,7 @@ export class ProxyServer {
     // A listener that ends TLS from now on must have its certificate by then.
     await this.#keeper.tlsLoaded();
     this.#plans = plans;
+    this.#scope.inboundModes = new InboundModes(table.security);
     await this.#listeners.follow(plans);
     this.#afterOpening();
     return this.#listeners.unopened;

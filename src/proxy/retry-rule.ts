@@ -13,7 +13,7 @@ import { type Failure, failure } from '../model/failure.ts';
 import { BodyKind } from '../wire/http1/body-kind.ts';
 import type { MessageHead } from '../wire/http1/message-head.ts';
 import { isIdempotent } from '../wire/http1/method.ts';
-import { connectFailure } from './connect-failure.ts';
+import { connectFailure, tlsFailure } from './connect-failure.ts';
 
 /** How far the failed attempt came. */
 export const AttemptStage = { Connecting: 0, Sent: 1, Answering: 2 } as const;
@@ -37,6 +37,9 @@ export function lossOf(
   isReused: boolean,
 ): Failure {
   if (stage === AttemptStage.Connecting) return connectFailure(code);
+  // TLS 1.3: a peer that refuses our certificate says so after we have begun to send.
+  const refused = isHeadRead ? undefined : tlsFailure(code);
+  if (refused !== undefined) return refused;
   if (isHeadRead) return failure['upstream-cut'];
   return stage === AttemptStage.Sent && isReused ? failure['idle-race'] : failure['upstream-reset'];
 }

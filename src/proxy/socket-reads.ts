@@ -8,7 +8,9 @@
  */
 
 import type { Server, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { beginDial, DirectSocket } from './direct-socket.ts';
+import { SecureSocket, type SecureSocketOptions } from './secure-socket.ts';
 import { ReadMemory, type Slab } from './slab.ts';
 
 /** Who gets the bytes of a socket. */
@@ -125,7 +127,8 @@ class UnreadHandle implements Arrival {
  * `onread` option, so a new socket takes its handle.
  */
 export function adoptSocket(accepted: Socket, taker: ByteTaker, settings: SocketSettings): Socket {
-  if (accepted instanceof DirectSocket && accepted.reads instanceof LateReads) {
+  const isOurs = accepted instanceof DirectSocket || accepted instanceof AcceptedSecureSocket;
+  if (isOurs && accepted.reads instanceof LateReads) {
     accepted.reads.taker = taker;
     accepted.read(0);
     return accepted;
@@ -186,6 +189,108 @@ export function openSocket(
   };
   if (dial !== undefined) return DirectSocket.ofDial(dial, options, reads);
   return new DirectSocket(options, reads).connect({ host, port });
+}
+
+/** Node.js's own TLS, on a handle that has been accepted. */
+interface WithWrap {
+  /** Gives TLS what has been read before it began. */
+  readonly _handle: { receive(bytes: Uint8Array): void } | null;
+  _releaseControl(): void;
+}
+
+type WrapHandle = (wrap: unknown, handle: object, hasWrites: boolean) => object;
+
+/** Who gets its bytes is told by `adoptSocket`; until then nobody does. */
+class AcceptedSecureSocket extends SecureSocket {
+  readonly reads: LateReads;
+
+  constructor(handle: object, options: SecureSocketOptions, reads: LateReads) {
+    super(undefined, { ...options, isServer: true, beneath: handle } as SecureSocketOptions);
+    this.reads = reads;
+    // Node.js takes one without a socket beneath for one that is about to be dialled.
+    (this as { connecting: boolean }).connecting = false;
+  }
+
+  /** Called by Node.js while it makes the socket; it would open another one here. */
+  _wrapHandle(wrap: unknown, _handle: object, hasWrites: boolean): object {
+    const { _tlsOptions: options } = this as unknown as { _tlsOptions: { beneath: object } };
+    const usual = (TLSSocket.prototype as unknown as { _wrapHandle: WrapHandle })._wrapHandle;
+    return usual.call(this, wrap, options.beneath, hasWrites);
+  }
+}
+
+/**
+ * A secure socket in the place of `accepted`, which is used up; undefined where its peer has gone. TLS
+ * has to be begun by `beginSecure`; 'secure' tells that the handshake is over, and nothing is sent before
+ * `trust`.
+ */
+export function secureAccepted(
+  accepted: Socket,
+  settings: SocketSettings,
+  options: SecureSocketOptions,
+): SecureSocket | undefined {
+  const owner = accepted as unknown as WithHandle;
+  const handle = owner._handle;
+  if (handle === null || handle === undefined) return undefined;
+  owner._handle = null;
+  const reads = new LateReads(settings.slab);
+  const socket = new AcceptedSecureSocket(
+    handle,
+    {
+      ...options,
+      allowHalfOpen: true,
+      highWaterMark: settings.heldBytesMax,
+      onread: readInto(reads, reads),
+    },
+    reads,
+  );
+  (socket as unknown as WithWrap)._releaseControl();
+  return socket;
+}
+
+/** TLS goes on from `said`, which has been read from its socket before. */
+export function beginSecure(socket: SecureSocket, said: Buffer): void {
+  (socket as unknown as WithWrap)._handle?.receive(said);
+}
+
+/** What a secure socket is dialled with. */
+export interface SecureTerms {
+  readonly options: SecureSocketOptions;
+  /** Of the ClientHello; empty: none. */
+  readonly serverName: string;
+  /** That is to be resumed, if the peer still knows it. */
+  readonly session: Buffer | undefined;
+}
+
+/** Of Node.js's own: what `tls.connect` does with a socket that it has made. */
+interface SecureSteps {
+  _releaseControl(): void;
+  _start(): void;
+  setServername(name: string): void;
+}
+
+/**
+ * Begins a TLS connection to an upstream: 'secure' tells that the handshake is over, and nothing is sent
+ * before `trust`.
+ */
+export function openSecureSocket(
+  host: string,
+  port: number,
+  taker: ByteTaker,
+  settings: SocketSettings,
+  { options, serverName, session }: SecureTerms,
+): SecureSocket {
+  const reads = new ReadMemory(settings.slab);
+  const socket = new SecureSocket(undefined, {
+    ...options,
+    ...(session === undefined ? {} : { session }),
+    onread: readInto(reads, taker),
+  });
+  const steps = socket as unknown as SecureSteps;
+  steps._releaseControl();
+  if (serverName !== '') steps.setServername(serverName);
+  socket.connect({ host, port }, () => steps._start());
+  return socket;
 }
 
 /**

@@ -6,11 +6,23 @@
  * cannot be read change nothing: what was good stays, and the log says why, once.
  */
 
-import { X509Certificate } from 'node:crypto';
+import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { WakeUps } from '../base/deadlines.ts';
-import type { ListenerTls } from '../model/routing-table.ts';
+import type { CertificateFiles, ListenerTls } from '../model/routing-table.ts';
+
+/** Those of TLS 1.3, the cheapest first. */
+const suites13 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+/** Of TLS 1.2: forward secrecy and authenticated encryption, nothing else (RFC 9325 section 4.2). */
+const suites12 = ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305']
+  .flatMap((suite) => [`ECDHE-ECDSA-${suite}`, `ECDHE-RSA-${suite}`])
+  .join(':');
+
+/** The pairs of certificate and key, of different kinds of key. */
+function pairsOf(settings: ListenerTls): readonly CertificateFiles[] {
+  return [settings, ...(settings.otherPairs ?? [])];
+}
 
 export interface TlsFilesOptions {
   readonly settings: ListenerTls;
@@ -26,6 +38,8 @@ export interface TlsFilesOptions {
 export class TlsFiles {
   readonly #options: TlsFilesOptions;
   readonly #paths: readonly string[];
+  readonly #certificateFiles: readonly string[];
+  readonly #keyFiles: readonly string[];
   /** What the files looked like when they were last read. */
   #seen = '';
   #complaint = '';
@@ -35,9 +49,14 @@ export class TlsFiles {
 
   constructor(options: TlsFilesOptions) {
     this.#options = options;
-    const { certificateFile, keyFile, caFile, mode } = options.settings;
-    this.#paths =
-      mode === 'mutual' ? [certificateFile, keyFile, caFile] : [certificateFile, keyFile];
+    const { caFile } = options.settings;
+    const pairs = pairsOf(options.settings);
+    this.#certificateFiles = pairs.map(({ certificateFile }) => certificateFile);
+    this.#keyFiles = pairs.map(({ keyFile }) => keyFile);
+    this.#paths = [
+      ...pairs.flatMap((pair) => [pair.certificateFile, pair.keyFile]),
+      ...(caFile === '' ? [] : [caFile]),
+    ];
   }
 
   /** Why nothing has been read that could be served; empty as soon as something has, for ever. */
@@ -87,20 +106,49 @@ export class TlsFiles {
   }
 
   async #read(): Promise<SecureContextOptions> {
-    const [cert, key, ca] = await Promise.all(this.#paths.map((path) => readFile(path)));
-    const { minVersion } = this.#options.settings;
-    return { cert: cert!, key: key!, minVersion, ...(ca === undefined ? {} : { ca }) };
+    const readAll = (paths: readonly string[]) => Promise.all(paths.map((path) => readFile(path)));
+    const { minVersion, caFile, ciphers } = this.#options.settings;
+    const [cert, key, roots] = await Promise.all([
+      readAll(this.#certificateFiles),
+      readAll(this.#keyFiles),
+      readAll(caFile === '' ? [] : [caFile]),
+    ]);
+    return {
+      cert,
+      key,
+      minVersion,
+      honorCipherOrder: true,
+      ciphers: `${suites13}:${ciphers ?? suites12}`,
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+      ...(roots.length === 0 ? {} : { ca: roots }),
+    };
   }
 
   /** Throws when the files do not fit together, or when what is in use is better. */
   #check(material: SecureContextOptions): void {
     createSecureContext(material);
-    if (material.ca !== undefined) checkAuthorities(this.#paths.at(-1)!, String(material.ca));
-    const certificate = new X509Certificate(material.cert as Buffer);
-    if (Date.parse(certificate.validTo) > this.#options.wallMs()) return;
-    const problem = `the certificate expired on ${certificate.validTo}`;
+    if (material.ca !== undefined) {
+      checkAuthorities(this.#paths.at(-1)!, String((material.ca as Buffer[])[0]));
+    }
+    const kinds = new Set<string>();
+    (material.cert as Buffer[]).forEach((cert, index) => {
+      const certificate = new X509Certificate(cert);
+      const key = createPrivateKey((material.key as Buffer[])[index]!);
+      const path = this.#certificateFiles[index]!;
+      if (!certificate.checkPrivateKey(key)) throw new Error(`${path} is not for its key`);
+      const kind = key.asymmetricKeyType ?? '';
+      if (kinds.has(kind)) throw new Error(`${path} is the second certificate of ${kind}`);
+      kinds.add(kind);
+      if (Date.parse(certificate.validTo) <= this.#options.wallMs()) {
+        this.#complainOfEnd(path, certificate.validTo);
+      }
+    });
+  }
+
+  #complainOfEnd(path: string, validTo: string): void {
+    const problem = `the certificate expired on ${validTo}`;
     if (this.#isLoaded) throw new Error(problem);
-    this.#options.log('warn', `TLS: ${this.#paths[0]}: ${problem}`);
+    this.#options.log('warn', `TLS: ${path}: ${problem}`);
   }
 
   #complain(problem: string): void {

@@ -30,8 +30,9 @@ export function readSecure(secure: Socket, taker: ByteTaker): Socket {
 
 /** Settings with the same key share one TlsServer. */
 export function tlsKey(settings: ListenerTls): string {
-  const { mode, certificateFile, keyFile, caFile, minVersion } = settings;
-  return JSON.stringify([mode, certificateFile, keyFile, caFile, minVersion]);
+  const { mode, certificateFile, keyFile, otherPairs, caFile, minVersion, ciphers } = settings;
+  const others = otherPairs?.map((pair) => [pair.certificateFile, pair.keyFile]);
+  return JSON.stringify([mode, certificateFile, keyFile, others, caFile, minVersion, ciphers]);
 }
 
 /** What a handshake came to. */
@@ -44,9 +45,14 @@ export interface TlsFacts {
 
 const facts = new WeakMap<Socket, TlsFacts>();
 
-/** Of a secure socket that a TlsServer gave; undefined for any other. */
+/** Of a secure socket whose handshake ended here; undefined for any other. */
 export function tlsFactsOf(socket: Socket): TlsFacts | undefined {
   return facts.get(socket);
+}
+
+/** Of one that something else has made secure. */
+export function setTlsFacts(secure: Socket, known: TlsFacts): void {
+  facts.set(secure, known);
 }
 
 const versions: readonly string[] = ['', 'TLSv1.2', 'TLSv1.3'];
@@ -58,18 +64,20 @@ export class TlsServer {
   readonly #files: TlsFiles;
   readonly #warnings: WarningLimit;
   readonly #server: Server;
+  /** A certificate may be left out; one that is shown has to be good. */
+  readonly #isOptional: boolean;
   readonly #handshakes = new Map<Socket, Handshake>();
   #isLoaded = false;
 
   constructor(scope: ProxyScope, settings: ListenerTls) {
     this.#scope = scope;
     this.#warnings = new WarningLimit(scope);
-    const isMutual = settings.mode === 'mutual';
+    this.#isOptional = settings.mode === 'optional-mutual';
     this.#server = createServer({
       minVersion: settings.minVersion,
       ALPNProtocols: ['http/1.1'],
-      requestCert: isMutual,
-      rejectUnauthorized: isMutual,
+      requestCert: settings.mode !== 'simple',
+      rejectUnauthorized: settings.mode === 'mutual',
       honorCipherOrder: true,
     });
     this.#server.on('secureConnection', (secure) => this.#onSecure(secure));
@@ -115,8 +123,11 @@ export class TlsServer {
 
   #onSecure(secure: TLSSocket): void {
     const handshake = this.#handshakes.get(beneath(secure)!);
+    const isShown = this.#isOptional && secure.getPeerX509Certificate() !== undefined;
     if (handshake === undefined) secure.destroy();
-    else handshake.succeed(secure);
+    else if (isShown && !secure.authorized) {
+      handshake.fail(`its certificate: ${String(secure.authorizationError)}`);
+    } else handshake.succeed(secure);
   }
 
   #onEnded(accepted: Socket, why: string): void {

@@ -82,6 +82,8 @@ export interface TraceCaller {
     readonly port: number;
     /** What comes over it makes no spans. */
     readonly isMuted?: boolean;
+    /** It comes from outside the mesh, by a Gateway. */
+    readonly isEntrance?: boolean;
   };
 }
 
@@ -123,7 +125,10 @@ export class TraceHeaders {
   readonly #correlation: Correlation;
   /** Formats that are always written; 0 in all: context is neither read nor written. */
   readonly #propagators: number;
-  readonly #edge: EdgePolicy;
+  /** Where this proxy is the first of the mesh. */
+  readonly #edgePolicy: EdgePolicy;
+  /** Of the request that is read. */
+  #edge: EdgePolicy = undefined;
   /** At an edge that was not told who they are, nobody is a sidecar of the mesh. */
   readonly #hasPeers: boolean;
   readonly #untracedPaths: readonly string[];
@@ -136,7 +141,7 @@ export class TraceHeaders {
     this.#isOutbound = direction === 'outbound';
     this.#counts = self.countsOf(direction);
     const { tracing } = self;
-    this.#edge = direction === 'inbound' ? tracing.edge : undefined;
+    this.#edgePolicy = tracing.edge;
     this.#hasPeers = namesPeers(tracing.peers);
     this.#untracedPaths = tracing.untracedPaths ?? [];
     this.#debugToken = tracing.debugToken ?? '';
@@ -171,6 +176,8 @@ export class TraceHeaders {
   /** Reads the head and marks every field that is not forwarded as received. */
   read(head: MessageHead, caller: TraceCaller): void {
     this.clear();
+    const isOwn = this.#isOutbound && caller.owner.isEntrance !== true;
+    this.#edge = isOwn ? undefined : this.#edgePolicy;
     const fields = this.#fields;
     if (this.isOff) fields.findHops(head);
     else fields.find(head);

@@ -7,16 +7,20 @@
  */
 
 import type { Socket } from 'node:net';
+import type { Milliseconds } from '../base/clock.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { AcceptSocket, type ListenError } from './accept-socket.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
+import { EntranceDoor } from './entrance-door.ts';
+import { type GateOwner, MeshGate, PushBack } from './mesh-gate.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
 import { readSecure } from './tls-server.ts';
 import type { UpgradedConnection } from './upgrade-switch.ts';
 
-export class TrafficListener implements ConnectionOwner {
+export class TrafficListener implements ConnectionOwner, GateOwner {
   plan: ListenerPlan;
   isRetired = false;
   /** Nothing was going anywhere before it came here. */
@@ -24,12 +28,18 @@ export class TrafficListener implements ConnectionOwner {
   readonly isCaptured = false;
   readonly known: DestinationPlan | undefined = undefined;
   readonly isDenying = false;
+  /** Of a gate: whoever says nothing is closed, for HTTP is asked for. */
+  readonly passesSilent = false;
   readonly connections = new Set<DownstreamConnection>();
   /** Connections that have switched protocols. */
   readonly tunnels = new Set<UpgradedConnection>();
+  /** Connections of which nothing is known yet. */
+  readonly gates = new Set<MeshGate>();
   readonly #scope: ProxyScope;
   #socket: AcceptSocket | undefined;
   #port = 0;
+  /** Made when there is an entrance to keep. */
+  #door: EntranceDoor | undefined;
 
   constructor(scope: ProxyScope, plan: ListenerPlan) {
     this.#scope = scope;
@@ -61,11 +71,21 @@ export class TrafficListener implements ConnectionOwner {
 
   /** No connection of any kind is left. */
   get isEmpty(): boolean {
-    return this.connections.size + this.tunnels.size === 0;
+    if (this.#door?.isEmpty === false) return false;
+    return this.connections.size + this.tunnels.size + this.gates.size === 0;
   }
 
   get isListening(): boolean {
     return this.#socket?.isListening ?? false;
+  }
+
+  /** Only mutual TLS of the mesh is taken. */
+  get isStrict(): boolean {
+    return this.direction === 'inbound' && this.#scope.inboundModes.isStrict(this.port);
+  }
+
+  silenceMsOf(): Milliseconds {
+    return this.#scope.limits.headTimeoutMs;
   }
 
   /** Opens the socket; undefined when that worked. */
@@ -93,12 +113,15 @@ export class TrafficListener implements ConnectionOwner {
     this.isRetired = true;
     await this.#socket?.close();
     for (const connection of this.connections) connection.retire();
+    for (const gate of this.gates) gate.retire();
   }
 
   /** Ends every connection at once. */
   destroyConnections(): void {
     for (const connection of this.connections) connection.destroy();
     for (const tunnel of this.tunnels) tunnel.destroy();
+    for (const gate of this.gates) gate.destroy();
+    this.#door?.destroy();
   }
 
   /** Never asked for: nothing is denied here. */
@@ -119,14 +142,44 @@ export class TrafficListener implements ConnectionOwner {
     this.tunnels.delete(tunnel);
   }
 
+  onPlain(gate: MeshGate, accepted: Socket): ByteTaker {
+    this.gates.delete(gate);
+    if (this.plan.tls === undefined) return this.#open(accepted);
+    // Its own TLS is nobody's identity.
+    if (this.isStrict) resetSocket(accepted);
+    return new PushBack(accepted, () => this.#acceptTls(accepted));
+  }
+
+  onSecure(gate: MeshGate, secure: Socket): void {
+    this.gates.delete(gate);
+    this.#open(secure);
+  }
+
+  onGateClosed(gate: MeshGate): void {
+    this.gates.delete(gate);
+  }
+
   #accept(accepted: Socket): void {
-    const { tls } = this.plan;
-    if (tls === undefined) {
-      this.connections.add(new DownstreamConnection(this.#scope, this, accepted));
+    if (this.plan.entrance !== undefined) {
+      this.#door ??= new EntranceDoor(this.#scope, this);
+      this.#door.accept(accepted);
       return;
     }
-    tls.accept(accepted, (secure) => {
-      this.connections.add(new DownstreamConnection(this.#scope, this, secure, readSecure));
-    });
+    const { meshServer, inboundModes } = this.#scope;
+    const isMeshed = this.direction === 'inbound' && inboundModes.of(this.port) !== 'disable';
+    if (meshServer !== undefined && isMeshed) {
+      this.gates.add(new MeshGate(this.#scope, meshServer, this, accepted));
+    } else if (this.plan.tls === undefined) this.#open(accepted);
+    else this.#acceptTls(accepted);
+  }
+
+  #acceptTls(accepted: Socket): void {
+    this.plan.tls?.accept(accepted, (secure) => this.#open(secure, readSecure));
+  }
+
+  #open(socket: Socket, read?: ReadSocket): DownstreamConnection {
+    const connection = new DownstreamConnection(this.#scope, this, socket, read);
+    this.connections.add(connection);
+    return connection;
   }
 }

@@ -57,7 +57,7 @@ export class UpgradedConnection implements Endable, TunnelOwner {
     report.begin(exchange);
     const isWebSocket = upgradeTokens(upstream.head).includes('websocket');
     report.upgradedTo(isWebSocket ? Detected.WebSocket : Detected.Upgraded);
-    report.connected();
+    report.connected(upstream);
     scope.counts.switches++;
     const both = { downstream: socket, upstream };
     this.tunnel = new ByteTunnel(scope, both, report, this, Number.POSITIVE_INFINITY);

@@ -12,13 +12,17 @@ import { isIP, type Socket } from 'node:net';
 import { assert } from '../base/assert.ts';
 import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
+import { failure } from '../model/failure.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { BodyReader } from '../wire/http1/body-reader.ts';
 import { HeadReader } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
-import { type ByteTaker, openSocket } from './socket-reads.ts';
+import { SecureSocket } from './secure-socket.ts';
+import { type ByteTaker, openSecureSocket, openSocket } from './socket-reads.ts';
+import { type HandshakeOwner, UpstreamHandshake } from './upstream-handshake.ts';
+import { isProblem } from './upstream-tls.ts';
 
 export const UpstreamState = { Connecting: 0, Leased: 1, Idle: 2, Closed: 3 } as const;
 
@@ -53,7 +57,7 @@ class HttpReading {
   }
 }
 
-export class UpstreamConnection implements ByteTaker, DeadlineOwner {
+export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOwner {
   readonly id: number;
   readonly pool: EndpointPool;
   readonly socket: Socket;
@@ -66,10 +70,18 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   lookupUs = -1;
   /** Until the next lease; undefined where nobody asks. */
   lastUser: LastUser | undefined = undefined;
+  /** Undefined for one that carries the bytes as they are. */
+  readonly handshake: UpstreamHandshake | undefined;
+  /** Bytes of the peer have come. */
+  hasHeard = false;
   readonly #scope: ProxyScope;
   readonly #counts: ConnectionCounts;
   readonly #deadline: Deadline;
   #user: UpstreamUser | undefined;
+  /** Until when it has to be connected. */
+  #connectBy: Milliseconds;
+  /** Until when the handshake has to be over; Infinity: it has not begun. */
+  #handshakeBy: Milliseconds = Number.POSITIVE_INFINITY;
   #errorCode = '';
   #reading: HttpReading | undefined;
 
@@ -83,9 +95,17 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   ) {
     const { address, port } = pool;
     const hop = counts === scope.outbound ? scope.localHop : undefined;
-    this.socket =
-      hop?.open(address, port, this, scope.sockets.heldBytesMax) ??
-      openSocket(address, port, this, scope.sockets);
+    const local = hop?.open(address, port, this, scope.sockets.heldBytesMax);
+    if (local === undefined && pool.tls !== undefined) {
+      const dial = pool.tls.dial();
+      assert(!isProblem(dial), 'the lease asks the pool before it dials');
+      const secure = openSecureSocket(address, port, this, scope.sockets, dial);
+      this.socket = secure;
+      this.handshake = new UpstreamHandshake(scope, secure, dial, this);
+    } else {
+      this.socket = local ?? openSocket(address, port, this, scope.sockets);
+      this.handshake = undefined;
+    }
     this.id = scope.nextConnectionId();
     this.pool = pool;
     this.#scope = scope;
@@ -94,7 +114,8 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
     this.#user = user;
     counts.upstreamOpen++;
     counts.upstreamTotal++;
-    scope.deadlines.set(this.#deadline, scope.clock.now() + timeoutMs);
+    this.#connectBy = scope.clock.now() + timeoutMs;
+    scope.deadlines.set(this.#deadline, this.#connectBy);
     this.#listen();
     if (isIP(address) === 0) this.#timeLookup();
   }
@@ -122,6 +143,20 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   get #http(): HttpReading {
     this.#reading ??= new HttpReading(this.#scope);
     return this.#reading;
+  }
+
+  /** Its keys and roots are those in force. */
+  get isCurrent(): boolean {
+    const { handshake, pool } = this;
+    return handshake === undefined || handshake.generation === pool.tls?.generation;
+  }
+
+  /** Why it is gone, as far as that is a matter of TLS, for people; '' = it is none. */
+  get problemText(): string {
+    const { handshake } = this;
+    if (handshake === undefined || this.hasHeard) return '';
+    // In TLS 1.3 who dials is done first, and many close without an alert.
+    return handshake.problem?.detail ?? 'closed behind the TLS handshake: our certificate refused?';
   }
 
   get isReused(): boolean {
@@ -162,7 +197,20 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   /** There is nobody else to ask: goes on connecting, for `moreMs`. */
   waitOn(moreMs: Milliseconds): void {
     assert(this.state === UpstreamState.Connecting, 'only a connection that is dialled is awaited');
-    this.#scope.deadlines.set(this.#deadline, this.#scope.clock.now() + moreMs);
+    this.#connectBy = this.#scope.clock.now() + moreMs;
+    this.#scope.deadlines.set(this.#deadline, Math.min(this.#connectBy, this.#handshakeBy));
+  }
+
+  /** TCP is there: what follows has a limit of its own. */
+  onHandshake(): void {
+    if (this.state !== UpstreamState.Connecting) return;
+    const { clock, deadlines, limits } = this.#scope;
+    this.#handshakeBy = clock.now() + limits.tlsHandshakeMs;
+    deadlines.set(this.#deadline, Math.min(this.#connectBy, this.#handshakeBy));
+  }
+
+  onSecured(): void {
+    this.#onOpen();
   }
 
   /** Ends the lease after a whole response that leaves no doubt. */
@@ -197,6 +245,7 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
 
   onBytes(chunk: Buffer): void {
     const user = this.#user;
+    this.hasHeard = true;
     if (user === undefined) {
       this.destroy(false);
       return;
@@ -211,39 +260,58 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner {
   onDeadline(): void {
     const user = this.#user;
     if (user === undefined) this.destroy(false);
+    else if (this.#scope.clock.now() >= this.#handshakeBy) this.#failHandshake('it took too long');
     else this.#tell(() => user.onConnectTimeout());
+  }
+
+  /** 'close' follows, which tells the user. */
+  #failHandshake(why: string): void {
+    this.handshake!.fail({ failure: failure['tls-failed'], detail: why });
   }
 
   #listen(): void {
     const { socket } = this;
-    socket.on('connect', () => {
-      if (this.state !== UpstreamState.Connecting) return;
-      this.#scope.deadlines.clear(this.#deadline);
-      if (this.#user === undefined) {
-        this.#move(UpstreamState.Connecting, UpstreamState.Idle);
-        const { clock, deadlines, limits } = this.#scope;
-        deadlines.set(this.#deadline, clock.now() + limits.poolIdleMs);
-        return;
-      }
-      this.#move(UpstreamState.Connecting, UpstreamState.Leased);
-      this.requests = 1;
-      this.#tell(() => this.#user?.onUpstreamConnected());
-    });
+    if (this.handshake === undefined) socket.on('connect', () => this.#onOpen());
     socket.on('drain', () => this.#tell(() => this.#user?.onUpstreamDrained()));
-    socket.on('end', () => {
-      if (this.#user === undefined) this.#endIdle();
-      else this.#tell(() => this.#user?.onUpstreamEnded());
-    });
+    socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#errorCode = error.code ?? error.message;
+      this.#errorCode = this.handshake?.codeOf(error) ?? error.code ?? error.message;
     });
     socket.on('close', () => {
       const user = this.#user;
       if (this.state === UpstreamState.Connecting) this.#counts.upstreamFailed++;
       if (this.state === UpstreamState.Idle) this.#endIdle();
       this.destroy(false);
-      if (user !== undefined) this.#tell(() => user.onUpstreamLost(this.#errorCode), user);
+      const code = this.handshake?.problem?.failure.cause ?? this.#errorCode;
+      if (user !== undefined) this.#tell(() => user.onUpstreamLost(code), user);
     });
+  }
+
+  /** It is there, and if it is secure its peer is known. */
+  #onOpen(): void {
+    if (this.state !== UpstreamState.Connecting) return;
+    this.#handshakeBy = Number.POSITIVE_INFINITY;
+    this.#scope.deadlines.clear(this.#deadline);
+    if (this.#user === undefined) {
+      this.#move(UpstreamState.Connecting, UpstreamState.Idle);
+      const { clock, deadlines, limits } = this.#scope;
+      deadlines.set(this.#deadline, clock.now() + limits.poolIdleMs);
+      return;
+    }
+    this.#move(UpstreamState.Connecting, UpstreamState.Leased);
+    this.requests = 1;
+    this.#tell(() => this.#user?.onUpstreamConnected());
+  }
+
+  #onEnd(): void {
+    const { socket } = this;
+    if (this.handshake?.isUnderWay === true) {
+      this.#failHandshake('the endpoint ended the connection: it speaks no TLS, or refuses ours');
+    } else if (this.#user === undefined) this.#endIdle();
+    else if (socket instanceof SecureSocket && socket.isCut) {
+      // FIN without a word in TLS: what came may be a part, as behind a reset.
+      socket.destroy();
+    } else this.#tell(() => this.#user?.onUpstreamEnded());
   }
 
   /** The peer has ended it while nobody had it. */

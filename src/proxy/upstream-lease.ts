@@ -109,7 +109,14 @@ export class UpstreamLease {
     } else if (state.pending >= limits.pendingPerClusterMax) {
       this.detail = `${state.pending} requests wait for ${name}`;
       return failure.overflow;
-    } else this.#dial(cluster, pool, hasOther);
+    } else {
+      const { refusal } = pool;
+      if (refusal !== undefined) {
+        this.detail = `${refusal.detail}, ${this.where}`;
+        return refusal.failure;
+      }
+      this.#dial(cluster, pool, hasOther);
+    }
     pool.inFlight++;
     pool.requests++;
     return undefined;
@@ -156,7 +163,7 @@ export class UpstreamLease {
 
   #ownOf(cluster: ClusterPlan, pinned: EndpointPool | undefined): UpstreamConnection | undefined {
     const own = this.#own;
-    if (own?.state !== UpstreamState.Idle) return undefined;
+    if (own?.state !== UpstreamState.Idle || !own.isCurrent) return undefined;
     const isMeant = pinned === undefined ? cluster.pools.includes(own.pool) : own.pool === pinned;
     return isMeant ? own : undefined;
   }

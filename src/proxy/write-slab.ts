@@ -9,6 +9,7 @@
 
 import type { Socket } from 'node:net';
 import { DirectSocket } from './direct-socket.ts';
+import { SecureSocket } from './secure-socket.ts';
 import { Slab } from './slab.ts';
 
 export class WriteSlab {
@@ -54,12 +55,12 @@ export class WriteSlab {
     if (this.#memory !== this.#slab.bytes) {
       socket.write(this.#memory.subarray(0, length));
       this.#memory = this.#slab.bytes;
-    } else if (!(socket instanceof DirectSocket)) {
-      socket.write(Buffer.from(this.#slab.view(length)));
-    } else if (!socket.send(this.#slab.view(length))) {
+    } else if (socket instanceof DirectSocket) {
+      if (socket.send(this.#slab.view(length))) return;
       this.#slab = new Slab(this.#slabBytes);
       this.#memory = this.#slab.bytes;
-    }
+    } else if (socket instanceof SecureSocket) socket.send(this.#slab.view(length));
+    else socket.write(Buffer.from(this.#slab.view(length)));
   }
 
   #grow(needed: number): void {

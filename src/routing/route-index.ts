@@ -91,8 +91,8 @@ export class HostIndex<Answer> {
   }
 }
 
-/** Positions of virtual hosts by their domains; the first one that names a domain keeps it. */
-class Domains {
+/** Positions of lists by the domains in them; the first one that names a domain keeps it. */
+export class Domains {
   readonly #lists: readonly (readonly string[])[];
   readonly #exact = new Map<string, number>();
   /** Key: the wildcard without its star, `.example.com`. */
@@ -112,6 +112,7 @@ class Domains {
     return lists.every((domains, slot) => areSame(domains, this.#lists[slot]!));
   }
 
+  /** Of the list that names `hostname` most exactly; -1 for none. */
   find(hostname: string): number {
     const exact = this.#exact.get(hostname);
     if (exact !== undefined) return exact;

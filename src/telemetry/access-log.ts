@@ -7,10 +7,16 @@
  */
 
 import { failureByCode } from '../model/failure.ts';
-import type { NameList } from './attribute-parts.ts';
+import { type NameList, policyOf } from './attribute-parts.ts';
 import { isUpgraded } from './connection-attributes.ts';
 import { Detected, detectedByWords, detectedWords } from './detection.ts';
-import { type ExchangeRecord, isOutbound, RecordKind, sampledByWords } from './exchange-record.ts';
+import {
+  type ExchangeRecord,
+  isOutbound,
+  PolicyBit,
+  RecordKind,
+  sampledByWords,
+} from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
 import { hexWord, traceFlagsOf, traceIdOf } from './record-span.ts';
 import { splitTarget } from './url-parts.ts';
@@ -34,6 +40,7 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
     ...routingFields(record, names),
     attempt: record.attempt || undefined,
     peer: record.peerAddress || undefined,
+    ...securityFields(record, names),
     original_destination: names[record.destinationId] || undefined,
     user_agent: record.userAgent || undefined,
     request_bytes: record.requestBytes,
@@ -71,6 +78,7 @@ function connectionLine(record: ExchangeRecord, names: NameList, epochMs: number
     ...routingFields(record, names),
     original_destination: names[record.destinationId] || undefined,
     peer: record.peerAddress || undefined,
+    ...securityFields(record, names),
     sent_bytes: record.requestBytes,
     received_bytes: record.responseBytes,
     total_us: Math.round(record.totalUs),
@@ -100,6 +108,18 @@ function routingFields(record: ExchangeRecord, names: NameList): object {
     subset: names[record.subsetId] || undefined,
     weight: record.weight || undefined,
     endpoint: names[record.endpointId] || undefined,
+  };
+}
+
+/** Who the peer has proved to be, and what a policy did. */
+function securityFields(record: ExchangeRecord, names: NameList): object {
+  const policy = policyOf(record, names);
+  const ifBit = (bit: number) => ((record.policyBits & bit) !== 0 ? policy?.name : undefined);
+  return {
+    peer_identity: names[record.principalId] || undefined,
+    policy: ifBit(PolicyBit.Denied),
+    policy_would: ifBit(PolicyBit.WouldDeny),
+    policy_audit: ifBit(PolicyBit.Audited),
   };
 }
 

@@ -10,6 +10,7 @@ import type { ClusterBook, ClusterFacts } from './cluster-facts.ts';
 import {
   type ExchangeRecord,
   isOutbound,
+  PolicyBit,
   RecordFlag,
   sampledByWords,
   tlsVersionWords,
@@ -98,6 +99,47 @@ export function putTls(to: AttributeSink, record: ExchangeRecord): void {
   if ((record.flags & RecordFlag.Tls) === 0 && !version) return;
   to.put('tls.established', true);
   if (version) to.put('tls.protocol.version', version);
+}
+
+/**
+ * Who the peer has proved to be. Of a caller that is also all that is known of its service: its
+ * namespace, and its service account for a name; a callee's service is the cluster's.
+ */
+export function putPeerIdentity(to: AttributeSink, record: ExchangeRecord, names: NameList): void {
+  const identity = names[record.principalId];
+  if (!identity) return;
+  to.put('tracecar.peer.identity', identity);
+  if (isOutbound(record)) return;
+  const [, namespace, account] = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity) ?? [];
+  if (namespace === undefined || account === undefined) return;
+  to.put('service.peer.name', account);
+  to.put('service.peer.namespace', namespace);
+}
+
+/** The authorization policy that denied, would have denied, or asks for an audit. */
+export function putPolicy(
+  to: AttributeSink,
+  record: ExchangeRecord,
+  { names }: Pick<AttributeSources, 'names'>,
+): void {
+  const policy = policyOf(record, names);
+  if (policy === undefined) return;
+  if ((policy.bits & PolicyBit.Denied) !== 0) to.put('tracecar.policy', policy.name);
+  if ((policy.bits & PolicyBit.WouldDeny) !== 0) to.put('tracecar.policy.would', policy.name);
+  if ((policy.bits & PolicyBit.Audited) !== 0) to.put('tracecar.policy.audit', policy.name);
+  if (policy.origin !== '') to.put('tracecar.policy.origin', policy.origin);
+}
+
+/** The record's authorization policy, its place (`''`: not known) and its `PolicyBit`s. */
+export function policyOf(
+  record: ExchangeRecord,
+  names: NameList,
+): { readonly name: string; readonly origin: string; readonly bits: number } | undefined {
+  const text = names[record.policyId];
+  if (!text) return undefined;
+  const gap = text.indexOf(' ');
+  const name = gap < 0 ? text : text.slice(0, gap);
+  return { name, origin: gap < 0 ? '' : text.slice(gap + 1), bits: record.policyBits };
 }
 
 /** Custom tags of the table's tracing rules, then captured headers: what the user asked for. */

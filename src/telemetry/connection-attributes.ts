@@ -10,9 +10,12 @@ import {
   type AttributeSources,
   putFailure,
   putOwnAttributes,
+  putPeerIdentity,
+  putPolicy,
   putRouting,
   putSampledBy,
   putTime,
+  putTls,
   putUpstream,
 } from './attribute-parts.ts';
 import { Detected, detectedByWords, detectedWords } from './detection.ts';
@@ -48,13 +51,17 @@ export function putConnectionAttributes(
   if (by) to.put('tracecar.detected_by', by);
   to.put('tracecar.direction', isOutbound(record) ? 'outbound' : 'inbound');
   putPeers(to, record);
+  putTls(to, record);
+  putPeerIdentity(to, record, names);
   putDestination(to, record, names[record.destinationId]);
   putUpstream(to, record, sources);
   putRouting(to, record, sources);
   to.put('tracecar.sent_bytes', record.requestBytes);
   to.put('tracecar.received_bytes', record.responseBytes);
+  putPolicy(to, record, sources);
   putFailure(to, outcome);
   putTime(to, 'tracecar.time.connect_us', record.connectUs);
+  putTime(to, 'tracecar.time.tls_us', record.tlsUs);
   putTime(to, 'tracecar.time.ttfb_us', record.firstByteUs);
   to.put('tracecar.conn.id', record.connectionId);
   putSampledBy(to, record);

@@ -91,6 +91,16 @@ export const RecordFlag = {
   OwnThreshold: 16_384,
 } as const;
 
+/** Bits of `policyBits`, 8 at most: what the policy of `policyId` did. */
+export const PolicyBit = {
+  /** It denied the exchange, or none allowed it and this is the first that could have. */
+  Denied: 1,
+  /** Dry-run: it would have denied. */
+  WouldDeny: 2,
+  /** An AUDIT policy, and a rule of it holds. */
+  Audited: 4,
+} as const;
+
 const EXPORTED = RecordFlag.Sampled | RecordFlag.Kept;
 
 /** Whether a record with these `flags` becomes a span. Both threads count by it. */
@@ -178,6 +188,12 @@ export class ExchangeRecord {
   generation = 0;
   /** NameTable id of the configured `address:port` that the downstream meant; 0 = none. */
   destinationId = 0;
+  /** NameTable id of the SPIFFE id that the peer of `kind` has proved; 0 = none. */
+  principalId = 0;
+  /** NameTable id of an authorization policy and its place, `namespace/name file:line:column`; 0 = none. */
+  policyId = 0;
+  /** PolicyBit; means nothing without a policyId. */
+  policyBits = 0;
   /** Bytes of bodies on the wire, up to 2^48. */
   requestBytes = 0;
   responseBytes = 0;
@@ -247,6 +263,9 @@ export class ExchangeRecord {
     this.endpointId = 0;
     this.generation = 0;
     this.destinationId = 0;
+    this.principalId = 0;
+    this.policyId = 0;
+    this.policyBits = 0;
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.connectionId = 0;

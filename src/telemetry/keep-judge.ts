@@ -4,6 +4,7 @@
  *
  *   a cause or a status of 500 and more ── error, as many a second and route as the settings allow
  *   refused by REGISTRY_ONLY ───────────── denied
+ *   a caller refused by a policy ───────── denied, as many a second and route as errors
  *   not the first attempt ──────────────── retry
  *   longer than the limit, or 3 x p99 ──── slow, as many a second and route
  *
@@ -31,6 +32,12 @@ const REASONS = Math.max(...Object.values(SampledBy)) + 1;
 const clientGone = failure['client-gone'].code;
 const noRoute = failure['no-route'].code;
 const egressDenied = failure['egress-denied'].code;
+/** Denials of callers, who may be anybody, as often as they like. */
+const callerDenied: ReadonlySet<number> = new Set([
+  failure['no-identity'].code,
+  failure.denied.code,
+  failure['policy-unsupported'].code,
+]);
 
 export class KeepJudge {
   readonly counts: KeepCounts = {
@@ -56,8 +63,9 @@ export class KeepJudge {
     if (this.isError(record)) {
       if (record.causeCode === egressDenied) return this.#keep(SampledBy.Denied);
       if (record.attempt > 0) return this.#keep(SampledBy.Retry);
+      const by = callerDenied.has(record.causeCode) ? SampledBy.Denied : SampledBy.Error;
       const isAllowed = keep.budget.errors.take(this.#settings.errorsPerSecond, now);
-      return isAllowed ? this.#keep(SampledBy.Error) : this.#refuse(SampledBy.Error);
+      return isAllowed ? this.#keep(by) : this.#refuse(by);
     }
     if (record.attempt > 0) return this.#keep(SampledBy.Retry);
     if (elapsedUs <= keep.slowUs && elapsedUs <= this.#settings.slowUs) return SampledBy.None;

@@ -18,6 +18,7 @@ import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
 import { DETECTION_PLACES } from './detection.ts';
 import { KeepBudgets } from './keep-state.ts';
+import { PolicyCounts } from './policy-counts.ts';
 import { type CellBudget, type RequestLabels, RequestSeries } from './request-series.ts';
 import type { SpanCounts } from './worker-counters.ts';
 import { ZoneTable } from './zone-bytes.ts';
@@ -44,6 +45,12 @@ export class ConnectionCounts {
   readonly causes = new Float64Array(failures.length + 1);
   /** Captured connections that spoke something else than what was declared. */
   wrongProtocol = 0;
+  /** Handshakes of mutual TLS of the mesh that came well, that failed, and those for want of room. */
+  meshHandshakes = 0;
+  meshHandshakesFailed = 0;
+  meshHandshakesRefused = 0;
+  /** Connections without mutual TLS, of a workload that has an identity. */
+  plaintextTotal = 0;
   /** Requests whose baggage was dropped because it was too much. */
   baggageDropped = 0;
   /** Requests of callers outside the mesh that were not sampled although they asked for it. */
@@ -67,6 +74,8 @@ interface KnownSeries {
 }
 
 export class MetricRegistry {
+  /** What authorization policies have decided. */
+  readonly policies: PolicyCounts = new PolicyCounts(telemetryLimits.policyCountsMax);
   /** Bytes by zones. */
   readonly zones: ZoneTable;
   /** Telemetry's own counts, when there are any. */

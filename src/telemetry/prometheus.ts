@@ -80,6 +80,7 @@ function* addAll(
   addConnections(text, registry);
   addConnectionFailures(text, registry);
   addDetections(text, registry);
+  addPolicies(text, registry);
   addZones(text, registry);
   const counts = registry.spanCounts?.();
   if (counts !== undefined) addSpans(text, counts, queueMax);
@@ -193,6 +194,30 @@ const connectionFamilies: readonly (readonly [
     'wrongProtocol',
   ],
   [
+    'tracecar_mesh_handshakes_total',
+    'counter',
+    'Handshakes of mutual TLS between sidecars that came well.',
+    'meshHandshakes',
+  ],
+  [
+    'tracecar_mesh_handshakes_failed_total',
+    'counter',
+    'Those that did not; the log says why.',
+    'meshHandshakesFailed',
+  ],
+  [
+    'tracecar_mesh_handshakes_refused_total',
+    'counter',
+    'Of the failed ones, those that were not begun: too many were waiting.',
+    'meshHandshakesRefused',
+  ],
+  [
+    'tracecar_plaintext_connections_total',
+    'counter',
+    'Connections without mutual TLS, of a workload that has an identity.',
+    'plaintextTotal',
+  ],
+  [
     'tracecar_baggage_dropped_total',
     'counter',
     'Requests that went on without their baggage: more than 64 members or 8192 bytes.',
@@ -248,6 +273,22 @@ function addDetections(text: MetricText, registry: MetricRegistry): void {
         if (count === 0) continue;
         text.sample(name, `direction="${direction}",verdict="${verdict}",by="${by}"`, count);
       }
+    }
+  }
+}
+
+function addPolicies(text: MetricText, registry: MetricRegistry): void {
+  const name = 'tracecar_policy_decisions_total';
+  text.family(name, 'counter', 'Calls that authorization policies denied, would have, or mark.');
+  for (const [policy, { denied, wouldDeny, audited }] of registry.policies.all()) {
+    const counts = { denied, would_deny: wouldDeny, audited };
+    for (const [decision, count] of Object.entries(counts)) {
+      if (count === 0) continue;
+      const labels = printLabels([
+        ['policy', policy],
+        ['decision', decision],
+      ]);
+      text.sample(name, labels, count);
     }
   }
 }

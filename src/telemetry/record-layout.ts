@@ -25,7 +25,8 @@
  *        32  causeCode:8 | joinField:4 | tlsVersion:2 | 0:2 | callbackPort:16
  *        33  seriesId:16 | 0:16
  *     34-36  queueUs dnsUs tlsUs, float32
- *     37-39  0
+ *     37-38  principalId policyId
+ *        39  policyBits:8 | 0:24
  *
  * A text block is the record's five strings in one piece, cut and padded to a multiple of 8 bytes,
  * which never crosses the end of the text area (the writer then leaves that end unused). The length of

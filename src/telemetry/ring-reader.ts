@@ -211,6 +211,9 @@ function readWords(words: Int32Array, at: number, into: ExchangeRecord): void {
   into.tlsVersion = (cause >>> 12) & 3;
   into.callbackPort = cause >>> 16;
   into.seriesId = words[at + 33]! & 0xffff;
+  into.principalId = words[at + 37]!;
+  into.policyId = words[at + 38]!;
+  into.policyBits = words[at + 39]! & 255;
 }
 
 function readTimes(times: Float32Array, at: number, into: ExchangeRecord): void {

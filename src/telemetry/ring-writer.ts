@@ -127,6 +127,9 @@ export class RingWriter {
     times[at + 34] = record.queueUs;
     times[at + 35] = record.dnsUs;
     times[at + 36] = record.tlsUs;
+    words[at + 37] = record.principalId;
+    words[at + 38] = record.policyId;
+    words[at + 39] = record.policyBits;
   }
 
   /** Position of the block, or -1 when the text area has no room. */

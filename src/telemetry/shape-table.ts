@@ -13,7 +13,7 @@ import type { RecordText } from './record-text.ts';
 /** A shape is some 2 KB: 1 MB at most. */
 const SHAPES_MAX = 512;
 const HASHES_KEPT = 4_096;
-const KEY_WORDS = 13;
+const KEY_WORDS = 16;
 
 interface Entry<Shape> {
   readonly key: Int32Array;
@@ -82,6 +82,9 @@ function setKey(
   key[10] = text.extra - text.peerAddress;
   key[11] = record.destinationId;
   key[12] = causeWordOf(record);
+  key[13] = record.principalId;
+  key[14] = record.policyId;
+  key[15] = record.policyBits;
 }
 
 function presenceOf(record: ExchangeRecord, hasQuery: boolean): number {

@@ -12,6 +12,8 @@ import {
   type AttributeSources,
   putFailure,
   putOwnAttributes,
+  putPeerIdentity,
+  putPolicy,
   putRouting,
   putSampledBy,
   putTime,
@@ -63,12 +65,14 @@ export function putSpanAttributes(
     if (record.peerPort !== 0) to.put('network.peer.port', record.peerPort);
   }
   putTls(to, record);
+  putPeerIdentity(to, record, names);
   if (record.kind === RecordKind.Client) putClient(to, record, sources);
   else putServer(to, record);
   putRouting(to, record, sources);
   const destination = names[record.destinationId];
   if (destination) to.put('tracecar.original_destination', destination);
   if (record.status === SWITCHING_PROTOCOLS) to.put('tracecar.upgrade', true);
+  putPolicy(to, record, sources);
   putFailure(to, outcome);
   putTimes(to, record);
   if (record.connectionId !== 0) {

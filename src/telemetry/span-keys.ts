@@ -23,6 +23,8 @@ export const spanKeys = {
   'network.peer.port': 'whole',
   'server.address': 'text',
   'server.port': 'whole',
+  'service.peer.name': 'text',
+  'service.peer.namespace': 'text',
   'tls.established': 'truth',
   'tls.protocol.version': 'text',
   'tracecar.direction': 'text',
@@ -36,6 +38,16 @@ export const spanKeys = {
   'tracecar.cause': 'text',
   'tracecar.flags': 'texts',
   'tracecar.original_destination': 'text',
+  /** SPIFFE id that the peer has proved. */
+  'tracecar.peer.identity': 'text',
+  /** `namespace/name` of the authorization policy that denied. */
+  'tracecar.policy': 'text',
+  /** Where it is written, as `tracecar.rule.origin`; also of the two below. */
+  'tracecar.policy.origin': 'text',
+  /** The dry-run policy that would have denied. */
+  'tracecar.policy.would': 'text',
+  /** The AUDIT policy that holds. */
+  'tracecar.policy.audit': 'text',
   'tracecar.upgrade': 'truth',
   'tracecar.conn.reused': 'truth',
   'tracecar.conn.id': 'whole',
@@ -60,8 +72,6 @@ export const spanKeys = {
   // CLIENT.
   'url.full': 'text',
   'http.request.resend_count': 'whole',
-  'service.peer.name': 'text',
-  'service.peer.namespace': 'text',
   'tracecar.cluster': 'text',
   'tracecar.endpoint': 'text',
   'tracecar.lb.policy': 'text',

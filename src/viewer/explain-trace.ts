@@ -94,6 +94,7 @@ const decidingKeys = [
   'cluster',
   'endpoint',
   'generation',
+  'peer.identity',
   'cause',
   'attempt.reason',
   'join',

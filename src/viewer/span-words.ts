@@ -1,6 +1,6 @@
 /**
- * What a span of Tracecar says about itself, in sentences: why it was routed, tried again, denied,
- * joined and sampled, and where its time went.
+ * What a span of Tracecar says about itself, in sentences: why it was routed, who the other end proved
+ * to be, why it was tried again, denied, joined and sampled, and where its time went.
  *
  * For people: the page shows them beside the waterfall, `tracecar explain` prints them. A span of
  * somebody else has none of the attributes and gets few sentences or none; nothing is guessed.
@@ -15,7 +15,15 @@ import { labelOf, statusOf } from './span-label.ts';
 import { printDuration } from './time-bar.ts';
 import type { TraceLayout, TraceRow } from './trace-layout.ts';
 
-export type Topic = 'routed' | 'sent to' | 'tried again' | 'failed' | 'joined' | 'sampled' | 'time';
+export type Topic =
+  | 'routed'
+  | 'sent to'
+  | 'proved'
+  | 'tried again'
+  | 'failed'
+  | 'joined'
+  | 'sampled'
+  | 'time';
 
 export interface SpanSentence {
   readonly topic: Topic;
@@ -31,6 +39,7 @@ export function explainRow(row: TraceRow, layout: TraceLayout, ascii = false): S
   };
   say('routed', routed(row, of));
   say('sent to', sentTo(of));
+  say('proved', proved(row, of));
   say('tried again', triedAgain(row, layout, of));
   say('failed', failed(row, layout, of));
   say('joined', joined(row, of('tracecar.join')));
@@ -89,6 +98,15 @@ function poolName(cluster: string): string {
   return host && port ? `${host}:${port}` : cluster;
 }
 
+/** Who the other end is by its certificate, which the sidecar verified before a byte was passed on. */
+function proved({ span }: TraceRow, of: Reader): string {
+  const identity = of('tracecar.peer.identity');
+  if (identity === '') return '';
+  const who = span.kind === SpanKind.Client ? 'endpoint' : 'caller';
+  const version = of('tls.protocol.version');
+  return `The ${who} proved to be ${identity}${version === '' ? '' : ` (TLS ${version})`}.`;
+}
+
 /** A try after the first says what the one before it met. */
 function triedAgain({ span, parent }: TraceRow, { rows }: TraceLayout, of: Reader): string {
   const resends = Number(of('http.request.resend_count') || 0);
@@ -119,7 +137,7 @@ function failed(row: TraceRow, layout: TraceLayout, of: Reader): string {
   const cause = of('tracecar.cause');
   const message = span.statusMessage === '' ? '' : ` "${span.statusMessage}"`;
   if (cause !== '') {
-    const verb = cause.endsWith('-denied') ? 'Denied' : 'Cause';
+    const verb = denials.has(cause) ? 'Denied' : 'Cause';
     const sentence = sentenceOf(cause);
     return `${verb}: ${cause}.${sentence === '' ? '' : ` ${sentence}`}${message}`;
   }
@@ -129,6 +147,14 @@ function failed(row: TraceRow, layout: TraceLayout, of: Reader): string {
   const type = of('error.type');
   return type === '' ? `It is marked as an error.${message}` : `Error of type ${type}.${message}`;
 }
+
+/** Causes by which somebody is kept out, and not something missing. */
+const denials: ReadonlySet<string> = new Set<Cause>([
+  'egress-denied',
+  'no-identity',
+  'denied',
+  'policy-unsupported',
+]);
 
 /**
  * Whose answer an error is. The application's own it is only where its sidecar passed it on without a

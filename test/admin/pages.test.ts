@@ -78,6 +78,7 @@ function sampleState(changes: Partial<AdminState> = {}): AdminState {
     }),
     clusters: () => [{ name: 'outbound|80||ratings', inFlight: 2 }],
     connections: () => ({ inbound: 1 }),
+    plaintextCallers: () => ({ callers: [], forgotten: 0 }),
     stats: () => ({ requests: 7 }),
     logLevel: () => level,
     setLogLevel: (wanted) => {
@@ -121,6 +122,7 @@ test('every page of the list answers', async (t) => {
     '/config',
     '/clusters',
     '/connections',
+    '/plaintext-callers',
     '/stats',
     '/log-level',
     '/drain',

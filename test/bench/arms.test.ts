@@ -33,6 +33,7 @@ const place: ArmPlace = {
   backendPort: 1002,
   secondBackendPort: 1003,
   collectorPort: 1004,
+  pairPort: 6,
   besidePort: 1007,
   adminPort: 1005,
   metricsPort: 1006,

@@ -23,7 +23,7 @@ const second = 1_000_000;
 function afterSecond(change: Partial<Conditions> = {}): Conditions {
   return {
     atUs: second,
-    threads: { pid: 7, byThread: new Map([[7, 500_000]]), ticksUs: 500_000 },
+    threads: [{ pid: 7, byThread: new Map([[7, 500_000]]), ticksUs: 500_000 }],
     loadThreads: [8, 9].map((pid) => ({
       ...{ pid, byThread: new Map([[pid, 250_000]]), ticksUs: 250_000 },
     })),
@@ -35,7 +35,7 @@ function afterSecond(change: Partial<Conditions> = {}): Conditions {
 
 const before: Conditions = {
   atUs: 0,
-  threads: { ...noThreads, pid: 7 },
+  threads: [{ ...noThreads, pid: 7 }],
   loadThreads: [8, 9].map((pid) => ({ ...noThreads, pid })),
   proxyCore: { idleUs: 0, stolenUs: 0 },
   loadCore: { idleUs: 0, stolenUs: 0 },

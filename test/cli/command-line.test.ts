@@ -51,6 +51,8 @@ test('help goes to stdout with status 0 and shows lines to copy', async () => {
     ['help-validate.txt', ['help', 'validate']],
     ['help-view.txt', ['view', '-h']],
     ['help-explain.txt', ['explain', '--help']],
+    ['help-check.txt', ['check', '--help']],
+    ['help-ca.txt', ['ca', '--help']],
     ['help-completion.txt', ['completion', '--help']],
     ['help-install.txt', ['install', '--help']],
     ['help-uninstall.txt', ['uninstall', '--help']],

@@ -66,6 +66,38 @@ test(
   },
 );
 
+test('a mistake beside it does not open what a PeerAuthentication closes', () => {
+  const closed = `apiVersion: security.istio.io/v1\nkind: PeerAuthentication
+metadata: {name: all}\nspec: {mtls: {mode: STRICT}}\n`;
+  const broken = `${closed}---\n${route('regx: "/a"')}`;
+  const { table, refusedFiles } = runCompileJob(jobOf({ 'one.yaml': broken }), clock);
+  assert.deepEqual(refusedFiles, ['one.yaml']);
+  assert.equal(table?.security.mode, 'strict');
+  assert.deepEqual(table?.clusters, [], 'the rest of the file does not count');
+  const job = jobOf({ 'one.yaml': broken.replace('STRICT', 'DISABLE') });
+  const after = runCompileJob({ ...job, goodTexts: new Map([['one.yaml', closed]]) }, clock);
+  assert.equal(after.table?.security.mode, 'strict', 'the last good text of the file counts');
+});
+
+test('policies that cannot be read at all deny everything until there was a good text', () => {
+  const policy = `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy
+metadata: {name: all}\nspec: {rules: [{}]}\n`;
+  const run = (text: string, good: string | undefined) => {
+    const goodTexts = new Map(good === undefined ? [] : [['one.yaml', good]]);
+    return runCompileJob({ ...jobOf({ 'one.yaml': text }), goodTexts }, clock).table!.security;
+  };
+  for (const broken of [`${policy}  - ]\n`, `- - {${policy.replaceAll('\n', '\n  ')}`]) {
+    const { deny } = run(broken, undefined).authorization;
+    assert.deepEqual(
+      deny.map(({ name, isUnsupported }) => [name, isUnsupported]),
+      [['default/unread', true]],
+      broken,
+    );
+    assert.equal(run(broken, policy).authorization.deny.length, 0);
+  }
+  assert.equal(run(`# ${policy}kind: [\n`, undefined).authorization.deny.length, 0);
+});
+
 test('a table that is in force already is not sent', bounded, async () => {
   const job = jobOf(exampleTexts(), { labels: { app: 'web' } });
   const { digest } = runCompileJob(job, clock);

@@ -27,6 +27,10 @@ interface State {
   readonly database: { readonly service: string; readonly route: string };
   /** Lines of `tracing` of one Telemetry; empty: there is none. */
   readonly telemetry: string;
+  /** What one PeerAuthentication of the namespace says; empty: there is none. */
+  readonly peers: string;
+  /** Servers of one Gateway that selects the workload; empty: there is none. */
+  readonly gateway: string;
   readonly broken: ReadonlySet<string>;
   /** The files of these hosts are one. */
   readonly joined: number;
@@ -44,12 +48,14 @@ const route = (over: Partial<Route> = {}): Route => ({
   ...{ prefix: '/', to: 0, subset: 'v1', weight: 100, ...over },
 });
 
+const meshed = 'security.istio.io/tlsMode: istio';
 const nameOf = (host: number) => `s${host}`;
 
 function serviceText(host: number, versions: readonly string[]): string {
   if (versions.length === 0) return '';
   const endpoints = versions.map(
-    (version, index) => `    - {address: 10.0.${host}.${index}, labels: {version: ${version}}}\n`,
+    (version, index) =>
+      `    - {address: 10.0.${host}.${index}, labels: {version: ${version}, ${meshed}}}\n`,
   );
   // The last one has two ports: what is meant on another port than these is not clear.
   const ports = host === hosts - 1 ? [80, 9090] : [host === 0 ? 80 : 9080];
@@ -80,7 +86,7 @@ function routeText(host: number, routes: readonly Route[]): string {
         - {destination: {host: ${nameOf(host)}}, weight: 100}\n`,
   );
   return `---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: ${nameOf(host)}}
-spec:\n  hosts: [${nameOf(host)}]\n  http:\n${entries.join('')}`;
+spec:\n  hosts: [${nameOf(host)}]\n  gateways: [edge, mesh]\n  http:\n${entries.join('')}`;
 }
 
 function filesOf(state: State): FileContent[] {
@@ -97,6 +103,8 @@ function filesOf(state: State): FileContent[] {
   const sidecar = `apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: all}\nspec:\n  egress:\n`;
   if (state.sidecar !== '') add('sidecar.yaml', sidecar + state.sidecar);
   if (state.telemetry !== '') add('telemetry.yaml', telemetryHead + state.telemetry);
+  if (state.gateway !== '') add('gateway.yaml', gatewayHead + state.gateway);
+  if (state.peers !== '') add('peers.yaml', peersHead + state.peers);
   add('database.yaml', state.database.service);
   add('database-route.yaml', state.database.route);
   return [...texts]
@@ -115,6 +123,8 @@ const start: State = {
   sidecar: '',
   database: { service: '', route: '' },
   telemetry: '',
+  peers: '',
+  gateway: '',
   broken: new Set(),
   joined: 0,
 };
@@ -148,6 +158,32 @@ const telemetries = [
   '    - {match: {mode: CLIENT}, disableSpanReporting: true}\n',
   '    - {customTags: {a: {header: {name: x}}, b: {environment: {name: B}}}}\n',
   '    - {randomSamplingPercentage: 200}\n',
+];
+
+const peersHead = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: all}
+spec:
+`;
+const peers = [
+  '',
+  '  mtls: {mode: STRICT}\n',
+  '  mtls: {mode: DISABLE}\n',
+  '  selector: {matchLabels: {version: v2}}\n  portLevelMtls: {9080: {mode: DISABLE}}\n',
+  '  mtls: {mode: CLOSED}\n',
+];
+
+const gatewayHead = `apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}
+spec:\n  selector: {app: ingress}\n  servers:\n`;
+const full = (host: number) => `${nameOf(host)}.default.svc.cluster.local`;
+const gateways = [
+  '',
+  '    - {port: {number: 7080, protocol: HTTP}, hosts: ["*"]}\n',
+  '    - {port: {number: 7080, protocol: HTTP}, hosts: ["*"], tls: {httpsRedirect: true}}\n',
+  `    - {port: {number: 7443, protocol: HTTPS}, hosts: [${full(0)}], tls: {mode: SIMPLE, credentialName: a}}
+    - {port: {number: 7443, protocol: HTTPS}, hosts: ["*.local"], tls: {mode: SIMPLE, credentialName: b}}
+    - {port: {number: 7443, protocol: TLS}, hosts: [${full(1)}], tls: {mode: PASSTHROUGH}}\n`,
+  '    - {port: {number: 7443, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE}}\n',
 ];
 
 /** A Service of a pod with a version, if there is one, and its rules for connections, if there are any. */
@@ -214,6 +250,20 @@ const edits: fc.Arbitrary<Edit> = fc.oneof(
         (state) => ({ ...state, telemetry }),
     ),
   },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(...peers).map(
+      (said): Edit =>
+        (state) => ({ ...state, peers: said }),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(...gateways).map(
+      (gateway): Edit =>
+        (state) => ({ ...state, gateway }),
+    ),
+  },
   hostNumbers.map(
     (host): Edit =>
       (state) => {
@@ -266,7 +316,7 @@ class Follower {
 }
 
 function contextOf(generation: number, capture: 'none' | 'redirect') {
-  return { namespace: 'default', labels: {}, generation, capture };
+  return { namespace: 'default', labels: { app: 'ingress' }, generation, capture };
 }
 
 /** Without what sharing, freezing and copying between threads may change. */
@@ -426,4 +476,17 @@ test('a name that stands twice is complained of as long as it does', () => {
     { file: 'twice.yaml', text: routeText(0, [route({ prefix: '/twice/' })]), problem: undefined },
   ];
   afterFiles('redirect', filesWith('/'), filesWith('/a/'), filesWith('/b/'));
+});
+
+test('a PeerAuthentication that ends mutual TLS takes the identities of endpoints along', () => {
+  const identities = (said: string) => {
+    const follower = after('redirect', start, { ...start, peers: said });
+    const { clusters, security } = follower.table!;
+    const all = clusters.flatMap(({ endpoints }) => endpoints.map(({ identity }) => identity));
+    return { mode: security.mode, all: new Set(all) };
+  };
+  const proven = new Set(['spiffe://cluster.local/ns/default/sa/default']);
+  assert.deepEqual(identities(peers[1]!), { mode: 'strict', all: proven });
+  assert.deepEqual(identities(peers[2]!), { mode: 'disable', all: new Set(['']) });
+  assert.deepEqual(identities(peers[3]!).all, new Set([...proven, '']));
 });

@@ -68,6 +68,7 @@ test('--once --json prints one object of what arrived, and leaves nothing behind
     failed: 0,
     split: { v1: 120, v2: 80 },
     traces: { started: 200, complete: 200, wrongParents: 0 },
+    mtls: 1,
   });
   assert.deepEqual(Object.keys(latencyMs), ['p50', 'p99']);
   assert.ok(latencyMs.p50 > 0 && latencyMs.p99 >= latencyMs.p50);
@@ -99,6 +100,8 @@ test('it shows everything, follows an edit of the weights, and ends by Ctrl-C', 
   assert.match(stdout, /50 requests through the sidecar of web: 0 failed/);
   assert.match(stdout, /reviews v1 +60\.0 % +60\.0 %/);
   assert.match(stdout, /traces: 50 of 50 complete/);
+  assert.match(stdout, /mutual TLS: 100\.0 % of the hops between sidecars/);
+  assert.match(stdout, /authority +127\.0\.0\.1:\d+/);
   assert.match(stdout, /viewer +http:\/\/127\.0\.0\.1:\d+/);
   assert.match(stdout, /└─ ratings GET/);
   assert.ok(stdout.includes(weightsFile));
@@ -167,6 +170,12 @@ async function allGone(pids: readonly number[], signal: AbortSignal): Promise<vo
   }
 }
 
+/** Where the demo's authority keeps what it signs with. */
+function authorityFolder(pid: number): string {
+  const commands = descendants(pid).map((each) => readFileSync(`/proc/${each}/cmdline`, 'utf8'));
+  return commands.join('\n').match(/\/[^\0]*tracecar-demo-ca-[^\0/]+/)![0];
+}
+
 /** What stands for npm, and for the shell that it starts. */
 const asNpm = `const shell = require('node:child_process').spawn('sh', ['-c', process.argv[1]], {
   env: { ...process.env, npm_lifecycle_event: 'demo' }, stdio: 'inherit' });`;
@@ -193,12 +202,15 @@ for (const [name, isNpm] of [
       });
     });
     const pids = descendants(child.pid!);
-    assert.ok(pids.length >= 9, `${pids}`);
+    assert.ok(pids.length >= 10, `${pids}`);
     t.after(() => {
       for (const pid of pids) if (!isGone(pid)) process.kill(pid, 'SIGKILL');
     });
+    const keys = authorityFolder(child.pid!);
+    assert.ok(existsSync(keys));
     child.kill('SIGKILL');
     await allGone(pids, t.signal);
+    assert.ok(!existsSync(keys), 'no key of an authority is left');
   });
 }
 
@@ -260,6 +272,7 @@ test('--transparent is whole without a port or a word of configuration in the pr
     failed: 0,
     split: { v1: 60, v2: 40 },
     traces: { started: 100, complete: 100, wrongParents: 0 },
+    mtls: 1,
   });
   // Nothing of it is left: no run, no network, no rule.
   assert.match(stderr, /waiting for traces\n\/run\/netns:\n\n\/run\/tracecar:\n$/);

@@ -7,11 +7,12 @@ import { test } from 'node:test';
 import {
   type CheckedSpan,
   judgeTrace,
+  printPeers,
   spansByTrace,
 } from '../../examples/ab-rollout/driver/trace-check.ts';
 
 function span(service: string, kind: 'SERVER' | 'CLIENT', spanId: string, parentId: string) {
-  return { traceId: 't', spanId, parentId, service, kind, requestId: '7' };
+  return { traceId: 't', spanId, parentId, service, kind, requestId: '7', peer: '' };
 }
 
 const whole: readonly CheckedSpan[] = [
@@ -33,7 +34,29 @@ test('five spans under their parents are a whole trace, in any order', () => {
       requestId: '7',
       isComplete: true,
       wrongParents: 0,
+      verifiedHops: 0,
     });
+  }
+});
+
+test('a hop is verified when both of its ends name the right peer', () => {
+  const peers = ['', 'reviews', 'web', 'ratings', 'reviews'].map((account) =>
+    account === '' ? '' : `spiffe://cluster.local/ns/default/sa/${account}`,
+  );
+  const meshed = whole.map((each, index) => ({ ...each, peer: peers[index]! }));
+  assert.equal(judgeTrace(meshed).verifiedHops, 2);
+  const prefix = 'spiffe://cluster.local/ns/default/sa';
+  assert.equal(
+    printPeers(meshed),
+    `  web -> reviews      ${prefix}/web -> ${prefix}/reviews
+  reviews -> ratings  ${prefix}/reviews -> ${prefix}/ratings
+`,
+  );
+  for (const index of [1, 2, 3, 4]) {
+    for (const peer of ['', 'spiffe://cluster.local/ns/default/sa/other', `${peers[index]}2`]) {
+      const spans = meshed.map((each, at) => (at === index ? { ...each, peer } : each));
+      assert.equal(judgeTrace(spans).verifiedHops, 1, `span ${index}, '${peer}'`);
+    }
   }
 });
 

@@ -30,6 +30,18 @@ test('the downward API names the pod, and what is typed wins', () => {
   assert.equal(readProxySettings([...redirect, '--namespace=mine'], pod).namespace, 'mine');
 });
 
+test('metrics are merged where the application has a page, and never with their own', () => {
+  assert.equal(readProxySettings(redirect, {}).merged, undefined);
+  const pod = { POD_IPS: 'fd00::3', TRACECAR_APP_METRICS: '8080/stats?x' };
+  const page = { port: 8_080, path: '/stats?x' };
+  const at = { address: '::', port: 15_020 };
+  assert.deepEqual(readProxySettings(redirect, pod).merged, { at, page });
+  for (const wrong of ['8080', 'http://x/', '15020/metrics']) {
+    const read = () => readProxySettings([...redirect, `--app-metrics=${wrong}`], {});
+    assert.throws(read, UsageError, wrong);
+  }
+});
+
 test('a pod with IPv6 is asked for its health over both families', () => {
   const addressOf = (args: string[], POD_IPS: string) =>
     readProxySettings([...redirect, ...args], { POD_IPS }).health;

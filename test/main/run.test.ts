@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { UsageError } from '../../src/main/flags.ts';
 import { whyNotRunnable } from '../../src/main/run-children.ts';
-import { relayExporter } from '../../src/main/run-exporter.ts';
+import { relayLocal } from '../../src/main/run-relay.ts';
 import { resolverOf } from '../../src/main/run-resolver.ts';
 import { readRunSettings } from '../../src/main/run-settings.ts';
 
@@ -115,20 +115,38 @@ test('a collector on the loopback is reached through a relay, another one is lef
   const { port } = collector.address() as AddressInfo;
   for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
     const environment = { [name]: `http://localhost:${port}/base` };
-    const relay = await relayExporter(environment, '127.0.0.2');
+    const relay = await relayLocal(environment, '127.0.0.2');
     const url = relay.variables[name]!;
     assert.match(url, /^http:\/\/127\.0\.0\.2:\d+\/base$/);
     const answer = await fetch(url, { headers: { connection: 'close' } });
     assert.match(await answer.text(), /^127\.0\.0\.2:\d+ \/base$/);
     relay.close();
   }
-  const far = await relayExporter({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://jaeger:4318' }, '::1');
+  const far = await relayLocal({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://jaeger:4318' }, '::1');
   assert.deepEqual(far.variables, {});
+});
+
+test('an authority on the loopback is reached through a relay, another one is left alone', async (t) => {
+  const authority = createServer((_request, response) => response.end('the authority'));
+  await new Promise<void>((settle) => void authority.listen(0, '127.0.0.1', settle));
+  t.after(() => authority.close());
+  const { port } = authority.address() as AddressInfo;
+  const far = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://jaeger:4318' };
+  const relay = await relayLocal({ ...far, TRACECAR_IDENTITY: `localhost:${port}` }, '127.0.0.2');
+  const at = relay.variables.TRACECAR_IDENTITY!;
+  assert.match(at, /^127\.0\.0\.2:\d+$/);
+  const answer = await fetch(`http://${at}`, { headers: { connection: 'close' } });
+  assert.equal(await answer.text(), 'the authority');
+  relay.close();
+  for (const place of ['ca.example:15010', '10.0.0.7:15010', '15010']) {
+    const { variables } = await relayLocal({ ...far, TRACECAR_IDENTITY: place }, '127.0.0.2');
+    assert.deepEqual(variables, {}, place);
+  }
 });
 
 test('each endpoint on the loopback has a relay, and what passes is not compressed', async (t) => {
   const named = async (environment: Record<string, string>) => {
-    const relay = await relayExporter(environment, '127.0.0.1');
+    const relay = await relayLocal(environment, '127.0.0.1');
     t.after(() => relay.close());
     return Object.entries(relay.variables).map(([name, value]) =>
       name.replace('OTEL_EXPORTER_OTLP_', '').concat(value === 'none' ? '=none' : ''),
@@ -153,7 +171,7 @@ test('each endpoint on the loopback has a relay, and what passes is not compress
 });
 
 test('a collector that is not there breaks the relayed connection off', async () => {
-  const relay = await relayExporter(
+  const relay = await relayLocal(
     { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' },
     '127.0.0.1',
   );

@@ -118,6 +118,27 @@ test('a drain during the warm-up ends it, and the sidecar is never ready', async
   assert.ok(!log.some((line) => line.includes('"message":"ready"')), log.join(''));
 });
 
+test('the metrics of the application are on one page with ours, but for what both have', async (t) => {
+  const application = createServer((request, response) =>
+    response.end(request.url === '/stats' ? 'process_cpu_seconds_total 7\norders_total 3\n' : ''),
+  );
+  await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
+  t.after(() => application.close());
+  const { port } = application.address() as AddressInfo;
+  const environment = {
+    TRACECAR_APP_METRICS: `${port}/stats`,
+    TRACECAR_MERGED_METRICS: '127.0.0.1:0',
+  };
+  const { sidecar, log } = await placeWith(t, environment, ['--warm-up-ms=0']);
+  await sidecar.start();
+  const { merged } = JSON.parse(log.find((line) => line.includes('"message":"ready"'))!);
+  const { body } = await get(merged, '/metrics');
+  const lines = ['orders_total 3', 'process_cpu_seconds_total 7', 'tracecar_app_metrics_up 1'];
+  for (const line of lines) assert.ok(body.split('\n').includes(line), `${line} in\n${body}`);
+  assert.match(body, /^tracecar_config_generation 1$/m);
+  assert.equal(body.match(/^process_cpu_seconds_total/gm)?.length, 1);
+});
+
 test('with probes the health port has a thread of its own, which says what this one does', async (t) => {
   const probes = { '/app-health/app/readyz': { httpGet: { path: '/', port: 1 } } };
   const environment = { TRACECAR_PROBES: JSON.stringify(probes), TRACECAR_DRAIN_SECRET: 's' };

@@ -4,6 +4,7 @@
  */
 
 import type { TestContext } from 'node:test';
+import type { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import type { TrafficLimits } from '../../src/model/limits.ts';
 import type {
   CapturePlan,
@@ -11,6 +12,7 @@ import type {
   Listener,
   RoutingTable,
 } from '../../src/model/routing-table.ts';
+import type { InboundSecurity } from '../../src/model/security.ts';
 import type { OriginalDestination } from '../../src/proxy/original-destination.ts';
 import type { ManualTime } from './manual-time.ts';
 import { type ProxyFixture, startProxy } from './proxy-fixture.ts';
@@ -35,6 +37,9 @@ export interface CaptureFixtureOptions {
   readonly clusters?: readonly Cluster[];
   readonly limits?: Partial<TrafficLimits>;
   readonly time?: ManualTime;
+  /** Who the workload is, and what its inbound ports take. */
+  readonly mesh?: MeshIdentity;
+  readonly security?: InboundSecurity;
   /** Of the pod; otherwise `ownAddress`. */
   readonly ownAddresses?: readonly string[];
   /** The table is not applied: the test does it, or not. */
@@ -50,12 +55,14 @@ export async function startCapture(
   const table = {
     ...tableOf(options.listeners ?? [], options.clusters ?? []),
     capture: capturePlanOf(options.capture),
+    ...(options.security === undefined ? {} : { security: options.security }),
   };
   const fixture = await startProxy(t, {
     table,
     limits: options.limits ?? {},
     isParking: options.isParking ?? false,
     ...(options.time === undefined ? {} : { time: options.time }),
+    ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
     capture: {
       originalDestination: {
         read() {

@@ -23,14 +23,14 @@ export class CertificateAuthority {
     this.cert = readFileSync(cert, 'utf8');
   }
 
-  /** A certificate for `name`, good for two days. */
-  issue(name: string): Certificate {
+  /** A certificate for `name`, which may be a wildcard, good for two days. */
+  issue(name: string, kind: 'ec' | 'rsa' = 'ec'): Certificate {
     const serial = this.#serial++;
     const [key, request, cert] = [`${serial}.key`, `${serial}.csr`, `${serial}.crt`].map((each) =>
       this.#path(each),
     ) as [string, string, string];
     const names = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
-    openssl(['req', ...newKey(key), '-out', request, ...names]);
+    openssl(['req', ...newKey(key, kind), '-out', request, ...names]);
     const signer = ['-CA', this.#path('ca.crt'), '-CAkey', this.#path('ca.key')];
     const terms = ['-days', '2', '-copy_extensions', 'copy', '-set_serial', `${serial}`];
     openssl(['x509', '-req', '-in', request, ...signer, ...terms, '-out', cert]);
@@ -42,7 +42,8 @@ export class CertificateAuthority {
   }
 }
 
-function newKey(path: string): string[] {
+function newKey(path: string, kind: 'ec' | 'rsa' = 'ec'): string[] {
+  if (kind === 'rsa') return ['-newkey', 'rsa:2048', '-nodes', '-keyout', path];
   return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', path];
 }
 

@@ -70,6 +70,7 @@ export class MeasuredSidecar {
       secondBackendPort: backends.ports[1]!,
       collectorPort: collector.port,
       besidePort: 0,
+      pairPort: 0,
       adminPort: 0,
       metricsPort: ports[1],
       directory,

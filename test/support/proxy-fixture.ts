@@ -11,9 +11,10 @@ import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
+import type { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
-import type { CaptureOptions, ProxyTracing } from '../../src/proxy/proxy-scope.ts';
+import type { CaptureOptions, OutsideTrust, ProxyTracing } from '../../src/proxy/proxy-scope.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
 import type { ManualTime } from './manual-time.ts';
 import { MemoryTelemetry } from './memory-telemetry.ts';
@@ -38,6 +39,10 @@ export interface FixtureOptions {
   readonly random?: Random;
   readonly capture?: CaptureOptions;
   readonly tracing?: ProxyTracing;
+  /** Who the workload is. */
+  readonly mesh?: MeshIdentity;
+  /** Who stands before its Gateways. */
+  readonly outside?: OutsideTrust;
   /** The capture ports are opened and the table is not applied: the test does it, or not. */
   readonly isParking?: boolean;
   /** Time that the test moves. */
@@ -58,6 +63,8 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
     log: (level, text) => log.push(`${level} ${text}`),
     ...(options.capture === undefined ? {} : { capture: options.capture }),
     ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
+    ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
+    ...(options.outside === undefined ? {} : { outside: options.outside }),
   });
   const { isParking = false, table } = options;
   const errors = await (isParking ? proxy.openCaptures() : proxy.apply(table));

@@ -24,6 +24,7 @@ import { telemetryLimits } from '../../src/model/limits.ts';
 import { accessLogLine } from '../../src/telemetry/access-log.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import {
+  PolicyBit,
   RecordFlag,
   RecordKind,
   SampledBy,
@@ -92,6 +93,24 @@ test('a line of a tunnel has the Host of its request, one of an unknown verdict 
   assert.ok(!('destination' in line) && !('detected_by' in line) && !('sni' in line));
   const unknown = outbound({ kind, method: Detected.Unknown, target: '' });
   assert.equal(JSON.parse(accessLogLine(unknown, names, 0)).protocol, 'opaque');
+});
+
+test('a line says who the peer has proved to be, and which policy did what', () => {
+  const names = ['', 'spiffe://cluster.local/ns/shop/sa/web', 'shop/nobody policies.yaml:3:1'];
+  const lineOf = (policyBits: number, kind: number = RecordKind.Server) => {
+    const record = inbound({ kind, principalId: 1, policyId: 2, policyBits });
+    const line = JSON.parse(accessLogLine(record, names, 0));
+    return [line.peer_identity, line.policy, line.policy_would, line.policy_audit];
+  };
+  const policy = 'shop/nobody';
+  assert.deepEqual(lineOf(PolicyBit.Denied), [names[1], policy, undefined, undefined]);
+  assert.deepEqual(lineOf(PolicyBit.WouldDeny), [names[1], undefined, policy, undefined]);
+  assert.deepEqual(lineOf(PolicyBit.Audited, RecordKind.Connection), [
+    names[1],
+    undefined,
+    undefined,
+    policy,
+  ]);
 });
 
 test('a line of a failed outbound attempt has ids, cause, route and times', () => {

@@ -35,6 +35,7 @@ function desk(settings: Partial<KeepSettings> = {}): Desk {
 }
 
 let traces = 1;
+const denied = failure.denied.code;
 
 /** Of a trace of its own. */
 function fresh(fields: Partial<ExchangeRecord>, make = outbound): ExchangeRecord {
@@ -50,6 +51,7 @@ for (const [title, fields, by] of [
   ['a refused connect', { status: 0, causeCode: failure['connect-refused'].code }, SampledBy.Error],
   ['a bad request', { status: 400, causeCode: failure['protocol-error'].code }, SampledBy.Error],
   ['a denial', { status: 502, causeCode: failure['egress-denied'].code }, SampledBy.Denied],
+  ['a caller that a policy denies', { status: 403, causeCode: denied }, SampledBy.Denied],
   ['a second attempt', { status: 200, attempt: 1 }, SampledBy.Retry],
   ['a second attempt that failed', { status: 503, attempt: 1 }, SampledBy.Retry],
 ] as const) {
@@ -91,6 +93,13 @@ test('errors over the budget of a route are refused and counted; a second later 
   assert.equal(kept, 200);
   assert.equal(verdicts.counts.kept[SampledBy.Error], 220);
   assert.equal(verdicts.counts.refused[SampledBy.Error], 980 + 9_800);
+});
+
+test('callers that a policy denies have the budget of errors: a flood of them fills no queue', () => {
+  const { verdicts, series } = desk({ errorsPerSecond: 20 });
+  const deny = () => verdicts.decide(fresh({ status: 403, causeCode: denied }), series, 0, true);
+  assert.equal(Array.from({ length: 100 }, deny).filter(Boolean).length, 20);
+  assert.equal(verdicts.counts.refused[SampledBy.Denied], 80);
 });
 
 test('all series of a route have one budget, those of another route their own', () => {

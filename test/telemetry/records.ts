@@ -89,6 +89,9 @@ export function randomRecord(random: Random): ExchangeRecord {
   record.endpointId = below(100_000);
   record.generation = below(100_000);
   record.destinationId = below(100_000);
+  record.principalId = below(100_000);
+  record.policyId = below(100_000);
+  record.policyBits = below(256);
   record.requestBytes = below(4) === 0 ? 2 ** 40 + below(1_000) : below(2 ** 32);
   record.responseBytes = below(4) === 0 ? 2 ** 47 + below(1_000) : below(2 ** 32);
   record.connectionId = below(2 ** 31);

@@ -9,7 +9,9 @@ import { type CustomTag, noTracingRules, type Rule } from '../../src/model/routi
 import {
   type ExchangeRecord,
   Join,
+  PolicyBit,
   RecordFlag,
+  RecordKind,
   SampledBy,
 } from '../../src/telemetry/exchange-record.ts';
 import { RecordSpan } from '../../src/telemetry/record-span.ts';
@@ -51,6 +53,44 @@ test('TLS is on the span with its version; of plain text nothing is said', () =>
   assert.equal(unknown['tls.established'], true);
   assert.equal('tls.protocol.version' in unknown, false);
   assert.equal('tls.established' in attributesOf(inbound()), false);
+});
+
+const caller = 'spiffe://cluster.local/ns/shop/sa/web';
+
+test('a proved caller is on its SERVER span, its account as its service; a callee on CLIENT', () => {
+  const names = ['', caller];
+  const server = spanOf(inbound({ principalId: 1 }), { names }).attributes;
+  assert.equal(server['tracecar.peer.identity'], caller);
+  assert.equal(server['service.peer.name'], 'web');
+  assert.equal(server['service.peer.namespace'], 'shop');
+  const client = spanOf(outbound({ principalId: 1 }), { names }).attributes;
+  assert.equal(client['tracecar.peer.identity'], caller);
+  assert.equal('service.peer.name' in client, false, 'that is of its cluster');
+  assert.equal('tracecar.peer.identity' in attributesOf(inbound()), false);
+});
+
+test('the span of a connection says who is at its other end, and over which TLS', () => {
+  const flags = RecordFlag.Inbound | RecordFlag.Tls;
+  const fields = { kind: RecordKind.Connection, flags, tlsVersion: 2, tlsUs: 812, principalId: 1 };
+  const { attributes } = spanOf(inbound(fields), { names: ['', caller] });
+  assert.equal(attributes['tracecar.peer.identity'], caller);
+  assert.equal(attributes['service.peer.name'], 'web');
+  assert.equal(attributes['tls.protocol.version'], '1.3');
+  assert.equal(attributes['tracecar.time.tls_us'], 812);
+});
+
+test('a policy is on the span by what it did, with the place where it is written', () => {
+  const names = ['', 'shop/nobody policies.yaml:3:1', 'shop/bare'];
+  const policy = (policyBits: number, policyId = 1) =>
+    Object.entries(spanOf(inbound({ policyId, policyBits }), { names }).attributes).filter(
+      ([key]) => key.startsWith('tracecar.policy'),
+    );
+  const origin = ['tracecar.policy.origin', 'policies.yaml:3:1'];
+  assert.deepEqual(policy(PolicyBit.Denied), [['tracecar.policy', 'shop/nobody'], origin]);
+  assert.deepEqual(policy(PolicyBit.WouldDeny), [['tracecar.policy.would', 'shop/nobody'], origin]);
+  assert.deepEqual(policy(PolicyBit.Audited), [['tracecar.policy.audit', 'shop/nobody'], origin]);
+  assert.deepEqual(policy(PolicyBit.Denied, 2), [['tracecar.policy', 'shop/bare']]);
+  assert.deepEqual(policy(PolicyBit.Denied, 0), []);
 });
 
 test('a rule has the place where its own table has it written; one of two places has none', () => {

@@ -231,6 +231,18 @@ function similar(
 
 const routing = { routeId: 1, clusterId: 2, subsetId: 3, endpointId: 4, generation: 3, weight: 60 };
 
+test('spans that differ in identity or policy alone keep their own', () => {
+  const record = { flags: RecordFlag.Sampled, routeId: 1 };
+  const facts: Partial<ExchangeRecord>[] = [
+    { principalId: 1 },
+    { principalId: 2 },
+    { policyId: 3, policyBits: 1 },
+    { policyId: 3, policyBits: 2 },
+    { policyId: 4, policyBits: 2 },
+  ];
+  assertSame(facts.map((fact) => inbound({ ...record, ...fact })));
+});
+
 for (const make of [inbound, outbound]) {
   test(`spans of one shape that differ in every slot become the same document: ${make.name}`, () => {
     const random = seededRandom(5);

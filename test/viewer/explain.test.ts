@@ -101,6 +101,8 @@ function reasonedTrace(): SpanFixture[] {
       isError: true,
       attributes: {
         ...ratings.attributes,
+        'tracecar.peer.identity': 'spiffe://cluster.local/ns/default/sa/reviews',
+        'tls.protocol.version': '1.3',
         'http.response.status_code': 500,
         'tracecar.sampled_by': 'retro',
       },

@@ -16,6 +16,8 @@ export interface ChildOptions<Ready> {
   readonly name: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** It ends when all others have. */
+  readonly endsLast?: boolean;
   /** Gives something for the line that says that the child is ready, else undefined. */
   readonly isReady: (line: string) => Ready | undefined;
   /** Every line that the child prints after it is ready. */
@@ -25,6 +27,7 @@ export interface ChildOptions<Ready> {
 /** The children of one demo; `endAll` leaves none behind. */
 export class Children {
   readonly #running = new Map<ChildProcess, string>();
+  readonly #last = new Set<ChildProcess>();
   #isEnding = false;
   readonly #onLoss: (name: string, lastWords: string) => void;
 
@@ -47,6 +50,7 @@ export class Children {
         detached: true,
       });
       this.#running.set(child, options.name);
+      if (options.endsLast === true) this.#last.add(child);
       child.channel?.unref();
       const lastLines: string[] = [];
       let isReady = false;
@@ -75,18 +79,15 @@ export class Children {
     });
   }
 
-  /**
-   * Asks every child to end, and after `patienceMs` makes it. The first one that was started goes last:
-   * it is the viewer, and the sidecars still have spans for it.
-   */
+  /** Asks every child to end, and after `patienceMs` makes it. */
   async endAll(patienceMs: number): Promise<void> {
     this.#isEnding = true;
     const force = setTimeout(() => {
       for (const child of this.#running.keys()) child.kill('SIGKILL');
     }, patienceMs);
-    const [first, ...others] = this.#running.keys();
-    await Promise.all(others.map(end));
-    if (first !== undefined) await end(first);
+    const all = [...this.#running.keys()];
+    await Promise.all(all.filter((child) => !this.#last.has(child)).map(end));
+    await Promise.all(all.map(end));
     clearTimeout(force);
   }
 }

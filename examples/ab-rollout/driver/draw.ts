@@ -3,15 +3,12 @@
  */
 
 import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
-
-const command = resolve(import.meta.dirname, '../../../src/cli/tracecar.ts');
+import { tracecar } from './command.ts';
 
 /** What the command prints; its complaint when it fails. */
 export function drawTrace(viewer: string, traceId: string): Promise<string> {
   const width = Math.min(Math.max(process.stdout.columns ?? 100, 60), 160);
-  const args = ['--disable-warning=ExperimentalWarning', command, 'view', '--trace', traceId];
-  args.push('--query', viewer, '--width', String(width));
+  const args = tracecar('view', '--trace', traceId, '--query', viewer, '--width', String(width));
   const color = process.stdout.isTTY && !process.env.NO_COLOR ? { FORCE_COLOR: '1' } : {};
   return new Promise((settle, reject) => {
     const child = spawn(process.execPath, args, {

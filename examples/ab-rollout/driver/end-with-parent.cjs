@@ -6,6 +6,7 @@
  */
 'use strict';
 
+const { rmSync } = require('node:fs');
 const { isMainThread } = require('node:worker_threads');
 
 /** A sidecar drains for two seconds; who is not done by then is made to end. */
@@ -13,6 +14,9 @@ const patienceMs = 8_000;
 
 if (isMainThread && process.channel) {
   process.on('disconnect', () => {
+    // The authority's keys: nobody else is left to remove them.
+    const folder = process.env.TRACECAR_DEMO_FOLDER;
+    if (folder) process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
     process.kill(process.pid, 'SIGTERM');
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), patienceMs).unref();
   });

@@ -9,6 +9,7 @@ import { getJson, type Load, quantile } from './load.ts';
 import { type Mesh, urlOf } from './mesh.ts';
 import type { DemoPlan } from './plan.ts';
 import type { DemoFigures } from './report.ts';
+import { hopsPerTrace } from './trace-check.ts';
 import { TraceLedger } from './trace-ledger.ts';
 
 export interface Measured {
@@ -59,6 +60,7 @@ export async function measure(
       complete: ledger.completeCount,
       wrongParents,
     },
+    mtls: shareOf(ledger.verifiedHops, wanted.requests * hopsPerTrace),
     latencyMs: {
       p50: rounded(quantile(latencies, 0.5)),
       p99: rounded(quantile(latencies, 0.99)),
@@ -82,6 +84,11 @@ async function received(plan: DemoPlan, app: string, version = ''): Promise<numb
   const workload = plan.workloads.find((each) => each.app === app && each.version === version)!;
   const counts = await getJson<{ distinct: number }>(`${urlOf(workload.application)}/counts`);
   return counts.distinct;
+}
+
+/** Not rounded up: 1 means all. */
+function shareOf(count: number, all: number): number {
+  return Math.floor((count / all) * 10_000) / 10_000;
 }
 
 function rounded(ms: number): number {

@@ -1,5 +1,6 @@
 /**
- * Starts the demo's nine processes: the viewer, four applications, and a sidecar beside each.
+ * Starts the demo's ten processes: the viewer, the authority, four applications, and a sidecar beside
+ * each.
  *
  *   people -> [sidecar] web -> [sidecar] -> [sidecar] reviews v1, v2 -> [sidecar] -> [sidecar] ratings
  *
@@ -9,12 +10,13 @@
 
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
+import { type DemoAuthority, startAuthority } from './authority.ts';
 import { Children } from './children.ts';
+import { tracecar } from './command.ts';
 import { getJson } from './load.ts';
 import type { DemoPlan, Place, readShares, Workload } from './plan.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const command = resolve(root, 'src/cli/tracecar.ts');
 const preload = resolve(root, 'injector/preload/tracecar-propagate.cjs');
 const applications = resolve(import.meta.dirname, '../apps');
 
@@ -45,6 +47,8 @@ export interface Mesh {
   readonly viewer: string;
   /** Its OTLP receiver. */
   readonly receiver: string;
+  /** Where sidecars have their certificates from, ADDR:PORT. */
+  readonly authority: string;
   /** In the order of the plan's workloads. */
   readonly sidecars: readonly SidecarPorts[];
   /** Of web. Rejects when its sidecar is gone. */
@@ -69,21 +73,29 @@ export async function startMesh(
   await checkPorts(plan);
   const children = new Children((_name, lastWords) => onLoss(lastWords));
   try {
-    const { viewer, receiver } = await startViewer(children, say);
+    const [{ viewer, receiver }, authority] = await Promise.all([
+      startViewer(children, say),
+      startAuthority(children, accountsOf(plan)),
+    ]);
     const started = plan.workloads.map(async (workload) => {
       const application = startApplication(children, workload, plan);
-      const sidecar = startSidecar(children, workload, folder, receiver);
+      const sidecar = startSidecar(children, workload, folder, receiver, authority);
       await application;
       return sidecar;
     });
     const sidecars = await Promise.all(started);
     const readConfig = () => getJson<AdminConfig>(`http://${sidecars[0]!.admin}/config`);
     const end = () => children.endAll(endPatienceMs);
-    return { viewer, receiver, sidecars, readConfig, end };
+    return { viewer, receiver, authority: authority.address, sidecars, readConfig, end };
   } catch (error) {
     await children.endAll(endPatienceMs);
     throw error instanceof Error ? new DemoProblem(error.message) : error;
   }
+}
+
+/** One for each service: the versions of reviews share theirs. */
+export function accountsOf({ workloads }: DemoPlan): readonly string[] {
+  return [...new Set(workloads.map(({ app }) => app))];
 }
 
 export async function startViewer(children: Children, say: (line: string) => void) {
@@ -98,6 +110,8 @@ export async function startViewer(children: Children, say: (line: string) => voi
   const addresses: string[] = [];
   await children.start({
     name: 'viewer',
+    // Sidecars that end still have spans for it.
+    endsLast: true,
     args: tracecar('view', '--otlp', `127.0.0.1:${otlp}`, '--query', `127.0.0.1:${query}`),
     environment: {},
     isReady: (line) => {
@@ -136,7 +150,13 @@ export function portVariables({ app, version, application, outbound }: Workload)
   };
 }
 
-function startSidecar(children: Children, workload: Workload, folder: string, receiver: string) {
+function startSidecar(
+  children: Children,
+  workload: Workload,
+  folder: string,
+  receiver: string,
+  authority: DemoAuthority,
+) {
   const any = '127.0.0.1:0';
   return children.start<SidecarPorts>({
     name: `sidecar of ${nameOf(workload)}`,
@@ -148,6 +168,7 @@ function startSidecar(children: Children, workload: Workload, folder: string, re
     ),
     environment: {
       OTEL_SERVICE_NAME: workload.app,
+      ...authority.variablesFor(workload.app),
       ...spanVariables(receiver),
     },
     isReady: (line) => {
@@ -166,10 +187,6 @@ export function spanVariables(receiver: string) {
     OTEL_BSP_SCHEDULE_DELAY: '200',
     OTEL_BSP_MAX_QUEUE_SIZE: '50000',
   };
-}
-
-export function tracecar(...args: readonly string[]): string[] {
-  return ['--disable-warning=ExperimentalWarning', command, ...args];
 }
 
 export function nameOf({ app, version }: Workload): string {

@@ -19,6 +19,8 @@ export interface DemoFigures {
     readonly complete: number;
     readonly wrongParents: number;
   };
+  /** Share of the hops between sidecars at which both ends verified who was at the other, 0 to 1. */
+  readonly mtls: number;
   readonly latencyMs: { readonly p50: number; readonly p99: number };
 }
 
@@ -29,17 +31,22 @@ export function printPlaces(plan: DemoPlan, mesh: Mesh): string {
     if (application === inbound) return `  ${nameOf(workload).padEnd(11)} ${urlOf(application)}`;
     return `  ${nameOf(workload).padEnd(11)} sidecar ${urlOf(inbound)}   application ${urlOf(application)}   admin http://${admin}`;
   });
-  return `${rows.join('\n')}\n  ${'viewer'.padEnd(11)} ${mesh.viewer}   spans come in at ${mesh.receiver}\n`;
+  const { authority, receiver, viewer } = mesh;
+  return `${rows.join('\n')}
+  ${'viewer'.padEnd(11)} ${viewer}   spans come in at ${receiver}
+  ${'authority'.padEnd(11)} ${authority}   signs the sidecars' certificates
+`;
 }
 
 export function printFigures(figures: DemoFigures, configured: ReadonlyMap<string, number>) {
-  const { requests, failed, split, traces, latencyMs } = figures;
+  const { requests, failed, split, traces, latencyMs, mtls } = figures;
   return (
     `${requests} requests through the sidecar of web: ${failed} failed, ` +
     `p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms\n\n` +
     `${printSplit(split, configured)}\n` +
     `traces: ${traces.complete} of ${traces.started} complete (five spans each), ` +
-    `${traces.wrongParents} wrong parents\n`
+    `${traces.wrongParents} wrong parents\n` +
+    `mutual TLS: ${percent(mtls).trim()} of the hops between sidecars, each end knows the other by name\n`
   );
 }
 

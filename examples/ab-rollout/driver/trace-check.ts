@@ -15,6 +15,8 @@ export interface CheckedSpan {
   readonly kind: 'SERVER' | 'CLIENT' | 'OTHER';
   /** The `id` in the span's URL. */
   readonly requestId: string;
+  /** SPIFFE id of the verified peer; empty: nobody proved to be one. */
+  readonly peer: string;
 }
 
 export interface TraceVerdict {
@@ -22,6 +24,8 @@ export interface TraceVerdict {
   readonly requestId: string;
   readonly isComplete: boolean;
   readonly wrongParents: number;
+  /** Hops between two sidecars at which both ends had verified the right identity of the other. */
+  readonly verifiedHops: number;
 }
 
 /** `service kind` of each span, and of the parent that it must have. */
@@ -32,6 +36,20 @@ const parents: Readonly<Record<string, string>> = {
   'reviews CLIENT': 'reviews SERVER',
   'ratings SERVER': 'reviews CLIENT',
 };
+
+/** Each hop between two sidecars: at either end, who has to be at the other. */
+type HopEnd = readonly [role: string, account: string];
+const hops: readonly (readonly [caller: HopEnd, callee: HopEnd])[] = [
+  [
+    ['web CLIENT', 'reviews'],
+    ['reviews SERVER', 'web'],
+  ],
+  [
+    ['reviews CLIENT', 'ratings'],
+    ['ratings SERVER', 'reviews'],
+  ],
+];
+export const hopsPerTrace = hops.length;
 
 /** Judges the spans of one trace. */
 export function judgeTrace(spans: readonly CheckedSpan[]): TraceVerdict {
@@ -50,7 +68,23 @@ export function judgeTrace(spans: readonly CheckedSpan[]): TraceVerdict {
     requestId: root?.requestId ?? '',
     isComplete: hasAll && spans.length === Object.keys(parents).length && wrongParents === 0,
     wrongParents,
+    verifiedHops: hops.filter((ends) => ends.every((end) => isVerified(spans, ...end))).length,
   };
+}
+
+function isVerified(spans: readonly CheckedSpan[], role: string, account: string): boolean {
+  const peer = `spiffe://cluster.local/ns/default/sa/${account}`;
+  return spans.some((span) => roleOf(span) === role && span.peer === peer);
+}
+
+/** `web -> reviews` and the two identities, each as the other end has verified it; a line a hop. */
+export function printPeers(spans: readonly CheckedSpan[]): string {
+  const peerOf = (role: string) => spans.find((span) => roleOf(span) === role)?.peer || 'nobody';
+  const rows = hops.map(([[client, callee], [server]]) => {
+    const names = `${client.split(' ')[0]} -> ${callee}`;
+    return `  ${names.padEnd(19)} ${peerOf(server)} -> ${peerOf(client)}\n`;
+  });
+  return rows.join('');
 }
 
 /** A parent that has not arrived yet is missing, not wrong: the trace is incomplete until it has. */
@@ -122,6 +156,7 @@ function checkedSpan(span: OtlpSpan, service: string): CheckedSpan {
     service,
     kind: isServer ? 'SERVER' : isClient ? 'CLIENT' : 'OTHER',
     requestId: query.get('id') ?? '',
+    peer: textOf(span.attributes, 'tracecar.peer.identity'),
   };
 }
 

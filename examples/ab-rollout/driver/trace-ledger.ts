@@ -31,6 +31,8 @@ export class TraceLedger {
   readonly #viewer: string;
   #slices: Slice[] = [];
   readonly #complete = new Map<string, string>();
+  /** Of the complete traces: hops at which both ends had verified who was at the other. */
+  verifiedHops = 0;
 
   /** `viewer` is the address of the query API, `http://127.0.0.1:16686`. */
   constructor(viewer: string) {
@@ -86,6 +88,7 @@ export class TraceLedger {
       if (!verdict.isComplete || !slice.waiting.has(verdict.requestId)) continue;
       slice.waiting.delete(verdict.requestId);
       this.#complete.set(verdict.requestId, verdict.traceId);
+      this.verifiedHops += verdict.verifiedHops;
     }
   }
 

@@ -9,9 +9,12 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { startAuthority } from './authority.ts';
 import { Children } from './children.ts';
+import { tracecar } from './command.ts';
 import {
   type AdminConfig,
+  accountsOf,
   applicationOf,
   DemoProblem,
   endPatienceMs,
@@ -20,7 +23,6 @@ import {
   portVariables,
   spanVariables,
   startViewer,
-  tracecar,
 } from './mesh.ts';
 import type { DemoPlan, Workload } from './plan.ts';
 import { transparentFiles } from './transparent-plan.ts';
@@ -39,9 +41,17 @@ export async function startTransparentMesh(
     await children.endAll(endPatienceMs);
   };
   try {
-    const { viewer, receiver } = await startViewer(children, say);
+    const [{ viewer, receiver }, authority] = await Promise.all([
+      startViewer(children, say),
+      startAuthority(children, accountsOf(plan)),
+    ]);
     await Promise.all(
-      plan.workloads.map((workload) => startWorkload(children, workload, folder, receiver)),
+      plan.workloads.map((workload) =>
+        startWorkload(children, workload, folder, {
+          ...authority.variablesFor(workload.app),
+          ...spanVariables(receiver),
+        }),
+      ),
     );
     window = new AdminWindow(namespaceOf(plan.workloads[0]!.application.address));
     const { generation } = await window.read();
@@ -51,7 +61,8 @@ export async function startTransparentMesh(
       configCommand: `ip netns exec ${namespaceOf(application.address)} curl http://127.0.0.1:15000/config`,
     }));
     const shown = window;
-    return { viewer, receiver, sidecars, readConfig: () => shown.read(), end };
+    const readConfig = () => shown.read();
+    return { viewer, receiver, authority: authority.address, sidecars, readConfig, end };
   } catch (error) {
     await end();
     throw error instanceof Error ? new DemoProblem(error.message) : error;
@@ -62,7 +73,7 @@ function startWorkload(
   children: Children,
   workload: Workload,
   folder: string,
-  receiver: string,
+  variables: Readonly<Record<string, string>>,
 ): Promise<object> {
   const { application, app } = workload;
   const flags = [
@@ -76,7 +87,7 @@ function startWorkload(
     environment: {
       ...portVariables(workload),
       HOST: '0.0.0.0',
-      ...spanVariables(receiver),
+      ...variables,
     },
     isReady: (line) => (line.includes(' listens on ') ? workload : undefined),
   });

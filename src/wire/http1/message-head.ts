@@ -280,6 +280,26 @@ export class RequestHeadView {
       : undefined;
   }
 
+  /** Host as sent, with its port; '' when there is none. */
+  get authority(): string {
+    return this.#head.authority();
+  }
+
+  /**
+   * The value of the field's line number `index` from 0, undefined when there are no more: of all that
+   * may go on, also of what goes on only in a message as it was sent.
+   */
+  fieldLine(name: string, index: number): string | undefined {
+    const head = this.#head;
+    let left = index;
+    for (let at = 0; at < head.count; at++) {
+      if (head.dropped[at] === Dropped.Never || !head.isNamed(at, name)) continue;
+      if (left === 0) return head.value(at);
+      left--;
+    }
+    return undefined;
+  }
+
   field(name: string): string | undefined {
     const head = this.#head;
     let joined: string | undefined;

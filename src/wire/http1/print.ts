@@ -47,10 +47,25 @@ export function putRequestHead(head: MessageHead, out: Buffer, at: number): numb
   return head.bodyKind === BodyKind.Chunked ? putText(out, CHUNKED_LINE, end) : end;
 }
 
-/** The same for a request that is forwarded as it was sent: version, target, fields of the hop. */
-export function putRequestHeadAsSent(head: MessageHead, out: Buffer, at: number): number {
-  const start = head.isBehindLine ? putHeadEnd(out, at) : at;
-  const end = putKept(head, 0, Dropped.Normalised, -1, -1, out, start);
+/**
+ * The same for a request that is forwarded as it was sent: version, target, fields of the hop.
+ * `isPathSettled`: but for the path, of which somebody has judged the normal form.
+ */
+export function putRequestHeadAsSent(
+  head: MessageHead,
+  out: Buffer,
+  at: number,
+  isPathSettled = false,
+): number {
+  let end = head.isBehindLine ? putHeadEnd(out, at) : at;
+  if (isPathSettled && head.normalPath !== '') {
+    end = putText(
+      out,
+      `${head.methodText()} ${head.target()} HTTP/1.${head.minorVersion}\r\n`,
+      end,
+    );
+    end = putKept(head, head.startLineEnd, Dropped.Normalised, -1, -1, out, end);
+  } else end = putKept(head, 0, Dropped.Normalised, -1, -1, out, end);
   const isPlain = head.persistent && !head.hasUpgrade;
   if (isPlain || !lacksConnection(head)) return end;
   // What the Connection named beside these took the whole field out.

@@ -14,6 +14,8 @@ import { readInstallSettings } from '../../../injector/manifests/install-setting
 import { manifests, removals } from '../../../injector/manifests/manifests.ts';
 import type { Manifest } from '../../../injector/manifests/names.ts';
 import { printYamlDocuments } from '../../../injector/manifests/yaml-text.ts';
+import { readInjectorSettings } from '../../../injector/settings.ts';
+import { readCaSettings } from '../../../src/main/ca-settings.ts';
 import { UsageError } from '../../../src/main/flags.ts';
 
 const everyFlag = [
@@ -55,6 +57,10 @@ test('an installation without an image, or with a wrong flag, is one line', () =
     [['--image', 'x', '--replicas', '0'], /^--replicas is 1 to 9, not '0'/],
     [['--image', 'x', '--otlp-endpoint', 'jaeger:4318'], /^--otlp-endpoint is a URL/],
     [['--image', 'x', '--otlp-endpoint', 'http://a b'], /^--otlp-endpoint is a URL/],
+    [['--image', 'x', '--identity', 'maybe'], /^--identity is one of on, off, not 'maybe'/],
+    [['--image', 'x', '--trust-domain', 'a b'], /^--trust-domain is a name such as cluster.local/],
+    [['--image', 'x', '--issuer-secret', 'A'], /^--issuer-secret is the name of a Secret/],
+    [['--image', 'x', '--identity', 'off', '--trust-domain', 'a'], /of no use with --identity off/],
     [['--image', 'x', '--viewr'], /^unknown flag --viewr; did you mean --viewer\?/],
   ];
   for (const [args, expected] of cases) {
@@ -76,7 +82,7 @@ test('every container passes Pod Security restricted, which the namespace enforc
   const namespace = only(objects, 'Namespace', 'tracecar-system');
   assert.equal(namespace.metadata.labels['pod-security.kubernetes.io/enforce'], 'restricted');
   const deployments = objects.filter(({ kind }) => kind === 'Deployment');
-  assert.equal(deployments.length, 2);
+  assert.equal(deployments.length, 3);
   for (const deployment of deployments) {
     const pod = at(deployment, 'spec', 'template', 'spec');
     assert.equal(at(pod, 'securityContext', 'runAsNonRoot'), true);
@@ -136,20 +142,73 @@ test('the authority is not in the manifests, so applying them again keeps the pu
   assert.doesNotMatch(printYamlDocuments(installed(...everyFlag)), /caBundle/);
 });
 
-test('the injector may not read pods, other Secrets or other webhooks', () => {
+function rulesOf(name: string): string[] {
   const objects = installed(...everyFlag);
-  const rules = [
-    ...(only(objects, 'ClusterRole', 'tracecar-injector').rules as object[]),
-    ...(only(objects, 'Role', 'tracecar-injector').rules as object[]),
+  return [
+    ...(only(objects, 'ClusterRole', name).rules as object[]),
+    ...(only(objects, 'Role', name).rules as object[]),
   ].map((rule) => {
     const { resources, resourceNames, verbs } = rule as Record<string, string[]>;
     return `${resources} ${resourceNames ?? '*'} ${verbs}`;
   });
-  assert.deepEqual(rules, [
+}
+
+test('the authority may ask about tokens, read a pod, and keep three objects of its own', () => {
+  assert.deepEqual(rulesOf('tracecar-ca'), [
+    'tokenreviews * create',
+    'pods * get',
+    'secrets * create',
+    'secrets tracecar-ca-state get,update',
+    'configmaps * create',
+    'configmaps tracecar-ca-sidecars,tracecar-trust-bundle get,update',
+  ]);
+});
+
+test('the authority understands how it is started, an issuer from outside included', () => {
+  for (const flags of [
+    [],
+    ['--issuer-secret', 'mesh-issuer'],
+    ['--trust-domain', 'shop.example'],
+  ]) {
+    const objects = installed('--image', 'x', ...flags);
+    const pod = at(only(objects, 'Deployment', 'tracecar-ca'), 'spec', 'template', 'spec');
+    const args = at(pod, 'containers', 0, 'args') as string[];
+    assert.equal(args[0], 'ca');
+    const settings = readCaSettings(args.slice(1), { POD_NAMESPACE: 'tracecar-system' });
+    assert.equal(settings.isKubernetes, true);
+    assert.equal(settings.trustDomain, flags[1] === 'shop.example' ? flags[1] : 'cluster.local');
+    const { outside } = settings;
+    if (flags[0] !== '--issuer-secret') assert.equal(outside, undefined);
+    else {
+      const mounted = at(pod, 'containers', 0, 'volumeMounts', 0, 'mountPath') as string;
+      assert.equal(outside?.certificate, `${mounted}/tls.crt`);
+      assert.equal(at(pod, 'volumes', 0, 'secret', 'secretName'), 'mesh-issuer');
+    }
+    const service = only(objects, 'Service', 'tracecar-ca');
+    assert.equal(at(service, 'spec', 'ports', 0, 'port'), settings.listen.port);
+  }
+});
+
+test('sidecars get their identity where the authority listens, or none at all', () => {
+  const argsOf = (...flags: string[]) => {
+    const deployment = only(installed('--image', 'x', ...flags), 'Deployment', 'tracecar-injector');
+    return at(deployment, 'spec', 'template', 'spec', 'containers', 0, 'args') as string[];
+  };
+  const told = readInjectorSettings(argsOf('--trust-domain', 'a.example').slice(1), {});
+  assert.equal(told.identity, 'tracecar-ca.tracecar-system.svc:15010');
+  assert.equal(told.trustDomain, 'a.example');
+  assert.equal(readInjectorSettings(argsOf('--identity', 'off').slice(1), {}).identity, '');
+  const plain = installed('--image', 'x', '--identity', 'off');
+  assert.ok(plain.every(({ metadata }) => metadata.name !== 'tracecar-ca'));
+});
+
+test('the injector may not read pods, other Secrets or other webhooks', () => {
+  assert.deepEqual(rulesOf('tracecar-injector'), [
     'namespaces * get,list,watch,patch',
     'mutatingwebhookconfigurations tracecar-injector get,list,watch,patch',
     'secrets * create',
     'secrets tracecar-injector-tls get,update',
+    'configmaps tracecar-trust-bundle get,list,watch',
   ]);
 });
 

@@ -64,10 +64,11 @@ test('taking an injection away gives the pod back', () => {
   for (const name of names) {
     const input = parse(readFileSync(join(folder, `${name}.in.yaml`), 'utf8'));
     const namespace = { labels: {}, annotations: {}, ...input.namespace };
-    const { inject } = decide(input.pod, namespace, settings);
+    const chosen = { ...settings, ...input.settings };
+    const { inject } = decide(input.pod, namespace, chosen);
     const isPlain = !unequalBack.includes(name);
     if (!inject || !isPlain) continue;
-    const back = withoutInjection(injectPod(input.pod, namespace, settings));
+    const back = withoutInjection(injectPod(input.pod, namespace, chosen));
     assert.deepEqual(
       { ...back, metadata: back.metadata ?? {} },
       { metadata: {}, ...input.pod },

@@ -5,6 +5,7 @@
 
 import fc from 'fast-check';
 import type { InjectionSettings } from '../../../injector/patch.ts';
+import type { IdentitySettings } from '../../../injector/patch-identity.ts';
 import type { NamespaceFacts, Pod } from '../../../injector/pod.ts';
 
 export const settings: InjectionSettings = {
@@ -20,6 +21,13 @@ export const meshed: NamespaceFacts = {
   name: 'shop',
   labels: { 'tracecar.dev/inject': 'enabled' },
   annotations: {},
+};
+
+/** As `tracecar install` sets it up. */
+export const identity: IdentitySettings = {
+  authority: 'tracecar-ca.tracecar-system.svc:15010',
+  trustDomain: 'cluster.local',
+  trustBundle: '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n',
 };
 
 const option = '--require /tracecar/preload/tracecar-propagate.cjs';
@@ -76,13 +84,21 @@ const annotation = fc.constantFrom(
   ['tracecar.dev/skip-inbound-ports', '22'],
   ['tracecar.dev/status', '{"version":"1","containers":["tracecar-proxy"],"annotations":["a"]}'],
   ['tracecar.dev/status', '{]'],
+  ['tracecar.dev/status', '{"version":"1","labels":["app"],"replaced":{"prometheus.io/port":1}}'],
+  ['tracecar.dev/identity', 'off'],
+  ['tracecar.dev/merge-metrics', 'off'],
+  ['prometheus.io/scrape', 'true'],
+  ['prometheus.io/port', '8080'],
+  ['prometheus.io/port', '15020'],
+  ['prometheus.io/path', 'metrics?a=$(B)'],
+  ['prometheus.io/path', '/metrics'],
   ['kubectl.kubernetes.io/default-container', 'web'],
   ['cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes', 'a,tracecar-tmp'],
   ['a/b~c', '1'],
   ['__proto__', 'x'],
 );
 const textMap = fc
-  .array(annotation, { maxLength: 4 })
+  .array(annotation, { maxLength: 6 })
   // JSON.parse, unlike an assignment, makes a key `__proto__` an own one, as the webhook's does.
   .map((pairs) => pairs.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`))
   .map((members) => JSON.parse(`{${[...new Set(members)].join(',')}}`) as Record<string, string>);
@@ -90,7 +106,13 @@ const metadata = fc.record(
   {
     name: fc.constant('web-1'),
     generateName: fc.constant('web-'),
-    labels: some(fc.constant({ app: 'web', 'pod-template-hash': 'abc' })),
+    labels: some(
+      fc.constantFrom(
+        { app: 'web', 'pod-template-hash': 'abc' },
+        { 'security.istio.io/tlsMode': 'disabled' },
+        { 'security.istio.io/tlsMode': 'istio' },
+      ),
+    ),
     annotations: some(textMap),
     ownerReferences: listOf(
       fc.record({

@@ -11,10 +11,10 @@ import { diff } from '../../../injector/json-patch.ts';
 import { injectPod } from '../../../injector/patch.ts';
 import { withoutInjection } from '../../../injector/patch-strip.ts';
 import { type Pod, readPod } from '../../../injector/pod.ts';
-import { arbitraryPod, meshed, settings } from './pod-fixtures.ts';
+import { arbitraryPod, identity, meshed, settings } from './pod-fixtures.ts';
 import { breaksBaseline, breaksRestricted } from './pod-security.ts';
 
-const propagating = { ...settings, propagation: 'node' as const };
+const propagating = { ...settings, identity, propagation: 'node' as const };
 const inject = (pod: Pod) => injectPod(pod, meshed, propagating);
 const isHarmless = (pod: Pod) => !JSON.stringify(pod).includes('__proto__');
 
@@ -125,6 +125,19 @@ test('what was injected is JSON and still a pod', () => {
       const after = inject(pod);
       assert.deepEqual(JSON.parse(JSON.stringify(after)), after);
       assert.ok('pod' in readPod(after));
+    }),
+  );
+});
+
+test('nobody but the sidecar mounts the token and the key of its identity', () => {
+  fc.assert(
+    fc.property(arbitraryPod, (pod) => {
+      const { containers, initContainers } = inject(pod).spec;
+      const others = [...(containers ?? []), ...(initContainers ?? [])].filter(
+        ({ name }) => name !== 'tracecar-proxy',
+      );
+      const mounted = others.flatMap((each) => (each.volumeMounts ?? []).map(({ name }) => name));
+      assert.ok(!mounted.includes('tracecar-token') && !mounted.includes('tracecar-identity'));
     }),
   );
 });

@@ -25,6 +25,7 @@ const fields: Readonly<Record<string, string>> = {
   POD_IPS: '10.0.0.1,fd00::1',
   NODE_NAME: 'node-1',
   TRACECAR_ZONE: 'zone-1',
+  TRACECAR_SERVICE_ACCOUNT: 'web',
 };
 
 /** Variables as the kubelet sets them: `$$` is `$`, `$(NAME)` an earlier variable. */
@@ -120,6 +121,27 @@ test('without a collector a sidecar exports nothing, unless its pod names one', 
   const named = exporterOf('every-option');
   assert.equal(named.exporter, 'otlp');
   assert.equal(named.otlp.url, 'https://otlp.example.org:4318/base/v1/traces');
+});
+
+test('a sidecar is told how it gets its identity', () => {
+  const [sidecar] = injected('identity');
+  const { identity, trustDomain } = readProxySettings(argsOf(sidecar!), environmentOf(sidecar!));
+  assert.equal(trustDomain, 'shop.example');
+  const mounts = new Map((sidecar!.volumeMounts ?? []).map((each) => [each.name, each.mountPath]));
+  assert.deepEqual(identity, {
+    authority: {
+      host: 'tracecar-ca.tracecar-system.svc',
+      port: 15_010,
+      id: 'spiffe://shop.example/ns/tracecar-system/sa/tracecar-ca',
+    },
+    tokenFile: `${mounts.get('tracecar-token')}/token`,
+    bundle: { pem: '-----BEGIN CERTIFICATE-----\nMIIBfirst\n-----END CERTIFICATE-----\n' },
+    expectedId: 'spiffe://shop.example/ns/shop/sa/web',
+    folder: mounts.get('tracecar-identity'),
+    instance: 'web-1',
+  });
+  const [plain] = injected('identity-off');
+  assert.equal(readProxySettings(argsOf(plain!), environmentOf(plain!)).identity, undefined);
 });
 
 test('every option reaches its program', () => {

@@ -108,6 +108,14 @@ export class ScriptedApi {
       const watcher: Watcher = { collection: path, name, response };
       this.#watchers.add(watcher);
       response.on('close', () => this.#watchers.delete(watcher));
+      // What was written between the list and this watch.
+      const from = Number(query.get('resourceVersion') ?? this.#version);
+      for (const [key, object] of this.objects) {
+        if (key !== `${path}/${object.metadata.name}`) continue;
+        if (name !== undefined && name !== object.metadata.name) continue;
+        if (Number(object.metadata.resourceVersion) <= from) continue;
+        response.write(`${JSON.stringify({ type: 'MODIFIED', object })}\n`);
+      }
       return;
     }
     if (!query.has('limit')) {

@@ -11,7 +11,7 @@ import fastJsonPatch from 'fast-json-patch';
 import type { AdmissionAnswer } from '../../../injector/admission.ts';
 import { reviewNamespace } from '../../../injector/mirror.ts';
 import { type Reviewer, WebhookServer } from '../../../injector/webhook.ts';
-import { type PodVerdict, reviewPod } from '../../../injector/webhook-pods.ts';
+import { type PodVerdict, reviewPod, type SharedSettings } from '../../../injector/webhook-pods.ts';
 import { systemWakeUps } from '../../../src/base/deadlines.ts';
 import { issueServingCertificate } from '../../../src/identity/serving-certificate.ts';
 import { webhookLimits } from '../../../src/model/injector-limits.ts';
@@ -24,13 +24,13 @@ const verdicts: PodVerdict[] = [];
 const troubles: string[] = [];
 
 const podOptions = {
-  settings: {
+  settings: (): SharedSettings => ({
     image: 'localhost/tracecar:test',
     imagePullPolicy: 'IfNotPresent',
     version: '0.1.0',
     propagation: 'off',
     otlpEndpoint: 'http://tracecar-view.tracecar-system:4318',
-  },
+  }),
   namespaceOf: async (name: string) => {
     if (name === 'unreachable') throw new Error('GET /api/v1/namespaces: no answer');
     return { name, labels: { 'tracecar.dev/inject': 'enabled' }, annotations: {} };

@@ -14,7 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Children } from '../../../examples/ab-rollout/driver/children.ts';
-import { spanVariables, startViewer, tracecar } from '../../../examples/ab-rollout/driver/mesh.ts';
+import { tracecar } from '../../../examples/ab-rollout/driver/command.ts';
+import { spanVariables, startViewer } from '../../../examples/ab-rollout/driver/mesh.ts';
 import { readSpans, type ViewedSpan } from '../../e2e/acceptance/viewed-spans.ts';
 import { freePorts, sidecarYaml } from '../../e2e/sidecar-process.ts';
 

@@ -1,0 +1,111 @@
+/**
+ * Whether a certificate may be used as our own: for our key, our trust domain, under our roots, now.
+ *
+ * An authority that answers with the certificate of somebody else's key, or for somebody else, is
+ * refused like any other bad answer: what was good before stays in use.
+ */
+
+import { createPrivateKey, type X509Certificate } from 'node:crypto';
+import type { Secret } from '../base/secret.ts';
+import type { MeshMaterial } from './mesh-identity.ts';
+import { splitPem } from './serving-certificate.ts';
+import { readSvid } from './svid.ts';
+import { readCertificate, type TrustBundle } from './trust-bundle.ts';
+
+/** An own certificate that was proved to be good. */
+export interface Grant {
+  readonly material: Omit<MeshMaterial, 'generation'>;
+  /** Leaf first. */
+  readonly chain: readonly X509Certificate[];
+  readonly bundle: TrustBundle;
+}
+
+export interface GrantProblem {
+  readonly problem: string;
+}
+
+export interface Offer {
+  /** PEM: the leaf, then its intermediates. */
+  readonly certificates: string;
+  /** PKCS #8, PEM. */
+  readonly privateKey: Secret;
+  readonly bundle: TrustBundle;
+  readonly trustDomain: string;
+  /** SPIFFE id that it has to be for; undefined: whoever the authority says. */
+  readonly expectedId: string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+}
+
+/** Clocks of two machines may differ by this much (reference/reliability.md I19). */
+const skewMs = 5 * 60_000;
+/** Leaf and intermediates. */
+const chainMax = 8;
+
+export function checkOffer(offer: Offer): Grant | GrantProblem {
+  const { bundle, certificates, expectedId, nowMs, privateKey, trustDomain } = offer;
+  const chain = splitPem(certificates).map(readCertificate);
+  const [leaf] = chain;
+  if (leaf === undefined || !chain.every((each) => each !== undefined)) {
+    return { problem: 'the certificate cannot be read' };
+  }
+  if (chain.length > chainMax) return { problem: `there are more than ${chainMax} certificates` };
+  if (!leaf.checkPrivateKey(createPrivateKey(privateKey.reveal()))) {
+    return { problem: 'the certificate is for another key than ours' };
+  }
+  const svid = readSvid(leaf.raw);
+  if ('problem' in svid) return { problem: `the certificate is nobody's: ${svid.problem}` };
+  if (svid.trustDomain !== trustDomain) {
+    return { problem: `the certificate is for ${svid.id}; our trust domain is ${trustDomain}` };
+  }
+  if (expectedId !== undefined && svid.id !== expectedId) {
+    return { problem: `the certificate is for ${svid.id}; we are ${expectedId}` };
+  }
+  const problem = timeProblem(leaf, nowMs) ?? chainProblem(chain, bundle, nowMs);
+  if (problem !== undefined) return { problem };
+  const material = {
+    ...{ id: svid.id, trustDomain, certificates, privateKey, roots: bundle.pem },
+    notAfterMs: leaf.validToDate.getTime(),
+  };
+  return { material, chain, bundle };
+}
+
+function timeProblem({ validFromDate, validToDate }: X509Certificate, nowMs: number) {
+  if (validToDate.getTime() <= nowMs) {
+    return "the certificate has ended by this machine's clock; is that right?";
+  }
+  if (validFromDate.getTime() <= nowMs + skewMs) return undefined;
+  return "the certificate is not valid yet by this machine's clock; is that right?";
+}
+
+/** Why the chain leads to no root of the bundle that is in its time; undefined: it does. */
+export function chainProblem(
+  chain: readonly X509Certificate[],
+  bundle: TrustBundle,
+  nowMs: number,
+): string | undefined {
+  for (const [index, certificate] of chain.entries()) {
+    const signers = signersOf(certificate, bundle);
+    if (signers.some((root) => root.validToDate.getTime() > nowMs)) return undefined;
+    if (signers.length > 0) return `its root ended on ${signers[0]!.validTo}`;
+    const issuer = chain[index + 1];
+    if (issuer === undefined) break;
+    if (!issuer.ca || !isSignedBy(certificate, issuer)) return 'its chain is broken';
+    if (issuer.validToDate.getTime() <= nowMs) return `its issuer ended on ${issuer.validTo}`;
+  }
+  return 'no root of the trust bundle has signed it';
+}
+
+/** SHA-256 of the root that a good chain ends at, hex; empty when it is not in the bundle. */
+export function rootHashOf({ chain, bundle }: Grant): string {
+  const root = chain.flatMap((each) => signersOf(each, bundle))[0];
+  return root === undefined ? '' : bundle.rootHashes[bundle.roots.indexOf(root)]!;
+}
+
+function signersOf(certificate: X509Certificate, { roots }: TrustBundle): X509Certificate[] {
+  return roots.filter((root) => isSignedBy(certificate, root));
+}
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}

@@ -1,0 +1,257 @@
+/**
+ * `tracecar ca serve`: signs certificates until a signal ends it.
+ *
+ *   state or outside files ──each second──► material ──► authority, own leaf, DIR/bundle.pem
+ *   sidecars ──HTTPS──► CaServer ──► Authority ──► audit line, report ──► state
+ *
+ * Whatever goes wrong while it runs (state unreadable, a wrong issuer) leaves it signing with what it had,
+ * and is said once; what has ended is refused with its cause.
+ */
+
+import { createMetricsServer } from '../admin/metrics-server.ts';
+import type { PageServer } from '../admin/page-server.ts';
+import { systemClock, systemWallTime } from '../base/clock.ts';
+import { systemWakeUps } from '../base/deadlines.ts';
+import { systemRandom } from '../base/random.ts';
+import { Authority } from '../identity/authority.ts';
+import type { AuthorityMaterial, StateProblem } from '../identity/authority-state.ts';
+import type { StateStore } from '../identity/state-store.ts';
+import type { VerifyToken } from '../identity/token.ts';
+import { authorityLimits } from '../model/authority-limits.ts';
+import { CaAlarms } from './ca-alarms.ts';
+import { materialHash, outsideMaterial, ownMaterial, servingPair } from './ca-material.ts';
+import { CaMetrics } from './ca-metrics.ts';
+import { ReportsKeeper } from './ca-reports.ts';
+import { CaServer } from './ca-server.ts';
+import type { CaSettings } from './ca-settings.ts';
+import { codeOf, listenProblem, StartError } from './listen-problem.ts';
+import type { Log } from './log.ts';
+import type { SocketAddress } from './socket-address.ts';
+
+export interface CaParts {
+  readonly settings: CaSettings;
+  readonly store: StateStore;
+  readonly verify: VerifyToken;
+  /** Makes the roots (PEM) known where sidecars find them; asked again and again, rejects when it cannot. */
+  readonly publish: (roots: string) => Promise<void>;
+  readonly log: Log;
+}
+
+/** One running authority. */
+export class CaProgram {
+  readonly #parts: CaParts;
+  readonly #metrics = new CaMetrics();
+  readonly #alarms: CaAlarms;
+  readonly #reports: ReportsKeeper;
+  readonly #authority: Authority;
+  #server: CaServer | undefined;
+  #page: PageServer | undefined;
+  #hash = '';
+  /** What has been said and still holds, by what it is about. */
+  readonly #troubles = new Map<'state' | 'publish' | 'reports', string>();
+  /** When the server's own leaf is renewed, milliseconds since the epoch. */
+  #renewMs = 0;
+  #callOff: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(parts: CaParts) {
+    const { log, settings, store } = parts;
+    this.#parts = parts;
+    this.#alarms = new CaAlarms(log.write);
+    this.#reports = new ReportsKeeper({
+      store,
+      wallTime: systemWallTime,
+      wakeUps: systemWakeUps,
+      onTrouble: (message) => this.#tell('reports', message),
+    });
+    this.#authority = new Authority({
+      clock: systemClock,
+      wallTime: systemWallTime,
+      random: systemRandom,
+      leafLifeMs: settings.leafLifeMs,
+      onLeaf: ({ notAfterMs, ...leaf }) => {
+        this.#metrics.leaves += 1;
+        const notAfter = new Date(notAfterMs).toISOString();
+        log.write('info', 'certificate signed', { ...leaf, notAfter });
+      },
+      onReport: (report) => this.#reports.add(report),
+    });
+  }
+
+  /** Opens both ports. Throws StartError. */
+  async start(): Promise<{ sign: SocketAddress; metrics: SocketAddress }> {
+    const { log, settings, verify } = this.#parts;
+    const material = await this.#read().catch((error: unknown) => ({ problem: messageOf(error) }));
+    if ('problem' in material) throw new StartError(`${this.#place}: ${material.problem}`);
+    const server = new CaServer(
+      {
+        authority: this.#authority,
+        verify,
+        clock: systemClock,
+        onRefused: ({ message, ...refused }) => {
+          this.#metrics.countRefusal(refused.cause);
+          log.write('warn', `refused: ${message}`, refused);
+        },
+        onTrouble: (message) => log.write('debug', message),
+      },
+      this.#use(material, systemWallTime()),
+    );
+    this.#server = server;
+    await open(settings.listen, 'the port for certificates (--listen)', (address, port) =>
+      server.listen(address, port),
+    );
+    await this.#publish();
+    const page = createMetricsServer((format) => this.#render(format));
+    this.#page = page;
+    const metrics = await open(settings.metrics, 'the metrics port (--metrics)', (address, port) =>
+      page.listen(address, port),
+    );
+    this.#lookLater();
+    const sign = { address: settings.listen.address, port: server.port };
+    return { sign, metrics: { address: metrics.address, port: metrics.port } };
+  }
+
+  /** Answers what is under way, and writes down what sidecars said. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#callOff?.();
+    await this.#server?.close(1_000, systemWakeUps.after);
+    await this.#page?.close();
+    await this.#reports.flush();
+  }
+
+  get #place(): string {
+    return this.#parts.settings.outside?.certificate ?? this.#parts.store.place;
+  }
+
+  #lookLater(): void {
+    if (this.#isClosed) return;
+    const { clusterPollMs, statePollMs } = authorityLimits;
+    const pollMs = this.#parts.settings.isKubernetes ? clusterPollMs : statePollMs;
+    this.#callOff = systemWakeUps.after(pollMs, () => {
+      void this.#look().then(() => this.#lookLater());
+    });
+  }
+
+  async #look(): Promise<void> {
+    let material: AuthorityMaterial | StateProblem;
+    try {
+      material = await this.#read();
+    } catch (error) {
+      material = { problem: messageOf(error) };
+    }
+    const nowMs = systemWallTime();
+    if ('problem' in material) {
+      const what = `${this.#place}: ${material.problem}`;
+      this.#tell('state', `${what}; what was read before stays in use`);
+    } else {
+      this.#troubles.delete('state');
+      if (materialHash(material) !== this.#hash || nowMs >= this.#renewMs) {
+        this.#server?.useCertificate(this.#use(material, nowMs));
+      }
+    }
+    await this.#publish();
+    this.#lookAtEnds(nowMs);
+  }
+
+  #read(): Promise<AuthorityMaterial | StateProblem> {
+    const { settings, store } = this.#parts;
+    const { leafLifeMs, outside, trustDomain } = settings;
+    if (outside !== undefined) return outsideMaterial(outside, trustDomain ?? 'cluster.local');
+    const times = { wallTime: systemWallTime, random: systemRandom };
+    return ownMaterial(store, { trustDomain, leafLifeMs, ...times });
+  }
+
+  /** Gives the pair that the server shows with it. */
+  #use(material: AuthorityMaterial, nowMs: number) {
+    const { log, settings } = this.#parts;
+    const hash = materialHash(material);
+    if (hash !== this.#hash) {
+      log.write('info', 'signing', {
+        issuer: material.signer.certificate.subject,
+        issuerNotAfter: new Date(material.signer.notAfterMs).toISOString(),
+        roots: material.bundle.rootHashes,
+        bundleHash: material.bundle.hash,
+      });
+    }
+    this.#hash = hash;
+    this.#authority.use(material);
+    const left = Math.min(authorityLimits.leafLifeMs, material.signer.notAfterMs - nowMs);
+    this.#renewMs = nowMs + Math.max(authorityLimits.statePollMs, left / 2);
+    return servingPair(material, settings.authorityNamespace, nowMs, systemRandom);
+  }
+
+  async #publish(): Promise<void> {
+    const roots = this.#authority.material?.bundle.pem;
+    if (roots === undefined) return;
+    try {
+      await this.#parts.publish(roots);
+      this.#troubles.delete('publish');
+    } catch (error) {
+      const why = messageOf(error);
+      this.#tell(
+        'publish',
+        `the roots are not published, new sidecars do not hear of them: ${why}`,
+      );
+    }
+  }
+
+  #lookAtEnds(nowMs: number): void {
+    const { material } = this.#authority;
+    if (material === undefined) return;
+    const isOutside = this.#parts.settings.outside !== undefined;
+    const { rootHash, rootNotAfterMs, signer } = material;
+    this.#alarms.look(
+      {
+        what: 'the root',
+        which: rootHash,
+        notAfterMs: rootNotAfterMs,
+        advice: isOutside
+          ? 'whoever made it has to give another (--roots takes both while they change)'
+          : '`tracecar ca rotate` begins with the next one',
+      },
+      nowMs,
+    );
+    this.#alarms.look(
+      {
+        what: 'the issuer',
+        which: signer.keyId.toString('hex'),
+        notAfterMs: signer.notAfterMs,
+        isRenewed: !isOutside,
+        advice: isOutside
+          ? 'whoever made it has to replace the files of --issuer-cert and --issuer-key'
+          : 'its root has too little time left for another; `tracecar ca rotate`',
+      },
+      nowMs,
+    );
+  }
+
+  #render(format: 'prometheus' | 'openmetrics'): string {
+    const { material } = this.#authority;
+    return this.#metrics.render(format, material, this.#reports.size, systemWallTime());
+  }
+
+  /** Once, until it is something else. */
+  #tell(about: 'state' | 'publish' | 'reports', message: string): void {
+    if (message === this.#troubles.get(about)) return;
+    this.#troubles.set(about, message);
+    this.#metrics.troubles += 1;
+    this.#parts.log.write('error', message);
+  }
+}
+
+async function open<T>(
+  { address, port }: SocketAddress,
+  what: string,
+  listen: (address: string, port: number) => Promise<T>,
+): Promise<T> {
+  try {
+    return await listen(address, port);
+  } catch (error) {
+    throw new StartError(listenProblem(what, address, port, codeOf(error)));
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

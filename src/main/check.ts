@@ -1,0 +1,118 @@
+/**
+ * `tracecar check --strict`: who would be refused if only mutual TLS were taken.
+ *
+ * Asks sidecars on their admin ports, which are loopback only, or reads files that hold what one
+ * answered. Status 0 when nobody would be, 1 when somebody would; 2 when a sidecar cannot be asked.
+ */
+
+import { readFileSync } from 'node:fs';
+import { Agent, request } from 'undici';
+import { systemWakeUps } from '../base/deadlines.ts';
+import { Complaints } from '../config/complaints.ts';
+import { ConfigFolder } from '../config/config-folder.ts';
+import { PeerModes } from '../config/peer-modes.ts';
+import { readFiles } from '../config/read-files.ts';
+import { configLimits } from '../model/limits.ts';
+import { type CheckSettings, readCheckSettings } from './check-settings.ts';
+import { UsageError } from './flags.ts';
+import { codeOf, StartError } from './listen-problem.ts';
+import { missingPath } from './missing-path.ts';
+import { readSocketAddress } from './socket-address.ts';
+import { readStrictReport, type StrictReport } from './strict-report.ts';
+import {
+  breaks,
+  judgeStrict,
+  namesByAddress,
+  type Outlook,
+  printVerdicts,
+} from './strict-verdict.ts';
+
+const answerBytesMax = 16 * 1024 * 1024;
+
+/** Gives the exit status. Throws UsageError and StartError: one line for who typed it. */
+export async function runCheck(
+  args: readonly string[],
+  write: (text: string) => void = (text) => void process.stdout.write(text),
+): Promise<number> {
+  const settings = readCheckSettings(args, process.env);
+  const outlook = outlookOf(settings);
+  const verdicts = [];
+  for (const source of settings.sources) {
+    verdicts.push(judgeStrict(source, await reportOf(source), outlook));
+  }
+  if (settings.output === 'json') write(`${JSON.stringify({ workloads: verdicts }, null, 2)}\n`);
+  else write(printVerdicts(verdicts));
+  return verdicts.some(breaks) ? 1 : 0;
+}
+
+function outlookOf({ config, rootNamespace }: CheckSettings): Outlook {
+  if (config.length === 0) return { modes: undefined, names: new Map() };
+  const folder = new ConfigFolder({
+    ...{ paths: config, limits: configLimits, wakeUps: systemWakeUps },
+    onChange: () => {},
+  });
+  const files = folder.read();
+  const [missing] = files.missingPaths;
+  if (missing !== undefined) {
+    const found = files.problems.find(({ path }) => path === missing);
+    throw new UsageError(missingPath(missing, found?.problem.message ?? 'It is not there'));
+  }
+  const { resources, refusedFiles } = readFiles(files, new Map(), 'default');
+  if (refusedFiles.length > 0) {
+    const which = refusedFiles.join(', ');
+    throw new UsageError(`${which} has an error: \`tracecar validate ${which}\` explains`);
+  }
+  const peers = resources.filter((each) => each.kind === 'PeerAuthentication');
+  const modes = new PeerModes(peers, rootNamespace, new Complaints());
+  return { modes, names: namesByAddress(resources) };
+}
+
+/** `HOST:PORT` and nothing else is an admin port. */
+async function reportOf(source: string): Promise<StrictReport> {
+  const isAddress = /^(?:[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}$/.test(source);
+  const text = isAddress ? await askAdmin(source) : readReportFile(source);
+  const report = readStrictReport(text);
+  if (report !== undefined) return report;
+  const what = isAddress ? 'answers with' : 'holds';
+  throw new StartError(
+    `${source} ${what} something else than \`curl ADMIN/plaintext-callers\` of a sidecar`,
+  );
+}
+
+function readReportFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(missingPath(path, `It cannot be read: ${codeOf(error)}`));
+  }
+}
+
+async function askAdmin(source: string): Promise<string> {
+  const { address, port } = readSocketAddress('strict', source, {
+    address: '127.0.0.1',
+    port: 15_000,
+  });
+  const dispatcher = new Agent({
+    connect: { timeout: 5_000 },
+    headersTimeout: 10_000,
+    bodyTimeout: 10_000,
+    maxResponseSize: answerBytesMax,
+  });
+  const host = address.includes(':') ? `[${address}]` : address;
+  try {
+    const { statusCode, body } = await request(`http://${host}:${port}/plaintext-callers`, {
+      dispatcher,
+    });
+    const text = await body.text();
+    if (statusCode === 200) return text;
+    throw new StartError(`${source} answers ${statusCode}: is it the admin port of a sidecar?`);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    throw new StartError(
+      `the sidecar at ${source} cannot be asked (${codeOf(error)}): admin ports are loopback only, so in a pod ` +
+        'it is `kubectl exec POD -c tracecar-proxy -- tracecar check --strict`, or a file with the answer',
+    );
+  } finally {
+    await dispatcher.destroy();
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What `tracecar proxy` is told about being a gateway: where Secrets are mounted and who stands before it.
+ */
+
+import { resolve } from 'node:path';
+import { usualSecretsFolder } from '../config/gateway-credentials.ts';
+import type { OutsideTrust } from '../proxy/proxy-scope.ts';
+import { type Flag, UsageError } from './flags.ts';
+
+export const gatewayFlags: readonly Flag[] = [
+  {
+    name: 'secrets',
+    value: 'DIR',
+    isPath: true,
+    otherwise: usualSecretsFolder,
+    help: 'where Secrets are mounted: `credentialName: shop` of a Gateway is DIR/shop/tls.crt, tls.key',
+  },
+  {
+    name: 'trusted-hops',
+    value: 'NUMBER',
+    otherwise: '0',
+    help: 'proxies before a gateway whose X-Forwarded-For is believed; 0: nobody but the peer',
+  },
+  {
+    name: 'proxy-protocol',
+    value: 'off|on',
+    choices: ['off', 'on'],
+    otherwise: 'off',
+    help: 'on: every connection to a gateway begins with a PROXY header, version 1 or 2',
+  },
+];
+
+export interface GatewayChoices {
+  readonly secretsFolder: string;
+  readonly outside: OutsideTrust;
+}
+
+const HOPS_MAX = 32;
+
+/** Throws UsageError with one line about the first mistake. */
+export function readGatewayFlags(values: ReadonlyMap<string, readonly string[]>): GatewayChoices {
+  const hops = values.get('trusted-hops')?.[0] ?? '0';
+  if (!/^\d{1,2}$/.test(hops) || Number(hops) > HOPS_MAX) {
+    throw new UsageError(`--trusted-hops is 0 to ${HOPS_MAX}, not '${hops}'`);
+  }
+  return {
+    secretsFolder: resolve(values.get('secrets')?.[0] ?? usualSecretsFolder),
+    outside: {
+      trustedHops: Number(hops),
+      takesProxyHeader: values.get('proxy-protocol')?.[0] === 'on',
+    },
+  };
+}

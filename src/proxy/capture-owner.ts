@@ -1,0 +1,180 @@
+/**
+ * What one captured connection needs to know: where it was going, what is known of that, who it comes
+ * from, and what its port takes. Asked for anew with every table.
+ */
+
+import type { Socket } from 'node:net';
+import type { Milliseconds } from '../base/clock.ts';
+import { KEEP_PORT } from '../model/known-ports.ts';
+import type { DeclaredProtocol, Direction } from '../model/routing-table.ts';
+import type { CaptureListener } from './capture-listener.ts';
+import type { DestinationPlan } from './capture-lookup.ts';
+import type { CapturedConnection } from './captured-connection.ts';
+import { printDenial } from './denied.ts';
+import type { ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
+import { HttpExpected } from './first-move.ts';
+import type { GateOwner, MeshGate } from './mesh-gate.ts';
+import type { MeshPeer } from './mesh-peer.ts';
+import type { OriginalDestination } from './original-destination.ts';
+import type { OnwardEntry } from './passthrough.ts';
+import type { BackendPlan, CapturePlans, ListenerPlan } from './plan.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import type { ByteTaker } from './socket-reads.ts';
+import type { UpgradedConnection } from './upgrade-switch.ts';
+
+/** What the connections to one destination need to know; one for each connection. */
+export class CaptureOwner implements ConnectionOwner, GateOwner {
+  readonly destination: OriginalDestination;
+  /** Who is at the other end, where that is proved. */
+  readonly meshPeer: MeshPeer | undefined;
+  readonly isCaptured = true;
+  /** What comes over it makes no spans. */
+  readonly isMuted: boolean = false;
+  readonly #scope: ProxyScope;
+  readonly #listener: CaptureListener;
+  #onward: OnwardEntry | undefined;
+  /** Whose look-up the next two are. */
+  #plans: CapturePlans | undefined;
+  #known: DestinationPlan | undefined;
+  #plan: ListenerPlan | undefined;
+
+  constructor(
+    scope: ProxyScope,
+    listener: CaptureListener,
+    destination: OriginalDestination,
+    meshPeer?: MeshPeer,
+  ) {
+    this.#scope = scope;
+    this.#listener = listener;
+    this.destination = destination;
+    this.meshPeer = meshPeer;
+  }
+
+  get direction(): Direction {
+    return this.#listener.direction;
+  }
+
+  get port(): number {
+    return this.destination.port;
+  }
+
+  get isRetired(): boolean {
+    return this.#listener.isRetired;
+  }
+
+  /** Of a port that takes mutual TLS of the mesh alone. */
+  get isStrict(): boolean {
+    return this.direction === 'inbound' && this.#scope.inboundModes.isStrict(this.port);
+  }
+
+  /** What has come must not go on: nobody knows who it is. */
+  get isRefusing(): boolean {
+    return this.meshPeer === undefined && this.isStrict;
+  }
+
+  /** Of a gate: a server may be the one to speak first. */
+  get passesSilent(): boolean {
+    return !this.isStrict && this.port !== KEEP_PORT;
+  }
+
+  silenceMsOf(address: string): Milliseconds {
+    const { limits, plaintextCallers } = this.#scope;
+    if (!this.passesSilent) return limits.headTimeoutMs;
+    return plaintextCallers.isPlain(address, this.port)
+      ? limits.meshHelloAgainMs
+      : limits.meshHelloMs;
+  }
+
+  /** What is known of the address; asked again when there is another table. Outbound only. */
+  get known(): DestinationPlan | undefined {
+    this.#look();
+    return this.#known;
+  }
+
+  get isDenying(): boolean {
+    const { plans, direction } = this.#listener;
+    return direction === 'outbound' && plans.outboundPolicy === 'registry-only';
+  }
+
+  deniedDetail(hostname: string): string {
+    return printDenial(hostname, this.destination, 'HTTP');
+  }
+
+  /**
+   * What is expected: what the known address was declared to speak; else HTTP, where a listener exists
+   * for the port, because names of services need not have addresses here.
+   */
+  get declared(): DeclaredProtocol | undefined {
+    const { known } = this;
+    if (known !== undefined) return known.destination.protocol;
+    return this.#listener.planFor(this.destination.port) === undefined ? undefined : 'http';
+  }
+
+  /** `HttpExpected`. A listener of the inbound half is about this very pod. */
+  get httpExpected(): number {
+    if (this.declared !== 'http') return HttpExpected.Nowhere;
+    const isOfAddress = this.known !== undefined || this.direction === 'inbound';
+    return isOfAddress ? HttpExpected.AtAddress : HttpExpected.AtPort;
+  }
+
+  get plan(): ListenerPlan {
+    this.#look();
+    return this.#plan!;
+  }
+
+  /** Looked up again when it has been forgotten, and once a second so that it is not. */
+  get passthrough(): BackendPlan {
+    const { passthrough } = this.#listener;
+    const known = this.#onward;
+    if (known !== undefined && passthrough.isFresh(known)) return known.backend;
+    const { address, port } = this.destination;
+    this.#onward = passthrough.to(address, port);
+    return this.#onward.backend;
+  }
+
+  #look(): void {
+    const { plans, direction } = this.#listener;
+    if (plans === this.#plans) return;
+    const { address, port } = this.destination;
+    const known = direction === 'outbound' ? plans.lookup.find(address, port) : undefined;
+    const named = known === undefined ? undefined : plans.byName.get(known.destination.listener);
+    this.#plans = plans;
+    this.#known = known;
+    this.#plan = named ?? this.#listener.planFor(port) ?? plans.others[direction];
+  }
+
+  onConnectionClosed(connection: DownstreamConnection): void {
+    this.#listener.connections.delete(connection);
+  }
+
+  onSwitched(connection: DownstreamConnection, tunnel: UpgradedConnection): void {
+    this.#listener.connections.delete(connection);
+    this.#listener.tunnels.add(tunnel);
+  }
+
+  onTunnelClosed(tunnel: UpgradedConnection): void {
+    this.#listener.tunnels.delete(tunnel);
+  }
+
+  onPlain(gate: MeshGate, accepted: Socket): ByteTaker {
+    return this.#listener.takePlain(this, gate, accepted);
+  }
+
+  onSecure(gate: MeshGate, secure: Socket, peer: MeshPeer): void {
+    this.#listener.takeSecure(this, gate, secure, peer);
+  }
+
+  onGateClosed(gate: MeshGate): void {
+    this.#listener.gates.delete(gate);
+  }
+
+  /** Detection has found HTTP. */
+  onHttp(captured: CapturedConnection, connection: DownstreamConnection): void {
+    this.#listener.captured.delete(captured);
+    this.#listener.connections.add(connection);
+  }
+
+  onCapturedClosed(captured: CapturedConnection): void {
+    this.#listener.captured.delete(captured);
+  }
+}

@@ -1,0 +1,294 @@
+/**
+ * The inbound half of the mesh's mutual TLS: TLS 1.3, ALPN `tracecar/1`, both ends with a certificate.
+ *
+ *   gate ──a ClientHello of the mesh──► waiting ──► handshake ──► chain, SVID, trust domain ──► MeshPeer
+ *                                          │ a few each turn of the loop, so many at a time
+ *                                          └── too many wait: closed, counted
+ *
+ * One for a proxy, whatever its tables. Each set of key, certificates and roots makes a context of its
+ * own with ticket keys of its own: a session is resumed with the set that it began with or not at all.
+ * Connections that are made live on when there is another one. Nothing is read before the peer is known.
+ */
+
+import { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { Milliseconds } from '../base/clock.ts';
+import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
+import type { MeshIdentity, MeshMaterial } from '../identity/mesh-identity.ts';
+import { readSvid } from '../identity/svid.ts';
+import { MESH_PROTOCOL } from '../model/security.ts';
+import type { ByteHold } from './byte-hold.ts';
+import { type MeshPeer, setMeshPeer } from './mesh-peer.ts';
+import { plainAddress } from './print-address.ts';
+import type { ProxyScope } from './proxy-scope.ts';
+import type { SecureSocket } from './secure-socket.ts';
+import { beginSecure, secureAccepted } from './socket-reads.ts';
+import { setTlsFacts } from './tls-server.ts';
+import { WarningLimit } from './warning-limit.ts';
+
+/** The fastest first: ours takes what it prefers. SHA-1 and RSA below 2048 bits are refused (level 2). */
+const ciphers = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  // OpenSSL wants one of TLS 1.2 beside the level, though that is not spoken.
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  '@SECLEVEL=2',
+].join(':');
+
+/** Index of `tlsVersionWords` (telemetry/exchange-record.ts). */
+const TLS_1_3 = 2;
+/** Leaves that are known: a peer has one, and comes back with it. */
+const PEERS_MAX = 1_024;
+
+/** A connection whose ClientHello is one of the mesh's. */
+export interface MeshArrival {
+  readonly accepted: Socket;
+  /** All that has been read from it, and what still comes until `begin`. */
+  readonly said: ByteHold;
+  /** Of its first byte. */
+  readonly startMs: Milliseconds;
+  /** From here on bytes are TLS's. */
+  begin(): void;
+  onSecure(secure: Socket, peer: MeshPeer): void;
+  onFailed(): void;
+}
+
+/** Under way, or waiting for its turn. */
+export interface MeshHandshake {
+  /** Ends it and its connection, unless it is over. */
+  fail(why: string): void;
+}
+
+export class MeshServer {
+  readonly #scope: ProxyScope;
+  readonly #warnings: WarningLimit;
+  readonly #unfollow: () => void;
+  /** Of the newest set that could be used. */
+  #context: SecureContext | undefined;
+  #material: MeshMaterial | undefined;
+  #self: MeshPeer | undefined;
+  readonly #handshakes = new Set<Handshake>();
+  readonly #waiting = new Set<Handshake>();
+  /** Handshakes begun in this turn of the loop; a new turn has been asked for when it is not 0. */
+  #begun = 0;
+  /** By the hash of their leaf. */
+  readonly #peers = new Map<string, MeshPeer>();
+
+  constructor(scope: ProxyScope, mesh: MeshIdentity) {
+    this.#scope = scope;
+    this.#warnings = new WarningLimit(scope);
+    this.#unfollow = mesh.follow((material) => this.#load(material));
+  }
+
+  /** This very workload, for its calls to itself; undefined until it has a certificate. */
+  get self(): MeshPeer | undefined {
+    return this.#self;
+  }
+
+  /** Begins a handshake, now or in its turn; `arrival` hears once how it ended, maybe before this returns. */
+  accept(arrival: MeshArrival): MeshHandshake {
+    const { limits, inbound } = this.#scope;
+    const handshake = new Handshake(this.#scope, this, arrival);
+    if (this.#material === undefined) {
+      handshake.fail('this workload has no certificate yet');
+    } else if (this.#mayBegin()) this.#begin(handshake);
+    else if (this.#waiting.size < limits.meshHandshakesWaitingMax) this.#waiting.add(handshake);
+    else {
+      inbound.meshHandshakesRefused++;
+      handshake.fail(`${this.#waiting.size} others wait for theirs`);
+    }
+    return handshake;
+  }
+
+  /** The proxy ends: no more handshakes. */
+  close(): void {
+    this.#unfollow();
+    for (const handshake of [...this.#waiting, ...this.#handshakes]) {
+      handshake.fail('the proxy ends');
+    }
+  }
+
+  /** Of a handshake that has come to nothing. */
+  onFailed(handshake: Handshake, why: string): void {
+    const { accepted } = handshake.arrival;
+    this.#leave(handshake);
+    this.#scope.counts.failedHandshakes++;
+    this.#scope.inbound.meshHandshakesFailed++;
+    const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
+    this.#warnings.warn(`mutual TLS with ${peer} failed: ${why}`);
+  }
+
+  #load(material: MeshMaterial): void {
+    const { certificates, privateKey, roots } = material;
+    try {
+      this.#context = createSecureContext({
+        cert: certificates,
+        key: privateKey.reveal(),
+        ca: roots,
+        ciphers,
+        minVersion: 'TLSv1.3',
+        honorCipherOrder: true,
+        sessionIdContext: MESH_PROTOCOL,
+        sessionTimeout: Math.ceil(this.#scope.limits.meshSessionMs / 1_000),
+      });
+      this.#material = material;
+      const self = this.#read(new X509Certificate(certificates));
+      this.#self = typeof self === 'string' ? undefined : self;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#scope.log('error', `certificate ${material.generation} cannot be used inbound: ${why}`);
+    }
+  }
+
+  #mayBegin(): boolean {
+    const { meshHandshakesMax, meshHandshakesPerTurn } = this.#scope.limits;
+    return this.#begun < meshHandshakesPerTurn && this.#handshakes.size < meshHandshakesMax;
+  }
+
+  #begin(handshake: Handshake): void {
+    if (this.#begun++ === 0) this.#scope.wakeUps.after(0, () => this.#nextTurn());
+    this.#handshakes.add(handshake);
+    handshake.begin(this.#context!);
+  }
+
+  #nextTurn(): void {
+    this.#begun = 0;
+    for (const handshake of this.#waiting) {
+      if (!this.#mayBegin()) return;
+      this.#waiting.delete(handshake);
+      this.#begin(handshake);
+    }
+  }
+
+  #leave(handshake: Handshake): void {
+    this.#waiting.delete(handshake);
+    this.#handshakes.delete(handshake);
+    if (this.#waiting.size > 0 && this.#begun === 0) this.#nextTurn();
+  }
+
+  /** The handshake is over: who is it? */
+  onSecure(handshake: Handshake, secure: SecureSocket): void {
+    const peer = this.#peerOf(secure);
+    if (typeof peer === 'string') {
+      handshake.fail(peer);
+      return;
+    }
+    this.#leave(handshake);
+    this.#scope.inbound.meshHandshakes++;
+    handshake.succeed(secure, peer);
+  }
+
+  /** Who it is, or why it is nobody. OpenSSL has verified the chain, now or when the session began. */
+  #peerOf(secure: SecureSocket): MeshPeer | string {
+    const { chainError } = secure;
+    if (chainError !== undefined) return `its certificate: ${chainError.message}`;
+    if (secure.alpnProtocol !== MESH_PROTOCOL) return `it does not speak ${MESH_PROTOCOL}`;
+    const certificate = secure.getPeerX509Certificate();
+    if (certificate === undefined) return 'it has no certificate';
+    const peer = this.#read(certificate);
+    if (typeof peer === 'string') return peer;
+    const { trustDomain } = this.#material!;
+    if (peer.trustDomain !== trustDomain) return `${peer.id} is not of trust domain ${trustDomain}`;
+    const { clock } = this.#scope;
+    // A session that is resumed may outlive the leaf.
+    if (clock.epochMs + clock.now() >= peer.notAfterMs)
+      return `the certificate of ${peer.id} ended`;
+    return peer;
+  }
+
+  #read(certificate: X509Certificate): MeshPeer | string {
+    const hash = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+    const known = this.#peers.get(hash);
+    if (known !== undefined) return known;
+    const svid = readSvid(certificate.raw);
+    if ('problem' in svid) return svid.problem;
+    const notAfterMs = certificate.validToDate.getTime();
+    const nameId = this.#scope.telemetry.names.idOf(svid.id);
+    const peer = Object.freeze({ ...svid, hash, notAfterMs, nameId });
+    if (this.#peers.size >= PEERS_MAX) this.#peers.clear();
+    this.#peers.set(hash, peer);
+    return peer;
+  }
+}
+
+/** One handshake, from its turn in the queue on; it ends once, well or badly. */
+class Handshake implements DeadlineOwner, MeshHandshake {
+  readonly arrival: MeshArrival;
+  readonly #scope: ProxyScope;
+  readonly #server: MeshServer;
+  readonly #deadline: Deadline = new Deadline(this);
+  readonly #onGone = (): void => this.fail('the peer went away');
+  #secure: SecureSocket | undefined;
+  #isOver = false;
+
+  constructor(scope: ProxyScope, server: MeshServer, arrival: MeshArrival) {
+    this.#scope = scope;
+    this.#server = server;
+    this.arrival = arrival;
+    scope.handshakes++;
+    scope.deadlines.set(this.#deadline, arrival.startMs + scope.limits.tlsHandshakeMs);
+    arrival.accepted.on('close', this.#onGone);
+  }
+
+  begin(secureContext: SecureContext): void {
+    const { accepted, said } = this.arrival;
+    this.arrival.begin();
+    accepted.removeListener('close', this.#onGone);
+    const secure = secureAccepted(accepted, this.#scope.sockets, {
+      secureContext,
+      requestCert: true,
+      rejectUnauthorized: true,
+      ALPNProtocols: [MESH_PROTOCOL],
+    });
+    if (secure === undefined) {
+      this.#onGone();
+      return;
+    }
+    this.#secure = secure;
+    secure.on('secure', () => this.#guard(() => this.#server.onSecure(this, secure)));
+    secure.on('error', (error: NodeJS.ErrnoException) => this.fail(error.code ?? error.message));
+    secure.on('close', this.#onGone);
+    beginSecure(secure, said.view());
+    said.clear();
+  }
+
+  succeed(secure: SecureSocket, peer: MeshPeer): void {
+    if (!this.#end()) return;
+    const { clock } = this.#scope;
+    const handshakeUs = Math.round((clock.now() - this.arrival.startMs) * 1_000);
+    setTlsFacts(secure, { handshakeUs, version: TLS_1_3 });
+    setMeshPeer(secure, peer);
+    secure.removeListener('close', this.#onGone);
+    secure.trust();
+    this.arrival.onSecure(secure, peer);
+  }
+
+  fail(why: string): void {
+    if (!this.#end()) return;
+    this.#server.onFailed(this, why);
+    this.arrival.onFailed();
+    (this.#secure ?? this.arrival.accepted).destroy();
+  }
+
+  onDeadline(): void {
+    this.fail('it took too long');
+  }
+
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#scope.containBug(this.#secure!, error);
+    }
+  }
+
+  #end(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#scope.handshakes--;
+    this.#scope.deadlines.remove(this.#deadline);
+    return true;
+  }
+}

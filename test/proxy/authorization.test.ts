@@ -1,0 +1,271 @@
+/**
+ * Who may call, on real sockets: what a denied caller hears, what never reaches the application, and that
+ * the path which policies judge is the one that the application gets.
+ */
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { failure } from '../../src/model/failure.ts';
+import { usualSecurity } from '../../src/model/security.ts';
+import { PolicyBit } from '../../src/telemetry/exchange-record.ts';
+import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
+import { callMesh } from '../support/call-mesh.ts';
+import { makeIdentity, makeLeaf, makeRoot } from '../support/mesh-material.ts';
+import { planOf, policyText } from '../support/policies.ts';
+import { getOf, startProxy } from '../support/proxy-fixture.ts';
+import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
+import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
+
+const root = makeRoot();
+const webLeaf = makeLeaf(root, { namespace: 'shop', serviceAccount: 'web' });
+const tellerLeaf = makeLeaf(root, { namespace: 'bank', serviceAccount: 'teller' });
+
+interface Guarded extends CaptureFixture {
+  readonly origin: RawOrigin;
+}
+
+function securityOf(texts: readonly string[]) {
+  return { ...usualSecurity, authorization: planOf(...texts) };
+}
+
+/** A sidecar with an identity before an application, whose inbound connections are captured. */
+async function startGuarded(t: TestContext, ...texts: readonly string[]): Promise<Guarded> {
+  const origin = await RawOrigin.start(answering(() => okWith('application')));
+  t.after(() => origin.close());
+  const mesh = makeIdentity(root, { namespace: 'shop', serviceAccount: 'reviews' });
+  const limits = { detectSilenceMs: 20, meshHelloMs: 20, meshHelloAgainMs: 20 };
+  const fixture = await startCapture(t, { mesh, security: securityOf(texts), limits });
+  return { ...fixture, origin };
+}
+
+/** The same without capture and without an identity. */
+async function startListener(t: TestContext, ...texts: readonly string[]) {
+  const origin = await RawOrigin.start(answering(() => okWith('application')));
+  t.after(() => origin.close());
+  const table = {
+    ...tableOf([listenerOf([ruleOf()], { direction: 'inbound' })], [clusterOf([origin.port])]),
+    security: securityOf(texts),
+  };
+  return { ...(await startProxy(t, { table })), origin };
+}
+
+const webOnly = policyText(
+  'web-only',
+  '{rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}], to: [{operation: {methods: [GET]}}]}]}',
+);
+const noAdmin = policyText(
+  'no-admin',
+  '{action: DENY, rules: [{to: [{operation: {paths: [/admin, "/admin/*"]}}]}]}',
+);
+const publicOnly = policyText(
+  'public-only',
+  '{rules: [{to: [{operation: {paths: ["/public/*"]}}]}]}',
+);
+
+test('a caller with the identity that a policy names is let in, all requests of its connection', async (t) => {
+  const proxy = await startGuarded(t, webOnly);
+  const web = await callMesh(t, await proxy.inbound(proxy.origin.port), root, webLeaf);
+  await web.send(getOf('/a'));
+  assert.equal((await web.response()).body, 'application');
+  await web.send(getOf('/b').replace('GET', 'PUT'));
+  const denied = await web.response();
+  assert.equal(denied.status, 403);
+  assert.match(
+    denied.body,
+    /no rule of shop\/web-only lets spiffe:\/\/cluster.local\/ns\/shop\/sa\/web in: PUT \/b/,
+  );
+  await web.send(getOf('/c'));
+  assert.equal((await web.response()).body, 'application', 'a denial ends no connection');
+});
+
+test('another identity, and none, get 403 with cause, policy and who they are taken for', async (t) => {
+  const proxy = await startGuarded(t, webOnly);
+  const teller = await callMesh(t, await proxy.inbound(proxy.origin.port), root, tellerLeaf);
+  await teller.send(getOf('/a'));
+  const { status, head, body } = await teller.response();
+  assert.equal(status, 403);
+  assert.match(head, /^x-tracecar-cause: denied$/m);
+  assert.match(
+    body,
+    /^denied: .*shop\/web-only lets spiffe:\/\/cluster\.local\/ns\/bank\/sa\/teller/,
+  );
+  const plain = await proxy.inbound(proxy.origin.port);
+  await plain.send(getOf('/a'));
+  assert.match((await plain.response()).body, /a caller without identity at 127\.0\.0\.1/);
+  assert.equal(proxy.origin.received, '', 'not a byte reached the application');
+});
+
+test('a denial is in the record with its policy, and counted by it', async (t) => {
+  const proxy = await startListener(t, noAdmin);
+  const downstream = await proxy.connect();
+  await downstream.send(getOf('/admin/x'));
+  await downstream.response();
+  await proxy.telemetry.recorded(1);
+  const [record] = proxy.telemetry.records;
+  assert.equal(record!.causeCode, failure.denied.code);
+  assert.equal(record!.status, 403);
+  assert.equal(record!.policyBits, PolicyBit.Denied);
+  const name = proxy.telemetry.names.names()[record!.policyId - 1];
+  assert.equal(name, 'shop/no-admin policies.yaml:1:1');
+  const page = renderPrometheus(proxy.telemetry.metrics);
+  assert.ok(
+    page.includes('tracecar_policy_decisions_total{policy="shop/no-admin",decision="denied"} 1\n'),
+  );
+});
+
+test('a dry run and an audit are counted and traced, and block nothing', async (t) => {
+  const dryRun = policyText('try', '{action: DENY, rules: [{}]}', 'istio.io/dry-run: "true"');
+  const watch = policyText('watch', '{action: AUDIT, rules: [{to: [{operation: {paths: [/w]}}]}]}');
+  const proxy = await startListener(t, dryRun, watch);
+  const downstream = await proxy.connect();
+  for (const path of ['/x', '/w']) {
+    await downstream.send(getOf(path));
+    assert.equal((await downstream.response()).body, 'application');
+  }
+  const bits = proxy.telemetry.records.map(({ policyBits }) => policyBits);
+  assert.deepEqual(bits, [PolicyBit.WouldDeny, PolicyBit.WouldDeny]);
+  const page = renderPrometheus(proxy.telemetry.metrics);
+  assert.match(page, /decisions_total\{policy="shop\/try",decision="would_deny"\} 2/);
+  assert.match(page, /decisions_total\{policy="shop\/watch",decision="audited"\} 1/);
+});
+
+test('what cannot be evaluated denies everything, and says so', async (t) => {
+  const custom = {
+    name: 'shop/ext',
+    origin: 'x.yaml:1:1',
+    isDryRun: false,
+    isUnsupported: true,
+    rules: [],
+  };
+  const authorization = { deny: [custom], allow: [], audit: [] };
+  const proxy = await startCapture(t, { security: { ...usualSecurity, authorization } });
+  const downstream = await proxy.inbound(1);
+  await downstream.send(getOf('/a'));
+  const { status, head } = await downstream.response();
+  assert.equal(status, 403);
+  assert.match(head, /^x-tracecar-cause: policy-unsupported$/m);
+});
+
+/** All spellings that some server takes for /admin/x. */
+const disguises = [
+  '/admin/x',
+  '//admin/x',
+  '/admin//x',
+  '/./admin/x',
+  '/public/../admin/x',
+  '/public/%2e%2e/admin/x',
+  '/public/%2E./admin/x',
+  '/public/..%2fadmin/x',
+  '/public/..%2Fadmin/x',
+  '/public/..%5cadmin/x',
+  '/public/..\\admin/x',
+  '/%61dmin/x',
+  '/adm%69n/x',
+  '/admin%2fx',
+  '/admin%5cx',
+  '/public/%2e%2e%2fadmin/x',
+  '/public/x/../../admin/x',
+  '/public/..;/admin/x',
+  '/admin%00/x',
+  '/public/%2e%2e/%2e%2e/admin/x',
+  'http://service/admin/x',
+  'http://service//admin/./x',
+  '/admin/x#/public/',
+  '/public/../admin/x?/public/',
+];
+
+for (const start of [startGuarded, startListener]) {
+  for (const target of disguises) {
+    test(`${target} is not let in by another spelling: ${start.name}`, async (t) => {
+      const proxy = await start(t, noAdmin, publicOnly);
+      const downstream =
+        'inbound' in proxy ? await proxy.inbound(proxy.origin.port) : await proxy.connect();
+      await downstream.send(getOf(target));
+      const { status } = await downstream.response();
+      const got = /^GET (\S+)/.exec(proxy.origin.received)?.[1];
+      // `;` is a letter like others (RFC 3986 section 3.3): the path below /public is what it says.
+      if (target.includes('..;')) assert.equal(got, target);
+      else assert.ok((status === 403 || status === 400) && got === undefined, `${status} ${got}`);
+    });
+  }
+
+  test(`the application gets the path that was judged: ${start.name}`, async (t) => {
+    const proxy = await start(t, noAdmin, publicOnly);
+    const downstream =
+      'inbound' in proxy ? await proxy.inbound(proxy.origin.port) : await proxy.connect();
+    await downstream.send(getOf('/admin/..//public/%61/./%c3%a9?a=/../b'));
+    assert.equal((await downstream.response()).status, 200);
+    assert.match(proxy.origin.received, /^GET \/public\/a\/%C3%A9\?a=\/\.\.\/b HTTP\/1\.1\r\n/);
+  });
+}
+
+test('where no policy is about requests a captured path goes on as it was sent', async (t) => {
+  const local = policyText('local', '{rules: [{from: [{source: {ipBlocks: [127.0.0.1]}}]}]}');
+  const proxy = await startGuarded(t, local);
+  const downstream = await proxy.inbound(proxy.origin.port);
+  await downstream.send(getOf('/a//b/%2fc'));
+  assert.equal((await downstream.response()).status, 200);
+  assert.match(proxy.origin.received, /^GET \/a\/\/b\/%2fc HTTP/);
+});
+
+test('a header that is named in Connection is judged where it is passed on', async (t) => {
+  const noRoot = policyText(
+    'no-root',
+    '{action: DENY, rules: [{when: [{key: "request.headers[x-user]", values: [root]}]}]}',
+  );
+  const proxy = await startGuarded(t, noRoot);
+  for (const fields of [
+    'X-User: root\r\n',
+    'x-user: guest\r\nX-USER: root\r\n',
+    'Connection: x-user\r\nx-user: root\r\n',
+  ]) {
+    const downstream = await proxy.inbound(proxy.origin.port);
+    await downstream.send(getOf('/a', fields));
+    const { status } = await downstream.response();
+    const isSeen = /root/.test(proxy.origin.received);
+    assert.ok(status === 403 || !isSeen, fields);
+    assert.equal(isSeen, false, fields);
+  }
+});
+
+test('of two Hosts neither is believed', async (t) => {
+  const host = policyText('host', '{rules: [{to: [{operation: {hosts: [service]}}]}]}');
+  for (const text of [
+    'GET / HTTP/1.1\r\nHost: service\r\nHost: other\r\n\r\n',
+    'GET http://other/ HTTP/1.1\r\nHost: service\r\n\r\n',
+    'GET / HTTP/1.1\r\nHost: service other\r\n\r\n',
+  ]) {
+    const proxy = await startGuarded(t, host);
+    const downstream = await proxy.inbound(proxy.origin.port);
+    await downstream.send(text);
+    assert.equal((await downstream.response()).status, 400);
+    assert.equal(proxy.origin.received, '');
+  }
+});
+
+test('policies of another table hold from the next request on, on connections that are open', async (t) => {
+  const proxy = await startListener(t);
+  const downstream = await proxy.connect();
+  await downstream.send(getOf('/admin'));
+  assert.equal((await downstream.response()).status, 200);
+  const listener = listenerOf([ruleOf()], { direction: 'inbound' });
+  const table = tableOf([listener], [clusterOf([proxy.origin.port])], 2);
+  await proxy.proxy.apply({ ...table, security: securityOf([noAdmin]) });
+  await downstream.send(getOf('/admin'));
+  assert.equal((await downstream.response()).status, 403);
+  await proxy.proxy.apply({ ...table, generation: 3 });
+  await downstream.send(getOf('/admin'));
+  assert.equal((await downstream.response()).status, 200);
+});
+
+test('calls that leave are not judged by the policies of the caller', async (t) => {
+  const origin = await RawOrigin.start(answering(() => okWith('there')));
+  t.after(() => origin.close());
+  const table = tableOf([listenerOf([ruleOf()])], [clusterOf([origin.port])]);
+  const security = securityOf([policyText('nobody', '{}')]);
+  const proxy = await startProxy(t, { table: { ...table, security } });
+  const downstream = await proxy.connect();
+  await downstream.send(getOf('/a'));
+  assert.equal((await downstream.response()).body, 'there');
+});
