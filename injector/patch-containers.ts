@@ -16,7 +16,15 @@ import {
   identityEnv,
   identityMounts,
 } from './patch-identity.ts';
-import { initName, paths, ports, sidecarName, sidecarUid, volumeNames } from './patch-names.ts';
+import {
+  drainSecretHeader,
+  initName,
+  paths,
+  ports,
+  sidecarName,
+  sidecarUid,
+  volumeNames,
+} from './patch-names.ts';
 import { literalValue } from './patch-workload.ts';
 import type { Container, EnvVariable, VolumeMount } from './pod.ts';
 
@@ -184,8 +192,6 @@ function drainHook(secret: string) {
   const httpHeaders = [{ name: drainSecretHeader, value: secret }];
   return { httpGet: { path: '/drain', port: ports.health, scheme: 'HTTP', httpHeaders } };
 }
-
-const drainSecretHeader = 'x-tracecar-drain-secret';
 
 /** By node:net alone: fetch would cost the sidecar's memory 10 MiB more. */
 const drainScript = `const secret = require('node:fs').readFileSync('${paths.drainSecret}', 'latin1');

@@ -40,6 +40,9 @@ export const reservedPorts: readonly number[] = [
   15_000, 15_001, 15_006, 15_020, 15_021, 15_022, 15_053, 15_090,
 ];
 
+/** Carries the secret by which the health port knows the kubelet (src/admin/health-server.ts). */
+export const drainSecretHeader = 'x-tracecar-drain-secret';
+
 /** The sidecar's user; connections of this user are not captured. */
 export const sidecarUid = 1337;
 

@@ -80,16 +80,16 @@ export function injectPod(pod: Pod, namespace: NamespaceFacts, settings: Injecti
   assert('options' in read, 'a pod with wrong annotations is refused before it is injected');
   const { options } = read;
 
+  const drainSecret = drainSecretOf(pod) || settings.drainSecret;
   const entries: Record<string, ProbeEntries[string]> = {};
   const meshed = (container: Container) => {
-    const rewritten = rewriteProbes(container);
+    const rewritten = rewriteProbes(container, drainSecret);
     Object.assign(entries, rewritten.entries);
     return rewritten.container;
   };
   const initContainers = (plain.spec.initContainers ?? []).map(meshed);
   const containers = (plain.spec.containers ?? []).map(meshed);
   const workload = settings.workload ?? workloadOf(plain);
-  const drainSecret = drainSecretOf(pod) || settings.drainSecret;
   const identity = identityOf(settings, options);
   const metrics = options.mergeMetrics === 'on' ? appMetricsOf(plain) : undefined;
   const appMetrics = metrics !== undefined && 'page' in metrics ? metrics.page : '';

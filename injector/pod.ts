@@ -55,6 +55,14 @@ export interface Container {
   readonly startupProbe?: Probe | null;
   readonly livenessProbe?: Probe | null;
   readonly readinessProbe?: Probe | null;
+  readonly lifecycle?: Lifecycle | null;
+  readonly [other: string]: unknown;
+}
+
+/** Hooks of a container; each has at most one action, as a probe has. */
+export interface Lifecycle {
+  readonly postStart?: Probe | null;
+  readonly preStop?: Probe | null;
   readonly [other: string]: unknown;
 }
 
@@ -207,6 +215,7 @@ const container = objectOf({
   startupProbe: probe,
   livenessProbe: probe,
   readinessProbe: probe,
+  lifecycle: objectOf({ postStart: probe, preStop: probe }),
 });
 
 const podShape = objectOf(

@@ -141,6 +141,13 @@ const peers: readonly Peer[] = [
     versionFlag: '-V',
   },
   {
+    name: 'testssl',
+    what: 'looks for weaknesses of TLS at a gateway',
+    from: { debian: 'testssl.sh' },
+    program: 'testssl',
+    versionFlag: undefined,
+  },
+  {
     name: 'chromium',
     what: "sees the viewer's page",
     from: { debian: 'chromium' },

@@ -33,7 +33,12 @@ import {
   tracecar,
 } from '../test/peers/story/shop.ts';
 import { problemsOf, ShopLoad, splitOf } from '../test/peers/story/shop-load.ts';
-import { countTraces, type TraceCounts } from '../test/peers/story/shop-traces.ts';
+import {
+  countHops,
+  countTraces,
+  type HopCounts,
+  type TraceCounts,
+} from '../test/peers/story/shop-traces.ts';
 import { cpuMicrosOf, memoryKbOf, podNames, sidecarsOf } from '../test/peers/story/sidecar-cpu.ts';
 import {
   faultsOf,
@@ -63,6 +68,7 @@ interface Arm {
   readonly failed: readonly string[];
   readonly split: { readonly v1: number; readonly v2: number };
   readonly counts: TraceCounts;
+  readonly hops: HopCounts;
   readonly cpuUsPerRequest: number;
   readonly memoryMb: number;
   readonly p50Ms: number;
@@ -93,7 +99,8 @@ async function runArm(cluster: Cluster, jaeger: Jaeger, plan: ArmPlan): Promise<
   load.close();
   await opened.close();
   say(`${name}: asking Jaeger`);
-  const counts = await countTraces(jaeger, new Set(answers.map(({ id }) => id)));
+  const ids = new Set(answers.map(({ id }) => id));
+  const counts = await countTraces(jaeger, ids);
   const latencies = answers.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
   return {
     name,
@@ -101,6 +108,7 @@ async function runArm(cluster: Cluster, jaeger: Jaeger, plan: ArmPlan): Promise<
     failed: problemsOf(answers),
     split: splitOf(answers),
     counts,
+    hops: await countHops(jaeger, ids),
     cpuUsPerRequest: cpuUs / requests,
     memoryMb: memoryKbOf(pids) / 1024 / pids.length,
     p50Ms: latencies[latencies.length >> 1] ?? 0,
@@ -192,13 +200,17 @@ async function print(told: Told, jaeger: Jaeger): Promise<void> {
     ['traces per request', ({ counts, requests }) => (counts.traces / requests).toFixed(2)],
     ['requests whole, in one trace', ({ counts }) => `${counts.whole} of ${counts.requests}`],
     ['spans with a wrong parent', ({ counts }) => `${counts.wrongParents}`],
+    [
+      'hops with a verified peer',
+      ({ hops }) => `${hops.hops - hops.unverified.length} of ${hops.hops}`,
+    ],
     ['CPU of 4 sidecars per request', ({ cpuUsPerRequest }) => `${cpuUsPerRequest.toFixed(0)} us`],
     ['median latency', ({ p50Ms }) => `${p50Ms.toFixed(1)} ms`],
     ['memory of a sidecar', ({ memoryMb }) => `${memoryMb.toFixed(0)} MiB`],
   ];
   const line = (title: string, left: string, right: string) =>
     `${title.padEnd(32)}${left.padStart(18)}${right.padStart(18)}\n`;
-  let text = `\nweb -> reviews v1/v2 -> ratings, HTTPS in, ${concurrency} connections, all traced\n\n`;
+  let text = `\nweb -> reviews v1/v2 -> ratings, HTTPS in, ${concurrency} connections, all traced;\nbetween the sidecars mutual TLS with Tracecar, plain HTTP with Envoy\n\n`;
   text += line('', envoy.name, ours.name);
   for (const [title, show] of rows) text += line(title, show(envoy), show(ours));
   const ratio = ours.cpuUsPerRequest / envoy.cpuUsPerRequest;

@@ -27,7 +27,7 @@ export const connections: Scenario = {
   title: "Istio's ladder: 1000 requests a second on 2 to 64 connections, telemetry on and off",
   arms: connectionArms.map(armOf),
   cells: cellsOf,
-  pace: paceOf(1, 1.6),
+  pace: paceOf(1, 1.2),
   measure,
   report: reportConnections,
 };

@@ -90,16 +90,22 @@ function drainPage({ drainSecret, leave }: HealthOptions): Page {
   return {
     path: '/drain',
     summary: `the pod is ending: not ready, inbound connections move away (${drainSecretHeader})`,
-    refuse: (headers) =>
-      isSecret(headers[drainSecretHeader], drainSecret)
-        ? undefined
-        : refusal(403, `${drainSecretHeader} is not this pod's secret`),
+    refuse: secretCheck({ drainSecret }),
     takesPost: true,
     get: async (wantsText) => {
       await leave();
       return showState({ draining: true }, wantsText);
     },
   };
+}
+
+function secretCheck({
+  drainSecret,
+}: Pick<HealthOptions, 'drainSecret'>): NonNullable<Page['refuse']> {
+  return (headers) =>
+    isSecret(headers[drainSecretHeader], drainSecret)
+      ? undefined
+      : refusal(403, `${drainSecretHeader} is not this pod's secret`);
 }
 
 /** In a time that says nothing about how much of it was right. */
@@ -110,11 +116,12 @@ function isSecret(given: string | string[] | undefined, secret: string): boolean
 }
 
 function probePage(probe: Probe, options: HealthOptions): Page {
-  const { action, path } = probe;
+  const { action, isHook, path } = probe;
   const settings = { address: options.applicationAddress, wakeUps: options.wakeUps };
   return {
     path,
-    summary: `the application's own probe (${action.kind}, port ${action.port})`,
+    summary: `the application's own ${isHook ? 'hook' : 'probe'} (${action.kind}, port ${action.port})`,
+    ...(isHook ? { refuse: secretCheck(options) } : {}),
     get: async (_wantsText, headers) => {
       const userAgent = headers['user-agent'] ?? 'kube-probe';
       const { status, text } = await runProbe(probe, userAgent, settings);

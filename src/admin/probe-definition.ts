@@ -10,8 +10,10 @@
 
 /** One probe; the field names are Kubernetes'. */
 export interface Probe {
-  /** `/app-health/<container>/<readyz|livez|startupz>`. */
+  /** `/app-health/<container>/<readyz|livez|startupz|poststart|prestop>`. */
   readonly path: string;
+  /** A hook, which may do more than ask: only who knows the drain secret may run it. */
+  readonly isHook: boolean;
   readonly timeoutMs: number;
   readonly action: HttpAction | TcpAction | GrpcAction;
 }
@@ -41,7 +43,8 @@ export type ProbesResult = { readonly probes: readonly Probe[] } | { readonly pr
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const pathPattern = /^\/app-health\/[a-z0-9]([-a-z0-9]*[a-z0-9])?\/(readyz|livez|startupz)$/;
+const pathPattern =
+  /^\/app-health\/[a-z0-9]([-a-z0-9]*[a-z0-9])?\/(readyz|livez|startupz|poststart|prestop)$/;
 
 /** Reads the variable's text; empty is no probe. */
 export function readProbes(text: string): ProbesResult {
@@ -71,7 +74,8 @@ function readProbe(path: string, fields: Fields): Probe | string {
     return 'timeoutSeconds is a number of seconds';
   }
   const action = readAction(fields);
-  return typeof action === 'string' ? action : { path, timeoutMs: seconds * 1_000, action };
+  if (typeof action === 'string') return action;
+  return { path, isHook: /\/(poststart|prestop)$/.test(path), timeoutMs: seconds * 1_000, action };
 }
 
 function readAction(fields: Fields): Probe['action'] | string {

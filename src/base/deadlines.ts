@@ -36,6 +36,11 @@ export const systemWakeUps: WakeUps = {
   },
 };
 
+/** Resolves after `ms` and keeps the process alive till then: for a command that waits for another one. */
+export function pause(ms: Milliseconds): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms));
+}
+
 /** Something that can be late. `onDeadline` runs at most once for each `set`. */
 export interface DeadlineOwner {
   onDeadline(now: Milliseconds): void;

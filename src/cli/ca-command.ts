@@ -25,17 +25,17 @@ docs/identity.md says what is promised and what is not.`,
   examples: [
     {
       says: 'an authority on this machine',
-      line: 'tracecar ca --state /var/lib/tracecar-ca',
+      line: 'tracecar ca --state ca',
     },
     {
       says: 'a token for the sidecar of shop/web',
-      line: 'tracecar ca token --state /var/lib/tracecar-ca --namespace shop --service-account web > web.token',
+      line: 'tracecar ca token --state ca --namespace shop --service-account web > token',
     },
     {
       says: 'the sidecar',
-      line: 'tracecar proxy --config mesh.yaml --labels app=web --identity 127.0.0.1:15010 --token web.token --trust-bundle /var/lib/tracecar-ca/bundle.pem',
+      line: 'tracecar proxy --config mesh --labels app=web --identity 127.0.0.1:15010 --token token --trust-bundle ca/bundle.pem',
     },
-    { says: 'who has which roots', line: 'tracecar ca status --state /var/lib/tracecar-ca' },
+    { says: 'who has which roots', line: 'tracecar ca status --state ca' },
   ],
   operands: caActions,
   run: async (args) => (await import('../main/ca.ts')).runCa(args),

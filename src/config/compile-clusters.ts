@@ -33,7 +33,10 @@ export class ClusterList {
     const name = `outbound|${port.number}|${subset?.name ?? ''}|${service.host}`;
     const known = this.#clusters.get(name);
     if (known !== undefined) return known;
-    const policy = rule?.spec.trafficPolicy;
+    // What is said of a port stands alone: nothing is taken from the host's then.
+    const ofHost = rule?.spec.trafficPolicy;
+    const ofPort = ofHost?.portLevelSettings?.find((each) => each.port.number === port.number);
+    const policy = ofPort ?? ofHost;
     const balancing =
       subset?.trafficPolicy?.loadBalancer?.simple ??
       policy?.loadBalancer?.simple ??
@@ -45,7 +48,7 @@ export class ClusterList {
       subset: subset?.name ?? '',
       balancing,
       connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout,
-      tls: autoTls,
+      tls: subset?.trafficPolicy?.tls ?? policy?.tls ?? autoTls,
       endpoints: selectEndpoints(service, port, subset?.labels, this.#identities),
     });
   }

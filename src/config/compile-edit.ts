@@ -53,7 +53,7 @@ export function compileEdit(
     tracing,
     security,
   });
-  return { table, diagnostics: last.diagnostics };
+  return { table, diagnostics: last.diagnostics, credentials: last.credentials };
 }
 
 /** The VirtualServices that differ, if nothing else does. */

@@ -21,7 +21,7 @@ import type { ConnectionCompiler } from './compile-connections.ts';
 import type { RuleCompiler } from './compile-rules.ts';
 import { type Complaints, type Place, placeText } from './complaints.ts';
 import type { GatewayServerSpec } from './gateway.ts';
-import { listenerTlsOf, usualSecretsFolder } from './gateway-credentials.ts';
+import type { Credentials } from './gateway-credentials.ts';
 import { exactnessOf, hostsAt, isBoundTo } from './gateway-world.ts';
 import { covers } from './host-names.ts';
 import { type GatewayResource, resourceName, type VirtualServiceResource } from './resource.ts';
@@ -35,13 +35,13 @@ interface GatewayParts {
   readonly world: World;
   readonly rules: RuleCompiler;
   readonly connections: ConnectionCompiler;
+  readonly credentials: Credentials;
   readonly complaints: Complaints;
 }
 
 interface GatewayWorkload {
   readonly namespace: string;
   readonly labels: Labels;
-  readonly secretsFolder?: string;
 }
 
 /** A listener, and where to complain of it. */
@@ -162,7 +162,7 @@ class PortWork {
     const action = this.#actionOf(entry);
     const tls =
       action === 'forward' && spec.tls !== undefined && this.#isSecure
-        ? listenerTlsOf(spec.tls, this.#workload.secretsFolder ?? usualSecretsFolder)
+        ? this.#parts.credentials.tlsOf(spec.tls)
         : undefined;
     const isClosed = action === 'forward' && this.#isSecure && tls === undefined;
     for (const resource of this.#parts.world.virtualServices) {

@@ -11,7 +11,7 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import { digestOf } from './compile-session.ts';
 import type { ConfigFiles } from './config-folder.ts';
-import { type CompileContext, compileTable } from './load.ts';
+import { type CompileContext, type CredentialTexts, compileTable } from './load.ts';
 import { type GoodTexts, readFiles } from './read-files.ts';
 
 export interface CompileJob {
@@ -27,6 +27,8 @@ export interface CompileOutcome {
   readonly table: RoutingTable | undefined;
   /** Says whether two tables are the same but for their generation. */
   readonly digest: string;
+  /** Of the table, or of the one in force. */
+  readonly credentials: CredentialTexts;
   readonly diagnostics: readonly Diagnostic[];
   readonly refusedFiles: readonly string[];
   readonly goodTexts: GoodTexts;
@@ -40,11 +42,12 @@ export function runCompileJob(job: CompileJob, clock: Clock): CompileOutcome {
   const { files, context } = job;
   const reading = readFiles(files, job.goodTexts, context.namespace);
   const parsedAtMs = clock.epochMs + clock.now();
-  const { table, diagnostics } = compileTable(reading.resources, context);
+  const { table, diagnostics, credentials } = compileTable(reading.resources, context);
   const digest = digestOf(table);
   return {
     table: digest === job.digest ? undefined : table,
     digest,
+    credentials,
     diagnostics: [...reading.diagnostics, ...diagnostics],
     refusedFiles: reading.refusedFiles,
     goodTexts: reading.goodTexts,

@@ -15,6 +15,7 @@ import { compileInbound, type Workload } from './compile-inbound.ts';
 import { compileOutbound } from './compile-outbound.ts';
 import type { RuleCompiler } from './compile-rules.ts';
 import type { Complaints, Place } from './complaints.ts';
+import type { Credentials } from './gateway-credentials.ts';
 import type { SidecarResource } from './resource.ts';
 import { overlaps } from './sidecar.ts';
 import type { World } from './world.ts';
@@ -24,6 +25,7 @@ interface CompileParts {
   readonly clusters: ClusterList;
   readonly rules: RuleCompiler;
   readonly connections: ConnectionCompiler;
+  readonly credentials: Credentials;
   readonly complaints: Complaints;
   /** The workload's; undefined when there is none. */
   readonly sidecar: SidecarResource | undefined;
@@ -31,7 +33,7 @@ interface CompileParts {
 
 export function compileListeners(
   parts: CompileParts,
-  workload: Workload & { readonly capture: Capture; readonly secretsFolder?: string },
+  workload: Workload & { readonly capture: Capture },
 ): { readonly listeners: readonly Listener[]; readonly plan: CapturePlan } {
   const { world, clusters, rules, complaints, sidecar } = parts;
   const { namespace, capture } = workload;

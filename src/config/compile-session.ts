@@ -16,7 +16,12 @@ import type { RoutingTable } from '../model/routing-table.ts';
 import { compileEdit, type LastCompile } from './compile-edit.ts';
 import { CompileMemory } from './compile-memory.ts';
 import type { FileContent, PathProblem } from './config-folder.ts';
-import { type CompileContext, type CompileResult, compileTable } from './load.ts';
+import {
+  type CompileContext,
+  type CompileResult,
+  type CredentialTexts,
+  compileTable,
+} from './load.ts';
 import { type GoodTexts, ReadMemory, readFiles } from './read-files.ts';
 import type { Resource } from './resource.ts';
 import { settle, type TablePatch } from './table-patch.ts';
@@ -45,6 +50,7 @@ export type TableChange =
 /** Plain data. */
 export interface SessionReply {
   readonly change: TableChange;
+  readonly credentials: CredentialTexts;
   /** Undefined when they are those of the reply before. */
   readonly diagnostics: readonly Diagnostic[] | undefined;
   readonly refusedFiles: readonly string[];
@@ -81,6 +87,7 @@ export class CompileSession {
     this.#diagnostics = diagnostics;
     return {
       change: this.#changeTo(compiled.table, request),
+      credentials: compiled.credentials,
       diagnostics: areKnown ? undefined : diagnostics,
       refusedFiles: reading.refusedFiles,
       resources: reading.resources.length,

@@ -1,15 +1,16 @@
 /**
  * DestinationRule: the fields of networking.istio.io that name a host's subsets and its policy.
  *
- * Implemented: subsets by labels, least-request and round-robin balancing, the connect timeout, TLS
- * switched off. Everything else of Istio's type is refused by name.
+ * Implemented: subsets by labels, least-request and round-robin balancing, the connect timeout, TLS to
+ * upstreams; of single ports and subsets too. Everything else of Istio's type is refused by name.
  */
 
 import type { BalancingPolicy } from '../model/routing-table.ts';
 import { placeText } from './complaints.ts';
 import { subsetName } from './destination.ts';
 import { checked, choice, list, needed, optional, record } from './schema.ts';
-import { duration, hostPattern, labels } from './values.ts';
+import { upstreamTls } from './upstream-tls.ts';
+import { duration, hostPattern, labels, portNumber } from './values.ts';
 import { exportTo } from './virtual-service.ts';
 
 const loadBalancer = record(
@@ -51,55 +52,51 @@ const connectionPool = record(
   { http: 'limits on requests and connections' },
 );
 
-const tls = record(
-  {
-    mode: needed(
-      choice(
-        { DISABLE: 'disable' },
-        {
-          SIMPLE: 'TLS to upstreams',
-          MUTUAL: 'TLS to upstreams',
-          ISTIO_MUTUAL: 'TLS to upstreams',
-        },
-      ),
-    ),
-  },
-  {
-    clientCertificate: 'TLS to upstreams',
-    privateKey: 'TLS to upstreams',
-    caCertificates: 'TLS to upstreams',
-    credentialName: 'TLS to upstreams',
-    subjectAltNames: 'TLS to upstreams',
-    sni: 'TLS to upstreams',
-    insecureSkipVerify: 'TLS to upstreams',
-    caCrl: 'TLS to upstreams',
-  },
-);
-
 const notInPolicies = {
   outlierDetection: 'ejection of failing endpoints',
-  portLevelSettings: 'policies of single ports',
   tunnel: 'tunnels',
   proxyProtocol: 'the PROXY protocol',
   retryBudget: 'retries',
 };
 
-const trafficPolicy = record(
-  {
-    loadBalancer: optional(loadBalancer),
-    connectionPool: optional(connectionPool),
-    tls: optional(tls),
-  },
+const policyFields = {
+  loadBalancer: optional(loadBalancer),
+  connectionPool: optional(connectionPool),
+  tls: optional(upstreamTls),
+};
+
+const portPolicy = record(
+  { port: needed(record({ number: needed(portNumber) })), ...policyFields },
   notInPolicies,
 );
 
-/** Of a subset only the balancing may differ from the host's. */
+const portPolicies = checked(list(portPolicy), (all, cursor) => {
+  const first = new Map<number, (typeof all)[number]>();
+  for (const each of all) {
+    const { number } = each.port;
+    const other = first.get(number);
+    if (other === undefined) {
+      first.set(number, each);
+      continue;
+    }
+    const place = { ...each.at, path: `${each.at.path}.port`, offset: each.offsets.port! };
+    const message = `Port ${number} has a policy already, at ${placeText(other.at)}`;
+    cursor.reading.complaints.add('duplicate-port', place, message, 'Write one entry for a port.');
+  }
+});
+
+const trafficPolicy = record(
+  { ...policyFields, portLevelSettings: optional(portPolicies) },
+  notInPolicies,
+);
+
+/** Of a subset only balancing and TLS may differ from the host's. */
 const subsetPolicy = record(
-  { loadBalancer: optional(loadBalancer) },
+  { loadBalancer: optional(loadBalancer), tls: optional(upstreamTls) },
   {
     ...notInPolicies,
+    portLevelSettings: 'policies of single ports of a subset',
     connectionPool: 'limits of single subsets',
-    tls: 'TLS of single subsets',
   },
 );
 

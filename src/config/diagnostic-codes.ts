@@ -62,6 +62,7 @@ const rows = {
   'bad-percentage': ['TC1325', 'error', 'Not a number from 0 to 100.'],
   'bad-tag': ['TC1326', 'error', 'A custom tag that spans cannot carry.'],
   'bad-cipher': ['TC1331', 'error', 'A cipher suite that is unknown or never served.'],
+  'bad-secret': ['TC1332', 'error', 'A Secret lacks a part, or is not base64.'],
   'policy-unsupported': [
     'TC1341',
     'error',
@@ -110,6 +111,7 @@ const rows = {
   'host-not-at-gateway': ['TC1532', 'warning', 'A host that no server of its gateway serves.'],
   'gateway-protocols': ['TC1533', 'error', 'Servers of one port speak TLS and plain text.'],
   'certificate-unread': ['TC1601', 'error', 'A listener never had the certificate that it needs.'],
+  'strict-without-identity': ['TC1602', 'error', 'STRICT, and the sidecar has no identity.'],
 } as const satisfies Readonly<Record<string, readonly [string, Severity, string]>>;
 
 /** The short name of a complaint inside the code. */

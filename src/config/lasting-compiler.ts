@@ -48,6 +48,7 @@ export class LastingCompiler {
     return {
       table,
       digest,
+      credentials: reply.credentials,
       diagnostics: this.#diagnostics,
       refusedFiles,
       goodTexts: goodTextsAfter(job, refusedFiles),

@@ -22,6 +22,7 @@ import { compileSecurity } from './compile-security.ts';
 import { compileTracing } from './compile-tracing.ts';
 import { Complaints, filePlace, placeText } from './complaints.ts';
 import { deepFreeze } from './deep-freeze.ts';
+import { Credentials, usualSecretsFolder } from './gateway-credentials.ts';
 import { readDocument } from './read-resource.ts';
 import { type Resource, resourceName } from './resource.ts';
 import { labelText, selectSidecar } from './select-sidecar.ts';
@@ -55,8 +56,13 @@ export interface ReadResult {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+/** By `secret:NAMESPACE/NAME/PART#DIGEST`: PEM. Plain text, so that it may go from thread to thread. */
+export type CredentialTexts = ReadonlyMap<string, string>;
+
 export interface CompileResult {
   readonly table: RoutingTable;
+  /** What Secrets among the resources hold of it, by the names in the table; secret. */
+  readonly credentials: CredentialTexts;
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -122,8 +128,11 @@ export function compileTable(
   const sidecar = selectSidecar(world.sidecars, context, complaints);
   const rules = new RuleCompiler(world, clusters, complaints, context.namespace, memory);
   const connections = new ConnectionCompiler(world, clusters, complaints, context.namespace);
+  const { namespace, secretsFolder = usualSecretsFolder } = context;
+  const { secrets } = world;
+  const credentials = new Credentials({ secrets, namespace, secretsFolder }, complaints);
   const { listeners, plan } = compileListeners(
-    { world, clusters, rules, connections, complaints, sidecar },
+    { world, clusters, rules, connections, credentials, complaints, sidecar },
     context,
   );
   const listensOnNothing = sidecar === undefined && !isGateway(world, context);
@@ -143,5 +152,5 @@ export function compileTable(
     tracing: compileTracing(world.telemetries, context, complaints),
     security: compileSecurity(world, context, complaints),
   });
-  return { table, diagnostics: complaints.list(), world };
+  return { table, diagnostics: complaints.list(), credentials: credentials.texts, world };
 }

@@ -12,6 +12,7 @@ import { type Complaints, noResource, type Place } from './complaints.ts';
 import { Cursor, type CursorEntry, DocumentReading } from './cursor.ts';
 import { destinationRuleSpec } from './destination-rule.ts';
 import { gatewaySpec } from './gateway.ts';
+import { secretSpec } from './kube-secret.ts';
 import { endpointSliceSpec, kubeServiceSpec, podSpec } from './kube-service.ts';
 import { didYouMean, listOfNames } from './nearest-name.ts';
 import { peerAuthenticationSpec, unreadPeers } from './peer-authentication.ts';
@@ -70,6 +71,7 @@ const kindsOfEnvoy: ReadonlyMap<string, string> = new Map([
 const kubeKinds: ReadonlyMap<string, KubeKind> = new Map([
   ['v1 Service', 'Service'],
   ['v1 Pod', 'Pod'],
+  ['v1 Secret', 'Secret'],
   ['discovery.k8s.io/v1 EndpointSlice', 'EndpointSlice'],
 ]);
 const readKinds = [...groups.flatMap(({ kinds }) => kinds), ...kubeKinds.values()];
@@ -85,7 +87,7 @@ type MeshKind =
   | 'Telemetry'
   | 'PeerAuthentication'
   | PolicyKind;
-type KubeKind = 'Service' | 'Pod' | 'EndpointSlice';
+type KubeKind = 'Service' | 'Pod' | 'Secret' | 'EndpointSlice';
 
 /**
  * The resources of a document that can be used: one, those of a `List` as kubectl prints it, or none.
@@ -168,7 +170,7 @@ interface Head {
 }
 
 function isKubeKind(kind: MeshKind | KubeKind): kind is KubeKind {
-  return kind === 'Service' || kind === 'Pod' || kind === 'EndpointSlice';
+  return ['Service', 'Pod', 'Secret', 'EndpointSlice'].includes(kind);
 }
 
 function readKubeSpec(
@@ -185,6 +187,10 @@ function readKubeSpec(
     }
     case 'Pod': {
       const spec = podSpec(root);
+      return spec && { kind, ...head, spec, at, isSound: isSound() };
+    }
+    case 'Secret': {
+      const spec = secretSpec(root);
       return spec && { kind, ...head, spec, at, isSound: isSound() };
     }
     case 'EndpointSlice': {

@@ -9,6 +9,7 @@ import type { AuthorizationPolicySpec, RequestAuthenticationSpec } from './autho
 import type { Place } from './complaints.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { GatewaySpec } from './gateway.ts';
+import type { SecretSpec } from './kube-secret.ts';
 import type { EndpointSliceSpec, KubeServiceSpec, PodSpec } from './kube-service.ts';
 import type { PeerAuthenticationSpec } from './peer-authentication.ts';
 import type { ServiceEntrySpec } from './service-entry.ts';
@@ -49,6 +50,7 @@ export type RequestAuthenticationResource = ResourceOf<
 >;
 export type KubeServiceResource = ResourceOf<'Service', KubeServiceSpec>;
 export type EndpointSliceResource = ResourceOf<'EndpointSlice', EndpointSliceSpec>;
+export type SecretResource = ResourceOf<'Secret', SecretSpec>;
 export type PodResource = ResourceOf<'Pod', PodSpec>;
 
 export type Resource =
@@ -64,6 +66,7 @@ export type Resource =
   | RequestAuthenticationResource
   | KubeServiceResource
   | EndpointSliceResource
+  | SecretResource
   | PodResource;
 
 /** `default/reviews`. */

@@ -14,7 +14,7 @@ import type { DeclaredProtocol } from '../model/routing-table.ts';
 import { type Complaints, type Place, placeText } from './complaints.ts';
 import type { ComplaintKind } from './diagnostic-codes.ts';
 import { type EndpointOwner, usualServiceAccount } from './endpoint-identity.ts';
-import { kubernetesHost } from './host-names.ts';
+import { kubernetesHost, kubernetesName } from './host-names.ts';
 import { isTcp } from './kube-service.ts';
 import { declaredProtocol } from './port-protocol.ts';
 import {
@@ -154,7 +154,8 @@ function servicesOfEntry(entry: ServiceEntryResource, parts: ServiceParts): Serv
       address: canonical(address.value),
       labels: labels ?? noLabels,
       zone: zoneOf(locality, labels),
-      owner: ownerOf(entry.namespace, each.serviceAccount, labels),
+      // Who answers under the name of a Service is a pod of its namespace, whoever names it here.
+      owner: ownerOf(namespaceOf(address.value) ?? entry.namespace, each.serviceAccount, labels),
       ports: new Map(ports?.map(({ key, value }) => [key, value])),
       isClosed: false,
     });
@@ -272,6 +273,10 @@ function kubeService(resource: KubeServiceResource, parts: ServiceParts): Servic
     endpoints,
     at: resource.at,
   };
+}
+
+function namespaceOf(address: string): string | undefined {
+  return kubernetesName(address.toLowerCase())?.namespace;
 }
 
 function ownerOfPod({ namespace, spec }: PodResource): EndpointOwner {

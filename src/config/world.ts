@@ -17,6 +17,7 @@ import type {
   GatewayResource,
   PeerAuthenticationResource,
   Resource,
+  SecretResource,
   SidecarResource,
   TelemetryResource,
   VirtualServiceResource,
@@ -43,6 +44,7 @@ export class World {
   readonly virtualServices: readonly VirtualServiceResource[];
   readonly destinationRules: readonly DestinationRuleResource[];
   readonly gateways: readonly GatewayResource[];
+  readonly secrets: readonly SecretResource[];
   readonly telemetries: readonly TelemetryResource[];
   readonly peerAuthentications: readonly PeerAuthenticationResource[];
   readonly policies: readonly PolicyResource[];
@@ -64,6 +66,7 @@ export class World {
     this.sidecars = resources.filter((each) => each.kind === 'Sidecar');
     this.virtualServices = resources.filter((each) => each.kind === 'VirtualService');
     this.destinationRules = resources.filter((each) => each.kind === 'DestinationRule');
+    this.secrets = resources.filter((each) => each.kind === 'Secret');
     this.gateways = resources.filter((each) => each.kind === 'Gateway');
     this.telemetries = resources.filter((each) => each.kind === 'Telemetry');
     const peers = resources.filter((each) => each.kind === 'PeerAuthentication');

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WallTime } from '../base/clock.ts';
+import { pause } from '../base/deadlines.ts';
 
 /** `authority`: roots, issuer and their keys; `sidecars`: what they reported. */
 export type StateName = 'authority' | 'sidecars';
@@ -103,8 +104,9 @@ async function writeWhole(path: string, text: string): Promise<void> {
   await rename(fresh, path);
 }
 
-/** How often a change is tried again after somebody else's. */
-const triesMax = 50;
+/** Between two tries, and how many: together more than the age of a lock that was left behind. */
+const tryEveryMs = 20;
+const triesMax = 600;
 
 /**
  * Reads, changes and writes until nobody was in between. `change` gives undefined to leave it as it is.
@@ -120,6 +122,7 @@ export async function changeStored(
     const text = change(found?.text);
     if (text === undefined || text === found?.text) return found?.text;
     if (await store.write(name, text, found?.version)) return text;
+    await pause(tryEveryMs);
   }
   throw new Error(`${store.place}: others write ${name} all the time; try again`);
 }

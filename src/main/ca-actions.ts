@@ -36,6 +36,14 @@ export interface ActionParts {
 export async function rotateRoot(parts: ActionParts): Promise<number> {
   const { err, out, random, settings, store, wallTime } = parts;
   const list = await readList(store);
+  const stranger = settings.gone.find(
+    (name) => !list.sidecars.some(({ instance }) => instance === name),
+  );
+  if (stranger !== undefined) {
+    throw new StartError(
+      `--gone ${stranger}: \`tracecar ca status\` lists no sidecar of that name`,
+    );
+  }
   let says = '';
   let refused: NotYet | undefined;
   await changeStored(store, 'authority', (text) => {

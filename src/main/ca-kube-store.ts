@@ -111,6 +111,12 @@ export class BundlePublisher {
     this.#wallTime = wallTime;
   }
 
+  /** The name of the object, if it is there. */
+  async published(): Promise<string | undefined> {
+    const found = await readObject(this.#client, pathOf(this.#namespace, bundlePlace));
+    return found === undefined ? undefined : `ConfigMap ${this.#namespace}/${bundlePlace.name}`;
+  }
+
   /** Publishes the roots (PEM) where they are not published; rejects when that cannot be done. */
   async keep(roots: string): Promise<void> {
     const nowMs = this.#wallTime();

@@ -14,6 +14,8 @@ export interface CaInCluster {
   readonly store: KubeStateStore;
   /** Keeps the roots published; rejects when that cannot be done now. */
   readonly publish: (roots: string) => Promise<void>;
+  /** The name of the object where roots are published already; rejects when nobody can say. */
+  readonly published: () => Promise<string | undefined>;
 }
 
 /** Throws StartError where this is no pod. */
@@ -29,5 +31,6 @@ export function openCluster(environment: Environment, namespace: string): CaInCl
     client,
     store: new KubeStateStore(client, namespace),
     publish: (roots) => publisher.keep(roots),
+    published: () => publisher.published(),
   };
 }

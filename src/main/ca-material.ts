@@ -38,20 +38,27 @@ export interface OwnTerms {
   /** Undefined: as stored, or `cluster.local` where nothing is stored yet. */
   readonly trustDomain: string | undefined;
   readonly leafLifeMs: number;
+  /** Where there is no state one is made; else its absence is a problem. */
+  readonly mayCreate: boolean;
   readonly wallTime: WallTime;
   readonly random: Random;
 }
 
-/** The material of the state, which is made where there is none and renewed where it is old. */
+/** The material of the state, which is made where there is none and that may be, and renewed where it is old. */
 export async function ownMaterial(
   store: StateStore,
-  { trustDomain, leafLifeMs, wallTime, random }: OwnTerms,
+  { trustDomain, leafLifeMs, mayCreate, wallTime, random }: OwnTerms,
 ): Promise<AuthorityMaterial | StateProblem> {
   let problem: string | undefined;
   const text = await changeStored(store, 'authority', (found) => {
     problem = undefined;
     const nowMs = wallTime();
     if (found === undefined) {
+      if (!mayCreate) {
+        // Another root in its place would be believed by nobody who is there already.
+        problem = 'the state is gone, and roots made from it are in use; bring it back';
+        return undefined;
+      }
       return printState(createState(trustDomain ?? 'cluster.local', leafLifeMs, nowMs, random));
     }
     const state = readState(found);

@@ -15,6 +15,7 @@ import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
 import { Authority } from '../identity/authority.ts';
 import type { AuthorityMaterial, StateProblem } from '../identity/authority-state.ts';
+import { RateLimit } from '../identity/rate-limit.ts';
 import type { StateStore } from '../identity/state-store.ts';
 import type { VerifyToken } from '../identity/token.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
@@ -25,7 +26,7 @@ import { ReportsKeeper } from './ca-reports.ts';
 import { CaServer } from './ca-server.ts';
 import type { CaSettings } from './ca-settings.ts';
 import { codeOf, listenProblem, StartError } from './listen-problem.ts';
-import type { Log } from './log.ts';
+import type { Log, LogFields } from './log.ts';
 import type { SocketAddress } from './socket-address.ts';
 
 export interface CaParts {
@@ -34,6 +35,8 @@ export interface CaParts {
   readonly verify: VerifyToken;
   /** Makes the roots (PEM) known where sidecars find them; asked again and again, rejects when it cannot. */
   readonly publish: (roots: string) => Promise<void>;
+  /** Whether roots of an earlier start are there, and what to remove to begin anew without them. */
+  readonly published: () => Promise<string | undefined>;
   readonly log: Log;
 }
 
@@ -44,6 +47,13 @@ export class CaProgram {
   readonly #alarms: CaAlarms;
   readonly #reports: ReportsKeeper;
   readonly #authority: Authority;
+  readonly #lines = new RateLimit(
+    {
+      burst: authorityLimits.linesBurst,
+      perSecond: authorityLimits.linesPerMinute / 60,
+    },
+    authorityLimits.callersMax,
+  );
   #server: CaServer | undefined;
   #page: PageServer | undefined;
   #hash = '';
@@ -81,18 +91,22 @@ export class CaProgram {
   /** Opens both ports. Throws StartError. */
   async start(): Promise<{ sign: SocketAddress; metrics: SocketAddress }> {
     const { log, settings, verify } = this.#parts;
-    const material = await this.#read().catch((error: unknown) => ({ problem: messageOf(error) }));
-    if ('problem' in material) throw new StartError(`${this.#place}: ${material.problem}`);
+    const material = await this.#first();
     const server = new CaServer(
       {
         authority: this.#authority,
         verify,
         clock: systemClock,
+        isCostly: settings.isKubernetes,
         onRefused: ({ message, ...refused }) => {
           this.#metrics.countRefusal(refused.cause);
-          log.write('warn', `refused: ${message}`, refused);
+          this.#warn(refused.address, `refused: ${message}`, refused);
         },
-        onTrouble: (message) => log.write('debug', message),
+        onHandshakeFailed: (address, why) => {
+          this.#metrics.countRefusal('handshake');
+          this.#warn(address, `a TLS handshake failed: ${why}`, { address });
+        },
+        onBug: (text) => log.write('error', `unexpected failure, a bug: ${text}`),
       },
       this.#use(material, systemWallTime()),
     );
@@ -106,6 +120,7 @@ export class CaProgram {
     const metrics = await open(settings.metrics, 'the metrics port (--metrics)', (address, port) =>
       page.listen(address, port),
     );
+    this.#saySigning(material);
     this.#lookLater();
     const sign = { address: settings.listen.address, port: server.port };
     return { sign, metrics: { address: metrics.address, port: metrics.port } };
@@ -124,6 +139,11 @@ export class CaProgram {
     return this.#parts.settings.outside?.certificate ?? this.#parts.store.place;
   }
 
+  /** Looks at once whether there is something new. */
+  reread(): Promise<void> {
+    return this.#look();
+  }
+
   #lookLater(): void {
     if (this.#isClosed) return;
     const { clusterPollMs, statePollMs } = authorityLimits;
@@ -136,7 +156,7 @@ export class CaProgram {
   async #look(): Promise<void> {
     let material: AuthorityMaterial | StateProblem;
     try {
-      material = await this.#read();
+      material = await this.#read(false);
     } catch (error) {
       material = { problem: messageOf(error) };
     }
@@ -146,7 +166,9 @@ export class CaProgram {
       this.#tell('state', `${what}; what was read before stays in use`);
     } else {
       this.#troubles.delete('state');
-      if (materialHash(material) !== this.#hash || nowMs >= this.#renewMs) {
+      const isNew = materialHash(material) !== this.#hash;
+      if (isNew) this.#saySigning(material);
+      if (isNew || nowMs >= this.#renewMs) {
         this.#server?.useCertificate(this.#use(material, nowMs));
       }
     }
@@ -154,31 +176,52 @@ export class CaProgram {
     this.#lookAtEnds(nowMs);
   }
 
-  #read(): Promise<AuthorityMaterial | StateProblem> {
+  /** At the start a state may be made, unless that would replace one that was lost. */
+  async #first(): Promise<AuthorityMaterial> {
+    let material: AuthorityMaterial | StateProblem;
+    let published: string | undefined;
+    try {
+      published = await this.#parts.published();
+      material = await this.#read(published === undefined);
+    } catch (error) {
+      throw new StartError(`${this.#place}: ${messageOf(error)}`);
+    }
+    if (!('problem' in material)) return material;
+    const isLost = published !== undefined && (await this.#isStateAbsent());
+    const anew = isLost ? `, or remove ${published} to begin anew` : '';
+    throw new StartError(`${this.#place}: ${material.problem}${anew}`);
+  }
+
+  async #isStateAbsent(): Promise<boolean> {
+    const { settings, store } = this.#parts;
+    return settings.outside === undefined && (await store.read('authority')) === undefined;
+  }
+
+  #read(mayCreate: boolean): Promise<AuthorityMaterial | StateProblem> {
     const { settings, store } = this.#parts;
     const { leafLifeMs, outside, trustDomain } = settings;
     if (outside !== undefined) return outsideMaterial(outside, trustDomain ?? 'cluster.local');
     const times = { wallTime: systemWallTime, random: systemRandom };
-    return ownMaterial(store, { trustDomain, leafLifeMs, ...times });
+    return ownMaterial(store, { trustDomain, leafLifeMs, mayCreate, ...times });
   }
 
   /** Gives the pair that the server shows with it. */
   #use(material: AuthorityMaterial, nowMs: number) {
-    const { log, settings } = this.#parts;
-    const hash = materialHash(material);
-    if (hash !== this.#hash) {
-      log.write('info', 'signing', {
-        issuer: material.signer.certificate.subject,
-        issuerNotAfter: new Date(material.signer.notAfterMs).toISOString(),
-        roots: material.bundle.rootHashes,
-        bundleHash: material.bundle.hash,
-      });
-    }
-    this.#hash = hash;
+    const { settings } = this.#parts;
+    this.#hash = materialHash(material);
     this.#authority.use(material);
     const left = Math.min(authorityLimits.leafLifeMs, material.signer.notAfterMs - nowMs);
     this.#renewMs = nowMs + Math.max(authorityLimits.statePollMs, left / 2);
     return servingPair(material, settings.authorityNamespace, nowMs, systemRandom);
+  }
+
+  #saySigning({ bundle, signer }: AuthorityMaterial): void {
+    this.#parts.log.write('info', 'signing', {
+      issuer: signer.certificate.subject,
+      issuerNotAfter: new Date(signer.notAfterMs).toISOString(),
+      roots: bundle.rootHashes,
+      bundleHash: bundle.hash,
+    });
   }
 
   async #publish(): Promise<void> {
@@ -229,6 +272,12 @@ export class CaProgram {
   #render(format: 'prometheus' | 'openmetrics'): string {
     const { material } = this.#authority;
     return this.#metrics.render(format, material, this.#reports.size, systemWallTime());
+  }
+
+  /** Nobody fills the log: an address has a few lines a minute, and the metrics count the rest. */
+  #warn(address: string, message: string, fields: LogFields): void {
+    if (this.#lines.take(address, systemClock.now()) > 0) return;
+    this.#parts.log.write('warn', message, fields);
   }
 
   /** Once, until it is something else. */

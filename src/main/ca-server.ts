@@ -1,7 +1,7 @@
 /**
  * The HTTPS server that sidecars ask for certificates: `POST /v1/sign`, and `GET /healthz`.
  *
- *   address not too often refused ──► all not too many ──► head, body <= 16 KiB ──► token ──► its rate ──► sign
+ *   head ──► its address's rate ──► body <= 16 KiB ──► token ──► everybody's rate, its own ──► sign
  *
  * Nothing that a caller sent is parsed before its token is known to be good, but for the head. TLS 1.3 only;
  * the server has a leaf of its own, by which sidecars know that it is the authority.
@@ -21,11 +21,13 @@ import type { TlsPair } from './ca-material.ts';
 export interface CaServerOptions {
   readonly authority: Authority;
   readonly verify: VerifyToken;
+  /** A question about a token is asked of somebody else, who must not be flooded by a single address. */
+  readonly isCostly: boolean;
   readonly clock: Clock;
   /** Every refusal, once: for the log and the counters. */
   readonly onRefused: (refused: RefusedCall) => void;
-  /** Something that is nobody's answer: a handshake that failed, a bug. */
-  readonly onTrouble: (message: string) => void;
+  readonly onHandshakeFailed: (address: string, why: string) => void;
+  readonly onBug: (text: string) => void;
 }
 
 export interface RefusedCall {
@@ -45,6 +47,8 @@ interface Answer {
 }
 
 const {
+  addressBurst,
+  addressPerMinute,
   allBurst,
   allPerSecond,
   callersMax,
@@ -64,6 +68,10 @@ export class CaServer {
   readonly #server: Server;
   readonly #options: CaServerOptions;
   readonly #all = new RateLimit({ burst: allBurst, perSecond: allPerSecond }, 1);
+  readonly #asked = new RateLimit(
+    { burst: addressBurst, perSecond: addressPerMinute / 60 },
+    callersMax,
+  );
   readonly #refused = new RateLimit(
     { burst: refusedBurst, perSecond: refusedPerMinute / 60 },
     callersMax,
@@ -86,10 +94,15 @@ export class CaServer {
       (request, response) => void this.#serve(request, response),
     );
     this.#server.maxConnections = connectionsMax;
+    // Asked now, because it cannot be when the peer has gone.
+    const addresses = new WeakMap<object, string>();
+    this.#server.on('connection', (socket) =>
+      addresses.set(socket, addressOf(socket.remoteAddress)),
+    );
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       if (error.code === 'ECONNRESET') return;
-      const address = addressOf(socket.remoteAddress);
-      options.onTrouble(`${address}: a TLS handshake failed: ${error.message}`);
+      const raw = (socket as { _parent?: object })._parent ?? socket;
+      options.onHandshakeFailed(addresses.get(raw) ?? '', whyFailed(error));
     });
   }
 
@@ -99,7 +112,8 @@ export class CaServer {
       this.#server.once('error', reject);
       this.#server.listen(port, address, () => {
         this.#server.off('error', reject);
-        this.#server.on('error', (error) => this.#options.onTrouble(`accept: ${error.message}`));
+        // Of single accepts (no descriptor left): the next one may work.
+        this.#server.on('error', (error) => this.#options.onHandshakeFailed('', error.message));
         resolve();
       });
     });
@@ -131,7 +145,7 @@ export class CaServer {
     try {
       this.#send(request, response, await this.#answer(request, address));
     } catch (error) {
-      this.#options.onTrouble(error instanceof Error ? (error.stack ?? error.message) : `${error}`);
+      this.#options.onBug(error instanceof Error ? (error.stack ?? error.message) : `${error}`);
       this.#send(request, response, {
         status: 500,
         body: { cause: 'bug', message: 'the authority failed; its log says how' },
@@ -146,14 +160,15 @@ export class CaServer {
     if (request.method !== 'POST') {
       return this.#refuse(405, 'method', 'POST /v1/sign signs', address);
     }
-    const now = this.#options.clock.now();
-    const wait = this.#refused.look(address, now) || this.#all.take('', now);
+    const { clock, isCostly, verify } = this.#options;
+    const now = clock.now();
+    const wait = isCostly ? this.#refused.look(address, now) || this.#asked.take(address, now) : 0;
     if (wait > 0) {
-      return this.#refuse(429, 'busy', 'too many requests; come again later', address, '', wait);
+      const message = 'too many requests from this address; come again later';
+      return this.#refuse(429, 'address-rate', message, address, '', wait);
     }
     const token = tokenOf(request.headers.authorization);
     if (token === undefined) {
-      this.#refused.take(address, now);
       const message = 'the head has no `Authorization: Bearer TOKEN`';
       return this.#refuse(401, 'token-missing', message, address);
     }
@@ -161,7 +176,7 @@ export class CaServer {
     if (body === undefined) {
       return this.#refuse(413, 'body', `the body has more than ${requestBytesMax} bytes`, address);
     }
-    const caller = await this.#options.verify(token, address);
+    const caller = await verify(token, address);
     if ('cause' in caller) {
       if (caller.status !== 503) this.#refused.take(address, now);
       return this.#refuse(caller.status, caller.cause, caller.message, address);
@@ -170,12 +185,16 @@ export class CaServer {
   }
 
   #sign(caller: Parameters<Authority['sign']>[0], body: Buffer, address: string): Answer {
-    const { authority } = this.#options;
+    const { authority, clock } = this.#options;
     const { who } = caller;
-    const wait = authority.admit(caller);
-    if (wait > 0) {
+    const own = authority.admit(caller);
+    if (own > 0) {
       const message = `${who} asks too often; a certificate lasts for hours`;
-      return this.#refuse(429, 'rate', message, address, who, wait);
+      return this.#refuse(429, 'rate', message, address, who, own);
+    }
+    const wait = this.#all.take('', clock.now());
+    if (wait > 0) {
+      return this.#refuse(429, 'busy', 'too many ask now; come again later', address, who, wait);
     }
     const asked = readSignBody(body);
     if (typeof asked === 'string') return this.#refuse(400, 'body', asked, address, who);
@@ -258,6 +277,15 @@ function readSignBody(bytes: Buffer): SignBody | string {
     return `instance: a name of 1 to ${instanceLengthMax} letters, digits and . _ : / -`;
   }
   return { csr, bundleHash, instance };
+}
+
+/** With the likely cause where the caller said one. */
+function whyFailed(error: NodeJS.ErrnoException & { readonly reason?: string }): string {
+  const { code, message, reason } = error;
+  if (code === 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA' || code === 'ERR_SSL_SSL/TLS_ALERT_UNKNOWN_CA') {
+    return 'the caller does not believe this authority: its trust bundle has another root';
+  }
+  return reason ?? message;
 }
 
 /** IPv4 as such where the socket is of both families. */

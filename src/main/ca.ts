@@ -5,7 +5,7 @@
  * 0 is done, 1 refused (a phase that may not begin yet), 2 a mistake in usage or at the start.
  */
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock, systemWallTime } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
@@ -56,9 +56,11 @@ async function serve(settings: CaSettings, cluster: CaInCluster | undefined): Pr
         ? openTokens(settings, log)
         : new TokenReviews({ client: cluster.client, wakeUps: systemWakeUps }).verify,
     publish: cluster?.publish ?? ((roots) => writeBundle(settings.state, roots)),
+    published: cluster?.published ?? (() => bundleFile(settings.state)),
   });
   const { metrics, sign } = await program.start();
   log.write('info', 'serving', { sign, metrics });
+  process.on('SIGHUP', () => void program.reread());
   log.write('info', `${await ended}: ending`);
   await program.close();
   return 0;
@@ -75,9 +77,19 @@ function openTokens({ state }: CaSettings, log: Log): VerifyToken {
 
 /** For sidecars on this machine, and for whoever carries it to others. */
 async function writeBundle(folder: string, roots: string): Promise<void> {
-  const path = join(folder, 'bundle.pem');
+  const path = bundlePath(folder);
   if ((await readFile(path, 'utf8').catch(() => '')) === roots) return;
   await mkdir(folder, { recursive: true, mode: 0o711 });
   await writeFile(`${path}.new`, roots, { mode: 0o644 });
   await rename(`${path}.new`, path);
+}
+
+/** Where it is, if it is there. */
+async function bundleFile(folder: string): Promise<string | undefined> {
+  const path = bundlePath(folder);
+  return (await stat(path).catch(() => undefined)) === undefined ? undefined : path;
+}
+
+function bundlePath(folder: string): string {
+  return join(folder, 'bundle.pem');
 }

@@ -11,7 +11,7 @@ export const checkFlags: readonly Flag[] = [
     name: 'strict',
     value: '',
     otherwise: '',
-    help: 'who would be refused if only mutual TLS were taken (PeerAuthentication STRICT)',
+    help: 'who would be refused by a PeerAuthentication that says STRICT',
     typedOnly: true,
   },
   {
@@ -19,15 +19,15 @@ export const checkFlags: readonly Flag[] = [
     value: 'PATH',
     repeatable: true,
     isPath: true,
-    otherwise: 'STRICT on every port',
-    help: 'resources as they are to be: which ports are STRICT then, and names of callers',
+    otherwise: 'all ports STRICT',
+    help: 'resources as they are to be: STRICT ports, and names of callers',
     typedOnly: true,
   },
   {
     name: 'root-namespace',
     value: 'NAME',
     otherwise: usualRootNamespace,
-    help: 'whose PeerAuthentication without a selector holds for all namespaces',
+    help: 'whose PeerAuthentication without a selector is of all namespaces',
     typedOnly: true,
   },
   {

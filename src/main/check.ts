@@ -6,7 +6,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { Agent, request } from 'undici';
+import { get } from 'node:http';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { Complaints } from '../config/complaints.ts';
 import { ConfigFolder } from '../config/config-folder.ts';
@@ -27,7 +27,8 @@ import {
   printVerdicts,
 } from './strict-verdict.ts';
 
-const answerBytesMax = 16 * 1024 * 1024;
+const answerLengthMax = 16 * 1024 * 1024;
+const answerTimeoutMs = 10_000;
 
 /** Gives the exit status. Throws UsageError and StartError: one line for who typed it. */
 export async function runCheck(
@@ -88,31 +89,36 @@ function readReportFile(path: string): string {
 }
 
 async function askAdmin(source: string): Promise<string> {
-  const { address, port } = readSocketAddress('strict', source, {
-    address: '127.0.0.1',
-    port: 15_000,
-  });
-  const dispatcher = new Agent({
-    connect: { timeout: 5_000 },
-    headersTimeout: 10_000,
-    bodyTimeout: 10_000,
-    maxResponseSize: answerBytesMax,
-  });
-  const host = address.includes(':') ? `[${address}]` : address;
+  const usual = { address: '127.0.0.1', port: 15_000 };
+  const { address, port } = readSocketAddress('strict', source, usual);
   try {
-    const { statusCode, body } = await request(`http://${host}:${port}/plaintext-callers`, {
-      dispatcher,
-    });
-    const text = await body.text();
-    if (statusCode === 200) return text;
-    throw new StartError(`${source} answers ${statusCode}: is it the admin port of a sidecar?`);
+    const { status, text } = await getReport(address, port);
+    if (status === 200) return text;
+    throw new StartError(`${source} answers ${status}: is it the admin port of a sidecar?`);
   } catch (error) {
     if (error instanceof StartError) throw error;
     throw new StartError(
       `the sidecar at ${source} cannot be asked (${codeOf(error)}): admin ports are loopback only, so in a pod ` +
         'it is `kubectl exec POD -c tracecar-proxy -- tracecar check --strict`, or a file with the answer',
     );
-  } finally {
-    await dispatcher.destroy();
   }
+}
+
+/** undici would bring a megabyte to this small program. */
+function getReport(host: string, port: number): Promise<{ status: number; text: string }> {
+  const signal = AbortSignal.timeout(answerTimeoutMs);
+  const options = { host, port, path: '/plaintext-callers', agent: false, signal };
+  return new Promise((settle, reject) => {
+    const asked = get(options, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+        if (text.length > answerLengthMax) response.destroy(new Error('its answer is too long'));
+      });
+      response.on('error', reject);
+      response.on('end', () => settle({ status: response.statusCode ?? 0, text }));
+    });
+    asked.on('error', reject);
+  });
 }

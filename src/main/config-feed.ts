@@ -16,6 +16,7 @@ import type { WakeUps } from '../base/deadlines.ts';
 import { type CompileJob, type CompileOutcome, runCompileJob } from '../config/compile-job.ts';
 import { isLarge } from '../config/compiler-thread.ts';
 import { type ConfigFiles, ConfigFolder } from '../config/config-folder.ts';
+import type { CredentialTexts } from '../config/load.ts';
 import type { GoodTexts } from '../config/read-files.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { configLimits } from '../model/limits.ts';
@@ -41,7 +42,7 @@ export interface ConfigFeedOptions {
   /** Does what runCompileJob does, beside this thread: for reloads, and for whatever is large. */
   readonly compiler: TableCompiler;
   /** Makes the table hold; rejects at start only. Opening its listeners may go on after that. */
-  readonly apply: (table: RoutingTable) => Promise<void>;
+  readonly apply: (table: RoutingTable, credentials: CredentialTexts) => Promise<void>;
 }
 
 export interface TableCompiler {
@@ -198,11 +199,14 @@ export class ConfigFeed {
     return `${refusedFiles.join(', ')} ${has}: \`tracecar validate ${paths.join(' ')}\` explains`;
   }
 
-  async #swap(table: RoutingTable, { digest, resources }: CompileOutcome): Promise<void> {
+  async #swap(
+    table: RoutingTable,
+    { digest, resources, credentials }: CompileOutcome,
+  ): Promise<void> {
     this.table = table;
     this.resources = resources;
     this.#digest = digest;
-    await this.#options.apply(table);
+    await this.#options.apply(table, credentials);
   }
 
   #jobFor(files: ConfigFiles): CompileJob {

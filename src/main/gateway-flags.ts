@@ -13,20 +13,20 @@ export const gatewayFlags: readonly Flag[] = [
     value: 'DIR',
     isPath: true,
     otherwise: usualSecretsFolder,
-    help: 'where Secrets are mounted: `credentialName: shop` of a Gateway is DIR/shop/tls.crt, tls.key',
+    help: 'where Secrets are mounted: of `shop` DIR/shop/tls.crt and tls.key',
   },
   {
     name: 'trusted-hops',
     value: 'NUMBER',
     otherwise: '0',
-    help: 'proxies before a gateway whose X-Forwarded-For is believed; 0: nobody but the peer',
+    help: 'proxies before a gateway whose X-Forwarded-For is believed',
   },
   {
     name: 'proxy-protocol',
     value: 'off|on',
     choices: ['off', 'on'],
     otherwise: 'off',
-    help: 'on: every connection to a gateway begins with a PROXY header, version 1 or 2',
+    help: 'on: connections to a gateway begin with a PROXY header, version 1 or 2',
   },
 ];
 

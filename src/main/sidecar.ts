@@ -30,6 +30,7 @@ import { Telemetry } from '../telemetry/telemetry.ts';
 import { ConfigFeed } from './config-feed.ts';
 import { listenProblem, StartError } from './listen-problem.ts';
 import type { Log } from './log.ts';
+import { missingIdentity } from './missing-identity.ts';
 import { fewFiles } from './open-files.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import { podAddresses, prepareCapture, RedirectionWatch } from './sidecar-capture.ts';
@@ -81,6 +82,7 @@ export class Sidecar {
     this.#limits = { ...trafficLimits, drainMs: settings.drainMs };
     this.telemetry = this.#makeTelemetry(settings.recordRingBytes);
     this.identity = this.#makeIdentity();
+    this.identity?.mesh.follow((material) => this.telemetry.setKeys(material));
     this.proxy = new ProxyServer({
       clock: this.clock,
       random: systemRandom,
@@ -109,7 +111,7 @@ export class Sidecar {
       compiler: new CompilerThread(bundledWorker('compile-worker'), (text) =>
         log.write('warn', text),
       ),
-      apply: (table) => this.#apply(table),
+      apply: (table, credentials) => this.#apply(table, credentials),
     });
   }
 
@@ -129,6 +131,7 @@ export class Sidecar {
     return [
       ...this.feed.diagnostics,
       ...this.proxy.unloaded().map((each) => unloadedDiagnostic(each, namespace)),
+      ...this.#missingIdentity(),
     ];
   }
 
@@ -307,10 +310,20 @@ export class Sidecar {
     });
   }
 
-  async #apply(table: RoutingTable): Promise<void> {
+  #missingIdentity(table = this.feed.table): readonly Diagnostic[] {
+    if (this.identity !== undefined || table === undefined) return [];
+    const found = missingIdentity(table.security);
+    return found === undefined ? [] : [found];
+  }
+
+  async #apply(table: RoutingTable, credentials: ReadonlyMap<string, string>): Promise<void> {
+    this.proxy.setCredentials(credentials);
     this.telemetry.describe(table, process.env);
     const errors = await this.proxy.apply(table);
     this.telemetry.redial();
+    for (const { file, message, fix } of this.#missingIdentity(table)) {
+      this.log.write('error', `${file}: ${message}. ${fix}`);
+    }
     for (const error of errors) {
       const problem = unopenedProblem(error);
       if (!this.#isStarted) throw new StartError(problem);

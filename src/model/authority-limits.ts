@@ -57,7 +57,10 @@ export interface AuthorityLimits {
   /** The same for a token of a file, which all sidecars of a service account may share. */
   readonly tokenBurst: number;
   readonly tokenPerMinute: number;
-  /** Tokens that are refused, of one address, in a row and a minute. */
+  /** Where the API server is asked: requests of one address, in a row and a minute. */
+  readonly addressBurst: number;
+  readonly addressPerMinute: number;
+  /** Likewise tokens that are refused. */
   readonly refusedBurst: number;
   readonly refusedPerMinute: number;
   /** Requests of all together. */
@@ -67,6 +70,9 @@ export interface AuthorityLimits {
   readonly reviewsMax: number;
   readonly reviewsWaitingMax: number;
   readonly reviewTimeoutMs: number;
+  /** Lines in the log about one address, in a row and a minute: refusals and handshakes that failed. */
+  readonly linesBurst: number;
+  readonly linesPerMinute: number;
   /** Callers that are remembered for their rates; the least recent is forgotten. */
   readonly callersMax: number;
   /** Public keys of the last leaves that are remembered. */
@@ -113,6 +119,8 @@ export const authorityLimits: AuthorityLimits = Object.freeze({
   callerPerMinute: 6,
   tokenBurst: 60,
   tokenPerMinute: 60,
+  addressBurst: 30,
+  addressPerMinute: 30,
   refusedBurst: 10,
   refusedPerMinute: 10,
   allBurst: 100,
@@ -120,6 +128,8 @@ export const authorityLimits: AuthorityLimits = Object.freeze({
   reviewsMax: 8,
   reviewsWaitingMax: 64,
   reviewTimeoutMs: 5_000,
+  linesBurst: 10,
+  linesPerMinute: 2,
   callersMax: 50_000,
   keysMax: 100_000,
   sidecarsMax: 10_000,

@@ -115,15 +115,63 @@ export class PathTemplate {
   }
 }
 
+/** The four bytes of an IPv4 address as a whole number below 2^32. */
+export function ipv4Number(bytes: ArrayLike<number>): number {
+  return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0;
+}
+
+/** Values by ranges of IPv4 addresses; of one address there may be as many as there are prefix lengths. */
+export class Ipv4Index<T> {
+  readonly #masks: number[] = [];
+  readonly #byMask: Map<number, T>[] = [];
+
+  /** Of different prefix lengths. */
+  get size(): number {
+    return this.#masks.length;
+  }
+
+  /** `range` has four bytes. */
+  set({ bytes, prefix }: AddressRange, value: T): void {
+    const mask = prefix === 0 ? 0 : (0xffff_ffff << (32 - prefix)) >>> 0;
+    let place = this.#masks.indexOf(mask);
+    if (place < 0) {
+      place = this.#masks.push(mask) - 1;
+      this.#byMask.push(new Map());
+    }
+    this.#byMask[place]!.set(ipv4Number(bytes), value);
+  }
+
+  /** The value of the range that holds the address `number`, among those of one prefix length. */
+  get(place: number, number: number): T | undefined {
+    return this.#byMask[place]!.get((number & this.#masks[place]!) >>> 0);
+  }
+}
+
 export class AddressRanges {
+  /** Those of IPv4, where there are many. */
+  readonly #many: Ipv4Index<true> | undefined;
   readonly #ranges: readonly Range[];
 
   constructor(ranges: readonly AddressRange[]) {
-    this.#ranges = ranges.map(({ bytes, prefix }) => ({ bytes: Uint8Array.from(bytes), prefix }));
+    const ofFour = ranges.filter(({ bytes }) => bytes.length === 4);
+    const isMany = ofFour.length > FEW;
+    if (isMany) {
+      this.#many = new Ipv4Index();
+      for (const range of ofFour) this.#many.set(range, true);
+    }
+    this.#ranges = (isMany ? ranges.filter(({ bytes }) => bytes.length !== 4) : ranges).map(
+      ({ bytes, prefix }) => ({ bytes: Uint8Array.from(bytes), prefix }),
+    );
   }
 
   /** Whether one of them holds the address; none holds an unknown one, which has no bytes. */
   fits(address: Uint8Array): boolean {
+    if (this.#many !== undefined && address.length === 4) {
+      const number = ipv4Number(address);
+      for (let place = 0; place < this.#many.size; place++) {
+        if (this.#many.get(place, number) === true) return true;
+      }
+    }
     for (let index = 0; index < this.#ranges.length; index++) {
       if (isWithin(address, this.#ranges[index]!)) return true;
     }

@@ -2,19 +2,24 @@
  * Rule sets: all rules with one effect, found by what they ask for, so that a thousand of them cost what
  * a few do.
  *
- *   rule ──► the part that fewest others share:  principal · namespace · service account · host · path
+ *   rule ──► the part that fewest others share:  principal · namespace · account · address · host · path
  *   call ──► the rules under its own principal, namespace, ... and those that ask for none of these
  *
  * A rule stands under each value that it names exactly (of a path also under prefixes), so of those that
  * are not looked at none can hold.
  */
 
-import type { AuthorizationRule, PathPattern, TextPattern } from '../model/security.ts';
+import type {
+  AddressRange,
+  AuthorizationRule,
+  PathPattern,
+  TextPattern,
+} from '../model/security.ts';
 import type { Caller } from './caller.ts';
 import { type AuthorizedRequest, type CompiledPolicy, CompiledRule } from './compiled-rule.ts';
-import { exactTexts } from './pattern-set.ts';
+import { exactTexts, Ipv4Index, ipv4Number } from './pattern-set.ts';
 
-const parts = ['principal', 'namespace', 'serviceAccount', 'host', 'path'] as const;
+const parts = ['principal', 'namespace', 'serviceAccount', 'address', 'host', 'path'] as const;
 type Part = (typeof parts)[number];
 
 /** Under which keys a rule stands, by the part of it. */
@@ -23,6 +28,8 @@ type Keys = Partial<Record<Part, readonly Key[]>>;
 interface Key {
   readonly text: string;
   readonly isPrefix: boolean;
+  /** Of the part `address`. */
+  readonly range?: AddressRange;
 }
 
 /** In the order of their policies. */
@@ -32,6 +39,7 @@ export class RuleSet {
   readonly isEmpty: boolean;
   readonly #all: readonly CompiledRule[];
   readonly #byPart: Readonly<Record<Part, Map<string, Bucket>>>;
+  readonly #byRange = new Ipv4Index<Bucket>();
   readonly #byPrefix = new Map<string, Bucket>();
   readonly #prefixLengths: readonly number[];
   readonly #others: Bucket = [];
@@ -49,6 +57,7 @@ export class RuleSet {
       principal: new Map(),
       namespace: new Map(),
       serviceAccount: new Map(),
+      address: new Map(),
       host: new Map(),
       path: new Map(),
     };
@@ -70,6 +79,12 @@ export class RuleSet {
     if (namespace.size > 0) found = first(namespace.get(caller.namespace), caller, request, found);
     if (serviceAccount.size > 0) {
       found = first(serviceAccount.get(caller.serviceAccount), caller, request, found);
+    }
+    if (this.#byRange.size > 0 && caller.address.length === 4) {
+      const number = ipv4Number(caller.address);
+      for (let place = 0; place < this.#byRange.size; place++) {
+        found = first(this.#byRange.get(place, number), caller, request, found);
+      }
     }
     if (host.size > 0) found = first(host.get(request.hostname), caller, request, found);
     if (path.size > 0) found = first(path.get(request.path), caller, request, found);
@@ -93,11 +108,12 @@ export class RuleSet {
       this.#others.push(rule);
       return;
     }
-    for (const { text, isPrefix } of keys[best]!) {
+    for (const { text, isPrefix, range } of keys[best]!) {
       const buckets = isPrefix ? this.#byPrefix : this.#byPart[best];
       const bucket = buckets.get(text) ?? [];
       if (bucket.at(-1) !== rule) bucket.push(rule);
       buckets.set(text, bucket);
+      if (range !== undefined) this.#byRange.set(range, bucket);
     }
   }
 }
@@ -127,6 +143,7 @@ function keysOf({ from, to }: AuthorizationRule): Keys {
   put('principal', exactOfAll(from.map(({ principals }) => principals.values)));
   put('namespace', exactOfAll(from.map(({ namespaces }) => namespaces.values)));
   put('serviceAccount', exactOfAll(from.map(({ serviceAccounts }) => serviceAccounts.values)));
+  put('address', rangesOfAll(from.map(({ ipBlocks }) => ipBlocks.values)));
   put(
     'host',
     exactOfAll(
@@ -148,6 +165,18 @@ function exactOfAll(
   const all = texts.flatMap((each) => each ?? []);
   if (!all.every((text) => allowed.test(text))) return undefined;
   return all.map((text) => ({ text, isPrefix: false }));
+}
+
+/** Ranges of IPv6 are rare: rules with one are gone through. */
+function rangesOfAll(lists: readonly (readonly AddressRange[])[]): readonly Key[] | undefined {
+  const isIndexed = lists.every(
+    (list) => list.length > 0 && list.every(({ bytes }) => bytes.length === 4),
+  );
+  if (lists.length === 0 || !isIndexed) return undefined;
+  return lists.flat().map((range) => {
+    const text = `${range.bytes.join('.')}/${range.prefix}`;
+    return { text, isPrefix: false, range };
+  });
 }
 
 function pathsOfAll(lists: readonly (readonly PathPattern[])[]): readonly Key[] | undefined {

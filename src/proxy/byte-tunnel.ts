@@ -20,6 +20,7 @@ import { ByteFlow } from './byte-flow.ts';
 import { connectFailure, tlsFailure } from './connect-failure.ts';
 import type { ConnectionReport } from './connection-report.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
+import { SecureSocket } from './secure-socket.ts';
 import { type ByteTaker, resetSocket } from './socket-reads.ts';
 import {
   type UpstreamConnection,
@@ -178,11 +179,18 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   #listen(): void {
     const socket = this.#downstream;
     socket.on('drain', () => this.#guard(() => this.#onDownstreamDrained()));
-    socket.on('end', () => this.#guard(() => this.onDownstreamEnded()));
+    socket.on('end', () => this.#guard(() => this.#onDownstreamEnd()));
     socket.on('error', () => {
       this.#isReset = true;
     });
     socket.on('close', () => this.#guard(() => this.#onDownstreamClosed()));
+  }
+
+  /** FIN without a word in TLS is no end that can be believed: as good as RST. */
+  #onDownstreamEnd(): void {
+    const socket = this.#downstream;
+    if (socket instanceof SecureSocket && socket.isCut) this.#end(failure['client-gone']);
+    else this.onDownstreamEnded();
   }
 
   #onDownstreamDrained(): void {

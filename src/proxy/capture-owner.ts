@@ -12,6 +12,7 @@ import type { DestinationPlan } from './capture-lookup.ts';
 import type { CapturedConnection } from './captured-connection.ts';
 import { printDenial } from './denied.ts';
 import type { ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
+import { endpointOf } from './exchange-route.ts';
 import { HttpExpected } from './first-move.ts';
 import type { GateOwner, MeshGate } from './mesh-gate.ts';
 import type { MeshPeer } from './mesh-peer.ts';
@@ -21,6 +22,7 @@ import type { BackendPlan, CapturePlans, ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { ByteTaker } from './socket-reads.ts';
 import type { UpgradedConnection } from './upgrade-switch.ts';
+import type { TlsClient } from './upstream-tls.ts';
 
 /** What the connections to one destination need to know; one for each connection. */
 export class CaptureOwner implements ConnectionOwner, GateOwner {
@@ -33,10 +35,12 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
   readonly #scope: ProxyScope;
   readonly #listener: CaptureListener;
   #onward: OnwardEntry | undefined;
-  /** Whose look-up the next two are. */
+  /** Whose look-up the next three are. */
   #plans: CapturePlans | undefined;
   #known: DestinationPlan | undefined;
   #plan: ListenerPlan | undefined;
+  /** Of the endpoint that was dialled, if it speaks mutual TLS of the mesh. */
+  #tls: TlsClient | undefined;
 
   constructor(
     scope: ProxyScope,
@@ -125,10 +129,12 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
   /** Looked up again when it has been forgotten, and once a second so that it is not. */
   get passthrough(): BackendPlan {
     const { passthrough } = this.#listener;
-    const known = this.#onward;
-    if (known !== undefined && passthrough.isFresh(known)) return known.backend;
+    this.#look();
+    const onward = this.#onward;
+    const tls = this.#tls;
+    if (onward !== undefined && passthrough.isFresh(onward, tls)) return onward.backend;
     const { address, port } = this.destination;
-    this.#onward = passthrough.to(address, port);
+    this.#onward = passthrough.to(address, port, tls);
     return this.#onward.backend;
   }
 
@@ -140,6 +146,7 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
     const named = known === undefined ? undefined : plans.byName.get(known.destination.listener);
     this.#plans = plans;
     this.#known = known;
+    this.#tls = known === undefined ? undefined : meshTlsOf(known);
     this.#plan = named ?? this.#listener.planFor(port) ?? plans.others[direction];
   }
 
@@ -177,4 +184,14 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
   onCapturedClosed(captured: CapturedConnection): void {
     this.#listener.captured.delete(captured);
   }
+}
+
+/**
+ * Whoever dials the address of a pod by a name that nobody has defined (`db-0.db`, the address itself)
+ * speaks to it as its service's callers do; in STRICT it would be refused otherwise.
+ */
+function meshTlsOf(known: DestinationPlan): TlsClient | undefined {
+  const backend = known.connections.at(-1)?.backends[0];
+  const tls = backend && endpointOf(backend, known)?.tls;
+  return tls === undefined || tls.identity === '' ? undefined : tls;
 }

@@ -28,6 +28,7 @@ import { ByteTunnel, type TunnelOwner } from './byte-tunnel.ts';
 import type { CaptureOwner } from './capture-owner.ts';
 import { connectFailure } from './connect-failure.ts';
 import { chooseConnection, isFailure } from './connection-choice.ts';
+import { isDenial, judgeConnection, needsName, noteConnection } from './connection-guard.ts';
 import { ConnectionLease } from './connection-lease.ts';
 import { ConnectionReport } from './connection-report.ts';
 import { denialSubject, printDenial } from './denied.ts';
@@ -87,7 +88,7 @@ export class CapturedConnection
     this.#memory = scope.verdicts.entryOf(destination.address, destination.port);
     this.#firstMove = openingMoveOf(owner, this.#memory);
     // Nothing that can wait stands before the dial: the peer answers meanwhile.
-    if (this.#firstMove !== FirstMove.Wait) this.#choose('');
+    if (this.#firstMove !== FirstMove.Wait) this.#choose('', arrival.socket);
     this.#counts.downstreamOpen++;
     this.report = new ConnectionReport(scope, direction, now);
     if (owner.isMuted) this.report.mute();
@@ -296,7 +297,7 @@ export class CapturedConnection
 
   /** Where a name decides, what begins as TLS is not let go without it. */
   get #isNameAwaited(): boolean {
-    return this.#owner.known?.rules.needsName === true && this.#hold.view()[0] === HANDSHAKE_RECORD;
+    return this.#hold.view()[0] === HANDSHAKE_RECORD && needsName(this.#owner);
   }
 
   /** While it is awaited that somebody takes them. */
@@ -385,6 +386,7 @@ export class CapturedConnection
     const tunnel = new ByteTunnel(this.#scope, ends, this.report, this, opaqueIdleMs, first);
     this.#hold.clear();
     this.#notePeer();
+    this.#noteGuard();
     this.#decide(detected);
     this.#counts.downstreamTotal++;
     this.#state = CaptureState.Opaque;
@@ -434,10 +436,21 @@ export class CapturedConnection
     this.#scope.denials.warn(denialSubject(serverName, destination), `outbound: ${text}`);
   }
 
+  /** What policies say of a connection that is none of HTTP. */
+  #noteGuard(): void {
+    const { serverName, record } = this.report;
+    const { inboundModes, telemetry } = this.#scope;
+    if (this.#failed === failure['no-identity']) {
+      inboundModes.note(this.#owner.port, record, telemetry.names);
+    }
+    noteConnection(this.#scope, this.#owner, this.socket, serverName, record);
+  }
+
   /** Ends both sides while it is ours. */
   #cut(what: Failure | undefined, detected = this.#verdictSoFar()): void {
     this.#notePeer();
-    this.#decide(detected, what === failure['egress-denied']);
+    if (isDenial(what)) this.#noteGuard();
+    this.#decide(detected, isDenial(what));
     this.#state = CaptureState.Closed;
     this.#counts.downstreamTotal++;
     this.#upstream?.destroy(true);
@@ -451,13 +464,15 @@ export class CapturedConnection
   /** Dials where it goes; where nothing can be chosen `#failed` says why. */
   #dial(): void {
     const now = this.#scope.clock.now();
-    this.#choose(this.report.serverName);
+    this.#choose(this.report.serverName, this.socket);
     this.#noteDial(now);
   }
 
   /** Needs nothing but the owner: it is the first that is done. */
-  #choose(serverName: string): void {
-    const choice = chooseConnection(this.#owner, serverName);
+  #choose(serverName: string, socket: Socket): void {
+    const owner = this.#owner;
+    const denied = judgeConnection(owner, socket, serverName);
+    const choice = denied ?? chooseConnection(owner, serverName);
     if (isFailure(choice)) {
       this.#failed = choice;
       return;

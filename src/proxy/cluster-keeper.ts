@@ -7,9 +7,10 @@
 
 import { startPicking } from '../balancing/pick-endpoint.ts';
 import type { Cluster, Endpoint } from '../model/routing-table.ts';
-import type { UpstreamTls } from '../model/security.ts';
 import { EndpointPool } from './endpoint-pool.ts';
 import { MeshClient } from './mesh-client.ts';
+import { OriginationClient } from './origination-client.ts';
+import { filesKeyOf, OriginationFiles, type OriginationTls } from './origination-files.ts';
 import type { ClusterPlan, HostPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { poolKeyOf, type TlsClient } from './upstream-tls.ts';
@@ -20,6 +21,8 @@ export class ClusterKeeper {
   #byName = new Map<string, ClusterPlan>();
   readonly #pools = new Map<string, EndpointPool>();
   readonly #mesh: MeshClient;
+  /** By their settings; of the last table. */
+  readonly #files = new Map<string, OriginationFiles>();
   #isSame = true;
 
   constructor(scope: ProxyScope) {
@@ -30,6 +33,12 @@ export class ClusterKeeper {
   /** The proxy ends. */
   close(): void {
     this.#mesh.close();
+    for (const files of this.#files.values()) files.close();
+  }
+
+  /** Resolves when every file that the clusters' TLS needs has been looked at once. */
+  async tlsLoaded(): Promise<void> {
+    await Promise.all([...this.#files.values()].map(({ loaded }) => loaded));
   }
 
   /** In the order of the table. */
@@ -65,6 +74,7 @@ export class ClusterKeeper {
       pool.isRetired = true;
       pool.closeIdle();
     }
+    this.#forgetFiles();
   }
 
   /** Whether all that the backends of `host` lead to is still so. */
@@ -77,16 +87,16 @@ export class ClusterKeeper {
     const before = this.#byName.get(cluster.name);
     if (before?.cluster === cluster) return before;
     const state = before?.state ?? { pick: startPicking(this.#scope.random), pending: 0 };
-    const pools = cluster.endpoints.map((endpoint) => this.#pool(endpoint, cluster.tls));
+    const pools = cluster.endpoints.map((endpoint) => this.#pool(endpoint, cluster));
     return { cluster, pools, state };
   }
 
-  #pool(endpoint: Endpoint, tls: UpstreamTls): EndpointPool {
+  #pool(endpoint: Endpoint, cluster: Cluster): EndpointPool {
     const { address, port, zone } = endpoint;
-    const key = poolKeyOf(endpoint, tls);
+    const key = poolKeyOf(endpoint, cluster);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new EndpointPool(this.#scope, address, port, true, this.#clientOf(endpoint, tls));
+      pool = new EndpointPool(this.#scope, address, port, true, this.#clientOf(endpoint, cluster));
     }
     pool.bytes = this.#scope.telemetry.metrics.zones.outbound(zone);
     this.#pools.set(key, pool);
@@ -94,15 +104,43 @@ export class ClusterKeeper {
   }
 
   /** Undefined where the bytes go as they are. */
-  #clientOf({ identity }: Endpoint, { mode }: UpstreamTls): TlsClient | undefined {
+  #clientOf({ identity }: Endpoint, { tls, service }: Cluster): TlsClient | undefined {
+    const { mode } = tls;
+    if (mode === 'simple' || mode === 'mutual') {
+      return new OriginationClient(this.#scope, this.#filesOf(tls), tls, service);
+    }
     if (mode === 'mesh') return this.#mesh.to(identity);
     // Without an identity of its own a sidecar speaks nothing of the mesh.
     const isMeshed = mode === 'auto' && identity !== '' && this.#scope.mesh !== undefined;
     return isMeshed ? this.#mesh.to(identity) : undefined;
   }
 
+  #filesOf(tls: OriginationTls): OriginationFiles {
+    const key = filesKeyOf(tls);
+    let files = this.#files.get(key);
+    if (files === undefined) {
+      files = new OriginationFiles(this.#scope, tls, () => this.#closeOld());
+      this.#files.set(key, files);
+    }
+    return files;
+  }
+
+  /** No cluster of the table names them any more; pools that did are retired. */
+  #forgetFiles(): void {
+    const used = new Set<string>();
+    for (const { cluster } of this.#plans) {
+      const { tls } = cluster;
+      if (tls.mode === 'simple' || tls.mode === 'mutual') used.add(filesKeyOf(tls));
+    }
+    for (const [key, files] of this.#files) {
+      if (used.has(key)) continue;
+      files.close();
+      this.#files.delete(key);
+    }
+  }
+
   /** Connections of older keys or roots that are idle; those in use end when they come back. */
   #closeOld(): void {
-    for (const pool of this.#pools.values()) if (pool.tls !== undefined) pool.closeIdle();
+    for (const pool of this.#pools.values()) pool.closeOld();
   }
 }

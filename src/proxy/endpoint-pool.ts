@@ -80,6 +80,11 @@ export class EndpointPool implements EndpointLoad {
     if (index !== -1) this.#idle.splice(index, 1);
   }
 
+  /** Closes what is idle and was made with older keys or roots than those in force. */
+  closeOld(): void {
+    for (const upstream of this.#idle.filter((each) => !each.isCurrent)) upstream.destroy(false);
+  }
+
   /** Closes what is idle; with `isRetired` set nothing comes back later. */
   closeIdle(): void {
     for (let upstream = this.#idle.pop(); upstream !== undefined; upstream = this.#idle.pop()) {

@@ -7,6 +7,7 @@
  */
 
 import type { Socket } from 'node:net';
+import type { Failure } from '../model/failure.ts';
 import type { ClientHelloReader } from '../wire/client-hello.ts';
 import { isFailure } from './connection-choice.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
@@ -14,6 +15,7 @@ import type { Entrance, EntranceServer } from './entrance.ts';
 import { type Arrived, EntranceArrival, type EntranceTaker } from './entrance-arrival.ts';
 import { EntranceOwner, type PeerAddress } from './entrance-owner.ts';
 import { EntranceRelay, type RelayOwner } from './entrance-relay.ts';
+import { makeCaller } from './guard.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { shownCertificate } from './shown-certificate.ts';
 import { resetSocket } from './socket-reads.ts';
@@ -32,7 +34,8 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
   readonly #warnings: WarningLimit;
   /** Of which it is not known yet where they belong. */
   readonly #arrivals = new Set<EntranceArrival>();
-  readonly #relays = new Set<EntranceRelay>();
+  /** Connections of which TLS is passed through. */
+  readonly relays = new Set<EntranceRelay>();
 
   constructor(scope: ProxyScope, listener: DoorOwner) {
     this.#scope = scope;
@@ -87,8 +90,27 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
       return;
     }
     const relay = new EntranceRelay(this.#scope, this, accepted, choice, source);
-    this.#relays.add(relay);
-    relay.begin(hello, said);
+    this.relays.add(relay);
+    const denied = this.#denied(relay, accepted, serverName);
+    if (denied === undefined) relay.begin(hello, said);
+    else relay.refuse(denied, hello);
+  }
+
+  /** What policies say of it: who calls is what they can know of a connection that is not read. */
+  #denied(relay: EntranceRelay, accepted: Socket, serverName: string): Failure | undefined {
+    const { guard } = this.#listener.plan;
+    if (guard === undefined) return undefined;
+    const { record } = relay.report;
+    const caller = makeCaller(
+      { port: this.#listener.port },
+      accepted,
+      undefined,
+      record.peerAddress,
+      serverName,
+    );
+    const denied = guard.onConnection(caller, record);
+    if (denied !== undefined) this.#warnings.warn(`${this.#listener.name}: ${guard.detail}`);
+    return denied;
   }
 
   #open(accepted: Socket, source: PeerAddress | undefined): DownstreamConnection {
@@ -108,17 +130,17 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
   }
 
   onRelayClosed(relay: EntranceRelay): void {
-    this.#relays.delete(relay);
+    this.relays.delete(relay);
   }
 
   /** Nothing is under way that the listener does not know. */
   get isEmpty(): boolean {
-    return this.#arrivals.size + this.#relays.size === 0;
+    return this.#arrivals.size + this.relays.size === 0;
   }
 
   /** Ends all that the listener does not know. */
   destroy(): void {
-    for (const relay of [...this.#relays]) relay.destroy();
+    for (const relay of [...this.relays]) relay.destroy();
     for (const arrival of [...this.#arrivals]) arrival.destroy();
   }
 }

@@ -31,7 +31,7 @@ export class EntranceRelay implements ByteTaker, Endable, UpstreamUser, TunnelOw
   readonly report: ConnectionReport;
   readonly #scope: ProxyScope;
   readonly #owner: RelayOwner;
-  readonly #socket: Socket;
+  readonly socket: Socket;
   readonly #lease: ConnectionLease;
   readonly #hold = new ByteHold();
   #upstream: UpstreamConnection | undefined;
@@ -40,7 +40,7 @@ export class EntranceRelay implements ByteTaker, Endable, UpstreamUser, TunnelOw
   #isFull = false;
   #isOver = false;
 
-  /** Call `begin` next. */
+  /** Call `begin` or `refuse` next. */
   constructor(
     scope: ProxyScope,
     owner: RelayOwner,
@@ -56,23 +56,31 @@ export class EntranceRelay implements ByteTaker, Endable, UpstreamUser, TunnelOw
       this.report.record.peerAddress = source.address;
       this.report.record.peerPort = source.port;
     }
-    this.#socket = adoptSocket(accepted, this, scope.sockets);
+    this.socket = adoptSocket(accepted, this, scope.sockets);
     this.#lease = new ConnectionLease(scope, scope.outbound, this, choice);
     scope.outbound.downstreamOpen++;
     scope.outbound.downstreamTotal++;
   }
 
+  /** Bytes that wait to be sent upstream. */
+  get requestHeldBytes(): number {
+    return this.#tunnel?.requestHeldBytes ?? this.#hold.length;
+  }
+
   /** Dials; `said` is what the downstream has said so far, `hello` what it asks for. */
   begin(hello: ClientHelloReader, said: Buffer): void {
-    const { serverName, alpn } = hello;
-    this.report.hello(serverName, alpn);
-    this.report.record.authority = serverName;
-    this.report.detected(Detected.Tls, DetectedBy.Declared);
+    this.#describe(hello);
     this.#hold.append(said, 0, said.length);
-    this.#socket.on('end', () => this.#guard(() => this.#onEnded()));
-    this.#socket.on('error', () => undefined);
-    this.#socket.on('close', () => this.#guard(() => this.#onGone()));
+    this.socket.on('end', () => this.#guard(() => this.#onEnded()));
+    this.socket.on('error', () => undefined);
+    this.socket.on('close', () => this.#guard(() => this.#onGone()));
     this.#dial();
+  }
+
+  /** In place of `begin`: nobody is dialled. */
+  refuse(why: Failure, hello: ClientHelloReader): void {
+    this.#describe(hello);
+    this.#cut(why);
   }
 
   onBytes(chunk: Buffer): void {
@@ -84,14 +92,14 @@ export class EntranceRelay implements ByteTaker, Endable, UpstreamUser, TunnelOw
     this.#hold.append(chunk, 0, chunk.length);
     if (this.#hold.length < this.#scope.sockets.heldBytesMax || this.#isFull) return;
     this.#isFull = true;
-    this.#socket.pause();
+    this.socket.pause();
   }
 
   onUpstreamConnected(): void {
     this.report.connected(this.#upstream!);
-    const ends = { downstream: this.#socket, upstream: this.#upstream! };
+    const ends = { downstream: this.socket, upstream: this.#upstream! };
     const { opaqueIdleMs } = this.#scope.limits;
-    if (this.#isFull) this.#socket.resume();
+    if (this.#isFull) this.socket.resume();
     this.#scope.outbound.downstreamOpen--;
     this.#tunnel = new ByteTunnel(
       this.#scope,
@@ -139,6 +147,12 @@ export class EntranceRelay implements ByteTaker, Endable, UpstreamUser, TunnelOw
     else this.#cut(undefined);
   }
 
+  #describe({ serverName, alpn }: ClientHelloReader): void {
+    this.report.hello(serverName, alpn);
+    this.report.record.authority = serverName;
+    this.report.detected(Detected.Tls, DetectedBy.Declared);
+  }
+
   #dial(): void {
     const atMs = this.#scope.clock.now();
     const dialled = this.#lease.dial();
@@ -167,7 +181,7 @@ export class EntranceRelay implements ByteTaker, Endable, UpstreamUser, TunnelOw
     this.#scope.outbound.downstreamOpen--;
     this.#upstream?.destroy(true);
     this.#lease.end();
-    resetSocket(this.#socket);
+    resetSocket(this.socket);
     this.#hold.clear();
     this.#owner.onRelayClosed(this);
     this.report.finish(what);

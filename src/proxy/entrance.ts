@@ -13,12 +13,14 @@ import { Domains } from '../routing/route-index.ts';
 import { nextWeighted } from '../routing/weighted-choice.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
 import type { ConnectionChoice } from './connection-choice.ts';
-import type { TlsServer } from './tls-server.ts';
+import { type TlsServer, tlsIdentity } from './tls-server.ts';
 
 export interface EntranceServer {
   readonly server: GatewayServer;
   /** Set where TLS ends here; servers with the same files share it. */
   readonly tls: TlsServer | undefined;
+  /** Of servers with the same, each may be asked over the connections of the other; '' without TLS. */
+  readonly identity: string;
 }
 
 interface UnloadedServer {
@@ -45,7 +47,10 @@ export class Entrance {
     httpsPort: number,
   ) {
     this.isSecure = isSecure;
-    this.servers = servers.map((server) => ({ server, tls: tlsOf(server) }));
+    this.servers = servers.map((server) => {
+      const { tls } = server;
+      return { server, tls: tlsOf(server), identity: tls === undefined ? '' : tlsIdentity(tls) };
+    });
     this.relay = relay;
     this.httpsPort = httpsPort;
     this.#domains = new Domains(servers.map(({ hosts }) => hosts));
@@ -85,7 +90,7 @@ export class Entrance {
   isMisdirected(hostname: string, came: EntranceServer | undefined): boolean {
     if (!this.isSecure) return false;
     const meant = this.serverOf(hostname);
-    return meant !== undefined && meant.tls !== came?.tls;
+    return meant !== undefined && meant.identity !== came?.identity;
   }
 
   /** Whether a request for `hostname` is told to come by https. */

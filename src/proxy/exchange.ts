@@ -196,6 +196,10 @@ export class Exchange implements UpstreamUser, HeadSource {
     const known = this.headReader.hasStartLine ? this.head : undefined;
     this.#report.setRefused(known, this.downstream);
     if (what === failure['not-implemented']) this.#report.setMethod(this.head);
+    if (what === failure['no-identity']) {
+      const { inboundModes, telemetry } = this.#scope;
+      inboundModes.note(this.downstream.owner.port, this.#report.record, telemetry.names);
+    }
     this.#report.beginSpan(this.#trace, this.downstream);
     this.ending.reply(what, detail, false, false, now);
   }

@@ -8,6 +8,7 @@
 import { hasKnownProtocol } from '../model/known-ports.ts';
 import { Detected, DetectedBy, detectedWords } from '../telemetry/detection.ts';
 import type { CaptureOwner } from './capture-owner.ts';
+import { needsName } from './connection-guard.ts';
 import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { expectedOf, type VerdictEntry } from './verdict-memory.ts';
@@ -41,9 +42,9 @@ export function firstMoveOf(http: number, port: number, memory: VerdictEntry): n
 
 /** As `firstMoveOf`, where more may be known than a port. */
 export function openingMoveOf(owner: CaptureOwner, memory: VerdictEntry): number {
-  const { declared, known, destination } = owner;
+  const { declared, destination } = owner;
   if (declared === 'tcp' || declared === 'http2') return FirstMove.Relay;
-  if (known?.rules.needsName === true) {
+  if (needsName(owner)) {
     return expectedOf(memory) === Detected.ServerFirst ? FirstMove.Dial : FirstMove.Wait;
   }
   if (declared === 'tls') return FirstMove.Dial;

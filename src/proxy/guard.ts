@@ -86,9 +86,11 @@ export class Guard {
     return isAllowed ? undefined : this.#refuse(caller, `a connection to port ${caller.port}`);
   }
 
-  /** Whether such a connection would go on; nothing is counted. */
-  wouldRelay(caller: Caller): boolean {
-    return this.authorizer.authorize(caller, undefined, this.#verdict);
+  /** As `onConnection`, and nobody is told. */
+  judge(caller: Caller): Failure | undefined {
+    this.detail = '';
+    if (this.authorizer.authorize(caller, undefined, this.#verdict)) return undefined;
+    return this.#refuse(caller, `a connection to port ${caller.port}`);
   }
 
   #note(record: ExchangeRecord): void {

@@ -15,7 +15,7 @@ import { MESH_PROTOCOL } from '../model/security.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { SecureSocket } from './secure-socket.ts';
 import { chainProblem, printCertificate, type TlsProblem } from './tls-problem.ts';
-import type { TlsClient, TlsDial } from './upstream-tls.ts';
+import type { TlsClient, TlsDial, TlsSession } from './upstream-tls.ts';
 
 /** The fastest first. */
 const ciphers = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
@@ -65,8 +65,7 @@ export class MeshClient {
     const material = mesh.current;
     if (material === undefined) return refuse('this sidecar has no certificate yet');
     if (this.wallMs >= material.notAfterMs) {
-      const at = new Date(material.notAfterMs).toISOString();
-      return { failure: failure['tls-expired'], detail: `our certificate ended at ${at}` };
+      return expired('our certificate', material.notAfterMs);
     }
     try {
       this.#context ??= contextOf(material);
@@ -115,12 +114,13 @@ class MeshPeerClient implements TlsClient {
         highWaterMark: this.#client.heldBytesMax,
         noDelay: true,
       },
-      problemOf: (secure) => this.#problemOf(secure),
+      judge: (secure, offered) => this.#judge(secure, offered),
     };
     return this.#dial;
   }
 
-  #problemOf(secure: SecureSocket): TlsProblem | undefined {
+  #judge(secure: SecureSocket, offered: TlsSession | undefined): TlsProblem | number {
+    if (offered !== undefined && secure.isSessionReused()) return this.#resumed(offered);
     const certificate = secure.getPeerX509Certificate();
     if (certificate === undefined) return refuse('the endpoint has shown no certificate');
     const error = secure.chainError;
@@ -136,14 +136,25 @@ class MeshPeerClient implements TlsClient {
     if (secure.alpnProtocol !== MESH_PROTOCOL) {
       return refuse(`the endpoint speaks TLS, but not ${MESH_PROTOCOL}`);
     }
-    // A session that is resumed has no new look at the clock.
-    if (this.#client.wallMs < certificate.validToDate.getTime()) return undefined;
-    return { failure: failure['tls-expired'], detail: printCertificate(certificate) };
+    return certificate.validToDate.getTime();
+  }
+
+  /** Only who had the certificate then has the session's key; OpenSSL does not look at the clock again. */
+  #resumed({ notAfterMs }: TlsSession): TlsProblem | number {
+    if (this.#client.wallMs < notAfterMs) return notAfterMs;
+    // The next handshake is a whole one, and its certificate perhaps a new one.
+    this.#dial = undefined;
+    return expired('the certificate of the endpoint', notAfterMs);
   }
 }
 
 function refuse(detail: string): TlsProblem {
   return { failure: failure['tls-failed'], detail };
+}
+
+function expired(whose: string, atMs: number): TlsProblem {
+  const detail = `${whose} ended at ${new Date(atMs).toISOString()}`;
+  return { failure: failure['tls-expired'], detail };
 }
 
 function contextOf(material: MeshMaterial): MeshContext {

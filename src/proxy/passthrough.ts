@@ -18,6 +18,7 @@ import { EndpointPool } from './endpoint-pool.ts';
 import { compileEdits } from './header-edits.ts';
 import type { BackendPlan, ClusterPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import type { TlsClient } from './upstream-tls.ts';
 
 /** Cluster name of everything here, in records and metrics: addresses are no labels. */
 const clusterName = 'passthrough';
@@ -40,6 +41,7 @@ export class Passthrough {
   readonly #series: RequestSeries;
   readonly #clusterId: number;
   readonly #entries = new Map<string, OnwardEntry>();
+  readonly #unfollow: (() => void) | undefined;
 
   constructor(scope: ProxyScope, direction: Direction) {
     const { limits, telemetry } = scope;
@@ -55,20 +57,25 @@ export class Passthrough {
       cluster: clusterName,
       subset: '',
     });
+    this.#unfollow = scope.mesh?.follow(() => this.#closeOld());
   }
 
   get size(): number {
     return this.#entries.size;
   }
 
-  /** What leads to `address:port`, marked as used now. */
-  to(address: string, port: number): OnwardEntry {
-    const key = `${address} ${port}`;
+  /**
+   * What leads to `address:port`, marked as used now.
+   *
+   * @param tls of the mesh, where the workload there is known to speak it
+   */
+  to(address: string, port: number, tls: TlsClient | undefined): OnwardEntry {
+    const key = `${address} ${port} ${tls?.identity ?? ''}`;
     const now = this.#scope.clock.now();
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       this.#forget(now);
-      entry = this.#create(address, port, now);
+      entry = this.#create(address, port, tls, now);
     } else {
       this.#entries.delete(key);
       entry.usedMs = now;
@@ -78,20 +85,32 @@ export class Passthrough {
   }
 
   /** Whether `entry` may be used without another look-up: a holder asks before every use. */
-  isFresh(entry: OnwardEntry): boolean {
-    return !entry.pool.isRetired && this.#scope.clock.now() < entry.usedMs + markMs;
+  isFresh({ pool, usedMs }: OnwardEntry, tls: TlsClient | undefined): boolean {
+    const isFresh = !pool.isRetired && this.#scope.clock.now() < usedMs + markMs;
+    return isFresh && (pool.tls === tls || pool.tls?.identity === tls?.identity);
   }
 
   /** The proxy ends: closes idle connections, and keeps none that comes back. */
   retire(): void {
+    this.#unfollow?.();
     for (const { pool } of this.#entries.values()) {
       pool.isRetired = true;
       pool.closeIdle();
     }
   }
 
-  #create(address: string, port: number, now: Milliseconds): OnwardEntry {
-    const pool = new EndpointPool(this.#scope, address, port, false);
+  /** Connections of older keys or roots that are idle; those in use end when they come back. */
+  #closeOld(): void {
+    for (const { pool } of this.#entries.values()) if (pool.tls !== undefined) pool.closeIdle();
+  }
+
+  #create(
+    address: string,
+    port: number,
+    tls: TlsClient | undefined,
+    now: Milliseconds,
+  ): OnwardEntry {
+    const pool = new EndpointPool(this.#scope, address, port, false, tls);
     const cluster: Cluster = {
       name: clusterName,
       service: '',
@@ -100,7 +119,7 @@ export class Passthrough {
       balancing: 'round-robin',
       connectTimeoutMs: this.#connectTimeoutMs,
       tls: autoTls,
-      endpoints: [{ address, port, labels: {}, zone: '', identity: '' }],
+      endpoints: [{ address, port, labels: {}, zone: '', identity: tls?.identity ?? '' }],
     };
     const state = { pick: startPicking(this.#scope.random), pending: 0 };
     const plan: ClusterPlan = { cluster, pools: [pool], state };

@@ -88,6 +88,7 @@ export class PlanKeeper {
 
   /** Resolves when every certificate file that the plans need has been looked at once. */
   async tlsLoaded(): Promise<void> {
+    await this.#clusters.tlsLoaded();
     await Promise.all([...this.#tls.values()].map((server) => server.loaded));
   }
 

@@ -20,6 +20,7 @@ import { OpenRequests } from '../telemetry/open-requests.ts';
 import type { TelemetrySettings } from '../telemetry/settings.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
 import { type TracingChoices, usualChoices } from '../telemetry/tracing-choices.ts';
+import { CredentialStore } from './credential-store.ts';
 import { ExchangePool } from './exchange-pool.ts';
 import { InboundModes } from './inbound-modes.ts';
 import type { LocalHop } from './local-hop.ts';
@@ -140,6 +141,7 @@ export class ProxyScope {
   readonly mesh: MeshIdentity | undefined;
   readonly forwardsClientCert: boolean;
   readonly outside: OutsideTrust;
+  readonly credentials: CredentialStore = new CredentialStore();
   /** Ends its mutual TLS. */
   readonly meshServer: MeshServer | undefined;
   /** Who came without. */
@@ -171,6 +173,8 @@ export class ProxyScope {
   accepted = 0;
   /** TLS handshakes under way: connections that nobody else counts yet. */
   handshakes = 0;
+  /** Sets of certificate files that are followed. */
+  tlsSets = 0;
   readonly #inboundExchanges: ExchangePool;
   readonly #outboundExchanges: ExchangePool;
   readonly #hopTag: number;

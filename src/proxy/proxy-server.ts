@@ -102,6 +102,11 @@ export class ProxyServer {
     return this.#inTurn(() => this.#apply(table));
   }
 
+  /** What the next tables name as `secret:...`: PEM by these names. Before `apply`. */
+  setCredentials(texts: ReadonlyMap<string, string>): void {
+    this.#scope.credentials.replace(texts);
+  }
+
   /** Listeners that are not as the table wants them; empty when all are. */
   unopened(): readonly ListenError[] {
     return this.#listeners.unopened;

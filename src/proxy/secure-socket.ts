@@ -141,8 +141,8 @@ export class SecureSocket extends TLSSocket {
   }
 
   override _final(done: Written): void {
-    if (this.#isTrusted) super._final(done);
-    else this.#held = () => super._final(done);
+    // FIN would overtake the word that stands before it in TLS (close_notify).
+    if (this.#isFree(() => this._final(done), done)) super._final(done);
   }
 
   get #handle(): SecureHandle | null {

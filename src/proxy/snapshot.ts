@@ -93,7 +93,9 @@ export interface ListenerView {
   readonly isRetired: boolean;
   readonly connections: ReadonlySet<DownstreamConnection>;
   /** Connections that are relayed unread, or not yet known to be HTTP. */
-  readonly captured?: ReadonlySet<CapturedConnection>;
+  readonly captured?: ReadonlySet<
+    Pick<CapturedConnection, 'report' | 'requestHeldBytes' | 'socket'>
+  >;
   /** Connections that have switched protocols. */
   readonly tunnels: ReadonlySet<UpgradedConnection>;
   /** Original destinations that are remembered. */

@@ -259,7 +259,7 @@ export interface SecureTerms {
   /** Of the ClientHello; empty: none. */
   readonly serverName: string;
   /** That is to be resumed, if the peer still knows it. */
-  readonly session: Buffer | undefined;
+  readonly session: { readonly bytes: Buffer } | undefined;
 }
 
 /** Of Node.js's own: what `tls.connect` does with a socket that it has made. */
@@ -283,7 +283,7 @@ export function openSecureSocket(
   const reads = new ReadMemory(settings.slab);
   const socket = new SecureSocket(undefined, {
     ...options,
-    ...(session === undefined ? {} : { session }),
+    ...(session === undefined ? {} : { session: session.bytes }),
     onread: readInto(reads, taker),
   });
   const steps = socket as unknown as SecureSteps;

@@ -9,8 +9,11 @@
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
+import type { TrafficLimits } from '../model/limits.ts';
 import type { CertificateFiles, ListenerTls } from '../model/routing-table.ts';
+import { type CredentialStore, isCredential, stableName } from './credential-store.ts';
 
 /** Those of TLS 1.3, the cheapest first. */
 const suites13 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
@@ -19,15 +22,13 @@ const suites12 = ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305']
   .flatMap((suite) => [`ECDHE-ECDSA-${suite}`, `ECDHE-RSA-${suite}`])
   .join(':');
 
-/** The pairs of certificate and key, of different kinds of key. */
-function pairsOf(settings: ListenerTls): readonly CertificateFiles[] {
-  return [settings, ...(settings.otherPairs ?? [])];
-}
-
 export interface TlsFilesOptions {
   readonly settings: ListenerTls;
+  /** What is no file. */
+  readonly credentials: CredentialStore;
   readonly wakeUps: WakeUps;
-  readonly pollMs: number;
+  /** Until the next look. */
+  readonly pollMs: () => number;
   /** Wall clock, milliseconds since the epoch. */
   readonly wallMs: () => number;
   readonly log: (level: 'info' | 'warn', text: string) => void;
@@ -62,15 +63,20 @@ export class TlsFiles {
   /** Why nothing has been read that could be served; empty as soon as something has, for ever. */
   get whyUnloaded(): string {
     if (this.#isLoaded) return '';
-    return `${this.#paths.join(', ')}: ${this.#complaint || 'not read yet'}`;
+    return `${this.#names}: ${this.#complaint || 'not read yet'}`;
+  }
+
+  get #names(): string {
+    return this.#paths.map(stableName).join(', ');
   }
 
   /** Reads now and then whenever something has changed, until `close`; resolves after the first. */
   async start(): Promise<void> {
     await this.#look();
-    if (this.#isClosed) return;
+    const isFixed = this.#isLoaded && this.#paths.every(isCredential);
+    if (this.#isClosed || isFixed) return;
     const { wakeUps, pollMs } = this.#options;
-    this.#callOff = wakeUps.after(pollMs, () => void this.start());
+    this.#callOff = wakeUps.after(pollMs(), () => void this.start());
   }
 
   close(): void {
@@ -91,7 +97,8 @@ export class TlsFiles {
       this.#options.onLoaded(material);
       const wasMissed = this.#complaint !== '';
       this.#complaint = '';
-      if (this.#isLoaded) this.#options.log('info', `TLS: ${this.#paths[0]} was read again`);
+      if (this.#isLoaded)
+        this.#options.log('info', `TLS: ${stableName(this.#paths[0]!)} was read again`);
       else if (wasMissed) this.#options.log('info', `TLS: ${this.#paths[0]} was read`);
       this.#isLoaded = true;
     } catch (error) {
@@ -99,14 +106,15 @@ export class TlsFiles {
     }
   }
 
-  /** Changes when a file is written, replaced, or a link on the way to it is. */
   async #looks(): Promise<string> {
-    const stats = await Promise.all(this.#paths.map((path) => stat(path, { bigint: true })));
-    return stats.map((each) => `${each.dev} ${each.ino} ${each.size} ${each.mtimeNs}`).join(', ');
+    const looks = await Promise.all(this.#paths.map(lookOf));
+    return looks.join(', ');
   }
 
   async #read(): Promise<SecureContextOptions> {
-    const readAll = (paths: readonly string[]) => Promise.all(paths.map((path) => readFile(path)));
+    const { credentials } = this.#options;
+    const read = (path: string) => (isCredential(path) ? credentials.read(path) : readFile(path));
+    const readAll = (paths: readonly string[]) => Promise.all(paths.map(read));
     const { minVersion, caFile, ciphers } = this.#options.settings;
     const [cert, key, roots] = await Promise.all([
       readAll(this.#certificateFiles),
@@ -157,8 +165,32 @@ export class TlsFiles {
     const what = this.#isLoaded
       ? 'the certificate read before stays in use'
       : 'not ready, and connections are closed, until the files are good';
-    this.#options.log('warn', `TLS: ${this.#paths.join(', ')}: ${problem}; ${what}`);
+    this.#options.log('warn', `TLS: ${this.#names}: ${problem}; ${what}`);
   }
+}
+
+/**
+ * How long a set of files is left alone where there are `sets` of them. `share`, from 0 to 1, spreads what
+ * began together.
+ */
+export function pollDelayMs(
+  sets: number,
+  share: number,
+  {
+    tlsPollMs,
+    tlsPollsPerSecond,
+    tlsPollMaxMs,
+  }: Pick<TrafficLimits, 'tlsPollMs' | 'tlsPollsPerSecond' | 'tlsPollMaxMs'>,
+): Milliseconds {
+  const inTurnMs = (1_000 * sets) / tlsPollsPerSecond;
+  return Math.max(tlsPollMs, Math.min(inTurnMs, tlsPollMaxMs)) * (0.75 + share / 4);
+}
+
+/** Changes when a file is written, replaced, or a link on the way to it is. */
+async function lookOf(path: string): Promise<string> {
+  if (isCredential(path)) return path;
+  const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
+  return `${dev} ${ino} ${size} ${mtimeNs}`;
 }
 
 /** Throws unless every certificate of the file reads: OpenSSL passes over what it cannot, silently. */
@@ -172,4 +204,9 @@ function checkAuthorities(path: string, text: string): void {
       throw new Error(`${path} holds a certificate that cannot be read`);
     }
   }
+}
+
+/** The pairs of certificate and key, of different kinds of key. */
+function pairsOf(settings: ListenerTls): readonly CertificateFiles[] {
+  return [settings, ...(settings.otherPairs ?? [])];
 }

@@ -14,7 +14,7 @@ import type { ListenerTls } from '../model/routing-table.ts';
 import { plainAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { ByteTaker } from './socket-reads.ts';
-import { TlsFiles } from './tls-files.ts';
+import { pollDelayMs, TlsFiles } from './tls-files.ts';
 import { WarningLimit } from './warning-limit.ts';
 
 /** Of a TLSSocket that a `tls.Server` made: the socket beneath (Node.js keeps it under this name). */
@@ -33,6 +33,11 @@ export function tlsKey(settings: ListenerTls): string {
   const { mode, certificateFile, keyFile, otherPairs, caFile, minVersion, ciphers } = settings;
   const others = otherPairs?.map((pair) => [pair.certificateFile, pair.keyFile]);
   return JSON.stringify([mode, certificateFile, keyFile, others, caFile, minVersion, ciphers]);
+}
+
+/** The same for a renewed Secret too: whose certificate it is and who may connect. */
+export function tlsIdentity(settings: ListenerTls): string {
+  return tlsKey(settings).replaceAll(/#[0-9a-f]+/g, '');
 }
 
 /** What a handshake came to. */
@@ -84,10 +89,12 @@ export class TlsServer {
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, secure) => {
       this.#handshakes.get(beneath(secure)!)?.fail(error.code ?? error.message);
     });
+    scope.tlsSets++;
     this.#files = new TlsFiles({
       settings,
+      credentials: scope.credentials,
       wakeUps: scope.wakeUps,
-      pollMs: scope.limits.tlsPollMs,
+      pollMs: () => pollDelayMs(scope.tlsSets, scope.random.u32() / 2 ** 32, scope.limits),
       wallMs: () => scope.clock.epochMs + scope.clock.now(),
       log: scope.log,
       onLoaded: (material) => this.#load(material),
@@ -113,6 +120,7 @@ export class TlsServer {
   /** No listener uses it any more: reads no files, makes no new connections. */
   close(): void {
     this.#files.close();
+    this.#scope.tlsSets--;
     for (const handshake of [...this.#handshakes.values()]) handshake.fail('the listener is gone');
   }
 

@@ -13,12 +13,15 @@ import { AcceptSocket, type ListenError } from './accept-socket.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
 import { EntranceDoor } from './entrance-door.ts';
+import type { EntranceRelay } from './entrance-relay.ts';
 import { type GateOwner, MeshGate, PushBack } from './mesh-gate.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
 import { readSecure } from './tls-server.ts';
 import type { UpgradedConnection } from './upgrade-switch.ts';
+
+const noRelays: ReadonlySet<EntranceRelay> = new Set();
 
 export class TrafficListener implements ConnectionOwner, GateOwner {
   plan: ListenerPlan;
@@ -67,6 +70,11 @@ export class TrafficListener implements ConnectionOwner, GateOwner {
 
   get direction(): Direction {
     return this.plan.listener.direction;
+  }
+
+  /** Connections that are relayed unread: of which a gateway passes TLS through. */
+  get captured(): ReadonlySet<EntranceRelay> {
+    return this.#door?.relays ?? noRelays;
   }
 
   /** No connection of any kind is left. */

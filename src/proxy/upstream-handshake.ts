@@ -10,7 +10,7 @@ import type { Milliseconds } from '../base/clock.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { SecureSocket } from './secure-socket.ts';
 import { handshakeProblem, isAlert, type TlsProblem } from './tls-problem.ts';
-import type { TlsDial } from './upstream-tls.ts';
+import type { TlsDial, TlsSession } from './upstream-tls.ts';
 
 /** Index of `tlsVersionWords` (telemetry/exchange-record.ts). */
 const versions: readonly string[] = ['', 'TLSv1.2', 'TLSv1.3'];
@@ -34,6 +34,7 @@ export class UpstreamHandshake {
   readonly #scope: ProxyScope;
   readonly #socket: SecureSocket;
   readonly #dial: TlsDial;
+  readonly #offered: TlsSession | undefined;
   readonly #owner: HandshakeOwner;
   /** When TCP was there; -1: it is not. */
   #startMs: Milliseconds = -1;
@@ -43,6 +44,7 @@ export class UpstreamHandshake {
     this.#scope = scope;
     this.#socket = socket;
     this.#dial = dial;
+    this.#offered = dial.session;
     this.#owner = owner;
     socket.on('connect', () => this.#begin());
     socket.on('secure', () => this.#judge());
@@ -73,15 +75,15 @@ export class UpstreamHandshake {
   }
 
   #judge(): void {
-    const problem = this.#dial.problemOf(this.#socket);
-    if (problem !== undefined) {
-      this.fail(problem);
+    const judgement = this.#dial.judge(this.#socket, this.#offered);
+    if (typeof judgement !== 'number') {
+      this.fail(judgement);
       return;
     }
     this.tlsUs = Math.max(0, Math.round((this.#scope.clock.now() - this.#startMs) * 1_000));
     this.version = Math.max(0, versions.indexOf(this.#socket.getProtocol() ?? ''));
-    this.#socket.takeSessions((session) => {
-      this.#dial.session = session;
+    this.#socket.takeSessions((bytes) => {
+      this.#dial.session = { bytes, notAfterMs: judgement };
     });
     this.#socket.trust();
     this.#owner.onSecured();

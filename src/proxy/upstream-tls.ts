@@ -6,8 +6,7 @@
  *   origination-client.ts   TLS to an outside service, by name (DestinationRule SIMPLE, MUTUAL)
  */
 
-import type { Endpoint } from '../model/routing-table.ts';
-import type { UpstreamTls } from '../model/security.ts';
+import type { Cluster, Endpoint } from '../model/routing-table.ts';
 import type { SecureSocket } from './secure-socket.ts';
 import type { SecureTerms } from './socket-reads.ts';
 import type { TlsProblem } from './tls-problem.ts';
@@ -16,10 +15,21 @@ import type { TlsProblem } from './tls-problem.ts';
 export interface TlsDial extends SecureTerms {
   /** Of the keys and roots that it is made with: a connection of another one is not lent again. */
   readonly generation: number;
-  /** The newest that a trusted peer has offered, for the next handshake with it; a secret. */
-  session: Buffer | undefined;
-  /** What is wrong with the peer, whose handshake is over; undefined: it is who it has to be. */
-  problemOf(secure: SecureSocket): TlsProblem | undefined;
+  /** The newest that a trusted peer has offered, for the next handshake with it. */
+  session: TlsSession | undefined;
+  /**
+   * Whether the peer, whose handshake is over, is who it has to be: then until when its certificate is
+   * good, milliseconds since the epoch. `offered`: the session that it was asked to resume.
+   */
+  judge(secure: SecureSocket, offered: TlsSession | undefined): TlsProblem | number;
+}
+
+/** What a peer can prove itself with again without a certificate, which then nobody shows. */
+export interface TlsSession {
+  /** A secret. */
+  readonly bytes: Buffer;
+  /** When the certificate ends that it stands for, milliseconds since the epoch. */
+  readonly notAfterMs: number;
 }
 
 export interface TlsClient {
@@ -36,10 +46,13 @@ export function isProblem(dial: TlsDial | TlsProblem): dial is TlsProblem {
 }
 
 /** Two endpoints with the same key share a pool. */
-export function poolKeyOf({ address, port, identity }: Endpoint, tls: UpstreamTls): string {
+export function poolKeyOf(
+  { address, port, identity }: Endpoint,
+  { tls, service }: Cluster,
+): string {
   const place = `${address} ${port}`;
   if (tls.mode === 'disable') return place;
   if (tls.mode === 'auto') return identity === '' ? place : `${place} ${identity}`;
   if (tls.mode === 'mesh') return `${place} ${identity || '-'}`;
-  return `${place} ${JSON.stringify(tls)}`;
+  return `${place} ${service} ${JSON.stringify(tls)}`;
 }

@@ -5,7 +5,8 @@
  *
  * Each peer is told at most every 100 ms, over one kept connection, and once: a message that fails is
  * counted and not sent again, because the trace is then incomplete and nothing else. Worker only. What
- * is sent goes to who has proved to be a sidecar (recall.ts), so nobody outside ever gets one.
+ * is sent goes to who has proved to be a sidecar (recall.ts), so nobody outside ever gets one; a peer that
+ * has proved an identity is told by mutual TLS only (peer-keys.ts).
  *
  * Addresses are true and ports are what callers claim, so peers may be forged: silent, slow, switching
  * protocols. Each message ends after `answerMs` whatever came, and a peer that gave no answer is forgotten
@@ -14,10 +15,12 @@
  * keep those of others out.
  */
 
-import { Agent, type IncomingMessage, request } from 'node:http';
+import { type IncomingMessage, request as requestPlain } from 'node:http';
+import { request as requestSecure } from 'node:https';
 import type { WakeUps } from '../base/deadlines.ts';
 import { keepLimits } from '../model/limits.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
+import { type PeerAgent, type PeerKeys, plainAgent, secureAgent } from './peer-keys.ts';
 import type { PeerTeller } from './recall.ts';
 import { traceIdOf } from './record-span.ts';
 
@@ -36,8 +39,10 @@ interface Peer {
   readonly key: string;
   readonly address: string;
   readonly port: number;
-  /** Its one connection. */
-  readonly agent: Agent;
+  /** SPIFFE id that its sidecar has proved; '': none, so it is told in plain text. */
+  readonly identity: string;
+  /** Its one connection; undefined before the first one. */
+  agent: PeerAgent | undefined;
   /** It has taken a message. */
   isProven: boolean;
   /** Trace ids that wait, 32 hex digits each. */
@@ -53,16 +58,25 @@ const NO_CONTENT = 204;
 export class KeepSender implements PeerTeller {
   readonly counts: KeepSenderCounts = { sent: 0, failed: 0, dropped: 0 };
   readonly #wakeUps: WakeUps;
+  readonly #identityOf: (record: ExchangeRecord) => string;
+  #keys: PeerKeys | undefined;
   /** By key; first those whose begin or last good answer is the longest ago. Also those at rest. */
   readonly #peers = new Map<string, Peer>();
   #isDue = false;
 
-  constructor(wakeUps: WakeUps) {
+  /** `identityOf`: SPIFFE id that the peer of a record has proved, '' for none. */
+  constructor(wakeUps: WakeUps, identityOf: (record: ExchangeRecord) => string = () => '') {
     this.#wakeUps = wakeUps;
+    this.#identityOf = identityOf;
+  }
+
+  /** What peers with an identity are called with from now on; connections of older keys end by and by. */
+  setKeys(keys: PeerKeys): void {
+    this.#keys = keys;
   }
 
   tell(address: string, port: number, record: ExchangeRecord): void {
-    const peer = this.#peerOf(address, port);
+    const peer = this.#peerOf(address, port, this.#identityOf(record));
     if (peer.waiting.length >= keepLimits.waitingIdsMax) {
       this.counts.dropped++;
       return;
@@ -84,17 +98,24 @@ export class KeepSender implements PeerTeller {
     for (const peer of this.#peers.values()) this.#forget(peer);
   }
 
-  #peerOf(address: string, port: number): Peer {
-    const key = `${address} ${port}`;
+  #peerOf(address: string, port: number, identity: string): Peer {
+    const key = `${address} ${port} ${identity}`;
     const known = this.#peers.get(key);
     if (known !== undefined) {
       if (isAtRest(known)) this.#refresh(known);
       return known;
     }
     if (this.#peers.size >= keepLimits.peersMax) this.#forget(this.#leastMissed());
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    const sending = undefined;
-    const peer: Peer = { key, address, port, agent, isProven: false, waiting: [], sending };
+    const peer: Peer = {
+      key,
+      address,
+      port,
+      identity,
+      agent: undefined,
+      isProven: false,
+      waiting: [],
+      sending: undefined,
+    };
     this.#peers.set(key, peer);
     return peer;
   }
@@ -129,7 +150,7 @@ export class KeepSender implements PeerTeller {
     if (this.#peers.get(peer.key) === peer) this.#peers.delete(peer.key);
     this.counts.failed += peer.waiting.length;
     peer.waiting = [];
-    peer.agent.destroy();
+    peer.agent?.agent.destroy();
   }
 
   #send(peer: Peer): Promise<void> {
@@ -152,12 +173,31 @@ export class KeepSender implements PeerTeller {
     peer.sending = undefined;
   }
 
+  /** With the keys in force; undefined: there are none, and who has an identity is not told without. */
+  #agentOf(peer: Peer): PeerAgent | undefined {
+    if (peer.identity === '') {
+      peer.agent ??= plainAgent();
+      return peer.agent;
+    }
+    const keys = this.#keys;
+    if (keys === undefined) return undefined;
+    if (peer.agent?.generation !== keys.generation) {
+      peer.agent?.agent.destroy();
+      peer.agent = secureAgent(keys, peer.identity);
+    }
+    return peer.agent;
+  }
+
   /** Resolves with the answer's status, or NO_ANSWER; after `answerMs` at the latest. */
-  #post({ address, port, agent }: Peer, ids: string): Promise<number> {
+  #post(peer: Peer, ids: string): Promise<number> {
+    const used = this.#agentOf(peer);
+    if (used === undefined) return Promise.resolve(NO_ANSWER);
+    const { address, port } = peer;
     return new Promise((resolve) => {
       const headers = { [KEEP_FIELD]: ids, 'content-length': 0 };
       const options = { host: address, port, method: 'POST', path: KEEP_PATH, headers };
-      const post = request({ ...options, agent });
+      const request = used.generation === 0 ? requestPlain : requestSecure;
+      const post = request({ ...options, agent: used.agent });
       let status = NO_ANSWER;
       // It comes after every end, of an answer and of a connection.
       const end = () => {

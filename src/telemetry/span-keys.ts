@@ -40,7 +40,7 @@ export const spanKeys = {
   'tracecar.original_destination': 'text',
   /** SPIFFE id that the peer has proved. */
   'tracecar.peer.identity': 'text',
-  /** `namespace/name` of the authorization policy that denied. */
+  /** `namespace/name` of the AuthorizationPolicy that denied, or of the PeerAuthentication. */
   'tracecar.policy': 'text',
   /** Where it is written, as `tracecar.rule.origin`; also of the two below. */
   'tracecar.policy.origin': 'text',

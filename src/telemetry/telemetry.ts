@@ -20,6 +20,7 @@ import { MetricRegistry, type RequestSeries } from './metrics.ts';
 import { MetricsFeed } from './metrics-feed.ts';
 import { NameTable } from './name-table.ts';
 import type { OwnAnswer, OwnDial } from './own-dial.ts';
+import type { OwnKeys } from './peer-keys.ts';
 import { createRingMemory } from './record-layout.ts';
 import { RingWriter } from './ring-writer.ts';
 import type { TagEnvironment } from './rule-book.ts';
@@ -226,6 +227,11 @@ export class Telemetry implements HotTelemetry {
   describe(table: RoutingTable, environment: TagEnvironment = {}): void {
     this.#ids.setRules(table.tracing);
     this.#link?.announceTable(tableMessage(table, environment));
+  }
+
+  /** What sidecars that have proved an identity are called with from now on (keep messages). */
+  setKeys(keys: OwnKeys): void {
+    this.#link?.setKeys(keys);
   }
 
   /** Another table is in force: `dialOwn` may answer otherwise. */

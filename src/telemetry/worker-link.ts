@@ -11,6 +11,7 @@ import type { WakeUps } from '../base/deadlines.ts';
 import type { ExemplarEntry } from './exemplars.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
 import type { OwnAnswer, OwnDial } from './own-dial.ts';
+import type { OwnKeys } from './peer-keys.ts';
 import type { TableMessage } from './table-message.ts';
 import type {
   NamesMessage,
@@ -36,6 +37,7 @@ export class WorkerLink {
   readonly #options: WorkerLinkOptions;
   /** For a worker that is started again; of older tables it knows nothing. */
   #table: TableMessage | undefined;
+  #keys: OwnKeys | undefined;
   #worker: Worker | undefined;
   #isStarted = false;
   #namesPort: MessagePort | undefined;
@@ -73,6 +75,19 @@ export class WorkerLink {
   sendMetrics(snapshot: MetricsSnapshot): void {
     const { buffer: counts } = snapshot.counts;
     this.#worker?.postMessage(snapshot satisfies ToWorkerMessage, [counts as ArrayBuffer]);
+  }
+
+  /** What sidecars with an identity are called with from now on. */
+  setKeys(keys: OwnKeys): void {
+    this.#keys = keys;
+    this.#sendKeys();
+  }
+
+  #sendKeys(): void {
+    if (this.#keys === undefined) return;
+    const { generation, certificates, privateKey, roots } = this.#keys;
+    const keys = { generation, certificates, privateKey: privateKey.reveal(), roots };
+    this.#worker?.postMessage({ kind: 'keys', keys } satisfies ToWorkerMessage);
   }
 
   /** The routes may be others: idle connections of exporters are not used again. */
@@ -155,6 +170,7 @@ export class WorkerLink {
     port1.unref();
     if (names().length > 0) port1.postMessage({ firstId: 1, names: [...names()] });
     if (this.#table !== undefined) port1.postMessage(this.#table);
+    this.#sendKeys();
     worker.on('message', (message: WorkerMessage) => {
       if (message.kind === 'warning') this.#options.warn(message.text);
       else if (message.kind === 'exemplars') this.#answered(message.id, message.entries);

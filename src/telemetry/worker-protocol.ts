@@ -11,6 +11,7 @@ import type { TelemetryLimits } from '../model/limits.ts';
 import type { ExemplarEntry } from './exemplars.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
 import type { OwnAnswer, OwnDial } from './own-dial.ts';
+import type { PeerKeys } from './peer-keys.ts';
 import type { RingMemory } from './record-layout.ts';
 import type { TelemetrySettings } from './settings.ts';
 import type { TableMessage } from './table-message.ts';
@@ -57,6 +58,8 @@ export type ToWorkerMessage =
   | ExemplarsRequest
   | MetricsSnapshot
   | { readonly kind: 'dialled'; readonly id: number; readonly answer: OwnAnswer }
+  /** What sidecars with an identity are called with from now on; private to this process. */
+  | { readonly kind: 'keys'; readonly keys: PeerKeys }
   /** The answers may be others now. */
   | { readonly kind: 'redial' };
 

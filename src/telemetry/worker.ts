@@ -31,6 +31,7 @@ interface Parts {
   readonly metrics: WorkerMetrics;
   /** Undefined: exporters dial. */
   readonly path: OwnPath | undefined;
+  readonly sender: KeepSender;
 }
 
 function startWorker(start: WorkerStart): Parts {
@@ -54,6 +55,7 @@ function startWorker(start: WorkerStart): Parts {
     watched?.refused();
     spans?.reject(count);
   });
+  const sender = new KeepSender(systemWakeUps, ({ principalId }) => names[principalId] ?? '');
   const pipeline = new RecordPipeline({
     memory: start.memory,
     limits,
@@ -69,10 +71,10 @@ function startWorker(start: WorkerStart): Parts {
     keep: {
       historyBytes: settings.keep.historyBytes,
       random: systemRandom,
-      sender: new KeepSender(systemWakeUps),
+      sender,
     },
   });
-  return { pipeline, metrics, path };
+  return { pipeline, metrics, path, sender };
 }
 
 function readNames(
@@ -103,10 +105,11 @@ function post(message: WorkerMessage): void {
   parentPort?.postMessage(message);
 }
 
-const { pipeline, metrics, path } = startWorker(workerData as WorkerStart);
+const { pipeline, metrics, path, sender } = startWorker(workerData as WorkerStart);
 parentPort?.on('message', (message: ToWorkerMessage) => {
   if (message.kind === 'dialled') path?.answered(message.id, message.answer);
   else if (message.kind === 'redial') path?.redial();
+  else if (message.kind === 'keys') sender.setKeys(message.keys);
   else if (message.kind === 'close') close(message.untilEpochMs);
   else metrics.take(message);
 });

@@ -95,6 +95,8 @@ const decidingKeys = [
   'endpoint',
   'generation',
   'peer.identity',
+  'policy',
+  'policy.origin',
   'cause',
   'attempt.reason',
   'join',

@@ -139,13 +139,20 @@ function failed(row: TraceRow, layout: TraceLayout, of: Reader): string {
   if (cause !== '') {
     const verb = denials.has(cause) ? 'Denied' : 'Cause';
     const sentence = sentenceOf(cause);
-    return `${verb}: ${cause}.${sentence === '' ? '' : ` ${sentence}`}${message}`;
+    return `${verb}: ${cause}${policyWords(of)}.${sentence === '' ? '' : ` ${sentence}`}${message}`;
   }
   if (!isError) return '';
   const status = of('http.response.status_code');
   if (status !== '') return `${whoAnswered(row, layout, status)}${message}`;
   const type = of('error.type');
   return type === '' ? `It is marked as an error.${message}` : `Error of type ${type}.${message}`;
+}
+
+/** By which resource somebody was kept out. */
+function policyWords(of: Reader): string {
+  const policy = of('tracecar.policy');
+  const origin = of('tracecar.policy.origin');
+  return policy === '' ? '' : `, by ${policy}${origin === '' ? '' : ` (${origin})`}`;
 }
 
 /** Causes by which somebody is kept out, and not something missing. */

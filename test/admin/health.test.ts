@@ -105,6 +105,24 @@ test('an HTTP probe asks the application what its definition says', async (t) =>
   assert.equal(seen, `GET /ok?x=1 127.0.0.1:${port} */* kube-probe/1.36 b`);
 });
 
+test('a hook of the application is run for who knows the secret, and for nobody else', async (t) => {
+  const asked: string[] = [];
+  const port = await application(t, (incoming, response) => {
+    asked.push(incoming.url ?? '');
+    response.end('leaving');
+  });
+  const prestop = '/app-health/app/prestop';
+  const hook = { [prestop]: { httpGet: { path: '/leave', port }, timeoutSeconds: 600 } };
+  const health = await healthPort(t, hook, 'secret');
+  for (const headers of [{}, { 'x-tracecar-drain-secret': 'guess' }]) {
+    assert.equal((await ask(health.port, prestop, headers)).status, 403);
+  }
+  assert.deepEqual(asked, []);
+  const reply = await ask(health.port, prestop, { 'x-tracecar-drain-secret': 'secret' });
+  assert.deepEqual(reply, { status: 200, body: 'leaving\n' });
+  assert.deepEqual(asked, ['/leave']);
+});
+
 test('headers of the definition take the place of the usual ones', async (t) => {
   let seen = '';
   const port = await application(t, ({ headers }, response) => {

@@ -18,6 +18,7 @@ const good: StoryArm = {
   failed: [],
   split: { v1: 600, v2: 400 },
   counts: { whole: 1_000, traces: 1_000, wrongParents: 0 },
+  hops: { hops: 4_000, unverified: [] },
 };
 
 test('a story in which everything holds has no fault', () => {
@@ -34,6 +35,10 @@ test('each broken promise is a fault of its own', () => {
     [{ counts: { ...counts, whole: 999 } }, '999 of 1000 requests are one whole trace'],
     [{ counts: { ...counts, traces: 1_001 } }, '1001 traces of 1000 requests'],
     [{ counts: { ...counts, wrongParents: 1 } }, '1 spans have a wrong parent'],
+    [
+      { hops: { hops: 4_000, unverified: ['web asks nobody: GET'] } },
+      '1 of 4000 hops without their peer, first: web asks nobody: GET',
+    ],
     [{ split: { v1: 621, v2: 379 } }, 'v1 answered 62.1 % instead of 60.0 %'],
     [{ split: { v1: 579, v2: 421 } }, 'v1 answered 57.9 % instead of 60.0 %'],
   ];

@@ -68,8 +68,10 @@ spec:\n  hosts: [${nameOf(host)}.default.svc.cluster.local]\n  resolution: STATI
 function subsetsText(host: number, subsets: readonly string[]): string {
   if (subsets.length === 0) return '';
   const entries = subsets.map((each) => `    - {name: ${each}, labels: {version: ${each}}}\n`);
+  // Other subsets, other TLS: a list that is edited says something else of the host's clusters too.
+  const mode = ['DISABLE', 'SIMPLE', 'ISTIO_MUTUAL'][subsets.length % 3];
   return `---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ${nameOf(host)}}
-spec:\n  host: ${nameOf(host)}\n  subsets:\n${entries.join('')}`;
+spec:\n  host: ${nameOf(host)}\n  trafficPolicy: {tls: {mode: ${mode}}}\n  subsets:\n${entries.join('')}`;
 }
 
 function routeText(host: number, routes: readonly Route[]): string {
@@ -176,14 +178,16 @@ const peers = [
 const gatewayHead = `apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}
 spec:\n  selector: {app: ingress}\n  servers:\n`;
 const full = (host: number) => `${nameOf(host)}.default.svc.cluster.local`;
+const serverText = (port: number, protocol: string, host: string, tls: string) =>
+  `    - {port: {number: ${port}, protocol: ${protocol}}, hosts: ["${host}"], tls: {${tls}}}\n`;
 const gateways = [
   '',
-  '    - {port: {number: 7080, protocol: HTTP}, hosts: ["*"]}\n',
-  '    - {port: {number: 7080, protocol: HTTP}, hosts: ["*"], tls: {httpsRedirect: true}}\n',
-  `    - {port: {number: 7443, protocol: HTTPS}, hosts: [${full(0)}], tls: {mode: SIMPLE, credentialName: a}}
-    - {port: {number: 7443, protocol: HTTPS}, hosts: ["*.local"], tls: {mode: SIMPLE, credentialName: b}}
-    - {port: {number: 7443, protocol: TLS}, hosts: [${full(1)}], tls: {mode: PASSTHROUGH}}\n`,
-  '    - {port: {number: 7443, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE}}\n',
+  serverText(7080, 'HTTP', '*', 'httpsRedirect: false'),
+  serverText(7080, 'HTTP', '*', 'httpsRedirect: true'),
+  serverText(7443, 'HTTPS', full(0), 'mode: SIMPLE, credentialName: a') +
+    serverText(7443, 'HTTPS', '*.local', 'mode: SIMPLE, credentialName: b') +
+    serverText(7443, 'TLS', full(1), 'mode: PASSTHROUGH'),
+  serverText(7443, 'HTTPS', '*', 'mode: SIMPLE'),
 ];
 
 /** A Service of a pod with a version, if there is one, and its rules for connections, if there are any. */

@@ -76,6 +76,7 @@ test('a mistake of any program is one line, status 2', async (t) => {
     [['explain'], /--trace ID says which trace/],
     [['explain', '--trace=1', '--query=127.0.0.1:1'], /nothing listens at http/],
     [['validate'], /needs a PATH/],
+    [['check'], /--strict says who would break/],
     [['injector', '--nonsense'], /unknown flag --nonsense/],
     [['init', '--nonsense'], /unknown flag --nonsense/],
     [['inject', '-f', join(mesh, 'none'), '--image=tracecar:1'], /cannot read .*none/],
@@ -114,7 +115,7 @@ test('only who asks others over HTTP carries an HTTP client', async () => {
   const carriers = readdirSync(join(folder, 'dist'))
     .filter((name) => name.endsWith('.cjs'))
     .filter((name) => readFileSync(join(folder, 'dist', name), 'utf8').includes('UND_ERR_ABORTED'));
-  assert.deepEqual(carriers.toSorted(), ['injector.cjs', 'view-trace.cjs']);
+  assert.deepEqual(carriers.toSorted(), ['ca.cjs', 'injector.cjs', 'view-trace.cjs']);
   const { status, stderr } = await tracecar('view', '--trace', 'abc', '--query=127.0.0.1:1');
   assert.equal(status, 2);
   assert.match(stderr, /^tracecar view: nothing listens at http:\/\/127\.0\.0\.1:1/);

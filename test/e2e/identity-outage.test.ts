@@ -32,11 +32,13 @@ test('an authority may be away for most of a certificate, and a sidecar start ag
   first.child.kill('SIGKILL');
   await first.ended;
   const again = await startSidecarOf(t, 'payments', plans.payments);
-  const load = new SteadyLoad(orders);
+  const load = new SteadyLoad(t, orders);
   const both = [caller, again];
   // Half of a life is over: both have asked for the next one.
   const states = await Promise.all(
-    both.map((each) => identityUntil(each, ({ secondsLeft }) => secondsLeft <= 7)),
+    both.map((each) =>
+      identityUntil(each, ({ problem, secondsLeft }) => problem !== '' && secondsLeft <= 7),
+    ),
   );
   for (const { generation, problem } of states) {
     assert.equal(generation, 1);

@@ -1,7 +1,7 @@
 /**
  * Certificates and roots change under load: nobody's request fails, and what is under way goes on.
  *
- * The leaves live twenty seconds, so that a renewal comes after eight to ten and a slow machine has as
+ * The leaves live fourteen seconds, so that a renewal comes after six or seven and a slow machine has as
  * long again; test/soak has the long form, with all three phases.
  */
 
@@ -26,7 +26,7 @@ test('new certificates from a new root come under load: no request fails, and wh
       response.write(`${headers['x-forwarded-client-cert']}\n`);
     } else response.end('ok');
   });
-  const authority = await AuthorityProcess.start(t, 20);
+  const authority = await AuthorityProcess.start(t, 14);
   const { folder: config, orders } = await copyMesh(t, port);
   const [ordersToken, paymentsToken] = await Promise.all([
     authority.token('orders'),
@@ -36,7 +36,7 @@ test('new certificates from a new root come under load: no request fails, and wh
     startSidecarOf(t, 'orders', { config, authority, tokenFile: ordersToken }),
     startSidecarOf(t, 'payments', { config, authority, tokenFile: paymentsToken }),
   ]);
-  const load = new SteadyLoad(orders);
+  const load = new SteadyLoad(t, orders);
   const long = openLong(orders);
   // The second phase may begin when both sidecars have told that they believe both roots.
   await rotateWhenAllowed(authority);

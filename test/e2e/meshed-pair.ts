@@ -182,6 +182,9 @@ export async function rotateWhenAllowed(authority: AuthorityProcess): Promise<vo
   while (!(await authority.rotate())) await new Promise((settle) => setTimeout(settle, 100));
 }
 
+/** More would say nothing more. */
+const failuresMax = 10;
+
 /** Requests, one after the other on each of a few connections, until `stop`. */
 export class SteadyLoad {
   readonly failures: string[] = [];
@@ -191,8 +194,10 @@ export class SteadyLoad {
   readonly #workers: Promise<void>[];
   #isOver = false;
 
-  constructor(port: number) {
+  /** It ends with the test at the latest. */
+  constructor(t: TestContext, port: number) {
     this.#port = port;
+    t.after(() => this.stop());
     this.#workers = [1, 2, 3, 4].map(() => this.#work());
   }
 
@@ -206,7 +211,7 @@ export class SteadyLoad {
     while (!this.#isOver) {
       const problem = await this.#ask();
       if (problem === '') this.answered += 1;
-      else this.failures.push(problem);
+      else if (this.failures.push(problem) >= failuresMax) return;
       // A pace that leaves the machine to the others who test on it.
       await new Promise((settle) => setTimeout(settle, 10));
     }

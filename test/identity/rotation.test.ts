@@ -119,6 +119,15 @@ test('the old root stays until a leaf life has passed and nobody has a leaf of i
   assert.equal(stateOf(turn(issue, [ready], startMs + dayMs)).phase, 'steady');
 });
 
+test('a root that has ended heals in two steps, because nobody can be harmed any more', () => {
+  const endedMs = startMs + 400 * dayMs;
+  const last = reportOf('web-1', steady, steady, startMs + 364 * dayMs);
+  const spread = stateOf(turn(steady, [last], endedMs));
+  const issue = stateOf(turn(spread, [last], endedMs));
+  const { rootNotAfterMs, signer } = material(issue);
+  assert.ok(rootNotAfterMs > endedMs && signer.notAfterMs > endedMs);
+});
+
 test('a list of sidecars that was full stops a rotation until it is whole again', () => {
   const spread = stateOf(turn(steady, [], startMs));
   const reports = new SidecarReports(1);

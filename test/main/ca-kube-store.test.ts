@@ -38,6 +38,7 @@ beforeEach(() => {
 const newStore = () => new KubeStateStore(client, namespace);
 const terms = {
   trustDomain: undefined,
+  mayCreate: true,
   leafLifeMs: 60_000,
   wallTime: systemWallTime,
   random: systemRandom,

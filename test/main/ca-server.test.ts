@@ -17,7 +17,7 @@ import { authorityLimits } from '../../src/model/authority-limits.ts';
 
 const dayMs = 86_400_000;
 
-async function start(verify?: VerifyToken) {
+async function start(verify?: VerifyToken, isCostly = true) {
   const nowMs = Date.now();
   const clock = new ManualClock();
   const authority = new Authority({
@@ -32,6 +32,11 @@ async function start(verify?: VerifyToken) {
   assert.ok(!('problem' in material));
   authority.use(material);
   const refusals: RefusedCall[] = [];
+  const failures: string[] = [];
+  let onFailure = () => {};
+  const failed = new Promise<void>((resolve) => {
+    onFailure = resolve;
+  });
   let verified = 0;
   const usual: VerifyToken = async (token) =>
     token.reveal() === 'good'
@@ -45,15 +50,20 @@ async function start(verify?: VerifyToken) {
         return (verify ?? usual)(token, address);
       },
       clock,
+      isCostly,
       onRefused: (refused) => refusals.push(refused),
-      onTrouble: () => {},
+      onHandshakeFailed: (address, why) => {
+        failures.push(`${address} ${why}`);
+        onFailure();
+      },
+      onBug: assert.fail,
     },
     servingPair(material, 'tracecar-system', nowMs, systemRandom),
   );
   await server.listen('127.0.0.1', 0);
   after(() => server.close(0, (_ms, call) => call()));
   const ca = material.bundle.pem;
-  return { ca, clock, port: server.port, refusals, verified: () => verified };
+  return { ca, clock, failed, failures, port: server.port, refusals, verified: () => verified };
 }
 
 interface Ask {
@@ -112,7 +122,7 @@ test('a good token and a good request are answered with leaf, issuer, roots and 
   assert.ok(Date.parse(answer.notAfter) > Date.now());
 });
 
-test('the authority is known by its own id, and speaks TLS 1.3 alone', async () => {
+test('the authority is known by its own id, speaks TLS 1.3 alone, and says who failed at that', async () => {
   const at = await start();
   const options = { host: '127.0.0.1', port: at.port, ca: at.ca, servername: 'localhost' };
   const socket = connect(options);
@@ -125,6 +135,8 @@ test('the authority is known by its own id, and speaks TLS 1.3 alone', async () 
   const old = connect({ ...options, maxVersion: 'TLSv1.2' });
   const [error] = await once(old, 'error');
   assert.match(String(error), /version|alert/i);
+  await at.failed;
+  assert.deepEqual(at.failures, ['127.0.0.1 unsupported protocol']);
 });
 
 const refused: readonly (readonly [string, Ask, number, string])[] = [
@@ -190,15 +202,30 @@ test('whoever asks too often is told when to come again (I14)', async () => {
   assert.equal(headers['retry-after'], '10');
 });
 
+const { addressBurst, refusedBurst } = authorityLimits;
+
 test('an address whose tokens are refused again and again is not asked about for a while', async () => {
   const at = await start();
-  const { refusedBurst } = authorityLimits;
   for (let round = 0; round < refusedBurst; round += 1) {
     assert.equal((await ask(at, { token: 'bad' })).status, 401);
   }
   assert.equal((await ask(at, { token: 'bad' })).status, 429);
   assert.equal(at.verified(), refusedBurst);
   at.clock.advance(60_000);
+  assert.equal((await ask(at)).status, 200);
+});
+
+test('a pod that floods costs the API server no question beyond its address’s rate (I14)', async () => {
+  const at = await start();
+  for (let round = 0; round < addressBurst + 5; round += 1) await ask(at);
+  assert.equal(at.verified(), addressBurst);
+});
+
+test('where tokens are of a file, one bad neighbour on a machine holds nobody up', async () => {
+  const at = await start(undefined, false);
+  for (let round = 0; round < refusedBurst + addressBurst; round += 1) {
+    assert.equal((await ask(at, { token: 'bad' })).status, 401);
+  }
   assert.equal((await ask(at)).status, 200);
 });
 

@@ -21,6 +21,8 @@ interface Place {
   readonly sidecar: Sidecar;
   readonly inbound: number;
   readonly log: string[];
+  /** Of its configuration. */
+  readonly folder: string;
   /** Resolves when `isSo` holds, looked at in every turn of the loop. */
   until(isSo: () => boolean): Promise<void>;
 }
@@ -55,7 +57,7 @@ async function placeWith(
   const until = async (isSo: () => boolean) => {
     while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
   };
-  return { sidecar, inbound, log, until };
+  return { sidecar, inbound, log, folder, until };
 }
 
 test('traffic is served before ready, and ready comes after the warm-up', async (t) => {
@@ -116,6 +118,24 @@ test('a drain during the warm-up ends it, and the sidecar is never ready', async
   await drained;
   assert.equal(sidecar.whyNotReady, 'draining');
   assert.ok(!log.some((line) => line.includes('"message":"ready"')), log.join(''));
+});
+
+test('STRICT for a sidecar without an identity is said, and refuses', async (t) => {
+  const { sidecar, inbound, log, folder } = await place(t, '--warm-up-ms=0');
+  const strict = `apiVersion: security.istio.io/v1\nkind: PeerAuthentication
+metadata: {name: all}\nspec: {mtls: {mode: STRICT}}\n`;
+  writeFileSync(join(folder, 'strict.yaml'), strict);
+  await sidecar.start();
+  const [found] = sidecar.diagnostics;
+  assert.equal(found?.code, 'TC1602');
+  assert.deepEqual(found?.resource, {
+    ...{ kind: 'PeerAuthentication', namespace: 'default', name: 'all' },
+  });
+  assert.deepEqual([found?.file, found?.line], [join(folder, 'strict.yaml'), 1]);
+  assert.ok(log.some((line) => line.includes('STRICT refuses everybody')));
+  const { status, body } = await get(`127.0.0.1:${inbound}`, '/');
+  assert.equal(status, 403);
+  assert.match(body, /^no-identity/);
 });
 
 test('the metrics of the application are on one page with ours, but for what both have', async (t) => {

@@ -25,7 +25,7 @@ import {
   writeWeights,
 } from './story/shop.ts';
 import { problemsOf, type ShopAnswer, ShopLoad, splitOf } from './story/shop-load.ts';
-import { countTraces } from './story/shop-traces.ts';
+import { countHops, countTraces } from './story/shop-traces.ts';
 
 const skip = whyNoCluster() ?? false;
 if (skip !== false) process.stdout.write(`SKIPPED: ${import.meta.filename}: ${skip}\n`);
@@ -144,6 +144,14 @@ suite('the story on a real Kubernetes node', { skip }, () => {
     assert.equal(counts.wrongParents, 0);
     assert.equal(counts.whole, counts.requests, counts.gaps.join('\n'));
     assert.equal(counts.traces, counts.requests);
+  });
+
+  test('every hop between sidecars is mutual TLS: both ends say who the other one is', async (t) => {
+    const ids = new Set(answers.map(({ id }) => id));
+    const { hops, unverified } = await countHops(jaeger, ids);
+    t.diagnostic(`${hops - unverified.length} of ${hops} spans with a verified peer`);
+    assert.deepEqual(unverified.slice(0, 5), []);
+    assert.equal(hops, 4 * ids.size);
   });
 
   test('edited weights are followed', async (t) => {

@@ -129,6 +129,18 @@ holdsFor('{from: [{source: {ipBlocks: [10.0.0.0/24, "fd00::/8"]}}]}', [
   ['an IPv4 address in IPv6 form', { address: '::ffff:10.0.0.9' }, true],
   ['an address that is not known', { address: '' }, false],
 ]);
+holdsFor(
+  '{from: [{source: {ipBlocks: [10.1.0.0/16, 10.0.0.0/30, 192.0.2.1, 192.0.2.2, 0.0.0.0/7, "fd00::/8"]}}]}',
+  [
+    ['an address in one of many ranges', { address: '10.1.255.9' }, true],
+    ['an address in one of another length', { address: '10.0.0.3' }, true],
+    ['the first one behind it', { address: '10.0.0.4' }, false],
+    ['a single one', { address: '192.0.2.2' }, true],
+    ['one in a short range', { address: '1.255.255.255' }, true],
+    ['one of the other family', { address: 'fd00::1' }, true],
+    ['one above 128.0.0.0 in none', { address: '200.0.0.1' }, false],
+  ],
+);
 holdsFor('{from: [{source: {remoteIpBlocks: [203.0.113.4]}}]}', [
   ['that original client', { remote: '203.0.113.4' }, true],
   [
@@ -418,7 +430,8 @@ test('a thousand rules together decide what each of them decides alone', () => {
     list(principal).map((all) => `principals: [${all.map((each) => `"${each}"`)}]`),
     list(pick('a', 'b')).map((all) => `namespaces: [${all}]`),
     list(pick('a/x', 'y')).map((all) => `serviceAccounts: [${all}]`),
-    pick('ipBlocks: [10.0.0.0/8]', 'notNamespaces: [a]'),
+    pick('ipBlocks: [10.0.0.0/8]', 'ipBlocks: [10.0.0.7, 0.0.0.0/0]', 'notNamespaces: [a]'),
+    pick('ipBlocks: [192.0.2.0/24]', 'ipBlocks: ["fd00::/8"]', 'ipBlocks: [10.0.0.0/29]'),
   );
   const operation = fc.oneof(
     list(path).map((all) => `paths: [${all.map((each) => `"${each}"`)}]`),
@@ -435,6 +448,7 @@ test('a thousand rules together decide what each of them decides alone', () => {
     path: pick('/a', '/a/b', '/ab', '/c/b', '/'),
     host: pick('h1', 'h1:80', 'h2:81', ''),
     method: pick('GET', 'PUT'),
+    address: pick('10.0.0.7', '192.0.2.9', 'fd00::7', '203.0.113.1'),
     isOpaque: fc.boolean(),
   });
   fc.assert(

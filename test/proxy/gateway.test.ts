@@ -19,6 +19,7 @@ import {
   serverOf,
   startGateway,
 } from '../support/gateway-fixture.ts';
+import { ManualTime } from '../support/manual-time.ts';
 import { startProxy } from '../support/proxy-fixture.ts';
 import { clusterOf, connectionRuleOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
 
@@ -255,6 +256,8 @@ test('TLS that is passed through ends at the application, chosen by name', async
     'inside.example.com',
   );
   assert.equal(servedName(peer), 'inside.example.com');
+  const [shown] = gateway.proxy.connections();
+  assert.equal(shown?.relayed?.serverName, 'inside.example.com');
   await downstream.send('GET / HTTP/1.1\r\nHost: inside.example.com\r\nConnection: close\r\n\r\n');
   await downstream.untilReceived('inside');
   await downstream.ended();
@@ -362,4 +365,47 @@ test('a host that no VirtualService binds has no route, whatever another wildcar
   const { downstream } = await connectSecure(t, gateway.port, authority, 'shop.example.com');
   await downstream.send(getAt('shop.example.com'));
   assert.equal((await downstream.response()).status, 404);
+});
+
+test('at an edge that begins traces those of callers from outside are not continued', async (t) => {
+  const trace = '0123456789abcdef0123456789abcdef';
+  const context = `traceparent: 00-${trace}-0123456789abcdef-01\r\n`;
+  for (const [edge, isContinued] of [
+    ['honour', true],
+    ['ignore', false],
+  ] as const) {
+    const gateway = await startGateway(t, gatewayOf([serverOf(['*'])], false), {
+      tracing: { peers: [], edge, edgeResponseHeader: 'off' },
+    });
+    const downstream = await gateway.connect();
+    await downstream.send(`GET / HTTP/1.1\r\nHost: shop\r\n${context}\r\n`);
+    assert.equal((await downstream.response()).status, 200);
+    assert.equal(gateway.origin.received.includes(trace), isContinued, edge);
+  }
+});
+
+test('a gateway that is leaving tells its callers to go, and serves until they have', async (t) => {
+  const gateway = await startGateway(t, gatewayOf([serverOf(['*'])], false));
+  const downstream = await gateway.connect();
+  await downstream.send(getAt('shop'));
+  assert.doesNotMatch((await downstream.response()).head, /connection: close/i);
+  gateway.proxy.leave();
+  await downstream.send(getAt('shop'));
+  const last = await downstream.response();
+  assert.equal(last.status, 200);
+  assert.match(last.head, /connection: close/i);
+  const next = await gateway.connect();
+  await next.send(getAt('shop'));
+  assert.equal((await next.response()).status, 200);
+});
+
+test('a gateway that drains listens on for callers with an old list', async (t) => {
+  const time = new ManualTime();
+  const gateway = await startGateway(t, gatewayOf([serverOf(['*'])], false), { time });
+  const drained = gateway.proxy.drain(20_000);
+  const late = await gateway.connect();
+  await late.send(getAt('shop'));
+  assert.equal((await late.response()).status, 200);
+  await time.advanceUntil(drained);
+  assert.equal((await drained).cut, 0);
 });

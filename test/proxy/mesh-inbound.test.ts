@@ -6,9 +6,11 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
+import { failure } from '../../src/model/failure.ts';
 import type { PeerMode } from '../../src/model/security.ts';
 import { detectedWords } from '../../src/telemetry/detection.ts';
 import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
+import type { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import {
   cart,
   cartId,
@@ -20,7 +22,6 @@ import {
   webId,
 } from '../support/mesh-caller.ts';
 import { makeIdentity, makeLeaf, makeMaterial } from '../support/mesh-material.ts';
-import type { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import { getOf, postOf } from '../support/proxy-fixture.ts';
 import { RawConnection } from '../support/raw-connection.ts';
 import { answering, okWith } from '../support/raw-origin.ts';
@@ -31,7 +32,6 @@ const kinds: readonly (readonly [string, Start])[] = [
   ['an ingress listener', startBound],
   ['a captured port', startCaptured],
 ];
-const modes: readonly PeerMode[] = ['permissive', 'strict', 'disable'];
 
 /** Names of who called, by record. */
 function callers({ names, records }: MemoryTelemetry): (string | undefined)[] {
@@ -149,10 +149,10 @@ test('bytes that are no HTTP pass through mutual TLS unread, with FIN both ways'
   await downstream.until(() => downstream.received.length === 4, 'the echo');
   downstream.finish();
   assert.equal(await downstream.ended(), 'fin');
-  await proxy.telemetry.finished(1);
+  await proxy.telemetry.recorded(1);
   const [record] = proxy.telemetry.records;
   assert.deepEqual(callers(proxy.telemetry), [cartId]);
-  assert.equal(detectedWords[record!.method], 'tcp');
+  assert.equal(detectedWords[record!.method], 'other');
   assert.equal(tlsVersionWords[record!.tlsVersion], '1.3');
 });
 
@@ -203,7 +203,8 @@ async function startHttps(t: TestContext, mode: PeerMode) {
   );
   application.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
-  t.after(() => new Promise((resolve) => application.close(resolve)));
+  // Its connections end with the proxy.
+  t.after(() => void application.close());
   const address = application.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const proxy = await startCaptured(t, { mode });
@@ -231,9 +232,9 @@ test("an application's own TLS is no identity: strict closes it, with the cause"
   const { proxy, ended } = await startHttps(t, 'strict');
   await ended;
   const { telemetry } = proxy;
-  await telemetry.finished(1);
+  await telemetry.recorded(1);
   assert.equal(detectedWords[telemetry.records[0]!.method], 'tls');
-  assert.equal(telemetry.causes()[0], 'no-identity');
+  assert.equal(telemetry.records[0]!.causeCode, failure['no-identity'].code);
 });
 
 test('what a caller says of its certificate is taken out, and what is true put in', async (t) => {
@@ -274,7 +275,9 @@ test('plaintext callers are remembered, and so is that some of them speak the me
   assert.equal(caller!.connections, 2);
   assert.ok(Math.abs(caller!.lastMs - Date.now()) < 60_000);
   assert.equal(caller!.isAlsoMeshed, false);
-  await proxy.speakMesh();
+  const { downstream } = await proxy.speakMesh();
+  await downstream.send(getOf('/a'));
+  await downstream.response();
   assert.equal(proxy.proxy.plaintextCallers().callers[0]!.isAlsoMeshed, true);
   assert.equal(proxy.proxy.plaintextCallers().callers[0]!.connections, 2);
 });

@@ -12,6 +12,7 @@ import { Slab } from '../../src/proxy/slab.ts';
 import { openSecureSocket } from '../../src/proxy/socket-reads.ts';
 import { makeLeaf, makeRoot } from '../support/mesh-material.ts';
 import { SecureOrigin, sidecarTls } from '../support/secure-origin.ts';
+import { untilSo } from '../support/turns.ts';
 
 const root = makeRoot();
 const leaf = makeLeaf(root);
@@ -137,7 +138,7 @@ test('nothing is sent before the peer is trusted; then all of it is, and FIN beh
   socket.write('two ');
   socket.end('three');
   peer.write('from the peer');
-  while (heard() === '') await turn();
+  await untilSo(() => heard() !== '', 'bytes of the peer');
   assert.equal(peer.bytesRead, 0);
   socket.trust();
   assert.equal((await all).toString(), 'one two three');
@@ -158,7 +159,7 @@ test('the end of the peer: whole with a word in TLS, cut without', async (t) => 
     const { socket, peer, heard } = await dial(t);
     const ended = once(socket, 'end');
     peer.write('said');
-    while (heard() === '') await turn();
+    await untilSo(() => heard() !== '', 'bytes of the peer');
     if (isCut) beneath(peer).end();
     else peer.end();
     await ended;
@@ -204,7 +205,7 @@ test('RST of a dialled socket is RST for the peer, and it closes', async (t) => 
   const { socket, peer, heard } = await dial(t);
   // Its session tickets are not under way any more: nothing but the reading meets the RST.
   peer.write('said');
-  while (heard() === '') await turn();
+  await untilSo(() => heard() !== '', 'bytes of the peer');
   const gone = new Promise<string>((resolve) => {
     peer.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
     peer.once('end', () => resolve('end'));
@@ -259,6 +260,8 @@ test('the accepting end sends the same way', async (t) => {
   }
   secure.end();
   await once(client!, 'end');
+  // Its word that it ends stands behind what was under way.
+  assert.equal(client!.isCut, false);
   assert.deepEqual(Buffer.concat(chunks), patternOf(50_000));
 });
 

@@ -10,9 +10,10 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
-import type { TrafficLimits } from '../../src/model/limits.ts';
+import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { ListenerTls } from '../../src/model/routing-table.ts';
-import { TlsFiles } from '../../src/proxy/tls-files.ts';
+import { CredentialStore } from '../../src/proxy/credential-store.ts';
+import { pollDelayMs, TlsFiles } from '../../src/proxy/tls-files.ts';
 import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { type Certificate, CertificateAuthority } from '../support/certificates.ts';
@@ -240,8 +241,9 @@ test('an authority file that cannot be read keeps the old one and says so', asyn
   let loads = 0;
   const files = new TlsFiles({
     settings: { ...settingsOf(path), mode: 'mutual', caFile: file },
+    credentials: new CredentialStore(),
     wakeUps: systemWakeUps,
-    pollMs: 10,
+    pollMs: () => 10,
     wallMs: Date.now,
     log: (level, text) => log.push(`${level} ${text}`),
     onLoaded: () => {
@@ -295,8 +297,9 @@ test('an expired certificate does not replace a good one', async (t) => {
   let wallMs = Date.now();
   const files = new TlsFiles({
     settings: settingsOf(path),
+    credentials: new CredentialStore(),
     wakeUps: systemWakeUps,
-    pollMs: 10,
+    pollMs: () => 10,
     wallMs: () => wallMs,
     log: (level, text) => log.push(`${level} ${text}`),
     onLoaded: () => {
@@ -395,4 +398,10 @@ test('an upgrade behind TLS is a tunnel of plain bytes to the application, close
   assert.equal(await upstream.ended(), 'fin');
   upstream.finish();
   await downstream.closed();
+});
+
+test('many sets of files are looked at in turn, each at least every 0.8 seconds', () => {
+  const delayOf = (sets: number) => Math.round(pollDelayMs(sets, 1, trafficLimits));
+  assert.deepEqual([1, 100, 200, 1_000, 100_000].map(delayOf), [250, 250, 500, 800, 800]);
+  assert.ok(pollDelayMs(1_000, 0, trafficLimits) >= 600);
 });

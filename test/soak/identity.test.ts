@@ -31,7 +31,7 @@ async function startPair(t: TestContext, leafSeconds: number) {
     startSidecarOf(t, 'orders', plans.orders),
     startSidecarOf(t, 'payments', plans.payments),
   ]);
-  return { authority, plans, sidecars, load: new SteadyLoad(orders) };
+  return { authority, orders, plans, sidecars, load: new SteadyLoad(t, orders) };
 }
 
 test('leaves of a minute are renewed for five minutes of load', { timeout }, async (t) => {
@@ -59,9 +59,11 @@ test('a root is replaced in three phases under load', { timeout }, async (t) => 
   assert.deepEqual(load.failures, []);
 });
 
-test('an authority is away for a leaf less 5 %, and a sidecar starts again', { timeout }, async (t) => {
-  const { authority, load, plans, sidecars } = await startPair(t, 200);
-  const [orders, payments] = sidecars;
+test('an authority is away for a leaf less 5 %, and a sidecar starts again', {
+  timeout,
+}, async (t) => {
+  const { authority, load, orders, plans, sidecars } = await startPair(t, 200);
+  const [caller, payments] = sidecars;
   await authority.stop();
   await identityUntil(payments!, ({ secondsLeft }) => secondsLeft <= 100);
   await load.stop();
@@ -69,10 +71,12 @@ test('an authority is away for a leaf less 5 %, and a sidecar starts again', { t
   payments!.child.kill('SIGKILL');
   await payments!.ended;
   const again = await startSidecarOf(t, 'payments', plans.payments);
-  const after = new SteadyLoad(await portOf(plans.orders.config));
+  const after = new SteadyLoad(t, orders);
   await identityUntil(again, ({ secondsLeft }) => secondsLeft <= 10);
   await authority.start();
-  await Promise.all([orders!, again].map((each) => identityUntil(each, (state) => state.generation === 2)));
+  await Promise.all(
+    [caller!, again].map((each) => identityUntil(each, (state) => state.generation === 2)),
+  );
   await after.stop();
   t.diagnostic(`${load.answered + after.answered} answered`);
   assert.deepEqual(after.failures, []);

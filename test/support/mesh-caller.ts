@@ -91,19 +91,22 @@ function securityOf({ mode = 'permissive' }: InboundOptions) {
   return { ...usualSecurity, mode };
 }
 
+/** For `tls.connect`, to call as a sidecar with this leaf does. */
+export function callerOptions(leaf: MeshLeaf): ConnectionOptions {
+  return {
+    cert: leaf.certificates,
+    key: leaf.privateKey,
+    ca: root.roots,
+    ALPNProtocols: ['tracecar/1'],
+    minVersion: 'TLSv1.3',
+    checkServerIdentity: () => undefined,
+  };
+}
+
 function speaking(t: TestContext, call: () => Promise<RawConnection>) {
   return async (options: ConnectionOptions = {}, leaf: MeshLeaf = cart): Promise<MeshCall> => {
     const { socket } = await call();
-    const secure = connect({
-      socket,
-      cert: leaf.certificates,
-      key: leaf.privateKey,
-      ca: root.roots,
-      ALPNProtocols: ['tracecar/1'],
-      minVersion: 'TLSv1.3',
-      checkServerIdentity: () => undefined,
-      ...options,
-    });
+    const secure = connect({ socket, ...callerOptions(leaf), ...options });
     t.after(() => secure.destroy());
     return new Promise((resolve, reject) => {
       secure.once('error', reject);

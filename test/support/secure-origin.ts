@@ -29,6 +29,8 @@ export class SecureOrigin {
   /** Those whose handshake succeeded here. */
   readonly connections: RawConnection[] = [];
   readonly secured: TLSSocket[] = [];
+  /** Of the same ones: whether they resumed a session. */
+  readonly resumed: boolean[] = [];
   /** Codes of handshakes that failed. */
   readonly refused: string[] = [];
   /** TCP connections of every kind. */
@@ -40,6 +42,7 @@ export class SecureOrigin {
     this.#server = createServer({ ...options, allowHalfOpen: true } as TlsOptions, (secure) => {
       const connection = new RawConnection(secure);
       this.secured.push(secure);
+      this.resumed.push(secure.isSessionReused());
       const index = this.connections.push(connection) - 1;
       Promise.resolve(script(connection, index)).catch((error: unknown) => {
         if (connection.ending === 'open' && !connection.isClosed) throw error;

@@ -140,6 +140,28 @@ test('each hop says why it was routed, tried again, denied, joined and sampled',
   assert.equal(text, readFileSync(file, 'utf8'));
 });
 
+test('a denial names the policy, and who the caller proved to be', () => {
+  const [web] = demoTrace(traceId, startMs) as [SpanFixture];
+  const attributes = {
+    ...web.attributes,
+    'http.response.status_code': 403,
+    'tracecar.cause': 'denied',
+    'tracecar.policy': 'shop/callers',
+    'tracecar.policy.origin': 'policies.yaml:3:1',
+    'tracecar.peer.identity': 'spiffe://cluster.local/ns/shop/sa/cart',
+  };
+  const trace = traceOf([{ ...web, isError: true, attributes }]);
+  const [span] = explainAsJson(trace).spans;
+  const texts = new Map(span!.why.map(({ topic, text }) => [topic, text]));
+  assert.match(texts.get('failed')!, /^Denied: denied, by shop\/callers \(policies\.yaml:3:1\)\. /);
+  const id = 'spiffe://cluster.local/ns/shop/sa/cart';
+  assert.equal(texts.get('proved'), `The caller proved to be ${id}.`);
+  assert.deepEqual(
+    [span!.decided.policy, span!.decided['policy.origin'], span!.decided['peer.identity']],
+    ['shop/callers', 'policies.yaml:3:1', id],
+  );
+});
+
 test('the error began where no span below has one, in each branch', () => {
   const { errorsBegan } = explainAsJson(traceOf(reasonedTrace()));
   assert.deepEqual(errorsBegan, ['00000000000000b1', '00000000000000a5', '00000000000000b2']);

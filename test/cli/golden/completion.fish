@@ -25,9 +25,9 @@ complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l trust-domain -d '
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l service-account -d 'refuses certificates for other accounts; without it the first one decides' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l identity-dir -d 'memory-backed folder where key and certificate are kept for a restart' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l forward-client-cert -d 'x-forwarded-client-cert names the caller; off only removes what came' -x -a 'on off'
-complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l secrets -d 'where Secrets are mounted: `credentialName: shop` of a Gateway is DIR/shop/tls.crt, tls.key' -r -F
-complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l trusted-hops -d 'proxies before a gateway whose X-Forwarded-For is believed; 0: nobody but the peer' -x
-complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l proxy-protocol -d 'on: every connection to a gateway begins with a PROXY header, version 1 or 2' -x -a 'off on'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l secrets -d 'where Secrets are mounted: of `shop` DIR/shop/tls.crt and tls.key' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l trusted-hops -d 'proxies before a gateway whose X-Forwarded-For is believed' -x
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l proxy-protocol -d 'on: connections to a gateway begin with a PROXY header, version 1 or 2' -x -a 'off on'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l spans -d 'kinds of spans that are exported; all are counted and logged' -x -a 'both server client'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l keep-errors -d 'traces kept because of an error, a second and route, at any sampler; 0: none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l keep-slow -d 'likewise because of a slow request' -x
@@ -65,9 +65,9 @@ complete -c tracecar -n '__fish_seen_subcommand_from validate' -l capture -d 're
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -l output -d 'for people, or one JSON document for tools' -x -a 'text json'
 complete -c tracecar -n '__fish_seen_subcommand_from validate' -F
 complete -c tracecar -n __fish_use_subcommand -a check -d 'say who would break if only mutual TLS were taken'
-complete -c tracecar -n '__fish_seen_subcommand_from check' -l strict -d 'who would be refused if only mutual TLS were taken (PeerAuthentication STRICT)'
-complete -c tracecar -n '__fish_seen_subcommand_from check' -l config -d 'resources as they are to be: which ports are STRICT then, and names of callers' -r -F
-complete -c tracecar -n '__fish_seen_subcommand_from check' -l root-namespace -d 'whose PeerAuthentication without a selector holds for all namespaces' -x
+complete -c tracecar -n '__fish_seen_subcommand_from check' -l strict -d 'who would be refused by a PeerAuthentication that says STRICT'
+complete -c tracecar -n '__fish_seen_subcommand_from check' -l config -d 'resources as they are to be: STRICT ports, and names of callers' -r -F
+complete -c tracecar -n '__fish_seen_subcommand_from check' -l root-namespace -d 'whose PeerAuthentication without a selector is of all namespaces' -x
 complete -c tracecar -n '__fish_seen_subcommand_from check' -l output -d 'for people, or one JSON document for tools' -x -a 'text json'
 complete -c tracecar -n '__fish_seen_subcommand_from check' -F
 complete -c tracecar -n __fish_use_subcommand -a view -d 'receive traces, keep them, show them'

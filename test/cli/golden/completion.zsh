@@ -52,9 +52,9 @@ _tracecar() {
         '--service-account[refuses certificates for other accounts; without it the first one decides]:value:' \
         '--identity-dir[memory-backed folder where key and certificate are kept for a restart]:value:_files' \
         '--forward-client-cert[x-forwarded-client-cert names the caller; off only removes what came]:value:(on off)' \
-        '--secrets[where Secrets are mounted\: `credentialName\: shop` of a Gateway is DIR/shop/tls.crt, tls.key]:value:_files' \
-        '--trusted-hops[proxies before a gateway whose X-Forwarded-For is believed; 0\: nobody but the peer]:value:' \
-        '--proxy-protocol[on\: every connection to a gateway begins with a PROXY header, version 1 or 2]:value:(off on)' \
+        '--secrets[where Secrets are mounted\: of `shop` DIR/shop/tls.crt and tls.key]:value:_files' \
+        '--trusted-hops[proxies before a gateway whose X-Forwarded-For is believed]:value:' \
+        '--proxy-protocol[on\: connections to a gateway begin with a PROXY header, version 1 or 2]:value:(off on)' \
         '--spans[kinds of spans that are exported; all are counted and logged]:value:(both server client)' \
         '--keep-errors[traces kept because of an error, a second and route, at any sampler; 0\: none]:value:' \
         '--keep-slow[likewise because of a slow request]:value:' \
@@ -92,9 +92,9 @@ _tracecar() {
         '--output[for people, or one JSON document for tools]:value:(text json)' \
         '*:path:_files' ;;
       check) _arguments '--help[explain it]' \
-        '--strict[who would be refused if only mutual TLS were taken (PeerAuthentication STRICT)]' \
-        '*--config[resources as they are to be\: which ports are STRICT then, and names of callers]:value:_files' \
-        '--root-namespace[whose PeerAuthentication without a selector holds for all namespaces]:value:' \
+        '--strict[who would be refused by a PeerAuthentication that says STRICT]' \
+        '*--config[resources as they are to be\: STRICT ports, and names of callers]:value:_files' \
+        '--root-namespace[whose PeerAuthentication without a selector is of all namespaces]:value:' \
         '--output[for people, or one JSON document for tools]:value:(text json)' \
         '*:path:_files' ;;
       view) _arguments '--help[explain it]' \

@@ -40,7 +40,11 @@ const port = fc.oneof(
   fc.constant(null),
 );
 const action = fc.record(
-  { port, path: fc.constantFrom('/', '/app-health/app/readyz'), host: fc.constant('10.0.0.1') },
+  {
+    port,
+    path: fc.constantFrom('/', '/app-health/app/readyz', '/app-health/app/prestop'),
+    host: fc.constant('10.0.0.1'),
+  },
   { requiredKeys: ['port'] },
 );
 const probe = fc.record(
@@ -74,6 +78,7 @@ const container = fc.record(
     startupProbe: some(probe),
     livenessProbe: some(probe),
     readinessProbe: some(probe),
+    lifecycle: some(fc.record({ postStart: probe, preStop: probe }, { requiredKeys: [] })),
   },
   { requiredKeys: ['name'] },
 );

@@ -49,6 +49,37 @@ export async function countTraces(
   }
 }
 
+/** Who calls and who is called, by the service and kind (2 server, 3 client) of a span. */
+const peers: Readonly<Record<string, string>> = {
+  'web 3': 'reviews',
+  'reviews 2': 'web',
+  'reviews 3': 'ratings',
+  'ratings 2': 'reviews',
+};
+
+/** Of spans between two sidecars. */
+export interface HopCounts {
+  readonly hops: number;
+  /** Those that name another peer than they should have, or none; a line each. */
+  readonly unverified: readonly string[];
+}
+
+export async function countHops(jaeger: Jaeger, ids: ReadonlySet<string>): Promise<HopCounts> {
+  let hops = 0;
+  const unverified: string[] = [];
+  for (const { spans } of await tracesOf(jaeger, ids)) {
+    for (const { service, kind, attributes, name } of spans) {
+      const peer = peers[`${service} ${kind}`];
+      if (peer === undefined) continue;
+      hops += 1;
+      const identity = attributes['tracecar.peer.identity'] ?? 'nobody';
+      if (identity === `spiffe://cluster.local/ns/shop/sa/${peer}`) continue;
+      unverified.push(`${service} ${kind === 2 ? 'answers' : 'asks'} ${identity}: ${name}`);
+    }
+  }
+  return { hops, unverified };
+}
+
 /** Traces since `sinceMs` (epoch) that have a span of one of the requests. */
 export async function tracesOf(
   jaeger: Jaeger,

@@ -16,6 +16,8 @@ export interface StoryArm {
     readonly traces: number;
     readonly wrongParents: number;
   };
+  /** Spans between two sidecars, and those without the verified peer that they should have. */
+  readonly hops: { readonly hops: number; readonly unverified: readonly string[] };
 }
 
 /** Share of v1 in the route of the story, and how far the counted one may be from it. */
@@ -23,7 +25,7 @@ export const v1Share = 0.6;
 const splitTolerance = 0.02;
 
 /** What is wrong with an arm, a line each; empty when it keeps the promise. */
-export function faultsOf({ requests, failed, split, counts }: StoryArm): string[] {
+export function faultsOf({ requests, failed, split, counts, hops }: StoryArm): string[] {
   const faults: string[] = [];
   if (failed.length > 0) faults.push(`requests failed: ${failed.join(', ')}`);
   const answered = split.v1 + split.v2;
@@ -32,6 +34,10 @@ export function faultsOf({ requests, failed, split, counts }: StoryArm): string[
   if (whole !== requests) faults.push(`${whole} of ${requests} requests are one whole trace`);
   if (traces !== requests) faults.push(`${traces} traces of ${requests} requests`);
   if (wrongParents !== 0) faults.push(`${wrongParents} spans have a wrong parent`);
+  const { length } = hops.unverified;
+  if (length > 0) {
+    faults.push(`${length} of ${hops.hops} hops without their peer, first: ${hops.unverified[0]}`);
+  }
   const share = split.v1 / requests;
   if (!(Math.abs(share - v1Share) <= splitTolerance + 1e-9)) {
     const [counted, wanted] = [share, v1Share].map((each) => `${(each * 100).toFixed(1)} %`);
