@@ -139,7 +139,8 @@ young=${sidecarSemiSpaceMib}
 # Programs that hold private keys leave no core file, and no signal opens their debugger.
 keeper=
 case "$1" in proxy | ca | injector) ulimit -c 0 && keeper='${keeperFlags.join(' ')}' ;; esac
-exec "$node" ${launcherFlags.join(' ')} $keeper --max-semi-space-size=$young "$here/tracecar.cjs" "$@"
+young=--max-semi-space-size=$young
+exec "$node" ${launcherFlags.join(' ')} $keeper $young "$here/tracecar.cjs" "$@"
 `,
 );
 chmodSync(join(out, 'tracecar'), 0o755);

@@ -81,8 +81,8 @@ export const installFlags: readonly Flag[] = [
   {
     name: 'issuer-secret',
     value: 'NAME',
-    otherwise: 'the authority makes its own root',
-    help: 'Secret of tracecar-system with an issuer from outside, as cert-manager writes it',
+    otherwise: 'its own root',
+    help: "Secret of tracecar-system with an issuer from outside, in cert-manager's form",
   },
   {
     name: 'otlp-endpoint',

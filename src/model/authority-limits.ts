@@ -50,6 +50,10 @@ export interface AuthorityLimits {
   readonly requestTimeoutMs: number;
   readonly headBytesMax: number;
   readonly connectionsMax: number;
+  /** Of them, of one address; and how many it may open in a row and a second. */
+  readonly connectionsPerAddressMax: number;
+  readonly dialsBurst: number;
+  readonly dialsPerSecond: number;
   readonly keepAliveIdleMs: number;
   /** Requests of one pod, or of one file token, in a row and a minute. */
   readonly callerBurst: number;
@@ -114,6 +118,9 @@ export const authorityLimits: AuthorityLimits = Object.freeze({
   requestTimeoutMs: 5_000,
   headBytesMax: 16 * 1024,
   connectionsMax: 512,
+  connectionsPerAddressMax: 128,
+  dialsBurst: 256,
+  dialsPerSecond: 64,
   keepAliveIdleMs: 10_000,
   callerBurst: 6,
   callerPerMinute: 6,

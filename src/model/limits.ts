@@ -128,6 +128,8 @@ export interface TrafficLimits {
   readonly meshHandshakesWaitingMax: number;
   /** For how long a session of the mesh may be resumed, with the certificates that it began with. */
   readonly meshSessionMs: number;
+  /** After a new certificate of our own: for how long connections that were made with the old one go on. */
+  readonly meshDrainMs: number;
   /** Callers without mutual TLS that are remembered, each address and port apart. */
   readonly plaintextCallersMax: number;
   /** Between two attempts to open a listener whose port is taken. */
@@ -203,6 +205,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   meshHandshakesMax: 256,
   meshHandshakesWaitingMax: 2_048,
   meshSessionMs: 3_600_000,
+  meshDrainMs: 3_600_000,
   plaintextCallersMax: 512,
   listenRetryMs: 1_000,
   listenRoomMs: 60_000,

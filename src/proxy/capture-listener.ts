@@ -273,6 +273,13 @@ export class CaptureListener {
     return new PushBack(accepted, () => this.#read(owner, arrival));
   }
 
+  /** One that was taken as plain before it said `chunk`, which begins like a ClientHello. */
+  takeAgain(owner: CaptureOwner, accepted: Socket, chunk: Buffer): void {
+    const gate = new MeshGate(this.#scope, this.#scope.meshServer!, owner, accepted);
+    this.gates.add(gate);
+    gate.onBytes(chunk);
+  }
+
   /** What is spoken inside is found out as it is outside. */
   takeSecure(owner: CaptureOwner, gate: MeshGate, secure: Socket, peer: MeshPeer): void {
     this.gates.delete(gate);

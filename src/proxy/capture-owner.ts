@@ -32,6 +32,8 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
   readonly isCaptured = true;
   /** What comes over it makes no spans. */
   readonly isMuted: boolean = false;
+  /** A gate has let it go on with nothing said: it may still turn out to be mutual TLS. */
+  isUnheard = false;
   readonly #scope: ProxyScope;
   readonly #listener: CaptureListener;
   #onward: OnwardEntry | undefined;
@@ -76,9 +78,10 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
     return this.meshPeer === undefined && this.isStrict;
   }
 
-  /** Of a gate: a server may be the one to speak first. */
+  /** Of a gate: a server may be the one to speak first, unless it is this proxy. */
   get passesSilent(): boolean {
-    return !this.isStrict && this.port !== KEEP_PORT;
+    const isOurs = this.port === KEEP_PORT || this.#listener.planFor(this.port)?.tls !== undefined;
+    return !this.isStrict && !isOurs;
   }
 
   silenceMsOf(address: string): Milliseconds {
@@ -165,6 +168,27 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
 
   onPlain(gate: MeshGate, accepted: Socket): ByteTaker {
     return this.#listener.takePlain(this, gate, accepted);
+  }
+
+  onSilent(gate: MeshGate, accepted: Socket): void {
+    this.isUnheard = true;
+    this.#listener.takePlain(this, gate, accepted);
+  }
+
+  /** It has spoken, or been spoken to, or ended: it was a plain one. @param address of its peer */
+  noteHeard(address: string): void {
+    if (!this.isUnheard) return;
+    this.isUnheard = false;
+    const { clock, inbound, plaintextCallers } = this.#scope;
+    inbound.plaintextTotal++;
+    plaintextCallers.note(address, this.port, clock.epochMs + clock.now());
+  }
+
+  /** What has said nothing when its time was over begins with a handshake's record: is it the mesh's? */
+  onLateHello(captured: CapturedConnection, chunk: Buffer): void {
+    this.isUnheard = false;
+    this.#listener.captured.delete(captured);
+    this.#listener.takeAgain(this, captured.socket, chunk);
   }
 
   onSecure(gate: MeshGate, secure: Socket, peer: MeshPeer): void {

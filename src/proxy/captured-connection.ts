@@ -34,6 +34,7 @@ import { ConnectionReport } from './connection-report.ts';
 import { denialSubject, printDenial } from './denied.ts';
 import { DownstreamConnection } from './downstream-connection.ts';
 import { FirstMove, howDetected, openingMoveOf, warnOfWrong } from './first-move.ts';
+import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { type Arrival, adoptSocket, type ByteTaker, resetSocket } from './socket-reads.ts';
 import { UpstreamConnection, UpstreamState, type UpstreamUser } from './upstream-connection.ts';
@@ -255,6 +256,10 @@ export class CapturedConnection
 
   #detect(chunk: Buffer): void {
     if (this.#state !== CaptureState.Waiting) return;
+    if (this.#owner.isUnheard && this.#hold.length === 0 && chunk[0] === HANDSHAKE_RECORD) {
+      this.#handBack(chunk);
+      return;
+    }
     if (this.#awaited !== undefined) {
       this.#holdMore(chunk);
       return;
@@ -307,6 +312,15 @@ export class CapturedConnection
     if (this.#hold.length < this.#scope.sockets.heldBytesMax) return;
     this.#isFull = true;
     this.socket.pause();
+  }
+
+  /** It may be mutual TLS after all: nothing has been sent to anybody. */
+  #handBack(chunk: Buffer): void {
+    this.#spare();
+    this.#counts.downstreamOpen--;
+    this.#scope.deadlines.remove(this.#deadline);
+    this.#state = CaptureState.Closed;
+    this.#owner.onLateHello(this, chunk);
   }
 
   #becomeHttp(): DownstreamConnection {
@@ -401,6 +415,7 @@ export class CapturedConnection
   #decide(detected: number, isDenied = false): void {
     const scope = this.#scope;
     const by = howDetected(this.#firstMove, this.#owner.httpExpected, detected);
+    this.#owner.noteHeard(plainAddress(this.socket.remoteAddress ?? ''));
     this.#detector = undefined;
     this.#counts.downstreamOpen--;
     scope.deadlines.remove(this.#deadline);

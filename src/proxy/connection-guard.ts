@@ -28,7 +28,7 @@ export function isDenial(what: Failure | undefined): boolean {
 
 /** Whether the name in its ClientHello decides about it. */
 export function needsName({ known, plan }: CaptureOwner): boolean {
-  return known?.rules.needsName === true ;
+  return known?.rules.needsName === true || plan.guard?.authorizer.looksAtServerNames === true;
 }
 
 /** Why it may not be dialled; undefined: policies let it go on. */

@@ -58,7 +58,7 @@ export class ConnectionLease {
       return cluster.subset === '' ? failure['no-healthy-endpoint'] : failure['subset-empty'];
     }
     this.#dials++;
-    const { refusal } = pool;
+    const refusal = pool.refusal();
     if (refusal !== undefined) return refusal.failure;
     this.#poolIndex = index;
     this.pool = pool;

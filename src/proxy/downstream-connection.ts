@@ -30,6 +30,7 @@ import type { ExchangePool } from './exchange-pool.ts';
 import type { DenialPrinter, RouteAsker } from './exchange-route.ts';
 import { isKeepRequest, printKeepAnswer, takeKeepRequest } from './keep-request.ts';
 import { printRefusal } from './local-reply.ts';
+import { MeshLife, type MeshLived } from './mesh-life.ts';
 import { type MeshPeer, meshPeerOf } from './mesh-peer.ts';
 import type { ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
@@ -67,7 +68,9 @@ export interface ConnectionOwner extends RouteAsker, DenialPrinter {
   onTunnelClosed(tunnel: UpgradedConnection): void;
 }
 
-export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, LastUser {
+export class DownstreamConnection
+  implements ByteTaker, DeadlineOwner, Endable, LastUser, MeshLived
+{
   readonly id: number;
   readonly socket: Socket;
   /** The listener, or the captured connection that this one was. */
@@ -84,6 +87,8 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   readonly meshPeer: MeshPeer | undefined;
   /** What requests tell the application of it, a whole line or ''. */
   readonly clientCertLine: string;
+  /** How long it may go on; undefined where no TLS of the mesh ends here. */
+  readonly #life: MeshLife | undefined;
   /** For those who authorise; made by the first who asks. */
   caller: Caller | undefined = undefined;
   state: number = DownstreamState.Idle;
@@ -136,6 +141,9 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     const now = scope.clock.now();
     this.#idleSinceMs = now;
     scope.deadlines.set(this.deadline, now + scope.limits.headTimeoutMs);
+    const { meshPeer } = this;
+    const isMesh = this.isSecure && meshPeer !== undefined;
+    this.#life = isMesh ? new MeshLife(scope, meshPeer, this) : undefined;
     this.socket = read(accepted, this, scope.sockets);
     this.#unsentMax = this.socket.writableHighWaterMark;
     this.#listen();
@@ -174,6 +182,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
   /** Whether another request may follow the present one, if that allows it. */
   mayKeep(): boolean {
     if (this.#scope.isDraining || this.owner.isRetired) return false;
+    if (this.#life?.isOver === true) return false;
     const isCaller = this.#isInbound || this.owner.isEntrance === true;
     if (this.#scope.isLeaving && isCaller) return false;
     return !this.#peerEnded || this.#hold.length !== 0;
@@ -303,6 +312,12 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     if (this.state !== DownstreamState.Idle || this.#headStartMs >= 0) return;
     const { deadlines, limits } = this.#scope;
     deadlines.set(this.deadline, this.#idleSinceMs + limits.drainIdleMs);
+  }
+
+  /** The certificates that it was made with are over: a tunnel is cut, HTTP may still be answered. */
+  onMeshEnd(): void {
+    if (this.#upgraded === undefined) this.retire();
+    else this.#upgraded.destroy();
   }
 
   #listen(): void {
@@ -493,6 +508,7 @@ export class DownstreamConnection implements ByteTaker, DeadlineOwner, Endable, 
     this.#hold.clear();
     this.#counts.downstreamOpen--;
     this.#scope.deadlines.remove(this.deadline);
+    this.#life?.end();
     this.exchange?.onConnectionOver();
     this.owner.onConnectionClosed(this);
   }

@@ -7,6 +7,7 @@
  */
 
 import type { EndpointLoad } from '../balancing/pick-endpoint.ts';
+import type { Milliseconds } from '../base/clock.ts';
 import type { ZoneBytes } from '../telemetry/zone-bytes.ts';
 import { printAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
@@ -49,10 +50,14 @@ export class EndpointPool implements EndpointLoad {
     this.endpointId = isNamed ? scope.telemetry.names.idOf(printAddress(address, port)) : 0;
   }
 
-  /** Why no connection can be dialled at the moment; undefined: one can. */
-  get refusal(): TlsProblem | undefined {
+  /** Why no connection can be dialled at the moment, which is logged; undefined: one can. */
+  refusal(): TlsProblem | undefined {
     const dial = this.tls?.dial();
-    return dial !== undefined && isProblem(dial) ? dial : undefined;
+    if (dial === undefined || !isProblem(dial)) return undefined;
+    const where = printAddress(this.address, this.port);
+    const text = `outbound: ${where}: ${dial.failure.cause}: ${dial.detail}`;
+    this.#scope.tlsProblems.warn(where, text);
+    return dial;
   }
 
   get idleCount(): number {
@@ -65,11 +70,11 @@ export class EndpointPool implements EndpointLoad {
   }
 
   /** Keeps an idle connection for the next request; false when it has to be closed instead. */
-  giveBack(upstream: UpstreamConnection): boolean {
+  giveBack(upstream: UpstreamConnection, now: Milliseconds): boolean {
     if (this.isRetired || this.#idle.length >= this.#scope.limits.poolIdlePerEndpointMax) {
       return false;
     }
-    if (!upstream.isCurrent) return false;
+    if (!upstream.isCurrentAt(now)) return false;
     this.#idle.push(upstream);
     return true;
   }
@@ -82,7 +87,9 @@ export class EndpointPool implements EndpointLoad {
 
   /** Closes what is idle and was made with older keys or roots than those in force. */
   closeOld(): void {
-    for (const upstream of this.#idle.filter((each) => !each.isCurrent)) upstream.destroy(false);
+    const now = this.#scope.clock.now();
+    const old = this.#idle.filter((each) => !each.isCurrentAt(now));
+    for (const upstream of old) upstream.destroy(false);
   }
 
   /** Closes what is idle; with `isRetired` set nothing comes back later. */

@@ -13,7 +13,7 @@ import type { Milliseconds } from '../base/clock.ts';
 import type { Failure } from '../model/failure.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../telemetry/exchange-record.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
-import { methodLine } from '../telemetry/record-extra.ts';
+import { clientLine, methodLine } from '../telemetry/record-extra.ts';
 import { Dropped, type MessageHead } from '../wire/http1/message-head.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
@@ -97,6 +97,12 @@ export class ExchangeReport {
     if (this.#isServer || onward === undefined) return;
     this.record.peerAddress = onward.address;
     this.record.peerPort = onward.port;
+  }
+
+  /** At a Gateway, of the request that `setRequest` was told of: its client. */
+  setClient(address: string): void {
+    const line = clientLine(address);
+    this.#notes = this.#notes === '' ? line : `${this.#notes}\n${line}`;
   }
 
   /** A method that is not known, for which a record has no number. */

@@ -18,7 +18,7 @@ import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { HeadReader } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
 import { passesUpgrade } from '../wire/http1/print.ts';
-import { forwardClient } from './client-address.ts';
+import { clientAddressOf, forwardClient } from './client-address.ts';
 import { dropClientCert } from './client-cert-header.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { Attempts } from './exchange-attempts.ts';
@@ -156,14 +156,20 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.request.begin(head, now);
     this.#trace.read(head, this.downstream);
     this.#report.setRequest(head, this.downstream);
+    const { entrance } = plan;
+    const { trustedHops } = this.#scope.outside;
+    if (entrance !== undefined) {
+      this.#report.setClient(clientAddressOf(head, this.downstream, trustedHops));
+    }
     this.#report.beginSpan(this.#trace, this.downstream);
     this.#trace.begun(head, this.#report.record);
-    const { entrance } = plan;
     if (entrance?.redirects(head.view.hostname) === true) {
       const keeps = this.request.state === RequestState.Done && this.#mayKeep();
       this.ending.redirect(httpsUrl(head, entrance.httpsPort), keeps, now);
       return from;
     }
+    // Before policies look: what a caller says of certificates and of itself is nobody's proof.
+    const clientLines = this.#settleClient(plan);
     const denied = plan.guard?.onRequest(head, this.downstream, this.#report.record);
     const refused = denied ?? this.#chooseRoute(plan, now);
     if (refused !== undefined) {
@@ -172,15 +178,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     }
     if (this.#route.isAsSent) this.request.passAsSent();
     else applyEdits(this.#route.backend!.requestEdits, head);
-    if (entrance !== undefined) {
-      const { trustedHops } = this.#scope.outside;
-      const { certificate = '' } = this.downstream.owner;
-      const { downstream } = this;
-      this.#route.clientLines = forwardClient(head, downstream, trustedHops, certificate);
-    } else if (this.#scope.mesh !== undefined && plan.listener.direction === 'inbound') {
-      dropClientCert(head);
-      this.#route.clientLines = this.downstream.clientCertLine;
-    }
+    this.#route.clientLines = clientLines;
     this.#attempt(false, now);
     if (this.state === ExchangeState.Idle) return from;
     const position = this.takeRequestBody(chunk, from, now);
@@ -412,6 +410,18 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#attempts.begin();
     this.response.begin();
     this.#report.begin(startMs, plan);
+  }
+
+  /** Takes out what the caller may not say of the client; returns the lines that are true of it. */
+  #settleClient({ entrance, listener }: ListenerPlan): string {
+    const { head, downstream } = this;
+    if (entrance !== undefined) {
+      const { certificate = '' } = downstream.owner;
+      return forwardClient(head, downstream, this.#scope.outside.trustedHops, certificate);
+    }
+    if (this.#scope.mesh === undefined || listener.direction !== 'inbound') return '';
+    dropClientCert(head);
+    return downstream.clientCertLine;
   }
 
   #chooseRoute(plan: ListenerPlan, now: Milliseconds): Failure | undefined {

@@ -7,18 +7,16 @@
  * the expected one, letter by letter. Until then nothing of the application is sent (secure-socket.ts).
  */
 
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import type { MeshMaterial } from '../identity/mesh-identity.ts';
 import { readSvid } from '../identity/svid.ts';
 import { failure } from '../model/failure.ts';
 import { MESH_PROTOCOL } from '../model/security.ts';
+import { meshContext } from './mesh-context.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { SecureSocket } from './secure-socket.ts';
 import { chainProblem, printCertificate, type TlsProblem } from './tls-problem.ts';
 import type { TlsClient, TlsDial, TlsSession } from './upstream-tls.ts';
-
-/** The fastest first. */
-const ciphers = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 
 interface MeshContext {
   readonly material: MeshMaterial;
@@ -35,6 +33,8 @@ export class MeshClient {
     this.#scope = scope;
     this.#unfollow = scope.mesh?.follow((material) => {
       this.#context = undefined;
+      // Made before the first request needs it; a problem is told to those that do.
+      this.context();
       if (material.generation > 1) onGeneration();
     });
   }
@@ -68,7 +68,7 @@ export class MeshClient {
       return expired('our certificate', material.notAfterMs);
     }
     try {
-      this.#context ??= contextOf(material);
+      this.#context ??= contextOf(material, this.#scope.limits.meshSessionMs);
       return this.#context;
     } catch (error) {
       return refuse(`our certificate cannot be used: ${(error as Error).message}`);
@@ -157,13 +157,6 @@ function expired(whose: string, atMs: number): TlsProblem {
   return { failure: failure['tls-expired'], detail };
 }
 
-function contextOf(material: MeshMaterial): MeshContext {
-  const secureContext = createSecureContext({
-    cert: material.certificates,
-    key: material.privateKey.reveal(),
-    ca: material.roots,
-    minVersion: 'TLSv1.3',
-    ciphers,
-  });
-  return { material, secureContext };
+function contextOf(material: MeshMaterial, sessionMs: number): MeshContext {
+  return { material, secureContext: meshContext(material, sessionMs) };
 }

@@ -3,7 +3,7 @@
  * spoken on it.
  *
  *   Silent ──no handshake record──► plain                    the bytes go on as they came
- *     │  └──silence──► plain, or closed                      GateSettings says
+ *     │  └──silence──► plain until it speaks, or closed      GateOwner says
  *     └──a record──► Hello ──ALPN tracecar/1──► MeshServer ──► secure, or closed
  *                      └──another ClientHello──► plain       the application's own TLS
  *
@@ -36,6 +36,11 @@ export interface GateOwner {
   readonly passesSilent: boolean;
   /** Nothing of the mesh: who reads `accepted` from here on, and is given what has come. */
   onPlain(gate: MeshGate, accepted: Socket): ByteTaker;
+  /**
+   * As `onPlain`, of one that has said nothing yet: whoever takes it counts it as plain, or brings it to
+   * another gate, when it speaks. A sidecar whose process is held up says its ClientHello late.
+   */
+  onSilent(gate: MeshGate, accepted: Socket): void;
   onSecure(gate: MeshGate, secure: Socket, peer: MeshPeer): void;
   /** It has ended and was nobody's. */
   onGateClosed(gate: MeshGate): void;
@@ -160,6 +165,10 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
   #pass(chunk: Buffer): void {
     const { inbound, plaintextCallers, clock } = this.#scope;
     this.#leave();
+    if (this.said.length === 0 && chunk.length === 0) {
+      this.#owner.onSilent(this, this.accepted);
+      return;
+    }
     inbound.plaintextTotal++;
     plaintextCallers.note(this.#address, this.#owner.port, clock.epochMs + clock.now());
     const taker = this.#owner.onPlain(this, this.accepted);

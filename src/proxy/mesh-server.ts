@@ -12,13 +12,14 @@
 
 import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import type { MeshIdentity, MeshMaterial } from '../identity/mesh-identity.ts';
 import { readSvid } from '../identity/svid.ts';
 import { MESH_PROTOCOL } from '../model/security.ts';
 import type { ByteHold } from './byte-hold.ts';
+import { meshContext } from './mesh-context.ts';
 import { type MeshPeer, setMeshPeer } from './mesh-peer.ts';
 import { plainAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
@@ -26,16 +27,6 @@ import type { SecureSocket } from './secure-socket.ts';
 import { beginSecure, secureAccepted } from './socket-reads.ts';
 import { setTlsFacts } from './tls-server.ts';
 import { WarningLimit } from './warning-limit.ts';
-
-/** The fastest first: ours takes what it prefers. SHA-1 and RSA below 2048 bits are refused (level 2). */
-const ciphers = [
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  // OpenSSL wants one of TLS 1.2 beside the level, though that is not spoken.
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  '@SECLEVEL=2',
-].join(':');
 
 /** Index of `tlsVersionWords` (telemetry/exchange-record.ts). */
 const TLS_1_3 = 2;
@@ -121,20 +112,10 @@ export class MeshServer {
   }
 
   #load(material: MeshMaterial): void {
-    const { certificates, privateKey, roots } = material;
     try {
-      this.#context = createSecureContext({
-        cert: certificates,
-        key: privateKey.reveal(),
-        ca: roots,
-        ciphers,
-        minVersion: 'TLSv1.3',
-        honorCipherOrder: true,
-        sessionIdContext: MESH_PROTOCOL,
-        sessionTimeout: Math.ceil(this.#scope.limits.meshSessionMs / 1_000),
-      });
+      this.#context = meshContext(material, this.#scope.limits.meshSessionMs);
       this.#material = material;
-      const self = this.#read(new X509Certificate(certificates));
+      const self = this.#read(new X509Certificate(material.certificates));
       this.#self = typeof self === 'string' ? undefined : self;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);

@@ -136,6 +136,8 @@ export class ProxyScope {
   readonly wrongProtocols: WarningLimit;
   /** About connections that REGISTRY_ONLY refuses, by name or address and port. */
   readonly denials: WarningLimits;
+  /** About endpoints whose handshakes come to nothing, by address and port. */
+  readonly tlsProblems: WarningLimits;
   readonly retryBudget: RetryBudget;
   /** Undefined where this workload has no identity. */
   readonly mesh: MeshIdentity | undefined;
@@ -203,6 +205,7 @@ export class ProxyScope {
     this.verdicts = new VerdictMemory(limits.passthroughMax);
     this.wrongProtocols = new WarningLimit(this);
     this.denials = new WarningLimits(this);
+    this.tlsProblems = new WarningLimits(this);
     this.retryBudget = new RetryBudget(
       limits.retryRatio,
       limits.retriesPerSecond,

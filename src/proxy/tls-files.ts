@@ -8,7 +8,7 @@
 
 import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { TrafficLimits } from '../model/limits.ts';
@@ -41,8 +41,8 @@ export class TlsFiles {
   readonly #paths: readonly string[];
   readonly #certificateFiles: readonly string[];
   readonly #keyFiles: readonly string[];
-  /** What the files looked like when they were last read. */
-  #seen = '';
+  /** What the files looked like when they were last read, by path. */
+  #seen: ReadonlyMap<string, string> = new Map();
   #complaint = '';
   #isLoaded = false;
   #isClosed = false;
@@ -86,12 +86,13 @@ export class TlsFiles {
 
   async #look(): Promise<void> {
     try {
-      const looks = await this.#looks();
-      if (looks === this.#seen) return;
+      if (!(await this.#isChanged())) return;
+      const looks = await looksOf(this.#paths);
       const material = await this.#read();
       // Changed while it was read: the next look decides.
-      if ((await this.#looks()) !== looks) return;
-      this.#seen = looks;
+      const again = await looksOf(this.#paths);
+      if (again.some((look, index) => look !== looks[index])) return;
+      this.#seen = new Map(this.#paths.map((path, index) => [path, looks[index]!]));
       this.#check(material);
       if (this.#isClosed) return;
       this.#options.onLoaded(material);
@@ -106,9 +107,16 @@ export class TlsFiles {
     }
   }
 
-  async #looks(): Promise<string> {
-    const looks = await Promise.all(this.#paths.map(lookOf));
-    return looks.join(', ');
+  /** A key says nothing new without its certificate, unless the two did not fit. */
+  get #telling(): readonly string[] {
+    const isWell = this.#isLoaded && this.#complaint === '';
+    return isWell ? this.#paths.filter((path) => !this.#keyFiles.includes(path)) : this.#paths;
+  }
+
+  async #isChanged(): Promise<boolean> {
+    const paths = this.#telling;
+    const looks = await looksOf(paths);
+    return looks.some((look, index) => look !== this.#seen.get(paths[index]!));
   }
 
   async #read(): Promise<SecureContextOptions> {
@@ -134,7 +142,6 @@ export class TlsFiles {
 
   /** Throws when the files do not fit together, or when what is in use is better. */
   #check(material: SecureContextOptions): void {
-    createSecureContext(material);
     if (material.ca !== undefined) {
       checkAuthorities(this.#paths.at(-1)!, String((material.ca as Buffer[])[0]));
     }
@@ -143,7 +150,8 @@ export class TlsFiles {
       const certificate = new X509Certificate(cert);
       const key = createPrivateKey((material.key as Buffer[])[index]!);
       const path = this.#certificateFiles[index]!;
-      if (!certificate.checkPrivateKey(key)) throw new Error(`${path} is not for its key`);
+      if (!certificate.checkPrivateKey(key))
+        throw new Error(`${path} is not for its key: key values mismatch`);
       const kind = key.asymmetricKeyType ?? '';
       if (kinds.has(kind)) throw new Error(`${path} is the second certificate of ${kind}`);
       kinds.add(kind);
@@ -186,11 +194,15 @@ export function pollDelayMs(
   return Math.max(tlsPollMs, Math.min(inTurnMs, tlsPollMaxMs)) * (0.75 + share / 4);
 }
 
+function looksOf(paths: readonly string[]): Promise<readonly string[]> {
+  return Promise.all(paths.map(lookOf));
+}
+
 /** Changes when a file is written, replaced, or a link on the way to it is. */
 async function lookOf(path: string): Promise<string> {
   if (isCredential(path)) return path;
-  const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
-  return `${dev} ${ino} ${size} ${mtimeNs}`;
+  const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path);
+  return `${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`;
 }
 
 /** Throws unless every certificate of the file reads: OpenSSL passes over what it cannot, silently. */

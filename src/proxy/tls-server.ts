@@ -68,27 +68,14 @@ export class TlsServer {
   readonly #scope: ProxyScope;
   readonly #files: TlsFiles;
   readonly #warnings: WarningLimit;
-  readonly #server: Server;
-  /** A certificate may be left out; one that is shown has to be good. */
-  readonly #isOptional: boolean;
+  readonly #mode: ListenerTls['mode'];
+  /** Made of the first good files: each context of OpenSSL is 40 KiB. */
+  #server: Server | undefined;
   readonly #handshakes = new Map<Socket, Handshake>();
-  #isLoaded = false;
-
   constructor(scope: ProxyScope, settings: ListenerTls) {
     this.#scope = scope;
     this.#warnings = new WarningLimit(scope);
-    this.#isOptional = settings.mode === 'optional-mutual';
-    this.#server = createServer({
-      minVersion: settings.minVersion,
-      ALPNProtocols: ['http/1.1'],
-      requestCert: settings.mode !== 'simple',
-      rejectUnauthorized: settings.mode === 'mutual',
-      honorCipherOrder: true,
-    });
-    this.#server.on('secureConnection', (secure) => this.#onSecure(secure));
-    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, secure) => {
-      this.#handshakes.get(beneath(secure)!)?.fail(error.code ?? error.message);
-    });
+    this.#mode = settings.mode;
     scope.tlsSets++;
     this.#files = new TlsFiles({
       settings,
@@ -113,7 +100,7 @@ export class TlsServer {
       this.#onEnded(accepted, why),
     );
     this.#handshakes.set(accepted, handshake);
-    if (this.#isLoaded) this.#server.emit('connection', accepted);
+    if (this.#server !== undefined) this.#server.emit('connection', accepted);
     else handshake.fail('no certificate has been read');
   }
 
@@ -125,13 +112,31 @@ export class TlsServer {
   }
 
   #load(material: SecureContextOptions): void {
-    this.#server.setSecureContext(material);
-    this.#isLoaded = true;
+    if (this.#server === undefined) this.#server = this.#serve(material);
+    else this.#server.setSecureContext(material);
+    // Node.js keeps what it has read.
+    Object.assign(this.#server, { key: undefined });
+  }
+
+  #serve(material: SecureContextOptions): Server {
+    const server = createServer({
+      ...material,
+      ALPNProtocols: ['http/1.1'],
+      requestCert: this.#mode !== 'simple',
+      rejectUnauthorized: this.#mode === 'mutual',
+    });
+    server.on('secureConnection', (secure) => this.#onSecure(secure));
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, secure) => {
+      this.#handshakes.get(beneath(secure)!)?.fail(error.code ?? error.message);
+    });
+    return server;
   }
 
   #onSecure(secure: TLSSocket): void {
     const handshake = this.#handshakes.get(beneath(secure)!);
-    const isShown = this.#isOptional && secure.getPeerX509Certificate() !== undefined;
+    // It may be left out; one that is shown has to be good.
+    const isShown =
+      this.#mode === 'optional-mutual' && secure.getPeerX509Certificate() !== undefined;
     if (handshake === undefined) secure.destroy();
     else if (isShown && !secure.authorized) {
       handshake.fail(`its certificate: ${String(secure.authorizationError)}`);

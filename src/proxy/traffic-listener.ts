@@ -158,6 +158,11 @@ export class TrafficListener implements ConnectionOwner, GateOwner {
     return new PushBack(accepted, () => this.#acceptTls(accepted));
   }
 
+  /** Never: `passesSilent` is false. */
+  onSilent(gate: MeshGate, accepted: Socket): void {
+    this.onPlain(gate, accepted);
+  }
+
   onSecure(gate: MeshGate, secure: Socket): void {
     this.gates.delete(gate);
     this.#open(secure);

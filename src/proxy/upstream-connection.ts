@@ -18,6 +18,7 @@ import { BodyReader } from '../wire/http1/body-reader.ts';
 import { HeadReader } from '../wire/http1/head-reader.ts';
 import { MessageHead } from '../wire/http1/message-head.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
+import { printAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { SecureSocket } from './secure-socket.ts';
 import { type ByteTaker, openSecureSocket, openSocket } from './socket-reads.ts';
@@ -145,10 +146,15 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
     return this.#reading;
   }
 
-  /** Its keys and roots are those in force. */
-  get isCurrent(): boolean {
+  /** Its keys and roots are those in force at `now`, and its peer's certificate has not ended. */
+  isCurrentAt(now: Milliseconds): boolean {
     const { handshake, pool } = this;
-    return handshake === undefined || handshake.generation === pool.tls?.generation;
+    if (handshake === undefined) return true;
+    return handshake.generation === pool.tls?.generation && now < handshake.peerUntilMs;
+  }
+
+  get where(): string {
+    return printAddress(this.pool.address, this.pool.port);
   }
 
   /** Why it is gone, as far as that is a matter of TLS, for people; '' = it is none. */
@@ -191,7 +197,7 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
       this.state = UpstreamState.Idle;
       this.#scope.deadlines.set(this.#deadline, now + this.#scope.limits.poolIdleMs);
     }
-    if (!this.pool.giveBack(this)) this.destroy(false);
+    if (!this.pool.giveBack(this, now)) this.destroy(false);
   }
 
   /** There is nobody else to ask: goes on connecting, for `moreMs`. */
@@ -218,7 +224,7 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
     this.#move(UpstreamState.Leased, UpstreamState.Idle);
     this.#user = undefined;
     this.headReader.reset();
-    if (this.pool.giveBack(this)) this.#scope.deadlines.set(this.#deadline, now + this.idleMs);
+    if (this.pool.giveBack(this, now)) this.#scope.deadlines.set(this.#deadline, now + this.idleMs);
     else this.destroy(false);
   }
 

@@ -22,6 +22,8 @@ export interface HandshakeOwner {
   onSecured(): void;
   /** What has come over the connection, as the socket gives it. */
   readonly hasHeard: boolean;
+  /** The endpoint, as people write it. */
+  readonly where: string;
 }
 
 export class UpstreamHandshake {
@@ -31,6 +33,8 @@ export class UpstreamHandshake {
   /** Index of `tlsVersionWords`. */
   version = 0;
   problem: TlsProblem | undefined;
+  /** When the peer's certificate ends, by the scope's clock; Infinity: it is not known yet, or never. */
+  peerUntilMs: Milliseconds = Number.POSITIVE_INFINITY;
   readonly #scope: ProxyScope;
   readonly #socket: SecureSocket;
   readonly #dial: TlsDial;
@@ -47,7 +51,13 @@ export class UpstreamHandshake {
     this.#offered = dial.session;
     this.#owner = owner;
     socket.on('connect', () => this.#begin());
-    socket.on('secure', () => this.#judge());
+    socket.on('secure', () => {
+      try {
+        this.#judge();
+      } catch (error) {
+        scope.containBug(socket, error);
+      }
+    });
   }
 
   /** TCP is there, the peer is not known. */
@@ -59,14 +69,23 @@ export class UpstreamHandshake {
   codeOf(error: NodeJS.ErrnoException): string {
     const code = error.code ?? error.message;
     const isLateRefusal = this.tlsUs >= 0 && !this.#owner.hasHeard && isAlert(code);
-    if (this.isUnderWay || isLateRefusal) this.problem ??= handshakeProblem(error);
+    if (this.isUnderWay || isLateRefusal) this.#note(handshakeProblem(error));
     return this.problem?.failure.cause ?? code;
   }
 
   /** The peer has gone, or the time is over, while it was under way. */
   fail(problem: TlsProblem): void {
-    this.problem ??= problem;
+    this.#note(problem);
     this.#socket.destroy();
+  }
+
+  /** The first that goes wrong is what it is about; somebody will want to know. */
+  #note(problem: TlsProblem): void {
+    if (this.problem !== undefined) return;
+    this.problem = problem;
+    const { where } = this.#owner;
+    const text = `outbound: ${where}: ${problem.failure.cause}: ${problem.detail}`;
+    this.#scope.tlsProblems.warn(where, text);
   }
 
   #begin(): void {
@@ -82,6 +101,7 @@ export class UpstreamHandshake {
     }
     this.tlsUs = Math.max(0, Math.round((this.#scope.clock.now() - this.#startMs) * 1_000));
     this.version = Math.max(0, versions.indexOf(this.#socket.getProtocol() ?? ''));
+    this.peerUntilMs = judgement - this.#scope.clock.epochMs;
     this.#socket.takeSessions((bytes) => {
       this.#dial.session = { bytes, notAfterMs: judgement };
     });

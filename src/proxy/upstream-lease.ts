@@ -110,7 +110,7 @@ export class UpstreamLease {
       this.detail = `${state.pending} requests wait for ${name}`;
       return failure.overflow;
     } else {
-      const { refusal } = pool;
+      const refusal = pool.refusal();
       if (refusal !== undefined) {
         this.detail = `${refusal.detail}, ${this.where}`;
         return refusal.failure;
@@ -163,7 +163,8 @@ export class UpstreamLease {
 
   #ownOf(cluster: ClusterPlan, pinned: EndpointPool | undefined): UpstreamConnection | undefined {
     const own = this.#own;
-    if (own?.state !== UpstreamState.Idle || !own.isCurrent) return undefined;
+    if (own?.state !== UpstreamState.Idle) return undefined;
+    if (!own.isCurrentAt(this.#scope.clock.now())) return undefined;
     const isMeant = pinned === undefined ? cluster.pools.includes(own.pool) : own.pool === pinned;
     return isMeant ? own : undefined;
   }

@@ -18,6 +18,7 @@ import {
   sampledByWords,
 } from './exchange-record.ts';
 import { methodNames } from './method-names.ts';
+import { readExtra } from './record-extra.ts';
 import { hexWord, traceFlagsOf, traceIdOf } from './record-span.ts';
 import { splitTarget } from './url-parts.ts';
 
@@ -39,6 +40,7 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
     ...traceFields(record),
     ...routingFields(record, names),
     attempt: record.attempt || undefined,
+    client: readExtra(record.extra).client || undefined,
     peer: record.peerAddress || undefined,
     ...securityFields(record, names),
     original_destination: names[record.destinationId] || undefined,

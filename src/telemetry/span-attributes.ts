@@ -117,6 +117,8 @@ function putClient(to: AttributeSink, record: ExchangeRecord, sources: Attribute
   const { host, port, printed } = splitAuthority(record.authority || (endpoint ?? ''), HTTP_PORT);
   const { path, query } = splitTarget(record.target);
   to.put('tracecar.direction', 'outbound');
+  const { client } = readExtra(record.extra);
+  if (client !== '') to.put('client.address', client);
   to.put('server.address', host);
   to.put('server.port', port);
   // `OPTIONS *` asks about the server itself: its URL has no path.

@@ -167,12 +167,18 @@ kind: PeerAuthentication
 metadata: {name: all}
 spec:
 `;
+const policyText = (spec: string) =>
+  `  mtls: {}\n---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy
+metadata: {name: who}\nspec: ${spec}\n`;
 const peers = [
   '',
   '  mtls: {mode: STRICT}\n',
   '  mtls: {mode: DISABLE}\n',
   '  selector: {matchLabels: {version: v2}}\n  portLevelMtls: {9080: {mode: DISABLE}}\n',
   '  mtls: {mode: CLOSED}\n',
+  policyText('{rules: [{to: [{operation: {paths: ["/a*", "*"], ports: ["80"]}}]}]}'),
+  policyText('{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}]}]}'),
+  policyText('{action: CUSTOM}'),
 ];
 
 const gatewayHead = `apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}
@@ -480,6 +486,19 @@ test('a name that stands twice is complained of as long as it does', () => {
     { file: 'twice.yaml', text: routeText(0, [route({ prefix: '/twice/' })]), problem: undefined },
   ];
   afterFiles('redirect', filesWith('/'), filesWith('/a/'), filesWith('/b/'));
+});
+
+test('policies are followed, one that cannot be evaluated too, and the same ones stay the same', () => {
+  const follower = after('redirect', start, { ...start, peers: peers[5]! });
+  const [policy] = follower.table!.security.authorization.allow;
+  assert.equal(policy!.name, 'default/who');
+  const { authorization } = follower.table!.security;
+  const routes = [[route({ prefix: '/x/' })], [], []];
+  follower.take(filesOf({ ...start, peers: peers[5]!, routes }), new Map(), 'redirect');
+  assert.equal(follower.table!.security.authorization, authorization);
+  const files = filesOf({ ...start, peers: peers[6]! });
+  follower.take(files, new Map(), 'redirect');
+  assert.equal(follower.table!.security.authorization.deny.length, 1);
 });
 
 test('a PeerAuthentication that ends mutual TLS takes the identities of endpoints along', () => {

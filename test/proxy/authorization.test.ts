@@ -9,8 +9,8 @@ import { failure } from '../../src/model/failure.ts';
 import { usualSecurity } from '../../src/model/security.ts';
 import { PolicyBit } from '../../src/telemetry/exchange-record.ts';
 import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
-import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import { callMesh } from '../support/call-mesh.ts';
+import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import { makeIdentity, makeLeaf, makeRoot } from '../support/mesh-material.ts';
 import { planOf, policyText } from '../support/policies.ts';
 import { getOf, startProxy } from '../support/proxy-fixture.ts';
@@ -227,6 +227,29 @@ test('a header that is named in Connection is judged where it is passed on', asy
     assert.ok(status === 403 || !isSeen, fields);
     assert.equal(isSeen, false, fields);
   }
+});
+
+test('a header of the hop is judged where it is passed on', async (t) => {
+  const noUpgrade = policyText(
+    'no-upgrade',
+    '{action: DENY, rules: [{when: [{key: "request.headers[upgrade]", values: ["*"]}]}]}',
+  );
+  const proxy = await startGuarded(t, noUpgrade);
+  const downstream = await proxy.inbound(proxy.origin.port);
+  await downstream.send(getOf('/a', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'));
+  assert.equal((await downstream.response()).status, 403);
+});
+
+test('what a caller says of its certificate is believed by no policy', async (t) => {
+  const byHeader = policyText(
+    'by-header',
+    '{rules: [{when: [{key: "request.headers[x-forwarded-client-cert]", values: ["*sa/web"]}]}]}',
+  );
+  const proxy = await startGuarded(t, byHeader);
+  const downstream = await proxy.inbound(proxy.origin.port);
+  const forged = 'X-Forwarded-Client-Cert: URI=spiffe://cluster.local/ns/shop/sa/web\r\n';
+  await downstream.send(getOf('/a', forged));
+  assert.equal((await downstream.response()).status, 403);
 });
 
 test('of two Hosts neither is believed', async (t) => {

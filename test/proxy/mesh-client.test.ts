@@ -8,6 +8,7 @@ import type { TlsOptions } from 'node:tls';
 import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import type { UpstreamTls } from '../../src/model/security.ts';
 import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
+import { hostileLeaves } from '../support/hostile-leaves.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { idOf, makeIdentity, makeLeaf, makeMaterial, makeRoot } from '../support/mesh-material.ts';
 import { getOf, type ProxyFixture, postOf, startProxy } from '../support/proxy-fixture.ts';
@@ -150,6 +151,28 @@ const refusals: readonly Refusal[] = [
     text: /the endpoint has no identity/,
   },
 ];
+
+test('what is wrong with a handshake is logged once, however often it is tried', async (t) => {
+  const fixture = await startMesh(t, { server: sidecarTls(root, makeLeaf(root, web)) });
+  await ask(fixture);
+  await ask(fixture);
+  assert.equal(fixture.log.length, 1);
+  assert.match(fixture.log[0]!, /^warn outbound: 127.0.0.1:\d+: tls-wrong-identity: expected/);
+});
+
+for (const { name, make } of hostileLeaves) {
+  test(`${name} is believed by nobody who dials`, async (t) => {
+    const { certificates, privateKey } = make(root);
+    const leaf = { ...makeLeaf(root, web), certificates, privateKey };
+    // Whatever the server's own OpenSSL thinks of its key.
+    const server = { ...sidecarTls(root, leaf), ciphers: 'DEFAULT:@SECLEVEL=0' };
+    const fixture = await startMesh(t, { server, identity: idOf(web) });
+    const { status, cause } = await ask(fixture);
+    assert.equal(status, 502);
+    assert.match(cause, /^tls-/);
+    assert.equal(fixture.origin.connections.map(({ received }) => received).join(''), '');
+  });
+}
 
 for (const { name, terms, cause, text } of refusals) {
   test(`${name}: ${cause}, and no byte of the request goes out`, async (t) => {
@@ -300,6 +323,30 @@ test('the record says who was called, by what TLS, and how long the handshake to
   assert.ok(first!.tlsUs > 0);
   assert.ok(first!.connectUs >= 0);
   assert.equal(second!.tlsUs, -1);
+});
+
+test('a connection is not lent again once the certificate of its peer has ended', async (t) => {
+  const time = new ManualTime();
+  time.clock.advance(Date.now() - time.clock.epochMs);
+  const server = sidecarTls(root, makeLeaf(root, { ...shop, lifeMs: 60_000 }));
+  const origin = await SecureOrigin.start(
+    server,
+    answering(() => okWith('hello')),
+  );
+  t.after(() => origin.close());
+  const table = tableOf([listenerOf([ruleOf()])], [meshCluster(origin.port, idOf(shop))]);
+  const { connect } = await startProxy(t, { table, mesh: makeIdentity(root, web), time });
+  const downstream = await connect();
+  await downstream.send(getOf('/'));
+  await downstream.response();
+  // While it is idle for less than the pool allows.
+  for (let past = 0; past < 61_000; past += 3_050) {
+    await time.advance(3_050);
+    await downstream.send(getOf('/'));
+    await downstream.response();
+  }
+  assert.equal(origin.connections.length, 1);
+  assert.equal(await origin.connections[0]!.ended(), 'fin');
 });
 
 test('a session is resumed with the keys that it began with, and never with others', async (t) => {

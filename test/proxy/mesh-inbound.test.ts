@@ -110,6 +110,33 @@ test('silence on a strict captured port is borne for as long as a head, then clo
   assert.equal(proxy.origin.connections.length, 0);
 });
 
+test('a ClientHello of the mesh that comes late is one all the same', async (t) => {
+  const proxy = await startCaptured(t, { limits: { meshHelloMs: 5 } });
+  const late = await proxy.call();
+  // Its time is over: the application has been dialled, in case that it speaks first.
+  await proxy.origin.connection(0);
+  const { downstream } = await proxy.speakMesh({}, cart, late);
+  await downstream.send(getOf('/a'));
+  assert.equal((await downstream.response()).body, 'application');
+  assert.deepEqual(callers(proxy.telemetry), [cartId]);
+  assert.deepEqual(proxy.proxy.plaintextCallers().callers, []);
+});
+
+test("the application's own ClientHello that comes late goes on as it is", async (t) => {
+  const script = () => Promise.resolve();
+  const proxy = await startCaptured(t, { limits: { meshHelloMs: 5 }, script });
+  const late = await proxy.call();
+  await proxy.origin.connection(0);
+  const own = connectTls({ socket: late.socket, ALPNProtocols: ['http/1.1'] });
+  own.on('error', () => {});
+  t.after(() => own.destroy());
+  // What was dialled for a server that speaks first is spare.
+  const application = await proxy.origin.connection(1);
+  await application.until(() => application.received !== '', 'a ClientHello');
+  assert.equal(application.received.charCodeAt(0), 22);
+  assert.equal(proxy.proxy.plaintextCallers().callers[0]?.connections, 1);
+});
+
 test('a port has a mode of its own', async (t) => {
   const proxy = await startCaptured(t, { mode: 'strict' });
   const { port } = proxy.origin;

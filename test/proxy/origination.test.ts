@@ -3,6 +3,7 @@
  */
 
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,6 +92,31 @@ test('SIMPLE: the name of the service is asked for and checked, no certificate i
   assert.equal(secure!.servername, 'api.example.com');
   assert.equal(secure!.alpnProtocol, false);
   assert.deepEqual(secure!.getPeerCertificate(), {});
+});
+
+test('an endpoint by name is dialled at whichever of its addresses answers', async (t) => {
+  const origin = await SecureOrigin.start(
+    api,
+    answering(() => okWith('outside')),
+  );
+  t.after(() => origin.close());
+  const endpoint = { port: origin.port, labels: {}, zone: '', identity: '' };
+  const endpoints = [{ ...endpoint, address: 'origin.test' }];
+  const cluster = clusterOf([], { tls: settingsOf(), service: 'api.example.com', endpoints });
+  const table = tableOf([listenerOf([ruleOf()])], [cluster]);
+  const { connect, telemetry } = await startProxy(t, { table });
+  // Nothing listens at the first one.
+  const addresses = ['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
+  type Found = (error: null, found: typeof addresses) => void;
+  t.mock.method(dns, 'lookup', (_host: string, _options: object, found: Found) => {
+    setImmediate(() => found(null, addresses));
+  });
+  const downstream = await connect();
+  await downstream.send(getOf('/'));
+  assert.equal((await downstream.response()).status, 200);
+  assert.equal(origin.secured[0]!.servername, 'api.example.com');
+  const [record] = telemetry.records;
+  assert.ok(record!.dnsUs >= 0 && record!.connectUs >= 0 && record!.tlsUs > 0);
 });
 
 test('a server of TLS 1.2 is outside the mesh and served', async (t) => {

@@ -4,9 +4,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { usualSecurity } from '../../src/model/security.ts';
 import { LocalHop } from '../../src/proxy/local-hop.ts';
 import { RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { ownAddress, startCapture } from '../support/capture-fixture.ts';
+import {
+  type CaptureFixtureOptions,
+  ownAddress,
+  startCapture,
+} from '../support/capture-fixture.ts';
+import { makeIdentity, makeRoot } from '../support/mesh-material.ts';
+import { planOf, policyText } from '../support/policies.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from '../support/raw-origin.ts';
 import {
   backendOf,
@@ -22,7 +29,11 @@ const virtual = { address: '10.96.0.1', port: 80 };
 const service = 'web.default.svc.cluster.local';
 
 /** A pod of `web` with an application, whose service leads to the pod itself. */
-async function startSelf(t: TestContext, script: OriginScript) {
+async function startSelf(
+  t: TestContext,
+  script: OriginScript,
+  over: Pick<CaptureFixtureOptions, 'mesh' | 'security'> = {},
+) {
   const application = await RawOrigin.start(script);
   t.after(() => application.close());
   const self = clusterOf([], {
@@ -58,6 +69,7 @@ async function startSelf(t: TestContext, script: OriginScript) {
     },
     clusters: [self, clusterOf([application.port])],
     limits: { detectSilenceMs: 20 },
+    ...over,
   });
   return { proxy, application };
 }
@@ -81,6 +93,23 @@ test('a call to the own Service has two spans of one trace and one answer', asyn
   assert.equal(server.traceId3, client.traceId3);
   assert.equal(server.parentId1, client.spanId1);
   assert.equal(server.peerAddress, ownAddress);
+});
+
+test('a call to the own Service is judged by the own policies, as a call of the own identity', async (t) => {
+  for (const [namespace, status] of [
+    ['default', 200],
+    ['bank', 403],
+  ] as const) {
+    const rule = `{from: [{source: {namespaces: [${namespace}]}}]}`;
+    const authorization = planOf(policyText('one', `{rules: [${rule}]}`));
+    const security = { ...usualSecurity, mode: 'strict', authorization } as const;
+    const mesh = makeIdentity(makeRoot(), { serviceAccount: 'web' });
+    const script = answering(() => okWith('application'));
+    const { proxy } = await startSelf(t, script, { mesh, security });
+    const downstream = await proxy.outbound(virtual);
+    await downstream.send(`GET / HTTP/1.1\r\nHost: ${service}\r\n\r\n`);
+    assert.equal((await downstream.response()).status, status);
+  }
 });
 
 test('bodies of any size pass both ways, as fast as the slower side takes them', async (t) => {

@@ -39,8 +39,8 @@ export interface InboundFixture extends ProxyFixture {
   readonly origin: RawOrigin;
   /** A plain connection to the workload. */
   call(): Promise<RawConnection>;
-  /** Resolves when both ends have proved who they are. */
-  speakMesh(options?: ConnectionOptions, leaf?: MeshLeaf): Promise<MeshCall>;
+  /** Resolves when both ends have proved who they are. `over`: a connection that is there already. */
+  speakMesh(options?: ConnectionOptions, leaf?: MeshLeaf, over?: RawConnection): Promise<MeshCall>;
 }
 
 /** An ingress listener before an application. */
@@ -104,8 +104,12 @@ export function callerOptions(leaf: MeshLeaf): ConnectionOptions {
 }
 
 function speaking(t: TestContext, call: () => Promise<RawConnection>) {
-  return async (options: ConnectionOptions = {}, leaf: MeshLeaf = cart): Promise<MeshCall> => {
-    const { socket } = await call();
+  return async (
+    options: ConnectionOptions = {},
+    leaf: MeshLeaf = cart,
+    over?: RawConnection,
+  ): Promise<MeshCall> => {
+    const { socket } = over ?? (await call());
     const secure = connect({ socket, ...callerOptions(leaf), ...options });
     t.after(() => secure.destroy());
     return new Promise((resolve, reject) => {

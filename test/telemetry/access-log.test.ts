@@ -40,6 +40,13 @@ import { inbound, outbound } from './records.ts';
 
 const names = ['', 'reviews-route', 'v1', '10.0.0.7:9080', 'outbound|9080|v1|reviews'];
 
+test('a line of a gateway has its client beside the endpoint that was asked', () => {
+  const line = JSON.parse(accessLogLine(outbound({ extra: 'a192.0.2.7' }), names, 0));
+  assert.equal(line.client, '192.0.2.7');
+  assert.notEqual(line.peer, '192.0.2.7');
+  assert.equal('client' in JSON.parse(accessLogLine(outbound(), names, 0)), false);
+});
+
 test('a line of a relayed connection has where it went, its bytes and its times', () => {
   const record = inbound({
     kind: RecordKind.Connection,

@@ -112,6 +112,12 @@ test('a rule has the place where its own table has it written; one of two places
   assert.equal(originOf({ generation: 9, routeId: 1 }), undefined);
 });
 
+test('the client of a gateway is on its CLIENT span; elsewhere nobody knows one', () => {
+  const span = attributesOf(outbound({ extra: 'h0:x\na192.0.2.7' }));
+  assert.equal(span['client.address'], '192.0.2.7');
+  assert.equal('client.address' in attributesOf(outbound()), false);
+});
+
 test('a join by a header names the header', () => {
   const joinOf = (fields: Partial<ExchangeRecord>) => {
     const correlationFields = ['x-request-id', 'x-lane'];

@@ -114,7 +114,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from install' -l viewer -d 'also
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l propagation -d 'the preload for Node.js where neither pod nor namespace says' -x -a 'off node'
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l identity -d 'on: an authority gives every sidecar an identity, and sidecars speak mutual TLS' -x -a 'on off'
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l trust-domain -d 'of every identity; cannot be changed later' -x
-complete -c tracecar -n '__fish_seen_subcommand_from install' -l issuer-secret -d 'Secret of tracecar-system with an issuer from outside, as cert-manager writes it' -x
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l issuer-secret -d 'Secret of tracecar-system with an issuer from outside, in cert-manager\'s form' -x
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l otlp-endpoint -d 'where sidecars and injector send spans (OTLP over HTTP)' -x
 complete -c tracecar -n __fish_use_subcommand -a uninstall -d 'print what kubectl is to delete'
 complete -c tracecar -n __fish_use_subcommand -a inject -d 'put sidecars into manifests, without a cluster'

@@ -141,7 +141,7 @@ _tracecar() {
         '--propagation[the preload for Node.js where neither pod nor namespace says]:value:(off node)' \
         '--identity[on\: an authority gives every sidecar an identity, and sidecars speak mutual TLS]:value:(on off)' \
         '--trust-domain[of every identity; cannot be changed later]:value:' \
-        '--issuer-secret[Secret of tracecar-system with an issuer from outside, as cert-manager writes it]:value:' \
+        '--issuer-secret[Secret of tracecar-system with an issuer from outside, in cert-manager'\''s form]:value:' \
         '--otlp-endpoint[where sidecars and injector send spans (OTLP over HTTP)]:value:' ;;
       uninstall) _arguments '--help[explain it]' ;;
       inject) _arguments '--help[explain it]' \
