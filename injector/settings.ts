@@ -83,7 +83,7 @@ export const injectorFlags: readonly Flag[] = [
     name: 'identity',
     value: 'HOST:PORT',
     otherwise: '',
-    help: 'authority that gives sidecars their identity; its roots are in ConfigMap tracecar-trust-bundle',
+    help: 'authority of identities; its roots are in ConfigMap tracecar-trust-bundle',
   },
   {
     name: 'trust-domain',

@@ -82,7 +82,7 @@ export const installFlags: readonly Flag[] = [
     name: 'issuer-secret',
     value: 'NAME',
     otherwise: 'its own root',
-    help: "Secret of tracecar-system with an issuer from outside, in cert-manager's form",
+    help: 'Secret of tracecar-system with an issuer from outside, as of cert-manager',
   },
   {
     name: 'otlp-endpoint',

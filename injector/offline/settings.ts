@@ -59,7 +59,7 @@ export const injectFlags: readonly Flag[] = [
     value: 'HOST:PORT',
     otherwise: authorityAddress,
     typedOnly: true,
-    help: 'authority that gives sidecars their identity; needs --trust-bundle',
+    help: 'authority of identities; needs --trust-bundle',
   },
   {
     name: 'trust-bundle',

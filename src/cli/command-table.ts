@@ -54,7 +54,10 @@ and routes them by the same resources.
 Spans go where OTEL_EXPORTER_OTLP_ENDPOINT points (default http://localhost:4318, where
 \`tracecar view\` listens); OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say how many
 (default: 1 in 100, and always what the caller sampled). Traces with an error, a retry or a slow
-request are kept beside those. docs/tracing-settings.md has every variable and flag.`,
+request are kept beside those. docs/tracing-settings.md has every variable and flag.
+
+With --identity it gets a certificate and speaks mutual TLS with the sidecars that configuration
+names (docs/identity.md, docs/security.md); without, it speaks none and accepts none.`,
   flags: proxyFlags,
   examples: [
     {
@@ -64,6 +67,10 @@ request are kept beside those. docs/tracing-settings.md has every variable and f
     {
       says: 'every request traced, to the viewer on this machine',
       line: 'OTEL_TRACES_SAMPLER=always_on tracecar proxy --config mesh.yaml --labels app=web',
+    },
+    {
+      says: 'with an identity, by the authority on this machine (`tracecar ca`)',
+      line: 'tracecar proxy --config mesh --identity 127.0.0.1:15010 --token web.token --trust-bundle roots.pem',
     },
     { says: 'what it runs with', line: 'curl -s 127.0.0.1:15000/config' },
   ],

@@ -102,6 +102,10 @@ export class CaProgram {
           this.#metrics.countRefusal(refused.cause);
           this.#warn(refused.address, `refused: ${message}`, refused);
         },
+        onTurnedAway: (address) => {
+          this.#metrics.countRefusal('connections');
+          this.#warn(address, 'too many connections of one address: closed', { address });
+        },
         onHandshakeFailed: (address, why) => {
           this.#metrics.countRefusal('handshake');
           this.#warn(address, `a TLS handshake failed: ${why}`, { address });

@@ -16,6 +16,7 @@ import type { Authority, SignBody } from '../identity/authority.ts';
 import { RateLimit } from '../identity/rate-limit.ts';
 import type { VerifyToken } from '../identity/token.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
+import { CaGate } from './ca-gate.ts';
 import type { TlsPair } from './ca-material.ts';
 
 export interface CaServerOptions {
@@ -26,6 +27,8 @@ export interface CaServerOptions {
   readonly clock: Clock;
   /** Every refusal, once: for the log and the counters. */
   readonly onRefused: (refused: RefusedCall) => void;
+  /** A connection beyond what an address may have: closed before TLS. */
+  readonly onTurnedAway: (address: string) => void;
   readonly onHandshakeFailed: (address: string, why: string) => void;
   readonly onBug: (text: string) => void;
 }
@@ -96,9 +99,18 @@ export class CaServer {
     this.#server.maxConnections = connectionsMax;
     // Asked now, because it cannot be when the peer has gone.
     const addresses = new WeakMap<object, string>();
-    this.#server.on('connection', (socket) =>
-      addresses.set(socket, addressOf(socket.remoteAddress)),
-    );
+    const gate = new CaGate(authorityLimits, options.clock);
+    this.#server.on('connection', (socket) => {
+      const address = addressOf(socket.remoteAddress);
+      addresses.set(socket, address);
+      if (gate.enter(address)) {
+        socket.on('close', () => gate.leave(address));
+        return;
+      }
+      // Nothing of the handshake has been read: it costs the accept and no more.
+      socket.destroy();
+      options.onTurnedAway(address);
+    });
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       if (error.code === 'ECONNRESET') return;
       const raw = (socket as { _parent?: object })._parent ?? socket;

@@ -60,18 +60,24 @@ export class SidecarIdentity {
     return this.#file?.problem ? `no trust bundle: ${this.#file.problem}` : this.#agent.whyNone;
   }
 
-  /** Resolves after the first attempt, good or not. Throws StartError for files that are not there. */
+  /** Throws StartError for what only a person can mend: a file that is not there, a text that is none. */
+  async check(): Promise<void> {
+    const { bundle, tokenFile } = this.#options.settings;
+    await checkThere('--token', tokenFile);
+    if ('file' in bundle) return checkThere('--trust-bundle', bundle.file);
+    const read = readTrustBundle(bundle.pem);
+    if ('problem' in read) throw new StartError(`TRACECAR_TRUST_BUNDLE: ${read.problem}`);
+  }
+
+  /** Resolves after the first attempt, good or not; never rejects. */
   async start(): Promise<void> {
     const { settings, log, wakeUps } = this.#options;
     const { bundle } = settings;
     hideMemory();
-    await checkThere('--token', settings.tokenFile);
     if ('pem' in bundle) {
       const read = readTrustBundle(bundle.pem);
-      if ('problem' in read) throw new StartError(`TRACECAR_TRUST_BUNDLE: ${read.problem}`);
-      return this.#agent.takeBundle(read);
+      return 'problem' in read ? undefined : this.#agent.takeBundle(read);
     }
-    await checkThere('--trust-bundle', bundle.file);
     let taken: Promise<void> | undefined;
     this.#file = new BundleFile({
       ...{ path: bundle.file, wakeUps, limits: agentLimits, log: log.write },

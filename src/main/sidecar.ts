@@ -166,11 +166,13 @@ export class Sidecar {
   async start(): Promise<void> {
     const files = fewFiles(this.#limits.connectionsMax);
     if (files !== '') this.log.write('warn', files);
+    await this.identity?.check();
     const opening =
       this.#redirection === undefined
         ? this.#openListening()
         : this.#openCaptured(this.#redirection);
-    const [ports] = await Promise.all([opening, this.identity?.start()]);
+    const identified = this.identity?.start();
+    const ports = await opening;
     if (this.#isEnding) return;
     this.#openPorts = ports;
     this.feed.watch();
@@ -179,7 +181,8 @@ export class Sidecar {
     this.#enter(warmingUp);
     await this.#warmUp();
     this.#enter('');
-    this.#sayReady();
+    await identified;
+    if (!this.#isSaidReady && !this.#isEnding) this.#sayReady();
   }
 
   #sayReady(): void {

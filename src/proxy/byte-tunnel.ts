@@ -19,6 +19,7 @@ import { type Failure, failure } from '../model/failure.ts';
 import { ByteFlow } from './byte-flow.ts';
 import { connectFailure, tlsFailure } from './connect-failure.ts';
 import type { ConnectionReport } from './connection-report.ts';
+import { type MeshLife, type MeshLived, meshLifeOf } from './mesh-life.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { SecureSocket } from './secure-socket.ts';
 import { type ByteTaker, resetSocket } from './socket-reads.ts';
@@ -41,7 +42,7 @@ export interface TunnelOwner {
   onTunnelClosed(tunnel: ByteTunnel): void;
 }
 
-export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUser {
+export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUser, MeshLived {
   readonly report: ConnectionReport;
   readonly #scope: ProxyScope;
   readonly #owner: TunnelOwner;
@@ -55,6 +56,8 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   #idleAt: Milliseconds = Number.POSITIVE_INFINITY;
   /** When it is no longer young; Infinity from then on. */
   #grownAt: Milliseconds;
+  /** How long it may go on; undefined where no TLS of the mesh ends here. */
+  readonly #life: MeshLife | undefined;
   #isReset = false;
   #isOver = false;
 
@@ -87,6 +90,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
     this.#down = new ByteFlow(scope, upstream.socket, downstream);
     scope.countsOf(report.direction).downstreamOpen++;
     upstream.handTo(this);
+    this.#life = meshLifeOf(scope, downstream, this);
     this.#listen();
     this.#grownAt = scope.clock.now() + scope.limits.tunnelYoungMs;
     this.#onActivity();
@@ -176,6 +180,11 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
     this.#end(undefined);
   }
 
+  /** The certificates that it was made with are over. */
+  onMeshEnd(): void {
+    this.#end(undefined);
+  }
+
   #listen(): void {
     const socket = this.#downstream;
     socket.on('drain', () => this.#guard(() => this.#onDownstreamDrained()));
@@ -248,6 +257,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   #finish(what: Failure | undefined): void {
     this.#isOver = true;
     this.#scope.deadlines.remove(this.#deadline);
+    this.#life?.end();
     this.#up.close();
     this.#down.close();
     this.#scope.countsOf(this.report.direction).downstreamOpen--;

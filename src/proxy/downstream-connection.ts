@@ -30,7 +30,7 @@ import type { ExchangePool } from './exchange-pool.ts';
 import type { DenialPrinter, RouteAsker } from './exchange-route.ts';
 import { isKeepRequest, printKeepAnswer, takeKeepRequest } from './keep-request.ts';
 import { printRefusal } from './local-reply.ts';
-import { MeshLife, type MeshLived } from './mesh-life.ts';
+import { type MeshLife, type MeshLived, meshLifeOf } from './mesh-life.ts';
 import { type MeshPeer, meshPeerOf } from './mesh-peer.ts';
 import type { ListenerPlan } from './plan.ts';
 import { plainAddress } from './print-address.ts';
@@ -141,9 +141,7 @@ export class DownstreamConnection
     const now = scope.clock.now();
     this.#idleSinceMs = now;
     scope.deadlines.set(this.deadline, now + scope.limits.headTimeoutMs);
-    const { meshPeer } = this;
-    const isMesh = this.isSecure && meshPeer !== undefined;
-    this.#life = isMesh ? new MeshLife(scope, meshPeer, this) : undefined;
+    this.#life = meshLifeOf(scope, accepted, this);
     this.socket = read(accepted, this, scope.sockets);
     this.#unsentMax = this.socket.writableHighWaterMark;
     this.#listen();
@@ -252,6 +250,7 @@ export class DownstreamConnection
   ): void {
     this.#move(DownstreamState.Busy, DownstreamState.Switched);
     this.#scope.deadlines.remove(this.deadline);
+    this.#life?.end();
     const ends = { downstream: this, upstream, pool };
     const upgraded = new UpgradedConnection(this.#scope, this.owner, ends, record);
     this.#upgraded = upgraded;
@@ -314,10 +313,9 @@ export class DownstreamConnection
     deadlines.set(this.deadline, this.#idleSinceMs + limits.drainIdleMs);
   }
 
-  /** The certificates that it was made with are over: a tunnel is cut, HTTP may still be answered. */
+  /** The certificates that it was made with are over; `mayKeep` says so too. */
   onMeshEnd(): void {
-    if (this.#upgraded === undefined) this.retire();
-    else this.#upgraded.destroy();
+    this.retire();
   }
 
   #listen(): void {

@@ -1,6 +1,6 @@
 /**
  * The head of a request as it goes on: as it was sent, or in its normal form with the rule's edits; with
- * trace context in either case.
+ * trace context, and what is proved of the client, in either case.
  */
 
 import type { ExchangeRecord } from '../telemetry/exchange-record.ts';
@@ -27,8 +27,8 @@ export function putForwardedHead(
   } else {
     out.length = putRequestHead(head, memory, out.length);
     out.putText(route.backend!.requestEdits.lines);
-    if (route.clientLines !== '') out.putText(route.clientLines);
   }
+  if (route.clientLines !== '') out.putText(route.clientLines);
   putTraceLines(trace, head, record, out);
   putRequestIdLine(trace, record, !route.isAsSent, out);
   // HTTP/1.0 knows requests without Host, HTTP/1.1 does not.

@@ -9,11 +9,13 @@
  * before. HTTP closes after the answer under way, what is not read is cut.
  */
 
+import type { Socket } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import type { MeshMaterial } from '../identity/mesh-identity.ts';
-import type { MeshPeer } from './mesh-peer.ts';
+import { type MeshPeer, meshPeerOf } from './mesh-peer.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { tlsFactsOf } from './tls-server.ts';
 
 /** A timer of the platform cannot wait for a month. */
 const LOOK_MS = 86_400_000;
@@ -21,6 +23,17 @@ const LOOK_MS = 86_400_000;
 export interface MeshLived {
   /** Its time is over; called once, unless `end` was called before. */
   onMeshEnd(): void;
+}
+
+/** Of what reads `socket`; undefined where no mutual TLS ends (a pod that calls itself has none). */
+export function meshLifeOf(
+  scope: ProxyScope,
+  socket: Socket,
+  owner: MeshLived,
+): MeshLife | undefined {
+  if (scope.mesh === undefined || tlsFactsOf(socket) === undefined) return undefined;
+  const peer = meshPeerOf(socket);
+  return peer === undefined ? undefined : new MeshLife(scope, peer, owner);
 }
 
 export class MeshLife implements DeadlineOwner {

@@ -80,8 +80,8 @@ export class PlanKeeper {
   forgetOld(kept: readonly ListenerPlan[]): void {
     for (const server of this.#oldTls) {
       if (kept.some((plan) => tlsServersOf(plan).includes(server))) continue;
-      server.close();
-      this.#oldTls.delete(server);
+      server.retire();
+      if (!server.isBusy) this.#oldTls.delete(server);
     }
     this.#scope.telemetry.metrics.endTable(new Set(kept.flatMap(seriesOf)));
   }

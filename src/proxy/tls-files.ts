@@ -172,7 +172,7 @@ export class TlsFiles {
     this.#complaint = problem;
     const what = this.#isLoaded
       ? 'the certificate read before stays in use'
-      : 'not ready, and connections are closed, until the files are good';
+      : 'nobody is served until the files are good';
     this.#options.log('warn', `TLS: ${this.#names}: ${problem}; ${what}`);
   }
 }

@@ -72,6 +72,7 @@ export class TlsServer {
   /** Made of the first good files: each context of OpenSSL is 40 KiB. */
   #server: Server | undefined;
   readonly #handshakes = new Map<Socket, Handshake>();
+  #isRetired = false;
   constructor(scope: ProxyScope, settings: ListenerTls) {
     this.#scope = scope;
     this.#warnings = new WarningLimit(scope);
@@ -104,11 +105,23 @@ export class TlsServer {
     else handshake.fail('no certificate has been read');
   }
 
-  /** No listener uses it any more: reads no files, makes no new connections. */
-  close(): void {
+  /** Handshakes are under way. */
+  get isBusy(): boolean {
+    return this.#handshakes.size > 0;
+  }
+
+  /** No listener uses it any more: reads no files; handshakes under way go on. */
+  retire(): void {
+    if (this.#isRetired) return;
+    this.#isRetired = true;
     this.#files.close();
     this.#scope.tlsSets--;
-    for (const handshake of [...this.#handshakes.values()]) handshake.fail('the listener is gone');
+  }
+
+  /** The proxy ends. */
+  close(): void {
+    this.retire();
+    for (const handshake of [...this.#handshakes.values()]) handshake.fail('the proxy ends');
   }
 
   #load(material: SecureContextOptions): void {

@@ -1,21 +1,17 @@
 /**
- * An authority that is away, and trust bundles that are wrong: who is somebody stays so, who is nobody
- * says why.
+ * An authority that is away, with whole programs: who is somebody stays so.
  */
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   AuthorityProcess,
   copyMesh,
   identityUntil,
   SteadyLoad,
-  spawnSidecar,
   startSidecarOf,
 } from './meshed-pair.ts';
-import { application, get, temporaryFolder } from './sidecar-process.ts';
+import { application, temporaryFolder } from './sidecar-process.ts';
 
 test('an authority may be away for most of a certificate, and a sidecar start again meanwhile', async (t) => {
   const port = await application(t, (_request, response) => response.end('ok'));
@@ -49,29 +45,4 @@ test('an authority may be away for most of a certificate, and a sidecar start ag
   await load.stop();
   assert.deepEqual(load.failures, []);
   assert.ok(load.answered > 100, `${load.answered}`);
-});
-
-test('a sidecar with a wrong trust bundle is not ready and says why, until it has the right one', async (t) => {
-  const port = await application(t, (_request, response) => response.end('ok'));
-  const authority = await AuthorityProcess.start(t, 3_600);
-  const other = await AuthorityProcess.start(t, 3_600);
-  const { folder: config } = await copyMesh(t, port);
-  const bundleFile = join(temporaryFolder(t), 'roots.pem');
-  writeFileSync(bundleFile, readFileSync(other.bundleFile));
-  const tokenFile = await authority.token('payments');
-  const sidecar = spawnSidecar(t, 'payments', { config, authority, tokenFile, bundleFile });
-  const { health, reason } = await sidecar.logged(/"message":"not ready"/);
-  assert.match(String(reason), /no root of the trust bundle has signed/);
-  const answer = await get(String(health), '/healthz/ready');
-  assert.equal(answer.status, 503);
-  assert.match(
-    answer.body,
-    /no certificate yet: the authority at 127\.0\.0\.1:\d+ has a certificate/,
-  );
-  writeFileSync(bundleFile, readFileSync(authority.bundleFile));
-  await sidecar.logged(/"message":"ready"/);
-  assert.equal((await get(String(health), '/healthz/ready')).status, 200);
-  writeFileSync(bundleFile, '');
-  await sidecar.logged(/holds no certificate; the bundle read before stays in use/);
-  assert.equal((await get(String(health), '/healthz/ready')).status, 200);
 });

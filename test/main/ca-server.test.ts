@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:https';
+import { connect as dial } from 'node:net';
 import { after, test } from 'node:test';
 import { connect } from 'node:tls';
 import { ManualClock } from '../../src/base/clock.ts';
@@ -33,6 +34,7 @@ async function start(verify?: VerifyToken, isCostly = true) {
   authority.use(material);
   const refusals: RefusedCall[] = [];
   const failures: string[] = [];
+  const turnedAway: string[] = [];
   let onFailure = () => {};
   const failed = new Promise<void>((resolve) => {
     onFailure = resolve;
@@ -52,6 +54,7 @@ async function start(verify?: VerifyToken, isCostly = true) {
       clock,
       isCostly,
       onRefused: (refused) => refusals.push(refused),
+      onTurnedAway: (address) => turnedAway.push(address),
       onHandshakeFailed: (address, why) => {
         failures.push(`${address} ${why}`);
         onFailure();
@@ -63,7 +66,16 @@ async function start(verify?: VerifyToken, isCostly = true) {
   await server.listen('127.0.0.1', 0);
   after(() => server.close(0, (_ms, call) => call()));
   const ca = material.bundle.pem;
-  return { ca, clock, failed, failures, port: server.port, refusals, verified: () => verified };
+  return {
+    ca,
+    clock,
+    failed,
+    failures,
+    port: server.port,
+    refusals,
+    turnedAway,
+    verified: () => verified,
+  };
 }
 
 interface Ask {
@@ -227,6 +239,25 @@ test('where tokens are of a file, one bad neighbour on a machine holds nobody up
     assert.equal((await ask(at, { token: 'bad' })).status, 401);
   }
   assert.equal((await ask(at)).status, 200);
+});
+
+test('an address that keeps connections open leaves places for the others', async () => {
+  const at = await start();
+  const { connectionsPerAddressMax } = authorityLimits;
+  const open = async (localAddress: string) => {
+    const socket = dial({ host: '127.0.0.1', port: at.port, localAddress });
+    socket.on('error', () => {});
+    await once(socket, 'connect');
+    return socket;
+  };
+  const held = [];
+  for (let count = 0; count < connectionsPerAddressMax; count += 1)
+    held.push(await open('127.0.0.2'));
+  const more = await open('127.0.0.2');
+  await once(more.resume(), 'close');
+  assert.deepEqual(at.turnedAway, ['127.0.0.2']);
+  assert.equal((await ask(at)).status, 200);
+  for (const socket of held) socket.destroy();
 });
 
 test('it says that it is well', async () => {

@@ -42,6 +42,7 @@ test('docs/identity.md has the limits that hold', () => {
     `and ${refusedPerMinute} whose token is refused`,
     `Bodies of at most ${authorityLimits.requestBytesMax / 1_024} KiB, ${authorityLimits.requestTimeoutMs / 1_000} seconds`,
     `\`--hours\` says how long (${tokenHours}; at most a year)`,
+    `had more than ${authorityLimits.connectionsPerAddressMax} open or dialled more than ${authorityLimits.dialsPerSecond} a second`,
     `of the last ${keysMax.toLocaleString('en')}`,
   ]) {
     assert.ok(said.includes(sentence), sentence);

@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { UsageError } from '../../src/main/flags.ts';
 import { whyNotRunnable } from '../../src/main/run-children.ts';
@@ -104,6 +104,18 @@ test('a program that a shell would not start has the status of a shell', (t) => 
     problem: 'there is no program none',
     status: 127,
   });
+});
+
+test('the identity of a run is told to its sidecar, files by their whole path', () => {
+  const flags = ['--identity', '127.0.0.1:15010', '--token', 'web.token'];
+  const told = { TRACECAR_TRUST_BUNDLE: '-----BEGIN CERTIFICATE-----\nAAAA' };
+  const { identity, identityFiles } = readRunSettings([...flags, '--', 'node'], told);
+  assert.deepEqual(identity, {
+    TRACECAR_IDENTITY: '127.0.0.1:15010',
+    TRACECAR_TOKEN: resolve('web.token'),
+    ...told,
+  });
+  assert.deepEqual(identityFiles, [{ flag: '--token', path: resolve('web.token') }]);
 });
 
 test('a collector on the loopback is reached through a relay, another one is left alone', async (t) => {

@@ -150,6 +150,9 @@ suite('mutual TLS on a real Kubernetes node', { skip }, () => {
       cluster.waitForPod('lax', 'server', 60_000),
       cluster.waitForPod('plain', 'caller', 60_000),
     ]);
+    for (const name of ['server.strict', 'server.lax']) {
+      await cluster.untilListening(`${name}.svc.cluster.local`, 80);
+    }
     t.diagnostic(`three pods are ready after ${(performance.now() - started).toFixed(0)} ms`);
   });
 

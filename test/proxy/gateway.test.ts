@@ -45,6 +45,7 @@ const threeServers = gatewayOf([
 const chosen: readonly (readonly [asked: string, served: string])[] = [
   ['shop.example.com', 'shop.example.com'],
   ['SHOP.Example.COM', 'shop.example.com'],
+  ['shop.example.com.', 'shop.example.com'],
   ['other.example.com', '*.example.com'],
   ['a.b.example.com', '*.example.com'],
   ['a.deep.example.com', 'any'],

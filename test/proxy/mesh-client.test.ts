@@ -278,9 +278,9 @@ test('a connection is lent again, until there is another generation of keys', as
   await once();
   assert.equal(fixture.origin.connections.length, 1);
   fixture.mesh.replace(makeMaterial(root, web));
-  assert.equal(await fixture.origin.connections[0]!.ended(), 'fin');
   await once();
   assert.equal(fixture.origin.connections.length, 2);
+  assert.equal(await fixture.origin.connections[0]!.ended(), 'fin');
 });
 
 test('a request under way outlives the keys that its connection was made with', async (t) => {
@@ -294,10 +294,10 @@ test('a request under way outlives the keys that its connection was made with', 
   const { status, body, downstream } = await ask(fixture);
   assert.equal(status, 200);
   assert.equal(body, 'old keys');
-  assert.equal(await fixture.origin.connections[0]!.ended(), 'fin');
   await downstream.send(getOf('/'));
   await downstream.response();
   assert.equal(fixture.origin.connections.length, 2);
+  assert.equal(await fixture.origin.connections[0]!.ended(), 'fin');
 });
 
 test('a peer that refuses our certificate without an alert: the answer says so', async (t) => {

@@ -277,6 +277,16 @@ test('what a caller says of its certificate is taken out, and what is true put i
   assert.match(said[0]!, new RegExp(expected));
 });
 
+test('an application that no rule is about hears who called, and no forged word', async (t) => {
+  const proxy = await startCaptured(t);
+  const { downstream } = await proxy.speakMesh();
+  await downstream.send(getOf('/a', 'X-Forwarded-Client-Cert: URI=spiffe://evil\r\n'));
+  await downstream.response();
+  const said = proxy.origin.received.match(/^x-forwarded-client-cert:.*$/gim);
+  assert.equal(said?.length, 1);
+  assert.match(said[0]!, new RegExp(`^x-forwarded-client-cert: By=${webId};.*;URI=${cartId}\\r?$`));
+});
+
 for (const [kind, start] of kinds) {
   test(`of a plain caller nothing is said, whatever it says itself: ${kind}`, async (t) => {
     const proxy = await start(t);

@@ -266,7 +266,7 @@ test('files that are missing at start close connections, until they are there', 
   await assert.rejects(proxy.secure());
   assert.match(
     proxy.log.join('\n'),
-    /ENOENT.*not ready, and connections are closed, until the files are good/,
+    /ENOENT.*nobody is served until the files are good/,
   );
   const [unloaded] = proxy.proxy.unloaded();
   assert.equal(unloaded!.file, join(path, 'tls.crt'));

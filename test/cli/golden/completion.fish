@@ -114,7 +114,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from install' -l viewer -d 'also
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l propagation -d 'the preload for Node.js where neither pod nor namespace says' -x -a 'off node'
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l identity -d 'on: an authority gives every sidecar an identity, and sidecars speak mutual TLS' -x -a 'on off'
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l trust-domain -d 'of every identity; cannot be changed later' -x
-complete -c tracecar -n '__fish_seen_subcommand_from install' -l issuer-secret -d 'Secret of tracecar-system with an issuer from outside, in cert-manager\'s form' -x
+complete -c tracecar -n '__fish_seen_subcommand_from install' -l issuer-secret -d 'Secret of tracecar-system with an issuer from outside, as of cert-manager' -x
 complete -c tracecar -n '__fish_seen_subcommand_from install' -l otlp-endpoint -d 'where sidecars and injector send spans (OTLP over HTTP)' -x
 complete -c tracecar -n __fish_use_subcommand -a uninstall -d 'print what kubectl is to delete'
 complete -c tracecar -n __fish_use_subcommand -a inject -d 'put sidecars into manifests, without a cluster'
@@ -123,7 +123,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from inject' -l image -d 'image 
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l image-pull-policy -d 'of both containers' -x -a 'Always IfNotPresent Never'
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l namespace -d 'namespace of documents that name none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l propagation -d 'trace propagation where a pod does not say tracecar.dev/propagation' -x -a 'node off'
-complete -c tracecar -n '__fish_seen_subcommand_from inject' -l identity -d 'authority that gives sidecars their identity; needs --trust-bundle' -x
+complete -c tracecar -n '__fish_seen_subcommand_from inject' -l identity -d 'authority of identities; needs --trust-bundle' -x
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l trust-bundle -d 'PEM roots of the mesh; without it pods get no identity' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l trust-domain -d 'of every identity of the mesh' -x
 complete -c tracecar -n '__fish_seen_subcommand_from inject' -l otlp-endpoint -d 'where sidecars send spans; without it they export none' -x
@@ -136,7 +136,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from injector' -l listen -d 'whe
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l health -d '/healthz/ready and /healthz/live (HTTP)' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l otlp-endpoint -d 'where sidecars send spans by default; without it they export none' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l propagation -d 'the preload for Node.js where neither pod nor namespace says' -x -a 'off node'
-complete -c tracecar -n '__fish_seen_subcommand_from injector' -l identity -d 'authority that gives sidecars their identity; its roots are in ConfigMap tracecar-trust-bundle' -x
+complete -c tracecar -n '__fish_seen_subcommand_from injector' -l identity -d 'authority of identities; its roots are in ConfigMap tracecar-trust-bundle' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l trust-domain -d 'of every identity of the mesh' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l namespace -d 'namespace of the injector: Secret and Service' -x
 complete -c tracecar -n '__fish_seen_subcommand_from injector' -l host -d 'name or address for the certificate, beside the Service\'s' -x

@@ -141,7 +141,7 @@ _tracecar() {
         '--propagation[the preload for Node.js where neither pod nor namespace says]:value:(off node)' \
         '--identity[on\: an authority gives every sidecar an identity, and sidecars speak mutual TLS]:value:(on off)' \
         '--trust-domain[of every identity; cannot be changed later]:value:' \
-        '--issuer-secret[Secret of tracecar-system with an issuer from outside, in cert-manager'\''s form]:value:' \
+        '--issuer-secret[Secret of tracecar-system with an issuer from outside, as of cert-manager]:value:' \
         '--otlp-endpoint[where sidecars and injector send spans (OTLP over HTTP)]:value:' ;;
       uninstall) _arguments '--help[explain it]' ;;
       inject) _arguments '--help[explain it]' \
@@ -150,7 +150,7 @@ _tracecar() {
         '--image-pull-policy[of both containers]:value:(Always IfNotPresent Never)' \
         '--namespace[namespace of documents that name none]:value:' \
         '--propagation[trace propagation where a pod does not say tracecar.dev/propagation]:value:(node off)' \
-        '--identity[authority that gives sidecars their identity; needs --trust-bundle]:value:' \
+        '--identity[authority of identities; needs --trust-bundle]:value:' \
         '--trust-bundle[PEM roots of the mesh; without it pods get no identity]:value:_files' \
         '--trust-domain[of every identity of the mesh]:value:' \
         '--otlp-endpoint[where sidecars send spans; without it they export none]:value:' ;;
@@ -163,7 +163,7 @@ _tracecar() {
         '--health[/healthz/ready and /healthz/live (HTTP)]:value:' \
         '--otlp-endpoint[where sidecars send spans by default; without it they export none]:value:' \
         '--propagation[the preload for Node.js where neither pod nor namespace says]:value:(off node)' \
-        '--identity[authority that gives sidecars their identity; its roots are in ConfigMap tracecar-trust-bundle]:value:' \
+        '--identity[authority of identities; its roots are in ConfigMap tracecar-trust-bundle]:value:' \
         '--trust-domain[of every identity of the mesh]:value:' \
         '--namespace[namespace of the injector\: Secret and Service]:value:' \
         '*--host[name or address for the certificate, beside the Service'\''s]:value:' \
