@@ -7,6 +7,7 @@
  * the answers say.
  */
 
+import { execFile } from 'node:child_process';
 import { copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -33,7 +34,8 @@ function startApplication(): Promise<Server> {
     response.end(uri === undefined ? 'the caller is nobody' : `the caller is ${uri}`);
   });
   return new Promise((settle, reject) => {
-    server.on('error', reject);
+    const inUse = `port ${ports.application} is in use, perhaps by another run of this example`;
+    server.on('error', () => reject(new Error(inUse)));
     server.listen(ports.application, '127.0.0.1', () => settle(server));
   });
 }
@@ -94,10 +96,26 @@ async function untilGeneration(admin: string, wanted: number): Promise<void> {
   }
 }
 
+/** What the command prints; it ends with status 1 when there is somebody. */
+function tellWhoWouldBreak(admin: string): Promise<string> {
+  return new Promise((settle) => {
+    execFile(process.execPath, tracecar('check', '--strict', admin), (_error, output, problem) =>
+      settle(`${output}${problem}`.trimEnd()),
+    );
+  });
+}
+
+function indented(text: string): string {
+  return text.replace(/^(?=.)/gm, '  ');
+}
+
 async function present(admin: string, apply: (policy: string) => void): Promise<void> {
   console.log('nothing is said: sidecars speak mutual TLS, others are served too\n');
   await show('orders', ports.orders, 'POST', '/pay');
   await show('stranger', ports.payments, 'POST', '/pay');
+
+  console.log('\ntracecar check --strict: who would be refused\n');
+  console.log(indented(await tellWhoWouldBreak(admin)));
 
   console.log('\npolicies/strict.yaml: nobody without mutual TLS\n');
   apply('strict.yaml');

@@ -16,7 +16,8 @@ const install: Command = {
   summary: 'print the manifests that bring Tracecar into a cluster',
   usage: '--image REF [--viewer] [--propagation node] [FLAGS] | kubectl apply -f -',
   about: `Prints namespace tracecar-system with the injector (Deployment, Service, its rights and its
-webhook) and, where asked for, the viewer. Nothing is sent to a cluster: pipe it into kubectl.
+webhook), the authority that gives sidecars their identity and, where asked for, the viewer.
+Nothing is sent to a cluster: pipe it into kubectl.
 Without --viewer and --otlp-endpoint sidecars export no spans.
 Applying it twice changes nothing; with another image it updates. From then on a namespace that is
 annotated \`tracecar.dev/inject: enabled\` gets sidecars into its new pods.`,

@@ -53,6 +53,7 @@ export class Credentials {
       keyFile: first.keyFile,
       ...(others.length === 0 ? {} : { otherPairs: others }),
       caFile,
+      ...(tls.subjectAltNames === undefined ? {} : { subjectAltNames: tls.subjectAltNames }),
       minVersion: tls.minProtocolVersion ?? 'TLSv1.2',
       ...(tls.cipherSuites === undefined ? {} : { ciphers: tls.cipherSuites.join(':') }),
     };

@@ -8,7 +8,17 @@
 import { getCiphers } from 'node:tls';
 import type { ListenerTls } from '../model/routing-table.ts';
 import { filePath, minProtocolVersion } from './listener-tls.ts';
-import { checkedText, choice, flag, list, needed, optional, placed, record } from './schema.ts';
+import {
+  checkedText,
+  choice,
+  flag,
+  list,
+  needed,
+  optional,
+  placed,
+  record,
+  text,
+} from './schema.ts';
 import { isDnsName } from './values.ts';
 
 const secretName = checkedText((name, cursor) => {
@@ -66,12 +76,12 @@ export const gatewayTls = record(
     credentialName: optional(placed(secretName)),
     credentialNames: optional(list(placed(secretName))),
     caCertCredentialName: optional(placed(secretName)),
+    subjectAltNames: optional(list(text)),
     minProtocolVersion: optional(minProtocolVersion),
     cipherSuites: optional(list(cipher)),
   },
   {
     maxProtocolVersion: 'TLS 1.3 is always offered',
-    subjectAltNames: 'names that downstream must have',
     verifyCertificateSpki: 'pinned keys',
     verifyCertificateHash: 'pinned certificates',
     caCrl: 'revocation lists',

@@ -140,9 +140,10 @@ function pairProblem(tls: GatewayTls): Problem | undefined {
   const hasRoots = 'caCertificates' in offsets || 'caCertCredentialName' in offsets;
   const usesFiles = written[0] === 'serverCertificate' || written[0] === 'tlsCertificates';
   if (tls.mode === 'simple') {
-    if (!hasRoots) return undefined;
-    const fix = 'Remove the roots, or write `mode: MUTUAL`.';
-    return ['one-of', 'Roots mean nothing with SIMPLE: downstream shows no certificate', fix];
+    if (!hasRoots && !('subjectAltNames' in offsets)) return undefined;
+    const what = hasRoots ? 'Roots mean' : '`subjectAltNames` means';
+    const fix = 'Remove that, or write `mode: MUTUAL`.';
+    return ['one-of', `${what} nothing with SIMPLE: downstream shows no certificate`, fix];
   }
   if (hasRoots || !usesFiles) return undefined;
   return ['field-missing', '`caCertificates` is missing', 'Add `caCertificates: FILE`.'];

@@ -63,6 +63,8 @@ export class IdentityAgent {
   /** Configured meanwhile, and not by itself to be used: it does not vouch for our own leaf. */
   #wanted: TrustBundle | undefined;
   #configuredHash = '';
+  /** When the certificate in use is to be renewed, milliseconds since the epoch; 0: at once. */
+  #renewAtMs = 0;
   #failures = 0;
   #problem = '';
   /** 1: the end of the leaf has been said to be near, 2: to be over. */
@@ -157,7 +159,8 @@ export class IdentityAgent {
     this.#use(grant);
     log('info', 'identity taken from where it was kept', factsOf(grant));
     const { random, limits } = this.#options;
-    this.#askIn(renewalMs(this.#life(grant), random, limits) - this.#options.wallTime());
+    this.#renewAtMs = renewalMs(this.#life(grant), random, limits);
+    this.#askIn(this.#renewAtMs - this.#options.wallTime());
     return true;
   }
 
@@ -180,9 +183,21 @@ export class IdentityAgent {
     await this.#ask();
   }
 
+  /** A bundle that was configured wrongly keeps nobody from the renewal that is due. */
   async #attempt(): Promise<Grant | CallProblem> {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return this.#sign(this.#bundle!);
+    const result = await this.#sign(wanted);
+    if ('material' in result) {
+      if (this.#wanted === wanted) this.#wanted = undefined;
+      return result;
+    }
+    return this.#options.wallTime() < this.#renewAtMs ? result : this.#sign(this.#bundle!);
+  }
+
+  /** Asks whoever is an authority under `trusted`. */
+  async #sign(trusted: TrustBundle): Promise<Grant | CallProblem> {
     const { call, instance, readToken } = this.#options;
-    const trusted = this.#wanted ?? this.#bundle!;
     const token = await readToken();
     if ('problem' in token) return { problem: token.problem, retryAfterMs: 0 };
     const keys = generateKeys();
@@ -218,15 +233,18 @@ export class IdentityAgent {
     this.#problem = '';
     this.#alarms = 0;
     this.#id = grant.material.id;
-    this.#wanted = undefined;
+    if (this.#wanted?.hash === grant.bundle.hash) this.#wanted = undefined;
     this.#use(grant);
     log('info', 'certificate taken', factsOf(grant));
     this.#keep(grant);
     const life = this.#life(grant, this.#options.wallTime());
-    const left = renewalMs(life, random, limits) - this.#options.wallTime();
+    this.#renewAtMs = renewalMs(life, random, limits);
+    const leftMs = this.#renewAtMs - this.#options.wallTime();
     // What it was asked with is what the authority knows of us.
     const hasNews = grant.bundle.hash !== before;
-    this.#askIn(hasNews ? Math.min(left, reportInMs(life, random, limits)) : left);
+    const isWaiting = this.#wanted !== undefined;
+    const soonMs = isWaiting ? limits.backoffMaxMs : reportInMs(life, random, limits);
+    this.#askIn(hasNews || isWaiting ? Math.min(leftMs, soonMs) : leftMs);
   }
 
   #takeFailure({ problem, retryAfterMs }: CallProblem): void {

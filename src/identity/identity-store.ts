@@ -34,8 +34,13 @@ export class IdentityStore {
   read(): StoredIdentity | StoreProblem | undefined {
     try {
       const text = readFileSync(this.#path, 'utf8');
-      if ((statSync(this.#path).mode & 0o077) !== 0) {
+      const { mode, uid } = statSync(this.#path);
+      if ((mode & 0o077) !== 0) {
         return { problem: `${this.#path} may be read by others, so its key is not used` };
+      }
+      // Somebody else could have put it there, to make us who they are.
+      if (uid !== process.geteuid?.()) {
+        return { problem: `${this.#path} belongs to user ${uid}, so its key is not used` };
       }
       const { key, certificates, roots, configuredHash } = JSON.parse(text);
       const texts: readonly unknown[] = [key, certificates, roots, configuredHash];

@@ -539,6 +539,8 @@ export function assertLimits(limits: TrafficLimits): void {
   assert(limits.poolIdleMs < limits.keepAliveIdleMs, 'we retire upstream connections first');
   assert(limits.drainListenMs < limits.drainMs, 'what came last has time to finish');
   assert(limits.tlsPollMs <= limits.tlsPollMaxMs, 'few certificates are looked at oftener');
+  assert(limits.meshHelloAgainMs <= limits.meshHelloMs, 'known callers are waited for no longer');
+  assert(limits.meshHelloMs < limits.tlsHandshakeMs, 'a ClientHello leaves time for the handshake');
   assert(limits.drainQuietMs < limits.drainListenMs, 'a quiet proxy ends when it has listened on');
   assert(
     limits.acceptQuietMs < limits.acceptLastMs,

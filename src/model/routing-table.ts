@@ -212,6 +212,8 @@ export interface ListenerTls {
   readonly otherPairs?: readonly CertificateFiles[];
   /** Roots for downstream's certificate; empty when `mode` is `simple`. */
   readonly caFile: string;
+  /** One of them has to be in a certificate that downstream shows; absent: its roots suffice. */
+  readonly subjectAltNames?: readonly string[];
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   /** Of TLS 1.2, in OpenSSL's names, joined by colons; absent: those of Node.js. */
   readonly ciphers?: string;

@@ -1,6 +1,6 @@
 /**
- * Authorise: who may call a workload, by the policies that select it. Pure; the same function answers
- * calls and `tracecar explain`.
+ * Authorise: who may call a workload, by the policies that select it. Pure: what is known of a call in,
+ * a verdict with its policy out.
  *
  *   a DENY policy holds? ── denied by it
  *   there are ALLOW policies, and none holds? ── denied: nobody lets it in
@@ -10,7 +10,7 @@
  * force. A policy that cannot be evaluated is one that denies everything.
  */
 
-import type { AuthorizationPlan, AuthorizationPolicy } from '../model/security.ts';
+import type { AuthorizationPlan, AuthorizationPolicy, ValueMatch } from '../model/security.ts';
 import type { Caller } from './caller.ts';
 import type { AuthorizedRequest, CompiledPolicy } from './compiled-rule.ts';
 import { RuleSet } from './rule-set.ts';
@@ -40,6 +40,8 @@ export class Authorizer {
   readonly isOpen: boolean;
   /** Some rule is about requests. */
   readonly looksAtRequests: boolean;
+  /** Some rule is about who a caller has proved to be. */
+  readonly looksAtIdentities: boolean;
   /** Some rule is about the name in a ClientHello. */
   readonly looksAtServerNames: boolean;
   readonly #deny: RuleSet;
@@ -61,6 +63,7 @@ export class Authorizer {
     this.plan = plan;
     this.isOpen = all.length === 0;
     this.looksAtRequests = all.some(isAboutRequests);
+    this.looksAtIdentities = all.some(isAboutIdentities);
     this.looksAtServerNames = all.some(({ rules }) =>
       rules.some(({ when }) => when.some(({ on }) => on === 'server-name')),
     );
@@ -116,14 +119,26 @@ function setOf(policies: readonly AuthorizationPolicy[], isWide: boolean): RuleS
   return new RuleSet(compiled);
 }
 
+const ofIdentities: ReadonlySet<string> = new Set(['principal', 'namespace', 'service-account']);
+
+function isAboutIdentities({ rules }: AuthorizationPolicy): boolean {
+  return rules.some(
+    ({ from, when }) =>
+      when.some(({ on }) => ofIdentities.has(on)) ||
+      from.some(({ principals, namespaces, serviceAccounts, trustDomains }) =>
+        [principals, namespaces, serviceAccounts, trustDomains].some(isAsked),
+      ),
+  );
+}
+
+function isAsked({ values, notValues }: ValueMatch<unknown>): boolean {
+  return values.length + notValues.length > 0;
+}
+
 function isAboutRequests({ rules }: AuthorizationPolicy): boolean {
   return rules.some(
     ({ to, when }) =>
       when.some(({ on }) => on === 'header') ||
-      to.some(({ hosts, methods, paths }) =>
-        [hosts, methods, paths].some(
-          ({ values, notValues }) => values.length + notValues.length > 0,
-        ),
-      ),
+      to.some(({ hosts, methods, paths }) => [hosts, methods, paths].some(isAsked)),
   );
 }

@@ -183,6 +183,12 @@ export class CaptureListener {
     for (const gate of this.gates) gate.retire();
   }
 
+  /** There are other modes: what is under way unread and may not be any more is cut. */
+  endRefused(): void {
+    for (const connection of this.captured) connection.endRefused();
+    for (const tunnel of this.tunnels) tunnel.endRefused();
+  }
+
   /** Ends every connection at once. */
   destroyConnections(): void {
     this.#parking?.reset();

@@ -161,6 +161,11 @@ export class CapturedConnection
     this.#wakeIn(this.#scope.limits.drainIdleMs);
   }
 
+  /** Its port takes mutual TLS alone by now: who came without is cut. */
+  endRefused(): void {
+    if (this.#owner.isRefusing) this.destroy();
+  }
+
   /** Ends at once, by RST on both sides. */
   destroy(): void {
     this.#tunnel?.destroy();

@@ -128,7 +128,10 @@ export class Guard {
     const why = isForLack
       ? `no rule of ${this.#allowNames()} lets ${whom} in`
       : `${name} denies ${whom}`;
-    this.detail = `${why}: ${call}`.slice(0, DETAIL_MAX);
+    // Nobody can prove anything to a sidecar that has no roots to verify it by.
+    const isBlind = this.#scope.mesh === undefined && this.authorizer.looksAtIdentities;
+    const hint = isBlind ? '; this sidecar has no identity (--identity), so it knows nobody' : '';
+    this.detail = `${`${why}: ${call}`.slice(0, DETAIL_MAX)}${hint}`;
     return isUnsupported ? failure['policy-unsupported'] : failure.denied;
   }
 

@@ -209,6 +209,7 @@ export class ProxyServer {
     this.#plans = plans;
     this.#scope.inboundModes = new InboundModes(table.security);
     await this.#listeners.follow(plans);
+    for (const listener of this.#listeners.all()) listener.endRefused();
     this.#afterOpening();
     return this.#listeners.unopened;
   }

@@ -56,6 +56,8 @@ export class SecureSocket extends TLSSocket {
   #isSent = false;
   /** Error number of a write that failed at once; 0 = none. */
   #failed = 0;
+  /** FIN is on its way to the kernel. */
+  #isFinishing = false;
   /** What waits for `trust`. */
   #held: (() => void) | undefined;
 
@@ -116,7 +118,9 @@ export class SecureSocket extends TLSSocket {
     }
     const tcp = this.#handle?._parent;
     const { reset, close } = tcp ?? {};
-    if (tcp !== undefined && reset !== undefined && close !== undefined) {
+    // Refused then, and Node.js would take the socket for closed: its descriptor would stay open.
+    const mayReset = !this.#isFinishing;
+    if (mayReset && tcp !== undefined && reset !== undefined && close !== undefined) {
       // What Node.js calls to close TLS.
       tcp.close = (onClosed) => {
         if (reset.call(tcp, onClosed) !== 0) close.call(tcp, onClosed);
@@ -142,7 +146,12 @@ export class SecureSocket extends TLSSocket {
 
   override _final(done: Written): void {
     // FIN would overtake the word that stands before it in TLS (close_notify).
-    if (this.#isFree(() => this._final(done), done)) super._final(done);
+    if (!this.#isFree(() => this._final(done), done)) return;
+    this.#isFinishing = true;
+    super._final((error) => {
+      this.#isFinishing = false;
+      done(error);
+    });
   }
 
   get #handle(): SecureHandle | null {

@@ -6,6 +6,7 @@
  */
 
 import type { TLSSocket } from 'node:tls';
+import { dnsNamesOf, uriNamesOf } from '../identity/uri-names.ts';
 
 const NAMES_MAX = 8;
 const VALUE_CHARACTERS_MAX = 1_024;
@@ -17,10 +18,13 @@ export function shownCertificate(secure: TLSSocket): string {
   const hash = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   const subject = quoted(certificate.subject.split('\n').reverse().join(','));
   const parts = [`Hash=${hash}`, `Subject=${subject}`];
-  for (const name of (certificate.subjectAltName ?? '').split(', ').slice(0, NAMES_MAX)) {
-    // Node.js quotes names that hold what could be taken for another one; those are left out.
-    const [, kind, value = ''] = /^(URI|DNS):([\x21-\x7e]+)$/.exec(name) ?? [];
-    if (kind !== undefined && !/[",;]/.test(value)) parts.push(`${kind}=${value}`);
+  const names = [
+    ...uriNamesOf(certificate.raw).map((name) => ['URI', name] as const),
+    ...dnsNamesOf(certificate.raw).map((name) => ['DNS', name] as const),
+  ];
+  for (const [kind, name] of names.slice(0, NAMES_MAX)) {
+    // What could be taken for the end of it, or for another part, is left out.
+    if (/^[\x21-\x7e]+$/.test(name) && !/[",;=]/.test(name)) parts.push(`${kind}=${name}`);
   }
   return parts.join(';').slice(0, VALUE_CHARACTERS_MAX);
 }
@@ -29,4 +33,12 @@ export function shownCertificate(secure: TLSSocket): string {
 function quoted(text: string): string {
   const plain = text.replaceAll(/[^\x20-\x7e]/g, '?');
   return `"${plain.replaceAll(/["\\]/g, '\\$&')}"`;
+}
+
+/** Whether what was shown has one of `wanted`, letter by letter, as a DNS name or a URI. */
+export function isShownFor(secure: TLSSocket, wanted: readonly string[]): boolean {
+  const der = secure.getPeerX509Certificate()?.raw;
+  if (der === undefined) return false;
+  const names = new Set([...uriNamesOf(der), ...dnsNamesOf(der)]);
+  return wanted.some((name) => names.has(name));
 }

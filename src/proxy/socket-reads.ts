@@ -51,10 +51,16 @@ interface WithParent {
   readonly _parent?: Socket | null;
 }
 
-/** Ends a connection by RST; a secure one by RST of the socket beneath. */
+/**
+ * Ends a connection by RST; a secure one by RST of the socket beneath. While a FIN of ours is under way
+ * there can be none: Node.js would take the socket for closed and leave its descriptor open.
+ */
 export function resetSocket(socket: Socket): void {
   const { _parent: parent } = socket as unknown as WithParent;
-  (parent ?? socket).resetAndDestroy();
+  const beneath = parent ?? socket;
+  if (beneath.writableEnded && !beneath.writableFinished && beneath.writableLength === 0) {
+    beneath.destroy();
+  } else beneath.resetAndDestroy();
 }
 
 /**

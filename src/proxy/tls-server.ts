@@ -13,6 +13,7 @@ import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import type { ListenerTls } from '../model/routing-table.ts';
 import { plainAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { isShownFor } from './shown-certificate.ts';
 import type { ByteTaker } from './socket-reads.ts';
 import { pollDelayMs, TlsFiles } from './tls-files.ts';
 import { WarningLimit } from './warning-limit.ts';
@@ -31,8 +32,18 @@ export function readSecure(secure: Socket, taker: ByteTaker): Socket {
 /** Settings with the same key share one TlsServer. */
 export function tlsKey(settings: ListenerTls): string {
   const { mode, certificateFile, keyFile, otherPairs, caFile, minVersion, ciphers } = settings;
+  const { subjectAltNames } = settings;
   const others = otherPairs?.map((pair) => [pair.certificateFile, pair.keyFile]);
-  return JSON.stringify([mode, certificateFile, keyFile, others, caFile, minVersion, ciphers]);
+  return JSON.stringify([
+    mode,
+    certificateFile,
+    keyFile,
+    others,
+    caFile,
+    minVersion,
+    ciphers,
+    subjectAltNames,
+  ]);
 }
 
 /** The same for a renewed Secret too: whose certificate it is and who may connect. */
@@ -69,6 +80,7 @@ export class TlsServer {
   readonly #files: TlsFiles;
   readonly #warnings: WarningLimit;
   readonly #mode: ListenerTls['mode'];
+  readonly #names: readonly string[] | undefined;
   /** Made of the first good files: each context of OpenSSL is 40 KiB. */
   #server: Server | undefined;
   readonly #handshakes = new Map<Socket, Handshake>();
@@ -77,6 +89,7 @@ export class TlsServer {
     this.#scope = scope;
     this.#warnings = new WarningLimit(scope);
     this.#mode = settings.mode;
+    this.#names = settings.subjectAltNames;
     scope.tlsSets++;
     this.#files = new TlsFiles({
       settings,
@@ -147,13 +160,19 @@ export class TlsServer {
 
   #onSecure(secure: TLSSocket): void {
     const handshake = this.#handshakes.get(beneath(secure)!);
-    // It may be left out; one that is shown has to be good.
-    const isShown =
-      this.#mode === 'optional-mutual' && secure.getPeerX509Certificate() !== undefined;
+    const problem = this.#problemOf(secure);
     if (handshake === undefined) secure.destroy();
-    else if (isShown && !secure.authorized) {
-      handshake.fail(`its certificate: ${String(secure.authorizationError)}`);
-    } else handshake.succeed(secure);
+    else if (problem !== '') handshake.fail(`its certificate: ${problem}`);
+    else handshake.succeed(secure);
+  }
+
+  /** Of a certificate that was shown; OpenSSL has refused those that must be good and are not. */
+  #problemOf(secure: TLSSocket): string {
+    if (this.#mode === 'simple' || secure.getPeerX509Certificate() === undefined) return '';
+    if (!secure.authorized) return String(secure.authorizationError);
+    const names = this.#names;
+    if (names === undefined || isShownFor(secure, names)) return '';
+    return `it is not for ${names.join(' or ')}`;
   }
 
   #onEnded(accepted: Socket, why: string): void {

@@ -124,6 +124,11 @@ export class TrafficListener implements ConnectionOwner, GateOwner {
     for (const gate of this.gates) gate.retire();
   }
 
+  /** There are other modes: tunnels that may not be any more are cut. */
+  endRefused(): void {
+    for (const tunnel of this.tunnels) tunnel.endRefused();
+  }
+
   /** Ends every connection at once. */
   destroyConnections(): void {
     for (const connection of this.connections) connection.destroy();

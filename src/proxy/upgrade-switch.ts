@@ -36,6 +36,8 @@ export class UpgradedConnection implements Endable, TunnelOwner {
   readonly tunnel: ByteTunnel;
   readonly #owner: ConnectionOwner;
   readonly #pool: EndpointPool;
+  /** Who is there has not been proved. */
+  readonly #isPlain: boolean;
 
   /** `exchange`: the record of the one that switched, whose span is the parent of this one's. */
   constructor(
@@ -48,6 +50,7 @@ export class UpgradedConnection implements Endable, TunnelOwner {
     const { socket } = downstream;
     this.#owner = owner;
     this.#pool = pool;
+    this.#isPlain = downstream.meshPeer === undefined;
     this.id = downstream.id;
     this.peer = printAddress(downstream.peerAddress, downstream.peerPort);
     this.requests = downstream.requests;
@@ -62,6 +65,11 @@ export class UpgradedConnection implements Endable, TunnelOwner {
     const both = { downstream: socket, upstream };
     this.tunnel = new ByteTunnel(scope, both, report, this, Number.POSITIVE_INFINITY);
     keepUrgentData(upstream.socket);
+  }
+
+  /** Its port takes mutual TLS alone by now: who came without is cut. */
+  endRefused(): void {
+    if (this.#isPlain && this.#owner.isStrict === true) this.destroy();
   }
 
   /** Ends at once, by RST on both sides. */

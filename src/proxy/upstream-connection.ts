@@ -216,7 +216,12 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
   }
 
   onSecured(): void {
+    if (this.#isMeshed) this.#counts.meshHandshakes++;
     this.#onOpen();
+  }
+
+  get #isMeshed(): boolean {
+    return this.handshake !== undefined && this.pool.tls?.identity !== '';
   }
 
   /** Ends the lease after a whole response that leaves no doubt. */
@@ -285,12 +290,18 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
     });
     socket.on('close', () => {
       const user = this.#user;
-      if (this.state === UpstreamState.Connecting) this.#counts.upstreamFailed++;
+      if (this.state === UpstreamState.Connecting) this.#countFailed();
       if (this.state === UpstreamState.Idle) this.#endIdle();
       this.destroy(false);
       const code = this.handshake?.problem?.failure.cause ?? this.#errorCode;
       if (user !== undefined) this.#tell(() => user.onUpstreamLost(code), user);
     });
+  }
+
+  #countFailed(): void {
+    this.#counts.upstreamFailed++;
+    if (this.#isMeshed && this.handshake!.problem !== undefined)
+      this.#counts.meshHandshakesFailed++;
   }
 
   /** It is there, and if it is secure its peer is known. */

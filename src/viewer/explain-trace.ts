@@ -96,6 +96,8 @@ const decidingKeys = [
   'generation',
   'peer.identity',
   'policy',
+  'policy.would',
+  'policy.audit',
   'policy.origin',
   'cause',
   'attempt.reason',

@@ -19,6 +19,7 @@ export type Topic =
   | 'routed'
   | 'sent to'
   | 'proved'
+  | 'judged'
   | 'tried again'
   | 'failed'
   | 'joined'
@@ -40,6 +41,7 @@ export function explainRow(row: TraceRow, layout: TraceLayout, ascii = false): S
   say('routed', routed(row, of));
   say('sent to', sentTo(of));
   say('proved', proved(row, of));
+  say('judged', judged(of));
   say('tried again', triedAgain(row, layout, of));
   say('failed', failed(row, layout, of));
   say('joined', joined(row, of('tracecar.join')));
@@ -105,6 +107,15 @@ function proved({ span }: TraceRow, of: Reader): string {
   const who = span.kind === SpanKind.Client ? 'endpoint' : 'caller';
   const version = of('tls.protocol.version');
   return `The ${who} proved to be ${identity}${version === '' ? '' : ` (TLS ${version})`}.`;
+}
+
+/** What policies say that did not keep it out; who did is told with the failure. */
+function judged(of: Reader): string {
+  const [would, audit] = [of('tracecar.policy.would'), of('tracecar.policy.audit')];
+  const origin = of('tracecar.policy.origin');
+  const where = origin === '' ? '' : ` (${origin})`;
+  if (would !== '') return `Policy ${would}${where}, a dry run, would have denied it.`;
+  return audit === '' ? '' : `Policy ${audit}${where} asks for an audit of it.`;
 }
 
 /** A try after the first says what the one before it met. */

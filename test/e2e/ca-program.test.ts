@@ -30,6 +30,9 @@ import {
 import { readCaSettings } from '../../src/main/ca-settings.ts';
 import { temporaryFolder, tracecar } from './sidecar-process.ts';
 
+/** Every wait is for something that is said; one that never comes ends the test. */
+const guard = { timeout: 120_000 };
+
 interface Said {
   readonly level: string;
   readonly message: string;
@@ -176,29 +179,33 @@ async function tokenOf(state: string, ...args: readonly string[]): Promise<strin
   return stdout.trim();
 }
 
-test('a token is good at once, a line taken out of the file is refused at once', async (t) => {
-  const state = join(temporaryFolder(t), 'state');
-  const authority = await Authority.start(t, '--state', state);
-  const roots = readFileSync(join(state, 'bundle.pem'), 'utf8');
-  const token = await tokenOf(state, '--namespace', 'shop', '--service-account', 'web');
-  assert.equal((await sign(authority, roots, token)).status, 200);
-  const audit = await authority.said(({ message }) => message === 'certificate signed');
-  assert.equal(audit.id, 'spiffe://cluster.local/ns/shop/sa/web');
-  const tokens = join(state, 'tokens');
-  assert.ok(!readFileSync(tokens, 'utf8').includes(token));
-  writeFileSync(tokens, '# nobody\n');
-  const refused = await sign(authority, roots, token);
-  assert.deepEqual([refused.status, refused.body.cause], [401, 'token-unknown']);
-  for (const name of ['authority.json', 'tokens']) {
-    assert.equal(statSync(join(state, name)).mode & 0o777, 0o600, name);
-  }
-  assert.equal(await authority.stop(), 0);
-  assert.ok(existsSync(join(state, 'sidecars.json')));
-  const said = JSON.stringify(authority.lines);
-  assert.ok(!said.includes(token) && !said.includes('PRIVATE KEY'));
-});
+test(
+  'a token is good at once, a line taken out of the file is refused at once',
+  guard,
+  async (t) => {
+    const state = join(temporaryFolder(t), 'state');
+    const authority = await Authority.start(t, '--state', state);
+    const roots = readFileSync(join(state, 'bundle.pem'), 'utf8');
+    const token = await tokenOf(state, '--namespace', 'shop', '--service-account', 'web');
+    assert.equal((await sign(authority, roots, token)).status, 200);
+    const audit = await authority.said(({ message }) => message === 'certificate signed');
+    assert.equal(audit.id, 'spiffe://cluster.local/ns/shop/sa/web');
+    const tokens = join(state, 'tokens');
+    assert.ok(!readFileSync(tokens, 'utf8').includes(token));
+    writeFileSync(tokens, '# nobody\n');
+    const refused = await sign(authority, roots, token);
+    assert.deepEqual([refused.status, refused.body.cause], [401, 'token-unknown']);
+    for (const name of ['authority.json', 'tokens']) {
+      assert.equal(statSync(join(state, name)).mode & 0o777, 0o600, name);
+    }
+    assert.equal(await authority.stop(), 0);
+    assert.ok(existsSync(join(state, 'sidecars.json')));
+    const said = JSON.stringify(authority.lines);
+    assert.ok(!said.includes(token) && !said.includes('PRIVATE KEY'));
+  },
+);
 
-test('started again it has the same root, and knows the sidecars', async (t) => {
+test('started again it has the same root, and knows the sidecars', guard, async (t) => {
   const state = join(temporaryFolder(t), 'state');
   const first = await Authority.start(t, '--state', state, '--trust-domain', 'mesh.example');
   const token = await tokenOf(state);
@@ -225,55 +232,63 @@ test('started again it has the same root, and knows the sidecars', async (t) => 
   ]);
 });
 
-test('a state that is taken away while it runs changes nothing, and is not replaced', async (t) => {
-  const state = join(temporaryFolder(t), 'state');
-  const authority = await Authority.start(t, '--state', state);
-  const roots = readFileSync(join(state, 'bundle.pem'), 'utf8');
-  const token = await tokenOf(state);
-  rmSync(join(state, 'authority.json'));
-  const { message } = await authority.said(({ level }) => level === 'error');
-  assert.match(message, /the state is gone.*what was read before stays in use/);
-  assert.equal((await sign(authority, roots, token)).status, 200);
-  assert.equal(existsSync(join(state, 'authority.json')), false);
-});
+test(
+  'a state that is taken away while it runs changes nothing, and is not replaced',
+  guard,
+  async (t) => {
+    const state = join(temporaryFolder(t), 'state');
+    const authority = await Authority.start(t, '--state', state);
+    const roots = readFileSync(join(state, 'bundle.pem'), 'utf8');
+    const token = await tokenOf(state);
+    rmSync(join(state, 'authority.json'));
+    const { message } = await authority.said(({ level }) => level === 'error');
+    assert.match(message, /the state is gone.*what was read before stays in use/);
+    assert.equal((await sign(authority, roots, token)).status, 200);
+    assert.equal(existsSync(join(state, 'authority.json')), false);
+  },
+);
 
-test('a rotation is followed live, and names who is not ready for its next phase', async (t) => {
-  const state = join(temporaryFolder(t), 'state');
-  const authority = await Authority.start(t, '--state', state);
-  const old = readFileSync(join(state, 'bundle.pem'), 'utf8');
-  const token = await tokenOf(state);
-  await sign(authority, old, token, { bundle: old });
-  const signing = (count: number) => (line: Said) =>
-    line.message === 'signing' && (line.roots as string[]).length === count;
+test(
+  'a rotation is followed live, and names who is not ready for its next phase',
+  guard,
+  async (t) => {
+    const state = join(temporaryFolder(t), 'state');
+    const authority = await Authority.start(t, '--state', state);
+    const old = readFileSync(join(state, 'bundle.pem'), 'utf8');
+    const token = await tokenOf(state);
+    await sign(authority, old, token, { bundle: old });
+    const signing = (count: number) => (line: Said) =>
+      line.message === 'signing' && (line.roots as string[]).length === count;
 
-  assert.match((await ca('rotate', '--state', state)).stdout, /phase 1 of 3/);
-  await authority.said(signing(2));
-  const both = (await sign(authority, old, token, { bundle: old })).body.bundle;
-  assert.equal(readTrustBundleCount(both), 2);
-  // What was heard is written down within a second; its end writes it at once.
-  const last = await sign(authority, both, token, { bundle: both, instance: 'web-2' });
-  assert.equal(last.status, 200);
-  assert.equal(await authority.stop(), 0);
+    assert.match((await ca('rotate', '--state', state)).stdout, /phase 1 of 3/);
+    await authority.said(signing(2));
+    const both = (await sign(authority, old, token, { bundle: old })).body.bundle;
+    assert.equal(readTrustBundleCount(both), 2);
+    // What was heard is written down within a second; its end writes it at once.
+    const last = await sign(authority, both, token, { bundle: both, instance: 'web-2' });
+    assert.equal(last.status, 200);
+    assert.equal(await authority.stop(), 0);
 
-  const early = await act(rotateRoot, state);
-  assert.equal(early.status, 1);
-  assert.match(
-    early.stderr,
-    /^spiffe:\/\/\S+ \(web-1\) has not reported that it trusts the new root$/m,
-  );
-  assert.doesNotMatch(early.stderr, /web-2/);
-  assert.match((await act(showStatus, state)).stdout, /waits for\n {2}spiffe:.*web-1/);
+    const early = await act(rotateRoot, state);
+    assert.equal(early.status, 1);
+    assert.match(
+      early.stderr,
+      /^spiffe:\/\/\S+ \(web-1\) has not reported that it trusts the new root$/m,
+    );
+    assert.doesNotMatch(early.stderr, /web-2/);
+    assert.match((await act(showStatus, state)).stdout, /waits for\n {2}spiffe:.*web-1/);
 
-  const gone = await act(rotateRoot, state, '--gone', 'web-1');
-  assert.match(gone.stdout, /phase 2 of 3/);
-  const again = await Authority.start(t, '--state', state);
-  const fresh = await sign(again, both, token, { bundle: both, instance: 'web-2' });
-  assert.equal(fresh.status, 200);
-  await assert.rejects(sign(again, old, token), /certificate/);
-  const third = await act(rotateRoot, state);
-  assert.equal(third.status, 1);
-  assert.match(third.stderr, /a certificate of the old root may be good until/);
-});
+    const gone = await act(rotateRoot, state, '--gone', 'web-1');
+    assert.match(gone.stdout, /phase 2 of 3/);
+    const again = await Authority.start(t, '--state', state);
+    const fresh = await sign(again, both, token, { bundle: both, instance: 'web-2' });
+    assert.equal(fresh.status, 200);
+    await assert.rejects(sign(again, old, token), /certificate/);
+    const third = await act(rotateRoot, state);
+    assert.equal(third.status, 1);
+    assert.match(third.stderr, /a certificate of the old root may be good until/);
+  },
+);
 
 function readTrustBundleCount(pem: string): number {
   const bundle = readTrustBundle(pem);
@@ -333,48 +348,54 @@ function makeOutside(folder: string, name: string) {
   return { certificate: file('crt'), key: file('key') };
 }
 
-test('an outside issuer signs, is replaced live, and a wrong one changes nothing', async (t) => {
-  const folder = temporaryFolder(t);
-  const state = join(folder, 'state');
-  const [first, second] = ['issuer-1', 'issuer-2'].map((name) => makeOutside(folder, name));
-  const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
-  const use = (pair: { certificate: string; key: string }, certificateOnly = false) => {
-    for (const [from, to] of [
-      [pair.certificate, cert],
-      ...(certificateOnly ? [] : [[pair.key, key]]),
-    ] as [string, string][]) {
-      writeFileSync(`${to}.new`, readFileSync(from));
-      renameSync(`${to}.new`, to);
-    }
-  };
-  use(first!);
-  const rootsFile = join(folder, 'root.pem');
-  const files = ['--issuer-cert', cert, '--issuer-key', key, '--roots', rootsFile];
-  const authority = await Authority.start(t, '--state', state, ...files);
-  const roots = readFileSync(rootsFile, 'utf8');
-  const token = await tokenOf(state);
-  const issuerOf = async () => {
-    const { body } = await sign(authority, roots, token);
-    const issuer = body.certificates.split(/(?=-----BEGIN)/)[1]!;
-    return execFileSync('openssl', ['x509', '-noout', '-subject'], { input: issuer }).toString();
-  };
-  assert.match(await issuerOf(), /issuer-1/);
+test(
+  'an outside issuer signs, is replaced live, and a wrong one changes nothing',
+  guard,
+  async (t) => {
+    const folder = temporaryFolder(t);
+    const state = join(folder, 'state');
+    const [first, second] = ['issuer-1', 'issuer-2'].map((name) => makeOutside(folder, name));
+    const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+    const use = (pair: { certificate: string; key: string }, certificateOnly = false) => {
+      for (const [from, to] of [
+        [pair.certificate, cert],
+        ...(certificateOnly ? [] : [[pair.key, key]]),
+      ] as [string, string][]) {
+        writeFileSync(`${to}.new`, readFileSync(from));
+        renameSync(`${to}.new`, to);
+      }
+    };
+    use(first!);
+    const rootsFile = join(folder, 'root.pem');
+    const files = ['--issuer-cert', cert, '--issuer-key', key, '--roots', rootsFile];
+    const authority = await Authority.start(t, '--state', state, ...files);
+    const roots = readFileSync(rootsFile, 'utf8');
+    const token = await tokenOf(state);
+    const issuerOf = async () => {
+      const { body } = await sign(authority, roots, token);
+      const issuer = body.certificates.split(/(?=-----BEGIN)/)[1]!;
+      return execFileSync('openssl', ['x509', '-noout', '-subject'], { input: issuer }).toString();
+    };
+    assert.match(await issuerOf(), /issuer-1/);
 
-  use(second!, true);
-  const wrong = await authority.said(({ level }) => level === 'error');
-  assert.match(
-    wrong.message,
-    /tls\.crt: the issuer: the key is not the one of the certificate; what was read before stays/,
-  );
-  assert.match(await issuerOf(), /issuer-1/);
+    use(second!, true);
+    const wrong = await authority.said(({ level }) => level === 'error');
+    assert.match(
+      wrong.message,
+      /tls\.crt: the issuer: the key is not the one of the certificate; what was read before stays/,
+    );
+    assert.match(await issuerOf(), /issuer-1/);
 
-  use(second!);
-  await authority.said(({ issuer, message }) => message === 'signing' && issuer === 'CN=issuer-2');
-  assert.match(await issuerOf(), /issuer-2/);
-  assert.equal(readFileSync(join(state, 'bundle.pem'), 'utf8').trim(), roots.trim());
-});
+    use(second!);
+    await authority.said(
+      ({ issuer, message }) => message === 'signing' && issuer === 'CN=issuer-2',
+    );
+    assert.match(await issuerOf(), /issuer-2/);
+    assert.equal(readFileSync(join(state, 'bundle.pem'), 'utf8').trim(), roots.trim());
+  },
+);
 
-test('what cannot start says why in one line', async (t) => {
+test('what cannot start says why in one line', guard, async (t) => {
   const folder = temporaryFolder(t);
   const state = join(folder, 'state');
   const authority = await Authority.start(t, '--state', state);
@@ -399,24 +420,28 @@ test('what cannot start says why in one line', async (t) => {
   }
 });
 
-test('its metrics say how much time root and issuer have, and what was refused', async (t) => {
-  const state = join(temporaryFolder(t), 'state');
-  const authority = await Authority.start(t, '--state', state);
-  const { stdout: roots } = await act(printBundle, state);
-  await sign(authority, roots, 'wrong');
-  await sign(authority, roots, await tokenOf(state));
-  const page = await (await fetch(`http://127.0.0.1:${authority.metrics}/metrics`)).text();
-  const value = (name: string) =>
-    Number(
-      page
-        .split('\n')
-        .find((line) => line.startsWith(`${name} `))
-        ?.split(' ')[1],
-    );
-  assert.equal(value('tracecar_ca_certificates_total'), 1);
-  assert.equal(value('tracecar_ca_refused_total{cause="token-unknown"}'), 1);
-  assert.equal(value('tracecar_ca_sidecars'), 1);
-  const daysLeft = (which: string) =>
-    Math.round(value(`tracecar_ca_cert_seconds_left{which="${which}"}`) / 86_400);
-  assert.deepEqual([daysLeft('root'), daysLeft('issuer')], [365, 30]);
-});
+test(
+  'its metrics say how much time root and issuer have, and what was refused',
+  guard,
+  async (t) => {
+    const state = join(temporaryFolder(t), 'state');
+    const authority = await Authority.start(t, '--state', state);
+    const { stdout: roots } = await act(printBundle, state);
+    await sign(authority, roots, 'wrong');
+    await sign(authority, roots, await tokenOf(state));
+    const page = await (await fetch(`http://127.0.0.1:${authority.metrics}/metrics`)).text();
+    const value = (name: string) =>
+      Number(
+        page
+          .split('\n')
+          .find((line) => line.startsWith(`${name} `))
+          ?.split(' ')[1],
+      );
+    assert.equal(value('tracecar_ca_certificates_total'), 1);
+    assert.equal(value('tracecar_ca_refused_total{cause="token-unknown"}'), 1);
+    assert.equal(value('tracecar_ca_sidecars'), 1);
+    const daysLeft = (which: string) =>
+      Math.round(value(`tracecar_ca_cert_seconds_left{which="${which}"}`) / 86_400);
+    assert.deepEqual([daysLeft('root'), daysLeft('issuer')], [365, 30]);
+  },
+);

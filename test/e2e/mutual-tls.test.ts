@@ -1,4 +1,4 @@
-/** The example of mutual TLS does what its README says, letter for letter. */
+/** The example of mutual TLS does what its README says, letter for letter but for times and one port. */
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -11,6 +11,11 @@ const root = resolve(import.meta.dirname, '../..');
 const readme = readFileSync(join(root, 'examples/mutual-tls/README.md'), 'utf8');
 const printed = /^```\n(.*?)^```$/ms.exec(readme)![1];
 
+/** Without what is another at each run. */
+function lasting(text: string): string {
+  return text.replace(/\(127\.0\.0\.1:\d+\)/, '(PORT)').replace(/\d{4}-\d\d-\S+Z/g, 'TIME');
+}
+
 function run(...args: string[]): Promise<{ status: number; output: string; problem: string }> {
   return new Promise((settle) => {
     execFile(process.execPath, args, { cwd: root, timeout: 60_000 }, (error, output, problem) => {
@@ -22,7 +27,7 @@ function run(...args: string[]): Promise<{ status: number; output: string; probl
 test('sidecars are served, STRICT refuses strangers, a policy lets named callers do named things', async () => {
   const { status, output, problem } = await run('examples/mutual-tls/run.ts');
   assert.equal(problem, '');
-  assert.equal(output, printed);
+  assert.equal(lasting(output), lasting(printed!));
   assert.equal(status, 0);
 });
 

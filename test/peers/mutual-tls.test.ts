@@ -234,6 +234,44 @@ suite('mutual TLS on a real Kubernetes node', { skip }, () => {
     );
   });
 
+  const authority = (...args: readonly string[]): Promise<string> => {
+    const exec = ['-n', system, 'exec', 'deploy/tracecar-ca', '--', 'tracecar', 'ca'];
+    return cluster.kubectl([...exec, ...args, '--kubernetes']);
+  };
+
+  test('the authority knows its sidecars, spreads a second root, and waits for them', async () => {
+    const workloads = ['callers/sa/caller', 'lax/sa/server', 'strict/sa/server'];
+    const ids = workloads.map((each) => `spiffe://cluster.local/ns/${each}`);
+    const { sidecars } = JSON.parse(await authority('status', '--output', 'json')) as {
+      sidecars: { id: string; hasBundle: boolean }[];
+    };
+    assert.deepEqual(sidecars.map(({ id }) => id).toSorted(), ids);
+    assert.ok(sidecars.every(({ hasBundle }) => hasBundle));
+    assert.match(await authority('rotate'), /root/);
+    const rootsOf = (text = ''): number => text.split('BEGIN CERTIFICATE').length - 1;
+    await cluster.waitFor(
+      `/api/v1/namespaces/${system}/configmaps/tracecar-trust-bundle`,
+      (map) => rootsOf((map?.data as Record<string, string> | undefined)?.['roots.pem']) === 2,
+    );
+    const create = ['create', '--dry-run=server', '-o', 'json', '-f', '-'];
+    const fresh = JSON.stringify({ ...pod('caller', 'callers', idle), metadata: freshName });
+    const deadline = performance.now() + 20_000;
+    const trusted = async (): Promise<number> =>
+      rootsOf(bundleOf(JSON.parse(await cluster.kubectl(create, fresh))));
+    while ((await trusted()) !== 2) assert.ok(performance.now() < deadline, 'in 20 s');
+    await assert.rejects(authority('rotate'), /spiffe:\/\/cluster\.local\/ns\/strict\/sa\/server/);
+  });
+
+  const freshName = { name: 'fresh', namespace: 'callers' };
+
+  function bundleOf({ spec }: KubernetesObject): string {
+    const { initContainers } = (spec ?? {}) as unknown as {
+      initContainers?: { env?: { name: string; value?: string }[] }[];
+    };
+    const env = initContainers?.[0]?.env ?? [];
+    return env.find(({ name }) => name === 'TRACECAR_TRUST_BUNDLE')?.value ?? '';
+  }
+
   test('a sidecar that restarts while the authority is away is who it was', async () => {
     const scale = ['-n', system, 'scale', 'deployment/tracecar-ca', '--replicas=0'];
     await cluster.kubectl(scale);

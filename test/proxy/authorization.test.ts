@@ -130,6 +130,18 @@ test('a dry run and an audit are counted and traced, and block nothing', async (
   assert.match(page, /decisions_total\{policy="shop\/watch",decision="audited"\} 1/);
 });
 
+test('a sidecar without an identity says why it lets in nobody that a policy knows by identity', async (t) => {
+  const proxy = await startListener(t, webOnly);
+  const downstream = await proxy.connect();
+  await downstream.send(getOf('/a'));
+  const { body } = await downstream.response();
+  assert.match(body, /GET \/a; this sidecar has no identity \(--identity\), so it knows nobody\)/);
+  const other = await startListener(t, publicOnly);
+  const stranger = await other.connect();
+  await stranger.send(getOf('/a'));
+  assert.ok(!(await stranger.response()).body.includes('no identity ('));
+});
+
 test('what cannot be evaluated denies everything, and says so', async (t) => {
   const custom = {
     name: 'shop/ext',
@@ -280,6 +292,17 @@ test('policies of another table hold from the next request on, on connections th
   await proxy.proxy.apply({ ...table, generation: 3 });
   await downstream.send(getOf('/admin'));
   assert.equal((await downstream.response()).status, 200);
+});
+
+test('messages of sidecars about traces are taken under a policy that lets nobody in', async (t) => {
+  const proxy = await startListener(t, policyText('nobody', '{}'));
+  const downstream = await proxy.connect();
+  const id = '1'.padStart(32, '0');
+  const fields = `host: 10.0.0.1\r\nx-tracecar-keep: ${id}\r\ncontent-length: 0\r\n`;
+  await downstream.send(`POST /.tracecar/keep HTTP/1.1\r\n${fields}\r\n`);
+  assert.equal((await downstream.response()).status, 204);
+  await downstream.send(getOf('/'));
+  assert.equal((await downstream.response()).status, 403);
 });
 
 test('calls that leave are not judged by the policies of the caller', async (t) => {

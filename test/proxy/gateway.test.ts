@@ -6,10 +6,12 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { Duplex } from 'node:stream';
+import { after, type TestContext, test } from 'node:test';
+import type { Listener, ListenerTls } from '../../src/model/routing-table.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   connectSecure,
@@ -196,6 +198,25 @@ test('OPTIONAL_MUTUAL serves who shows no certificate, tells of a good one, refu
   const bad = await connectSecure(t, gateway.port, authority, 'a', stranger);
   await bad.downstream.closed();
   assert.match(gateway.log.join('\n'), /its certificate: /);
+});
+
+test('MUTUAL lets in who has one of the names that are asked for, and nobody else', async (t) => {
+  const subjectAltNames = ['caller.example.com', 'spiffe://partner/one'];
+  const tls = { ...shop, mode: 'mutual' as const, caFile, subjectAltNames };
+  const gateway = await startGateway(t, gatewayOf([serverOf(['*'], { tls })]));
+  const { downstream } = await connectSecure(
+    t,
+    gateway.port,
+    authority,
+    'a',
+    authority.issue('caller.example.com'),
+  );
+  await downstream.send(getAt('a'));
+  assert.equal((await downstream.response()).status, 200);
+  const other = authority.issue('other.example.com');
+  const refused = await connectSecure(t, gateway.port, authority, 'a', other);
+  await refused.downstream.closed();
+  assert.match(gateway.log.join('\n'), /is not for caller\.example\.com or spiffe:\/\/partner/);
 });
 
 test('plain text is told to come by https, and the rest of the port goes on', async (t) => {
@@ -409,4 +430,52 @@ test('a gateway that drains listens on for callers with an old list', async (t) 
   assert.equal((await late.response()).status, 200);
   await time.advanceUntil(drained);
   assert.equal((await drained).cut, 0);
+});
+
+/** A connection to `port` whose writes are held after the first, until `release`. */
+function holdingSocket(t: TestContext, port: number) {
+  const raw = connect(port, '127.0.0.1');
+  t.after(() => raw.destroy());
+  let waiting: (() => void)[] | undefined = [];
+  let writes = 0;
+  const socket = new Duplex({
+    read: () => undefined,
+    write: (chunk, _encoding, done) => {
+      const send = () => raw.write(chunk, done);
+      if (writes++ === 0 || waiting === undefined) send();
+      else waiting.push(send);
+    },
+  });
+  raw.on('data', (chunk) => socket.push(chunk));
+  const release = () => {
+    for (const send of waiting ?? []) send();
+    waiting = undefined;
+  };
+  return { socket, release, answered: new Promise((settle) => raw.once('data', settle)) };
+}
+
+test('a Secret renewed during a handshake does not cut it, and its connection goes on', async (t) => {
+  const texts = new Map<string, string>();
+  const secretOf = (digest: string): ListenerTls => {
+    const { cert, key } = authority.issue('shop.example.com');
+    const name = (part: string) => `secret:default/shop/${part}#${digest}`;
+    texts.set(name('tls.crt'), cert).set(name('tls.key'), key);
+    return { ...shop, certificateFile: name('tls.crt'), keyFile: name('tls.key') };
+  };
+  const [before, later] = ['aaaa', 'bbbb'].map((digest) =>
+    gatewayOf([serverOf(['shop.example.com'], { tls: secretOf(digest) })]),
+  ) as [Listener, Listener];
+  const gateway = await startGateway(t, before, { credentials: texts });
+  const { socket, release, answered } = holdingSocket(t, gateway.port);
+  const name = 'shop.example.com';
+  const connected = connectSecure(t, gateway.port, authority, name, { socket });
+  await answered;
+  for (const generation of [2, 3]) {
+    const listener = generation === 2 ? later : { ...later, defaultHost: -1 };
+    await gateway.proxy.apply(tableOf([listener], [clusterOf([gateway.origin.port])], generation));
+  }
+  release();
+  const { downstream } = await connected;
+  await downstream.send(getAt(name));
+  assert.equal((await downstream.response()).status, 200);
 });

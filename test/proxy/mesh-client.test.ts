@@ -158,6 +158,9 @@ test('what is wrong with a handshake is logged once, however often it is tried',
   await ask(fixture);
   assert.equal(fixture.log.length, 1);
   assert.match(fixture.log[0]!, /^warn outbound: 127.0.0.1:\d+: tls-wrong-identity: expected/);
+  const { meshHandshakes, meshHandshakesFailed } =
+    fixture.telemetry.metrics.connectionGauge('outbound');
+  assert.deepEqual([meshHandshakes, meshHandshakesFailed], [0, 2]);
 });
 
 for (const { name, make } of hostileLeaves) {
@@ -226,6 +229,22 @@ test('a handshake that stands still is over after its limit', async (t) => {
   assert.match(downstream.received, /it took too long/);
 });
 
+test('the connect timeout of the cluster is for the handshake too', async (t) => {
+  const time = new ManualTime();
+  const silent = await RawOrigin.start();
+  t.after(() => silent.close());
+  const cluster = { ...meshCluster(silent.port, idOf(shop)), connectTimeoutMs: 300 };
+  const table = tableOf([listenerOf([ruleOf()])], [cluster]);
+  const { connect } = await startProxy(t, { table, mesh: makeIdentity(root, web), time });
+  const downstream = await connect();
+  await downstream.send(getOf('/'));
+  const upstream = await silent.connection(0);
+  await upstream.until(() => upstream.received.length > 0, 'a ClientHello');
+  const begun = time.clock.now();
+  await time.advanceUntil(downstream.untilReceived('x-tracecar-cause: connect-timeout'));
+  assert.ok(time.clock.now() - begun <= 400);
+});
+
 test('a handshake that fails is tried at another endpoint, even for a POST', async (t) => {
   const wrong = await SecureOrigin.start(
     sidecarTls(root, makeLeaf(root, web)),
@@ -277,6 +296,7 @@ test('a connection is lent again, until there is another generation of keys', as
   await once();
   await once();
   assert.equal(fixture.origin.connections.length, 1);
+  assert.equal(fixture.telemetry.metrics.connectionGauge('outbound').meshHandshakes, 1);
   fixture.mesh.replace(makeMaterial(root, web));
   await once();
   assert.equal(fixture.origin.connections.length, 2);

@@ -164,6 +164,50 @@ test('a kept plain connection is refused from the moment that its port is strict
   assert.ok(!proxy.origin.received.includes('/b'));
 });
 
+test('what is relayed unread and came without mutual TLS is cut when its port gets strict', async (t) => {
+  const proxy = await startCaptured(t, { script: echo });
+  const plain = await proxy.call();
+  const { downstream } = await proxy.speakMesh();
+  for (const each of [plain, downstream]) {
+    await each.send(Buffer.from([0]));
+    await each.until(() => each.received.length === 1, 'the echo');
+  }
+  await proxy.proxy.apply({
+    ...proxy.table,
+    security: { ...proxy.table.security, mode: 'strict' },
+  });
+  assert.equal(await plain.ended(), 'reset');
+  await downstream.send(Buffer.from([0]));
+  await downstream.until(() => downstream.received.length === 2, 'the echo');
+});
+
+const upgrade = 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n';
+const switched = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n';
+
+for (const [kind, start] of kinds) {
+  test(`a switch of protocols works through mutual TLS, and is cut for strict without: ${kind}`, async (t) => {
+    const script = async (connection: RawConnection) => {
+      await connection.untilReceived('\r\n\r\n');
+      await connection.send(switched);
+      connection.socket.on('data', (chunk) => connection.socket.write(chunk));
+    };
+    const proxy = await start(t, { script });
+    const plain = await proxy.call();
+    const { downstream } = await proxy.speakMesh();
+    for (const each of [plain, downstream]) {
+      await each.send(upgrade);
+      await each.untilReceived('101 Switching');
+      await each.send('ping');
+      await each.untilReceived('ping');
+    }
+    const security = { ...proxy.table.security, mode: 'strict' as const };
+    await proxy.proxy.apply({ ...proxy.table, security });
+    assert.equal(await plain.ended(), 'reset');
+    await downstream.send('pong');
+    await downstream.untilReceived('pong');
+  });
+}
+
 const echo = async (connection: RawConnection): Promise<void> => {
   connection.socket.on('data', (chunk) => connection.socket.write(chunk));
   connection.socket.on('end', () => connection.socket.end());
@@ -181,6 +225,17 @@ test('bytes that are no HTTP pass through mutual TLS unread, with FIN both ways'
   assert.deepEqual(callers(proxy.telemetry), [cartId]);
   assert.equal(detectedWords[record!.method], 'other');
   assert.equal(tlsVersionWords[record!.tlsVersion], '1.3');
+});
+
+test('an application that goes away is gone for callers by mutual TLS too', async (t) => {
+  const proxy = await startCaptured(t, { script: echo });
+  const { secure, downstream } = await proxy.speakMesh();
+  await downstream.send(Buffer.from([0]));
+  await downstream.until(() => downstream.received.length === 1, 'the echo');
+  proxy.origin.connections[0]!.socket.destroy();
+  await downstream.ended();
+  secure.end();
+  await downstream.closed();
 });
 
 for (const mode of ['permissive', 'strict'] as const) {

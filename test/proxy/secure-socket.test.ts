@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createSecureContext, type TLSSocket } from 'node:tls';
 import { SecureSocket } from '../../src/proxy/secure-socket.ts';
@@ -263,6 +263,30 @@ test('the accepting end sends the same way', async (t) => {
   // Its word that it ends stands behind what was under way.
   assert.equal(client!.isCut, false);
   assert.deepEqual(Buffer.concat(chunks), patternOf(50_000));
+});
+
+test('an end right behind the handshake is one in TLS too', async (t) => {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const options = { isServer: true, secureContext, ALPNProtocols: ['tracecar/1'] };
+    const secure = new SecureSocket(socket, options);
+    secure.on('error', () => undefined);
+    secure.once('secure', () => {
+      secure.trust();
+      // Session tickets are under way, which nobody has written.
+      secure.end();
+    });
+  });
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const settings = { slab: new Slab(32_768), heldBytesMax: 32_768 };
+  const options = { secureContext, ALPNProtocols: ['tracecar/1'], allowHalfOpen: true };
+  const terms = { options, serverName: '', session: undefined };
+  const client = openSecureSocket('127.0.0.1', port, { onBytes() {} }, settings, terms);
+  t.after(() => client.destroy());
+  client.on('error', () => undefined);
+  await once(client, 'end');
+  assert.equal(client.isCut, false);
 });
 
 function beneath(secure: TLSSocket): Socket {

@@ -14,6 +14,7 @@ import {
   type Arrival,
   adoptSocket,
   arrivalOf,
+  resetSocket,
   takeArrivals,
 } from '../../src/proxy/socket-reads.ts';
 
@@ -82,6 +83,21 @@ test('an arrival is one socket, whoever asks, and reads for whoever takes it', a
 test('an arrival has no delay of Nagle', async (t) => {
   const { arrival } = await arrive(t);
   assert.ok(isWithoutDelay(arrival.descriptor));
+});
+
+test('a connection that is reset right behind its FIN is over for its peer', async (t) => {
+  const { arrival, dialled } = await arrive(t);
+  const taker = { onBytes: () => undefined };
+  const socket = adoptSocket(arrival.socket, taker, settings);
+  socket.on('error', (error) => assert.fail(error));
+  dialled.on('error', () => undefined);
+  const over = once(dialled, 'close');
+  socket.end();
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  resetSocket(socket);
+  dialled.resume();
+  dialled.end();
+  await over;
 });
 
 test('an accept that fails is told by the server, as ever', async (t) => {

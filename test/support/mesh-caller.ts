@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import type { TrafficLimits } from '../../src/model/limits.ts';
+import type { RoutingTable } from '../../src/model/routing-table.ts';
 import { type PeerMode, usualSecurity } from '../../src/model/security.ts';
 import { type CaptureFixture, startCapture } from './capture-fixture.ts';
 import { idOf, type MeshLeaf, makeIdentity, makeLeaf, makeRoot } from './mesh-material.ts';
@@ -37,6 +38,7 @@ export interface MeshCall {
 
 export interface InboundFixture extends ProxyFixture {
   readonly origin: RawOrigin;
+  readonly table: RoutingTable;
   /** A plain connection to the workload. */
   call(): Promise<RawConnection>;
   /** Resolves when both ends have proved who they are. `over`: a connection that is there already. */
@@ -59,7 +61,7 @@ export async function startBound(
     limits: options.limits ?? {},
   });
   const call = () => proxy.connect();
-  return { ...proxy, origin, call, speakMesh: speaking(t, call) };
+  return { ...proxy, table, origin, call, speakMesh: speaking(t, call) };
 }
 
 /** A captured port of an application. */

@@ -41,6 +41,8 @@ export interface FixtureOptions {
   readonly tracing?: ProxyTracing;
   /** Who the workload is. */
   readonly mesh?: MeshIdentity;
+  /** What its table names as `secret:...`. */
+  readonly credentials?: ReadonlyMap<string, string>;
   /** Who stands before its Gateways. */
   readonly outside?: OutsideTrust;
   /** The capture ports are opened and the table is not applied: the test does it, or not. */
@@ -67,6 +69,7 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
     ...(options.outside === undefined ? {} : { outside: options.outside }),
   });
   const { isParking = false, table } = options;
+  proxy.setCredentials(options.credentials ?? new Map());
   const errors = await (isParking ? proxy.openCaptures() : proxy.apply(table));
   assert.deepEqual(errors, []);
   const downstreams: RawConnection[] = [];

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
 import { failure, failures } from '../../src/model/failure.ts';
+import { telemetryLimits } from '../../src/model/limits.ts';
 import { LatencyHistogram, latencyBoundsUs } from '../../src/telemetry/latency-histogram.ts';
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
 import { NameTable } from '../../src/telemetry/name-table.ts';
@@ -25,6 +26,24 @@ const labels: RequestLabels = {
 const base =
   'direction="outbound",listener="outbound|127.0.0.1|9080",route="reviews",' +
   'rule="default/reviews/http[0]",cluster="outbound|9080|v1|reviews",subset="v1"';
+
+test('decisions of policies are counted by name, of a thousand; the rest is one name', () => {
+  const registry = new MetricRegistry();
+  const { policyCountsMax: most } = telemetryLimits;
+  for (let index = 0; index < most + 50; index++) registry.policies.of(`shop/p-${index}`).denied++;
+  registry.policies.of('shop/p-0').denied++;
+  registry.policies.of('shop/p-1').wouldDeny += 2;
+  registry.policies.of('shop/p-1').audited += 3;
+  const { samples } = readPage(renderPrometheus(registry));
+  const count = (policy: string, decision: string) =>
+    samples.get(`tracecar_policy_decisions_total{policy="${policy}",decision="${decision}"}`);
+  assert.equal(count('shop/p-0', 'denied'), 2);
+  assert.equal(count('shop/p-1', 'would_deny'), 2);
+  assert.equal(count('shop/p-1', 'audited'), 3);
+  assert.equal(count(`shop/p-${most - 1}`, 'denied'), 1);
+  assert.equal(count(`shop/p-${most}`, 'denied'), undefined);
+  assert.equal(count('other', 'denied'), 50);
+});
 
 test('requests, failures and durations equal an independent count', () => {
   const registry = new MetricRegistry();

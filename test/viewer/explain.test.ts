@@ -140,6 +140,25 @@ test('each hop says why it was routed, tried again, denied, joined and sampled',
   assert.equal(text, readFileSync(file, 'utf8'));
 });
 
+test('what a dry run would have denied, and what is audited, is told though it went on', () => {
+  const [web] = demoTrace(traceId, startMs) as [SpanFixture];
+  const sentenceOf = (policy: Readonly<Record<string, string>>) => {
+    const place = { 'tracecar.policy.origin': 'policies.yaml:3:1' };
+    const attributes = { ...web.attributes, ...policy, ...place };
+    const { why } = explainAsJson(traceOf([{ ...web, attributes }])).spans[0]!;
+    return why.find(({ topic }) => topic === 'judged')?.text;
+  };
+  assert.equal(
+    sentenceOf({ 'tracecar.policy.would': 'shop/try' }),
+    'Policy shop/try (policies.yaml:3:1), a dry run, would have denied it.',
+  );
+  assert.equal(
+    sentenceOf({ 'tracecar.policy.audit': 'shop/watch' }),
+    'Policy shop/watch (policies.yaml:3:1) asks for an audit of it.',
+  );
+  assert.equal(sentenceOf({}), undefined);
+});
+
 test('a denial names the policy, and who the caller proved to be', () => {
   const [web] = demoTrace(traceId, startMs) as [SpanFixture];
   const attributes = {

@@ -8,12 +8,19 @@ import { parseAllDocuments } from 'yaml';
 import { runInject, runUninject } from '../../../injector/offline/main.ts';
 import { isObject } from '../../../injector/pod.ts';
 import { UsageError } from '../../../src/main/flags.ts';
+import { readProxySettings } from '../../../src/main/proxy-settings.ts';
+import { makeRoot } from '../../support/mesh-material.ts';
 
-async function run(program: typeof runInject, text: string | Buffer, args: readonly string[] = []) {
+async function run(
+  program: typeof runInject,
+  text: string | Buffer,
+  args: readonly string[] = [],
+  files: Readonly<Record<string, string>> = {},
+) {
   let written = '';
   let complained = '';
   const status = await program(['-f', '-', ...args], {
-    read: async () => Buffer.from(text),
+    read: async (file) => Buffer.from(file === '-' ? text : (files[file] ?? 'no such file')),
     write: (each) => {
       written += each;
     },
@@ -72,6 +79,38 @@ test('documents keep their order, comments and what is no workload', async () =>
   assert.equal(values.OTEL_SERVICE_NAME, 'web');
   assert.match(values.OTEL_RESOURCE_ATTRIBUTES, /k8s\.deployment\.name=web/);
   assert.equal(values.TRACECAR_LABELS, 'app=web');
+});
+
+test('with the roots of the mesh pods get an identity; without them none, and no half of one', async () => {
+  const { roots } = makeRoot();
+  const args = ['--image', 'x', '--trust-bundle', 'roots.pem', '--trust-domain', 'a.example'];
+  const { written, status } = await run(runInject, deployment, args, { 'roots.pem': roots });
+  assert.equal(status, 0);
+  const { template } = parseAllDocuments(written)[0]!.toJS().spec;
+  assert.deepEqual(template.metadata.labels, { app: 'web', 'security.istio.io/tlsMode': 'istio' });
+  const [sidecar] = template.spec.initContainers;
+  const settings = readProxySettings(sidecar.args.slice(1), {
+    TRACECAR_TRUST_BUNDLE: sidecar.env.find(
+      ({ name }: { name: string }) => name === 'TRACECAR_TRUST_BUNDLE',
+    ).value,
+  });
+  assert.equal(settings.identity?.authority.host, 'tracecar-ca.tracecar-system.svc');
+  assert.equal(settings.trustDomain, 'a.example');
+  assert.deepEqual(
+    await run(runUninject, written),
+    await run(runUninject, deployment).then((plain) => ({ ...plain, complained: '' })),
+  );
+
+  const plain = await inject(deployment);
+  assert.doesNotMatch(plain.written, /--identity|tlsMode/);
+  await assert.rejects(
+    inject(deployment, ['--identity', 'ca:1']),
+    /--identity needs --trust-bundle/,
+  );
+  await assert.rejects(
+    run(runInject, deployment, args, { 'roots.pem': 'none' }),
+    /--trust-bundle roots.pem: it holds no certificate/,
+  );
 });
 
 test('every kind of workload is found, in Lists too', async () => {

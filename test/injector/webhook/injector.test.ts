@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { issueServingCertificate } from '../../../src/identity/serving-certificate.ts';
+import { makeRoot } from '../../support/mesh-material.ts';
 import { patchOf, podOf, responseOf, reviewOf, send } from './https-client.ts';
 import { bundlesOf, configurationOf, ScriptedApi } from './scripted-api.ts';
 
@@ -184,6 +185,36 @@ test('the program becomes ready, injects, joins the trace of its caller and drai
   agent.destroy();
   checkSpans(collector);
   collector.close();
+  await api.close();
+});
+
+test('pods that are to have an identity wait for the roots, and get them', async () => {
+  const { api, env } = await startApi();
+  api.write(configurationPath, configurationOf());
+  const health = await freePort();
+  const args = [...quickArgs, '--health', `127.0.0.1:${health}`, '--identity', 'ca.example:15010'];
+  const twice = args.indexOf('--health');
+  args.splice(twice, 2);
+  const injector = new Injector(args, env);
+  await injector.line('ConfigMap tracecar-trust-bundle: it is not there yet');
+  assert.match((await page(health, '/healthz/ready')).text, /no trust bundle is known: it is not/);
+
+  const { roots } = makeRoot();
+  const path = '/api/v1/namespaces/tracecar-system/configmaps/tracecar-trust-bundle';
+  const metadata = { name: 'tracecar-trust-bundle' };
+  api.write(path, { metadata, data: { 'roots.pem': roots } });
+  const { port } = await injector.line('ready: the API server can ask');
+  const ca = bundlesOf(api.objects.get(configurationPath))[0]!;
+  const agent = new Agent({ keepAlive: true });
+  const target = { port: Number(port), ca, servername, agent };
+  const patch = JSON.stringify(patchOf(responseOf(await send(target, { body: reviewOf() }), uid)));
+  assert.match(patch, /"--identity","ca\.example:15010"/);
+  assert.match(patch, /security\.istio\.io/);
+  assert.ok(patch.includes(JSON.stringify(roots.trim()).slice(1, -1)), 'the roots');
+  agent.destroy();
+  const exited = once(injector.child, 'exit');
+  injector.child.kill('SIGTERM');
+  await exited;
   await api.close();
 });
 
