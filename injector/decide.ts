@@ -7,7 +7,13 @@
  * hole in the mesh.
  */
 
-import { injectKey, readOptions, unknownAnnotations, unknownLabels } from './annotations.ts';
+import {
+  injectKey,
+  keyPrefix,
+  readOptions,
+  unknownAnnotations,
+  unknownLabels,
+} from './annotations.ts';
 import { exemptNamespaces } from './exempt-namespaces.ts';
 import { shown } from './init/port-list.ts';
 import { scrapeWarnings } from './merge-metrics.ts';
@@ -57,7 +63,7 @@ export function decide(pod: Pod, namespace: NamespaceFacts, settings: InjectionS
   if (obstacle !== '') return refuse(obstacle);
   const warnings = [
     ...podSecurityWarnings(namespace),
-    ...dnsWarnings(plain),
+    ...dnsWarnings(plain, read.options.identity),
     ...probeWarnings(plain),
     ...(read.options.mergeMetrics === 'on' ? scrapeWarnings(plain) : []),
     ...drainWarnings(plain, read.options.drainSeconds),
@@ -172,9 +178,14 @@ function podSecurityWarnings(namespace: NamespaceFacts): string[] {
   ];
 }
 
-function dnsWarnings(plain: Pod): string[] {
+function dnsWarnings(plain: Pod, identity: 'on' | 'off'): string[] {
   const policy = plain.spec.dnsPolicy ?? 'ClusterFirst';
   if (policy.startsWith('ClusterFirst')) return [];
+  if (identity === 'on') {
+    return [
+      `dnsPolicy ${shown(policy)}: if tracecar-ca does not resolve the pod is never ready; or ${keyPrefix}identity: off`,
+    ];
+  }
   return [`dnsPolicy ${shown(policy)}: names of the cluster may not resolve for the sidecar`];
 }
 

@@ -104,6 +104,8 @@ export interface TrafficLimits {
   readonly passthroughIdleMs: number;
   /** A TLS handshake from accept to its end. */
   readonly tlsHandshakeMs: number;
+  /** Handshakes at gateways that begin in one turn of the loop: with RSA each takes 1 ms of CPU. */
+  readonly handshakesPerTurn: number;
   /** How often certificate files are looked at. */
   readonly tlsPollMs: number;
   /**
@@ -196,6 +198,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   passthroughMax: 1_024,
   passthroughIdleMs: 60_000,
   tlsHandshakeMs: 5_000,
+  handshakesPerTurn: 8,
   tlsPollMs: 250,
   tlsPollsPerSecond: 400,
   tlsPollMaxMs: 800,

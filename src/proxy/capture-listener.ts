@@ -19,7 +19,7 @@ import { AcceptSocket, type ListenError } from './accept-socket.ts';
 import { CaptureOwner } from './capture-owner.ts';
 import { CapturedConnection } from './captured-connection.ts';
 import { DownstreamConnection } from './downstream-connection.ts';
-import { MeshGate, PushBack } from './mesh-gate.ts';
+import { deafTaker, MeshGate, PushBack } from './mesh-gate.ts';
 import { type MeshPeer, setMeshPeer } from './mesh-peer.ts';
 import type { OriginalDestination } from './original-destination.ts';
 import { Parking } from './parking.ts';
@@ -275,7 +275,10 @@ export class CaptureListener {
     const arrival = arrivalOf(accepted);
     if (this.planFor(owner.port)?.tls === undefined) return this.#read(owner, arrival)!;
     // TLS that ends here is nobody's identity.
-    if (owner.isStrict) resetSocket(accepted);
+    if (owner.isStrict) {
+      resetSocket(accepted);
+      return deafTaker;
+    }
     return new PushBack(accepted, () => this.#read(owner, arrival));
   }
 

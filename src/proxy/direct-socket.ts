@@ -5,8 +5,8 @@
  * Nearly every message is taken whole. Only what the kernel does not take at once, or refuses, meets
  * the stream's machinery, which then knows the same as if it had sent the bytes itself: unsent bytes,
  * 'drain', 'finish', errors. That saves a request object, a tick and its arguments a message: 700
- * bytes and 2 us of CPU a request (Node 26.10, 2026-11-25). This file and socket-reads.ts are the only
- * ones that know the insides of Node.js; without them a plain write and a plain connect do the same.
+ * bytes and 2 us of CPU a request (Node 26.10, 2026-11-25). This file, secure-socket.ts and socket-reads.ts
+ * are the only ones that know the insides of Node.js; without them a plain write and connect do the same.
  */
 
 import { Socket } from 'node:net';

@@ -16,6 +16,7 @@ import { ProxyHeaderReader, ProxyHeaderState } from '../wire/proxy-header.ts';
 import { ByteHold } from './byte-hold.ts';
 import type { EntranceServer } from './entrance.ts';
 import type { PeerAddress } from './entrance-owner.ts';
+import type { TurnTaker } from './handshake-turns.ts';
 import { plainAddress } from './print-address.ts';
 import type { Endable, ProxyScope } from './proxy-scope.ts';
 import { adoptSocket, type ByteTaker } from './socket-reads.ts';
@@ -50,13 +51,15 @@ export interface EntranceTaker {
   onOver(arrival: EntranceArrival): void;
 }
 
-export class EntranceArrival implements ByteTaker, DeadlineOwner, Endable {
+export class EntranceArrival implements ByteTaker, DeadlineOwner, Endable, TurnTaker {
   readonly #scope: ProxyScope;
   readonly #taker: EntranceTaker;
   readonly #terms: ArrivalTerms;
   readonly #socket: Socket;
   readonly #hold = new ByteHold();
   readonly #hello = new ClientHelloReader();
+  /** That its ClientHello asks for, once it is read. */
+  #server: EntranceServer | undefined;
   #source: PeerAddress | undefined;
   #isSourceAwaited: boolean;
   readonly #deadline: Deadline = new Deadline(this);
@@ -80,7 +83,8 @@ export class EntranceArrival implements ByteTaker, DeadlineOwner, Endable {
     if (this.#isOver) return;
     try {
       this.#hold.append(chunk, 0, chunk.length);
-      if (!this.#isSourceAwaited) this.#readHello(chunk);
+      if (this.#server !== undefined) this.#holdOn();
+      else if (!this.#isSourceAwaited) this.#readHello(chunk);
       else if (this.#readSource()) this.#afterSource();
     } catch (error) {
       this.#scope.containBug(this, error);
@@ -89,6 +93,12 @@ export class EntranceArrival implements ByteTaker, DeadlineOwner, Endable {
 
   onDeadline(): void {
     this.#refuse('it took too long');
+  }
+
+  /** Its handshake, or its dial, may begin. */
+  onTurn(): void {
+    const server = this.#server!;
+    this.#give((arrived) => this.#taker.onServer(arrived, server, this.#hello));
   }
 
   destroy(): void {
@@ -126,13 +136,19 @@ export class EntranceArrival implements ByteTaker, DeadlineOwner, Endable {
     const { serverName } = this.#hello;
     const server = this.#taker.serverOf(serverName);
     if (server !== undefined && server.server.action !== 'closed') {
-      this.#give((arrived) => this.#taker.onServer(arrived, server, this.#hello));
+      this.#server = server;
+      this.#scope.handshakeTurns.ask(this);
       return;
     }
     this.#socket.write(unrecognizedName);
     const asked = serverName === '' ? 'no name' : `\`${serverName}\``;
     const why = server === undefined ? 'which nobody serves' : 'which has no certificate';
     this.#refuse(`it asks for ${asked}, ${why}`);
+  }
+
+  /** It waits for its turn; whoever has said so much has not waited for an answer. */
+  #holdOn(): void {
+    if (this.#hold.length >= this.#scope.sockets.heldBytesMax) this.#refuse('it says too much');
   }
 
   #give(to: (arrived: Arrived) => void): void {

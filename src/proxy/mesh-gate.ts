@@ -226,4 +226,7 @@ export class PushBack implements ByteTaker {
   }
 }
 
+/** For a socket that has been ended. */
+export const deafTaker: ByteTaker = { onBytes: () => undefined };
+
 function ignoreError(): void {}

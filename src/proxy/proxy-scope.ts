@@ -22,6 +22,7 @@ import type { HotTelemetry } from '../telemetry/telemetry.ts';
 import { type TracingChoices, usualChoices } from '../telemetry/tracing-choices.ts';
 import { CredentialStore } from './credential-store.ts';
 import { ExchangePool } from './exchange-pool.ts';
+import { HandshakeTurns } from './handshake-turns.ts';
 import { InboundModes } from './inbound-modes.ts';
 import type { LocalHop } from './local-hop.ts';
 import { MeshServer } from './mesh-server.ts';
@@ -175,6 +176,8 @@ export class ProxyScope {
   accepted = 0;
   /** TLS handshakes under way: connections that nobody else counts yet. */
   handshakes = 0;
+  /** At gateways. */
+  readonly handshakeTurns: HandshakeTurns;
   /** Sets of certificate files that are followed. */
   tlsSets = 0;
   readonly #inboundExchanges: ExchangePool;
@@ -194,6 +197,7 @@ export class ProxyScope {
     this.mesh = options.mesh;
     this.forwardsClientCert = options.forwardsClientCert ?? true;
     this.outside = options.outside ?? nobodyOutside;
+    this.handshakeTurns = new HandshakeTurns(options.wakeUps, limits.handshakesPerTurn);
     this.peers = new PeerList(this.tracing.peers);
     this.deadlines = new Deadlines(options.clock, options.wakeUps);
     // A read brings at most half of what may be held, and reading stops at half: so at most

@@ -14,7 +14,7 @@ import type { DestinationPlan } from './capture-lookup.ts';
 import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
 import { EntranceDoor } from './entrance-door.ts';
 import type { EntranceRelay } from './entrance-relay.ts';
-import { type GateOwner, MeshGate, PushBack } from './mesh-gate.ts';
+import { deafTaker, type GateOwner, MeshGate, PushBack } from './mesh-gate.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
@@ -159,7 +159,10 @@ export class TrafficListener implements ConnectionOwner, GateOwner {
     this.gates.delete(gate);
     if (this.plan.tls === undefined) return this.#open(accepted);
     // Its own TLS is nobody's identity.
-    if (this.isStrict) resetSocket(accepted);
+    if (this.isStrict) {
+      resetSocket(accepted);
+      return deafTaker;
+    }
     return new PushBack(accepted, () => this.#acceptTls(accepted));
   }
 

@@ -342,3 +342,15 @@ test('openssl is served as a sidecar is, and its tickets allow no early data', a
   assert.match(said, /Max Early Data: 0/);
   assert.match(said, /HTTP\/1\.1 200/);
 });
+
+test('a proxy that ends waits for nobody who has said nothing, or stalls', async (t) => {
+  const limits = { drainListenMs: 0, drainQuietMs: 0, drainIdleMs: 5, tlsHandshakeMs: 20_000 };
+  const proxy = await startBound(t, { limits });
+  const silent = await proxy.call();
+  const stalled = await stall(t, proxy);
+  await stalled.until(() => stalled.received.length > 0, 'the flight of the server');
+  const drained = proxy.proxy.drain(19_000);
+  await silent.ended();
+  stalled.reset();
+  assert.deepEqual(await drained, { finished: 2, cut: 0 });
+});

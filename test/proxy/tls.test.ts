@@ -264,10 +264,7 @@ test('files that are missing at start close connections, until they are there', 
   const path = newFolder();
   const proxy = await startTls(t, settingsOf(path));
   await assert.rejects(proxy.secure());
-  assert.match(
-    proxy.log.join('\n'),
-    /ENOENT.*nobody is served until the files are good/,
-  );
+  assert.match(proxy.log.join('\n'), /ENOENT.*nobody is served until the files are good/);
   const [unloaded] = proxy.proxy.unloaded();
   assert.equal(unloaded!.file, join(path, 'tls.crt'));
   assert.match(unloaded!.problem, /ENOENT/);
