@@ -198,7 +198,7 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   passthroughMax: 1_024,
   passthroughIdleMs: 60_000,
   tlsHandshakeMs: 5_000,
-  handshakesPerTurn: 8,
+  handshakesPerTurn: 4,
   tlsPollMs: 250,
   tlsPollsPerSecond: 400,
   tlsPollMaxMs: 800,

@@ -98,7 +98,11 @@ export class EntranceArrival implements ByteTaker, DeadlineOwner, Endable, TurnT
   /** Its handshake, or its dial, may begin. */
   onTurn(): void {
     const server = this.#server!;
-    this.#give((arrived) => this.#taker.onServer(arrived, server, this.#hello));
+    try {
+      this.#give((arrived) => this.#taker.onServer(arrived, server, this.#hello));
+    } catch (error) {
+      this.#scope.containBug(this.#socket, error);
+    }
   }
 
   destroy(): void {
