@@ -21,6 +21,7 @@ import {
   root,
   startBound,
   startCaptured,
+  withBriefLeaf,
 } from '../support/mesh-caller.ts';
 import { type MeshLeaf, makeIdentity, makeLeaf, makeMaterial } from '../support/mesh-material.ts';
 import { getOf } from '../support/proxy-fixture.ts';
@@ -306,12 +307,13 @@ test('a session is resumed with the certificates that it began with, and not wit
 
 test('a session that is resumed does not outlive the certificate of its caller', async (t) => {
   const proxy = await startBound(t, { mode: 'strict' });
-  const brief = makeLeaf(root, { serviceAccount: 'brief', lifeMs: 1_500 });
-  const { secure, downstream } = await proxy.speakMesh({}, brief);
-  const ticket = new Promise<Buffer>((resolve) => secure.once('session', resolve));
-  await downstream.send(getOf('/a'));
-  assert.equal((await downstream.response()).status, 200);
-  const session = await ticket;
+  const { brief, session } = await withBriefLeaf(async (leaf) => {
+    const { secure, downstream } = await proxy.speakMesh({}, leaf);
+    const ticket = new Promise<Buffer>((resolve) => secure.once('session', resolve));
+    await downstream.send(getOf('/a'));
+    assert.equal((await downstream.response()).status, 200);
+    return { brief: leaf, session: await ticket };
+  });
   while (Date.now() < brief.notAfterMs) await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(await ask(proxy, brief, { session }), '');
 });
@@ -341,6 +343,17 @@ test('openssl is served as a sidecar is, and its tickets allow no early data', a
   assert.match(said, /Verify return code: 0 \(ok\)/);
   assert.match(said, /Max Early Data: 0/);
   assert.match(said, /HTTP\/1\.1 200/);
+});
+
+test('a FIN that mutual TLS says nothing of is no end for the application: it hears RST', async (t) => {
+  const proxy = await startCaptured(t);
+  const raw = await proxy.call();
+  const { downstream } = await proxy.speakMesh({}, cart, raw);
+  await downstream.send(Buffer.from([0, 1, 2]));
+  const application = await proxy.origin.connection(0);
+  await application.until(() => application.received.length === 3, 'what was sent');
+  raw.socket.end();
+  assert.equal(await application.ended(), 'reset');
 });
 
 test('a proxy that ends waits for nobody who has said nothing, or stalls', async (t) => {

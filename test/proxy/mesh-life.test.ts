@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cart, root, startBound, startCaptured } from '../support/mesh-caller.ts';
-import { makeIdentity, makeLeaf, makeMaterial } from '../support/mesh-material.ts';
+import { cart, root, startBound, startCaptured, withBriefLeaf } from '../support/mesh-caller.ts';
+import { type MeshLeaf, makeIdentity, makeMaterial } from '../support/mesh-material.ts';
 import { getOf } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
 import { okWith } from '../support/raw-origin.ts';
@@ -68,15 +68,16 @@ test('connections that are long from their end go on when there is another certi
 
 test('a connection does not outlive the certificate of its caller', async (t) => {
   const proxy = await startCaptured(t, { script: echo });
-  const brief = makeLeaf(root, { serviceAccount: 'brief', lifeMs: 1_500 });
-  const short = await proxy.speakMesh({}, brief);
-  const long = await proxy.speakMesh({}, cart);
-  for (const { downstream } of [short, long]) {
+  const speak = async (leaf: MeshLeaf) => {
+    const { downstream } = await proxy.speakMesh({}, leaf);
     await downstream.send(Buffer.from([0, 1, 2]));
     await downstream.until(() => downstream.received.length === 3, 'the echo');
-  }
+    return { leaf, downstream };
+  };
+  const long = await speak(cart);
+  const short = await withBriefLeaf(speak);
   await short.downstream.ended();
-  assert.ok(Date.now() >= brief.notAfterMs);
+  assert.ok(Date.now() >= short.leaf.notAfterMs);
   await long.downstream.send(Buffer.from([0]));
   await long.downstream.until(() => long.downstream.received.length === 4, 'the echo');
 });
