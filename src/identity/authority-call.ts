@@ -5,7 +5,6 @@
  * and exactly the authority's own SPIFFE id. Nothing is repeated here, and no proxy is asked.
  */
 
-import { request } from 'node:https';
 import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { Secret } from '../base/secret.ts';
@@ -76,7 +75,8 @@ function send({ place, wakeUps, timeoutMs, answerBytesMax }: CallOptions, wanted
   const { csr, bundleHash, instance } = wanted;
   const body = JSON.stringify({ csr, bundleHash, instance });
   return new Promise<Reply>((resolve, reject) => {
-    const call = request({
+    // Loaded by those who have an identity, and not by an ESM import (admin/page-server.ts says what it costs).
+    const call = process.getBuiltinModule('node:https').request({
       ...{ host: place.host, port: place.port, method: 'POST', path: '/v1/sign', agent: false },
       ...{ ca: wanted.roots, minVersion: 'TLSv1.3', checkServerIdentity: whoIs(place.id) },
       headers: {

@@ -23,7 +23,7 @@ import {
   startCaptured,
   withBriefLeaf,
 } from '../support/mesh-caller.ts';
-import { type MeshLeaf, makeIdentity, makeLeaf, makeMaterial } from '../support/mesh-material.ts';
+import { type MeshLeaf, makeIdentity, makeMaterial } from '../support/mesh-material.ts';
 import { getOf } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
 

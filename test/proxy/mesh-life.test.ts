@@ -27,7 +27,7 @@ test('a connection is closed after the answer under way when its own certificate
     });
     await connection.send(okWith('late'));
   };
-  const proxy = await startBound(t, { mesh, script, limits: { meshDrainMs: 5 } });
+  const proxy = await startBound(t, { mesh, script, limits: { meshDrainMs: 5, drainIdleMs: 5 } });
   const { downstream } = await proxy.speakMesh();
   const idle = await proxy.speakMesh();
   await downstream.send(getOf('/slow'));
