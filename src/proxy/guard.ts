@@ -21,6 +21,7 @@ import { faultOf } from './exchange-route.ts';
 import type { MeshPeer } from './mesh-peer.ts';
 import { plainAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
+import { withholdSwitch } from './unjudged-switch.ts';
 
 /** Names of policies that a denial lists. */
 const NAMES_MAX = 3;
@@ -72,6 +73,7 @@ export class Guard {
     caller.setRemote(clientAddressOf(head, downstream, this.#scope.outside.trustedHops));
     if (this.authorizer.authorize(caller, head.view, this.#verdict)) {
       this.#note(record);
+      if (this.authorizer.looksAtRequests) withholdSwitch(head);
       return undefined;
     }
     this.#note(record);

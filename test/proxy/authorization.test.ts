@@ -50,6 +50,16 @@ async function startListener(t: TestContext, ...texts: readonly string[]) {
   return { ...(await startProxy(t, { table })), origin };
 }
 
+const webSocket =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+
+type Started = Guarded | Awaited<ReturnType<typeof startListener>>;
+
+/** A connection to its inbound side. */
+function enter(proxy: Started) {
+  return 'inbound' in proxy ? proxy.inbound(proxy.origin.port) : proxy.connect();
+}
+
 const webOnly = policyText(
   'web-only',
   '{rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}], to: [{operation: {methods: [GET]}}]}]}',
@@ -191,8 +201,7 @@ for (const start of [startGuarded, startListener]) {
   for (const target of disguises) {
     test(`${target} is not let in by another spelling: ${start.name}`, async (t) => {
       const proxy = await start(t, noAdmin, publicOnly);
-      const downstream =
-        'inbound' in proxy ? await proxy.inbound(proxy.origin.port) : await proxy.connect();
+      const downstream = await enter(proxy);
       await downstream.send(getOf(target));
       const { status } = await downstream.response();
       const got = /^GET (\S+)/.exec(proxy.origin.received)?.[1];
@@ -204,8 +213,7 @@ for (const start of [startGuarded, startListener]) {
 
   test(`the application gets the path that was judged: ${start.name}`, async (t) => {
     const proxy = await start(t, noAdmin, publicOnly);
-    const downstream =
-      'inbound' in proxy ? await proxy.inbound(proxy.origin.port) : await proxy.connect();
+    const downstream = await enter(proxy);
     await downstream.send(getOf('/admin/..//public/%61/./%c3%a9?a=/../b'));
     assert.equal((await downstream.response()).status, 200);
     assert.match(proxy.origin.received, /^GET \/public\/a\/%C3%A9\?a=\/\.\.\/b HTTP\/1\.1\r\n/);
@@ -250,6 +258,56 @@ test('a header of the hop is judged where it is passed on', async (t) => {
   const downstream = await proxy.inbound(proxy.origin.port);
   await downstream.send(getOf('/a', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'));
   assert.equal((await downstream.response()).status, 403);
+});
+
+for (const start of [startGuarded, startListener]) {
+  for (const [offer, fields] of [
+    [
+      'HTTP/2',
+      'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n',
+    ],
+    ['HTTP/2, not in Connection', 'Connection: HTTP2-Settings\r\nUpgrade: h2c\r\n'],
+    ['HTTP/2 beside a WebSocket', `${webSocket}Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n`],
+    [
+      'HTTP/2 among fields of the hop',
+      'Connection: upgrade, x-y, close\r\nX-Y: 1\r\nUpgrade: H2C\r\n',
+    ],
+    ['an unknown protocol', 'Connection: Upgrade\r\nUpgrade: foo/1\r\n'],
+  ] as const) {
+    test(`an offer of ${offer} stays behind where requests are judged: ${start.name}`, async (t) => {
+      const proxy = await start(t, noAdmin);
+      const downstream = await enter(proxy);
+      await downstream.send(getOf('/public', fields));
+      assert.equal((await downstream.response()).status, 200);
+      assert.doesNotMatch(proxy.origin.received, /upgrade|http2-settings/i);
+      assert.match(proxy.origin.received, /^GET \/public HTTP\/1\.1\r\nHost: service\r\n/);
+      if (!fields.includes('close')) {
+        await downstream.send(getOf('/admin'));
+        assert.equal((await downstream.response()).status, 403, 'its next request is judged');
+      }
+    });
+  }
+
+  test(`a WebSocket is offered where requests are judged: ${start.name}`, async (t) => {
+    const proxy = await start(t, noAdmin);
+    const downstream = await enter(proxy);
+    await downstream.send(getOf('/public', webSocket));
+    await proxy.origin.connection(0).then((upstream) => upstream.untilReceived('\r\n\r\n'));
+    assert.match(proxy.origin.received, /^Upgrade: websocket\r$/m);
+    assert.match(proxy.origin.received, /^Connection: Upgrade\r$/m);
+    const other = await enter(proxy);
+    await other.send(getOf('/admin', webSocket));
+    assert.equal((await other.response()).status, 403);
+  });
+}
+
+test('where no policy is about requests HTTP/2 is offered as it was', async (t) => {
+  const local = policyText('local', '{rules: [{from: [{source: {ipBlocks: [127.0.0.1]}}]}]}');
+  const proxy = await startGuarded(t, local);
+  const downstream = await proxy.inbound(proxy.origin.port);
+  await downstream.send(getOf('/a', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'));
+  assert.equal((await downstream.response()).status, 200);
+  assert.match(proxy.origin.received, /^Upgrade: h2c\r$/m);
 });
 
 test('what a caller says of its certificate is believed by no policy', async (t) => {
