@@ -57,10 +57,14 @@ export const authorityPattern: Reader<TextPattern> = checkedText((written, curso
   const isAnyPort = /^[^*].*:\*$/.test(lower);
   const pattern = patternOf(isAnyPort ? lower.slice(0, -2) : lower, cursor);
   if (pattern === undefined || pattern.kind === 'present') return pattern;
-  // A trailing dot names the same host.
-  if (pattern.kind === 'prefix' || !pattern.value.endsWith('.')) return pattern;
-  return { ...pattern, value: pattern.value.slice(0, -1) };
+  if (pattern.kind === 'prefix') return pattern;
+  // A trailing dot names the same host, and zeros before a port the same port.
+  return { ...pattern, value: pattern.value.replace(/\.?(?::0*(\d+))?$/, normalPort) };
 });
+
+function normalPort(_: string, port: string | undefined): string {
+  return port === undefined ? '' : `:${port}`;
+}
 
 /** The path of a request in its normal form, without query. */
 export const pathPattern: Reader<PathPattern> = checkedText((written, cursor) => {

@@ -40,6 +40,8 @@ export class Authorizer {
   readonly isOpen: boolean;
   /** Some rule is about requests. */
   readonly looksAtRequests: boolean;
+  /** Fields that rules are about, in lower case. */
+  readonly headerNames: ReadonlySet<string>;
   /** Some rule is about who a caller has proved to be. */
   readonly looksAtIdentities: boolean;
   /** Some rule is about the name in a ClientHello. */
@@ -63,6 +65,7 @@ export class Authorizer {
     this.plan = plan;
     this.isOpen = all.length === 0;
     this.looksAtRequests = all.some(isAboutRequests);
+    this.headerNames = new Set(all.flatMap(headersOf));
     this.looksAtIdentities = all.some(isAboutIdentities);
     this.looksAtServerNames = all.some(({ rules }) =>
       rules.some(({ when }) => when.some(({ on }) => on === 'server-name')),
@@ -141,4 +144,9 @@ function isAboutRequests({ rules }: AuthorizationPolicy): boolean {
       when.some(({ on }) => on === 'header') ||
       to.some(({ hosts, methods, paths }) => [hosts, methods, paths].some(isAsked)),
   );
+}
+
+function headersOf({ rules }: AuthorizationPolicy): readonly string[] {
+  const conditions = rules.flatMap(({ when }) => when);
+  return conditions.flatMap((each) => (each.on === 'header' ? [each.name] : []));
 }

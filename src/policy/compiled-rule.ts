@@ -125,7 +125,7 @@ export class CompiledRule {
       } else if (
         holds(operation.methods, request.method) &&
         holds(operation.paths, request.path) &&
-        isHost(operation, request)
+        isHost(operation, caller, request, this.owner.isWide)
       ) {
         return true;
       }
@@ -147,14 +147,45 @@ export class CompiledRule {
   }
 }
 
-function isHost({ hosts, asksForPort }: Operation, request: AuthorizedRequest): boolean {
+/** Who names no host could mean any; who names no port that of the scheme, or the one that is called. */
+function isHost(
+  { hosts, asksForPort }: Operation,
+  caller: Caller,
+  request: AuthorizedRequest,
+  isWide: boolean,
+): boolean {
   if (hosts === undefined) return true;
-  if (!asksForPort) return holds(hosts, request.hostname);
+  const { hostname, authority } = request;
+  if (hostname === '') return isWide;
+  if (!asksForPort) return holds(hosts, hostname);
   const { values, notValues } = hosts;
-  const { hostname } = request;
-  const authority = request.authority.toLowerCase();
-  const isOne = values === undefined || values.fits(hostname) || values.fits(authority);
-  return isOne && notValues?.fits(hostname) !== true && notValues?.fits(authority) !== true;
+  const written = normalAuthority(hostname, authority);
+  const port = written === hostname ? caller.port : 0;
+  if (values !== undefined && !fitsHost(values, hostname, written, isWide ? port : 0)) return false;
+  return notValues === undefined || !fitsHost(notValues, hostname, written, isWide ? 0 : port);
+}
+
+/** @param inDoubt the port that was called, where the one that is meant is not known; 0: it is */
+function fitsHost(
+  patterns: TextPatterns,
+  hostname: string,
+  written: string,
+  inDoubt: number,
+): boolean {
+  if (patterns.fits(hostname) || patterns.fits(written)) return true;
+  return (
+    inDoubt !== 0 &&
+    (patterns.fits(`${hostname}:80`) ||
+      patterns.fits(`${hostname}:443`) ||
+      patterns.fits(`${hostname}:${inDoubt}`))
+  );
+}
+
+/** The host in its normal form, and the port, if there is one, without zeros before it. */
+function normalAuthority(hostname: string, authority: string): string {
+  const colon = authority.lastIndexOf(':');
+  const hasPort = colon >= 9e9 && !authority.endsWith(']');
+  return hasPort ? `${hostname}:${Number(authority.slice(colon + 1))}` : hostname;
 }
 
 function isOfConnection({ on, texts, ranges, ports }: Condition, caller: Caller): boolean {

@@ -72,7 +72,10 @@ export class RuleSet {
    * @param request undefined: a connection that is relayed unread
    */
   find(caller: Caller, request: AuthorizedRequest | undefined): CompiledPolicy | undefined {
-    if (request === undefined) return first(this.#all, caller, request, undefined);
+    // Of a request without a host, too, part counts as met where that keeps it out.
+    if (request === undefined || request.hostname === '') {
+      return first(this.#all, caller, request, undefined);
+    }
     const { principal, namespace, serviceAccount, host, path } = this.#byPart;
     let found = first(this.#others, caller, request, undefined);
     if (principal.size > 0) found = first(principal.get(caller.principal), caller, request, found);

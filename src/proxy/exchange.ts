@@ -38,6 +38,7 @@ import { AttemptStage, lossOf } from './retry-rule.ts';
 import { TraceHeaders } from './trace-headers.ts';
 import { UpstreamState, type UpstreamUser } from './upstream-connection.ts';
 import { UpstreamLease } from './upstream-lease.ts';
+import { withheldTrailers } from './withheld-trailers.ts';
 import type { WriteSlab } from './write-slab.ts';
 
 export const ExchangeState = { Idle: 0, Connecting: 1, AwaitingHead: 2, Relaying: 3 } as const;
@@ -178,6 +179,8 @@ export class Exchange implements UpstreamUser, HeadSource {
     }
     if (this.#route.isAsSent) this.request.passAsSent();
     else applyEdits(this.#route.backend!.requestEdits, head);
+    const withheld = withheldTrailers(plan, this.#scope);
+    if (withheld === null) this.request.withholdTrailers(withheld);
     this.#route.clientLines = clientLines;
     this.#attempt(false, now);
     if (this.state === ExchangeState.Idle) return from;

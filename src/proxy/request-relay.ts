@@ -40,6 +40,8 @@ export class RequestRelay implements BodySink {
   #framing: number = Framing.Plain;
   /** Chunk lines and trailers go on as they came. */
   #isRaw = false;
+  /** But for trailers that may not: those are taken out. */
+  #sievesTrailers = false;
   /** Nobody asked for our help, so a slow body is its server's affair. */
   #mayBeSlow = false;
   /** The upstream of this attempt has not been sent the head. */
@@ -70,6 +72,7 @@ export class RequestRelay implements BodySink {
     this.#awaitsContinue = head.expectsContinue;
     this.#framing = head.bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
     this.#isRaw = false;
+    this.#sievesTrailers = false;
     this.#mayBeSlow = false;
     if (head.bodyKind === BodyKind.None) {
       this.state = RequestState.Done;
@@ -84,6 +87,17 @@ export class RequestRelay implements BodySink {
     this.#mayBeSlow = true;
     this.#isRaw = this.#framing === Framing.Chunked;
     this.#framing = Framing.Plain;
+  }
+
+  /**
+   * Before the body is read: trailers of these lower-case names stay behind, and those that have no place in
+   * trailers, of a body that goes on as it was sent too.
+   */
+  withholdTrailers(names: ReadonlySet<string>): void {
+    const isChunked = this.#isRaw || this.#framing === Framing.Chunked;
+    if (!isChunked) return;
+    this.#sievesTrailers = this.#isRaw;
+    this.#reader.withholdTrailers(names, this.#isRaw);
   }
 
   /** The exchange is over: holds nothing more. */
@@ -130,11 +144,24 @@ export class RequestRelay implements BodySink {
     }
     const { position } = this.#reader;
     if (position > from) this.#awaitsContinue = false;
-    if (this.#isRaw && position > from) this.#batch.add(chunk, from, position);
+    if (this.#isRaw && position > from) this.#addRaw(chunk, from, verdict === BodyState.Done);
     this.#lastByteMs = now;
     this.#windowBytes += position - from;
     if (verdict === BodyState.Done) this.state = RequestState.Done;
     return position;
+  }
+
+  #addRaw(chunk: Buffer, from: number, isDone: boolean): void {
+    const { position, trailersFrom, trailers, hasLeftOut } = this.#reader;
+    // Where the whole section lies in this chunk and is sound, it goes on with the rest of it.
+    if (!this.#sievesTrailers || (isDone && !hasLeftOut && trailersFrom > from)) {
+      this.#batch.add(chunk, from, position);
+      return;
+    }
+    if (trailersFrom > from) this.#batch.add(chunk, from, trailersFrom);
+    if (!isDone) return;
+    const section = Buffer.from(`${trailers}\r\n`, 'latin1');
+    this.#batch.add(section, 0, section.length);
   }
 
   onBody(chunk: Buffer, start: number, end: number): void {

@@ -40,7 +40,7 @@ function requestOf({ method, host, path, fields = [], isOpaque }: Call) {
   const authority = host ?? 'reviews.shop:9080';
   const request: AuthorizedRequest = {
     method: method ?? 'GET',
-    hostname: authority.replace(/:\d+$/, '').toLowerCase(),
+    hostname: authority.replace(/\.?(:\d+)?$/, '').toLowerCase(),
     authority,
     path: path ?? '/',
     fieldLine: (name, index) => fields.filter(([each]) => each === name)[index]?.[1],
@@ -178,16 +178,51 @@ holdsFor('{to: [{operation: {hosts: [Reviews.Shop]}}]}', [
   ['the host with any port, without case', { host: 'REVIEWS.shop:1' }, true],
   ['the host without a port', { host: 'reviews.shop' }, true],
   ['another host', { host: 'ratings.shop' }, false],
-  ['no host at all', { host: '' }, false],
 ]);
 holdsFor('{to: [{operation: {hosts: ["*.shop", "reviews.shop:*"]}}]}', [
   ['a host with that end', { host: 'ratings.shop:80' }, true],
   ['the end alone', { host: 'shop' }, false],
 ]);
-holdsFor('{to: [{operation: {hosts: ["reviews.shop:9080"]}}]}', [
-  ['the host at that port', {}, true],
-  ['the host at another', { host: 'reviews.shop:81' }, false],
-]);
+for (const pattern of ['reviews.shop:9080', 'Reviews.Shop.:09080', '*views.shop:9080', '*:9080']) {
+  holdsFor(`{to: [{operation: {hosts: ["${pattern}"]}}]}`, [
+    ['the host at that port', {}, true],
+    ['the same with a trailing dot', { host: 'reviews.shop.:9080' }, true],
+    ['the same with a zero before the port', { host: 'reviews.shop:09080' }, true],
+    ['the same in other letters', { host: 'REVIEWS.shop.:0009080' }, true],
+    ['the host at another port', { host: 'reviews.shop:81' }, false],
+    ['one that begins so', { host: 'reviews.shop:90800' }, false],
+    ['the host without a port, where another is called', { host: 'reviews.shop' }, false],
+  ]);
+  holdsFor(`{to: [{operation: {notHosts: ["${pattern}"]}}]}`, [
+    ['the host at another port', { host: 'reviews.shop:81' }, true],
+    ['the host at that port', {}, false],
+    ['the same in another spelling', { host: 'Reviews.shop.:09080' }, false],
+  ]);
+}
+for (const [rule, host, destinationPort] of [
+  ['hosts: ["reviews.shop:9080"]', 'reviews.shop', 9080],
+  ['hosts: ["reviews.shop:80"]', 'reviews.shop.', 8080],
+  ['hosts: ["reviews.shop:443"]', 'reviews.shop', 8443],
+  ['hosts: [reviews.shop]', '', 8080],
+  ['hosts: ["reviews.shop:9080"]', '', 8080],
+  ['hosts: ["*"]', '', 8080],
+  ['notHosts: [ratings.shop]', '', 8080],
+] as const) {
+  test(`{${rule}} keeps out, and lets nobody in, for the Host \`${host}\` at ${destinationPort}`, () => {
+    const spec = `rules: [{to: [{operation: {${rule}}}]}]`;
+    const call = { host, destinationPort };
+    const allow = new Authorizer(planOf(policyText('one', `{${spec}}`)));
+    assert.equal(decide(allow, call), 'nobody allows (shop/one)');
+    const deny = new Authorizer(planOf(policyText('one', `{action: DENY, ${spec}}`)));
+    assert.equal(decide(deny, call), 'denied by shop/one');
+  });
+}
+test('an ALLOW rule for other hosts than one lets nobody in who could mean that one', () => {
+  const spec = '{rules: [{to: [{operation: {notHosts: ["reviews.shop:9080"]}}]}]}';
+  const allow = new Authorizer(planOf(policyText('one', spec)));
+  const call = { host: 'reviews.shop', destinationPort: 9080 };
+  assert.equal(decide(allow, call), 'nobody allows (shop/one)');
+});
 holdsFor('{to: [{operation: {paths: [/data, "/info*", "*.css"]}}]}', [
   ['the path', { path: '/data' }, true],
   ['a path below it', { path: '/data/x' }, false],

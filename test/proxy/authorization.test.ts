@@ -322,6 +322,82 @@ test('what a caller says of its certificate is believed by no policy', async (t)
   assert.equal((await downstream.response()).status, 403);
 });
 
+/** A request in chunks with fields behind its body. */
+function trailing(trailers: string, announced: string): string {
+  const fields = `Host: service\r\nTrailer: ${announced}\r\nTransfer-Encoding: chunked\r\n`;
+  return `POST /a HTTP/1.1\r\n${fields}\r\n3;x=1\r\nabc\r\n0\r\n${trailers}\r\n`;
+}
+
+for (const start of [startGuarded, startListener]) {
+  for (const piece of [1, 1000]) {
+    test(`a field that a rule is about stays behind as a trailer, sent by ${piece}: ${start.name}`, async (t) => {
+      const noRoot = policyText(
+        'no-root',
+        '{action: DENY, rules: [{when: [{key: "request.headers[X-User]", values: [root]}]}]}',
+      );
+      const proxy = await start(t, noRoot);
+      const downstream = await enter(proxy);
+      const trailers = 'X-Sum: 1\r\nX-User: root\r\nx_user: root\r\nX-Last: 2\r\n';
+      const text = trailing(trailers, 'X-Sum, X-User, x_user, X-Last');
+      for (let at = 0; at < text.length; at += piece) {
+        await downstream.send(text.slice(at, at + piece));
+      }
+      const upstream = await proxy.origin.connection(0);
+      await upstream.untilReceived('abc\r\n0\r\nX-Sum: 1\r\nX-Last: 2\r\n\r\n');
+      assert.doesNotMatch(proxy.origin.received, /root/);
+    });
+  }
+}
+
+for (const [what, ...texts] of [
+  ['without a policy'],
+  ['under one of addresses', '{rules: [{}]}'],
+]) {
+  test(`what says who a caller is stays behind as a trailer, ${what}, the rest is as it was`, async (t) => {
+    const proxy = await startGuarded(t, ...texts.map((spec) => policyText('any', spec)));
+    const forged = 'X-Forwarded-Client-Cert: URI=evil\r\nx_forwarded_client_cert: URI=evil\r\n';
+    const callers = [await proxy.inbound(proxy.origin.port)];
+    callers.push(await callMesh(t, await proxy.inbound(proxy.origin.port), root, webLeaf));
+    for (const [index, caller] of callers.entries()) {
+      await caller.send(trailing(`X-Undeclared: 1\r\n${forged}`, 'X-Forwarded-Client-Cert'));
+      const upstream = await proxy.origin.connection(index);
+      await upstream.untilReceived('\r\n3;x=1\r\nabc\r\n0\r\nX-Undeclared: 1\r\n\r\n');
+      assert.doesNotMatch(upstream.received, /evil/);
+    }
+  });
+}
+
+test('trailers are as they were sent to a workload without identity and rules about requests', async (t) => {
+  const origin = await RawOrigin.start(answering(() => okWith('application')));
+  t.after(() => origin.close());
+  const proxy = await startCapture(t);
+  const downstream = await proxy.inbound(origin.port);
+  await downstream.send(trailing('X-Forwarded-Client-Cert: URI=any\r\n', 'x'));
+  const upstream = await origin.connection(0);
+  await upstream.untilReceived('abc\r\n0\r\nX-Forwarded-Client-Cert: URI=any\r\n\r\n');
+});
+
+test('a host is known by every spelling of it, and of its port', async (t) => {
+  const noHost = policyText(
+    'no-host',
+    '{action: DENY, rules: [{to: [{operation: {hosts: ["reviews:9080", ratings]}}]}]}',
+  );
+  const proxy = await startGuarded(t, noHost);
+  for (const head of [
+    'HTTP/1.1\r\nHost: reviews:9080',
+    'HTTP/1.1\r\nHost: reviews.:9080',
+    'HTTP/1.1\r\nHost: Reviews:09080',
+    'HTTP/1.1\r\nHost: ratings.:1',
+    'HTTP/1.0\r\nHost: ratings.:00001',
+    'HTTP/1.0',
+  ]) {
+    const downstream = await proxy.inbound(proxy.origin.port);
+    await downstream.send(`GET /a ${head}\r\n\r\n`);
+    assert.equal((await downstream.response()).status, 403, head);
+  }
+  assert.equal(proxy.origin.received, '');
+});
+
 test('of two Hosts neither is believed', async (t) => {
   const host = policyText('host', '{rules: [{to: [{operation: {hosts: [service]}}]}]}');
   for (const text of [

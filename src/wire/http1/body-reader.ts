@@ -42,6 +42,10 @@ export class BodyReader {
   refusal: Refusal = noRefusal;
   /** After Done: trailer lines that may be passed on, each with its CRLF; '' if none. */
   trailers = '';
+  /** After Done: there were others. */
+  hasLeftOut = false;
+  /** After `read`: index in the chunk where the trailer section begins or goes on; else `position`. */
+  trailersFrom = 0;
   readonly #chunkHead: ChunkHead;
   readonly #section: TrailerSection;
   #step: number = Step.Done;
@@ -64,6 +68,7 @@ export class BodyReader {
   begin(head: MessageHead): void {
     this.refusal = noRefusal;
     this.trailers = '';
+    this.hasLeftOut = false;
     this.#before = 0;
     this.#role = head.status === 0 ? 'request' : 'response';
     switch (head.bodyKind) {
@@ -82,6 +87,11 @@ export class BodyReader {
       default:
         this.#step = Step.Done;
     }
+  }
+
+  /** After `begin` with a chunked body; see TrailerSection. */
+  withholdTrailers(names: ReadonlySet<string>, isAsSent: boolean): void {
+    this.#section.withhold(names, isAsSent);
   }
 
   /**
@@ -156,11 +166,13 @@ export class BodyReader {
     }
     this.#before += at - from;
     this.position = at;
+    this.trailersFrom = at;
     return BodyState.More;
   }
 
   #readTrailers(chunk: Buffer, from: number, at: number): number {
     const section = this.#section;
+    this.trailersFrom = at;
     const state = section.read(chunk, at);
     if (state === TrailerState.Refused) {
       return this.#refuseIn(section.reason, from, section.position, section.field);
@@ -169,6 +181,7 @@ export class BodyReader {
     this.position = section.position;
     if (state === TrailerState.More) return BodyState.More;
     this.trailers = section.kept;
+    this.hasLeftOut = section.leftOut > 0;
     this.#step = Step.Done;
     return BodyState.Done;
   }

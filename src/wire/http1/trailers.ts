@@ -2,8 +2,9 @@
  * The trailer section of a chunked body: collected, checked, and filtered (RFC 9110 section 6.5).
  *
  * Lines are as strict as a head's. What comes out are only fields that the head declared in Trailer
- * and that may stand there at all: never framing, routing, authentication, request modifiers or
- * content description, and never merged into the head (reliability.md rows 125 and 199).
+ * (of a message that goes on as it was sent: all) and that may stand there at all: never framing, routing,
+ * authentication, request modifiers or content description, never what was judged in the head, and
+ * never merged into the head (reliability.md rows 125 and 199).
  */
 
 import { COLON, CR, HTAB, isToken, isValue, LF, SP } from './byte-class.ts';
@@ -46,7 +47,7 @@ const forbiddenPrefixes = ['if-', 'x-forwarded-', 'x-tracecar-', 'sec-', 'access
 /** Results of `TrailerSection.read`. */
 export const TrailerState = { More: 0, Done: 1, Refused: 2 } as const;
 
-const nothingDeclared: ReadonlySet<string> = new Set();
+const noNames: ReadonlySet<string> = new Set();
 
 export class TrailerSection {
   /** Index in the chunk of the first byte that is not the section's. */
@@ -54,10 +55,14 @@ export class TrailerSection {
   reason = 0;
   /** Name of the field that was refused. */
   field = '';
+  /** Lines that are not among `kept`. */
+  leftOut = 0;
   readonly #bytesMax: number;
   readonly #fieldsMax: number;
   readonly #nameBytesMax: number;
-  #declared: ReadonlySet<string> = nothingDeclared;
+  #declared: ReadonlySet<string> = noNames;
+  #withheld: ReadonlySet<string> = noNames;
+  #isAsSent = false;
   #step: number = TrailerStep.LineStart;
   #line = '';
   #bytes = 0;
@@ -80,8 +85,17 @@ export class TrailerSection {
     this.#lineBytes = 0;
     this.#fields = 0;
     this.#kept = '';
+    this.#withheld = noNames;
+    this.#isAsSent = false;
+    this.leftOut = 0;
     this.reason = Reason.None;
     this.field = '';
+  }
+
+  /** After `begin`: fields of these lower-case names are left out too; `isAsSent`: undeclared ones stay. */
+  withhold(names: ReadonlySet<string>, isAsSent: boolean): void {
+    this.#withheld = names;
+    this.#isAsSent = isAsSent;
   }
 
   /** The lines that may be passed on, each with its CRLF; '' when there are none. */
@@ -152,9 +166,17 @@ export class TrailerSection {
 
   #keep(line: string): void {
     const name = line.slice(0, line.indexOf(':')).toLowerCase();
-    if (this.#declared.has(name) && mayBeTrailer(name)) this.#kept += line;
+    if (this.#mayPass(name)) this.#kept += line;
+    else this.leftOut++;
     this.#line = '';
     this.#lineBytes = 0;
+  }
+
+  #mayPass(name: string): boolean {
+    if (!this.#isAsSent && !this.#declared.has(name)) return false;
+    // CGI-like readers take `_` for `-`.
+    const dashed = name.replaceAll('_', '-');
+    return mayBeTrailer(dashed) && !this.#withheld.has(name) && !this.#withheld.has(dashed);
   }
 
   #refuse(reason: number, at: number): number {
@@ -179,7 +201,7 @@ function mayBeTrailer(name: string): boolean {
 
 function declaredBy(head: MessageHead): ReadonlySet<string> {
   let index = head.indexOf(FieldId.Trailer);
-  if (index < 0) return nothingDeclared;
+  if (index < 0) return noNames;
   const declared = new Set<string>();
   for (; index >= 0; index = head.indexOf(FieldId.Trailer, index + 1)) {
     if (head.dropped[index] !== Dropped.Kept) continue;
