@@ -49,17 +49,23 @@ export function compileAuthorization(
     audit: [] as AuthorizationPolicy[],
   };
   for (const resource of resources.toSorted(byName)) {
-    if (resource.namespace !== namespace && resource.namespace !== rootNamespace) continue;
+    const isHere = resource.namespace === namespace || resource.namespace === rootNamespace;
+    if (!isHere && !isOfNowhere(resource)) continue;
     if (!carries(labels, resource.spec.selector?.matchLabels ?? {})) continue;
     plan[listOf(resource)].push(policyOf(resource, trustDomain));
   }
   return plan.deny.length + plan.allow.length + plan.audit.length === 0 ? noPolicies : plan;
 }
 
+/** Meant for a namespace that there cannot be: it could be this one. */
+function isOfNowhere({ namespace, isSound }: PolicyResource): boolean {
+  return !isSound && !/^[a-z0-9-]+$/.test(namespace);
+}
+
 function listOf(resource: PolicyResource): 'deny' | 'allow' | 'audit' {
   if (resource.kind === 'RequestAuthentication') return 'deny';
   const action: PolicyAction | undefined = actionOf(resource);
-  if (action === 'audit') return 'audit';
+  if (action === 'audit' && resource.isSound) return 'audit';
   return action === 'allow' && resource.isSound ? 'allow' : 'deny';
 }
 

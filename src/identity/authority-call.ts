@@ -79,6 +79,8 @@ function send({ place, wakeUps, timeoutMs, answerBytesMax }: CallOptions, wanted
     const call = process.getBuiltinModule('node:https').request({
       ...{ host: place.host, port: place.port, method: 'POST', path: '/v1/sign', agent: false },
       ...{ ca: wanted.roots, minVersion: 'TLSv1.3', checkServerIdentity: whoIs(place.id) },
+      // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED of somebody's environment gives no token away.
+      rejectUnauthorized: true,
       headers: {
         authorization: `Bearer ${wanted.token.reveal()}`,
         'content-type': 'application/json',

@@ -185,6 +185,7 @@ export class CaServer {
       return this.#refuse(401, 'token-missing', message, address);
     }
     const body = await readBody(request);
+    if (body === 'cut') return this.#refuse(400, 'body', 'the body ended too early', address);
     if (body === undefined) {
       return this.#refuse(413, 'body', `the body has more than ${requestBytesMax} bytes`, address);
     }
@@ -253,13 +254,18 @@ export class CaServer {
  * Undefined when it has more bytes than any request needs. The rest of such a body is read and thrown away,
  * up to a bound: a caller whose bytes are refused by a reset never sees the answer.
  */
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+async function readBody(request: IncomingMessage): Promise<Buffer | 'cut' | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    length += (chunk as Buffer).length;
-    if (length <= requestBytesMax) chunks.push(chunk as Buffer);
-    else if (length > discardBytesMax) break;
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      length += (chunk as Buffer).length;
+      if (length <= requestBytesMax) chunks.push(chunk as Buffer);
+      else if (length > discardBytesMax) break;
+    }
+  } catch {
+    // Whoever sends it has gone, or was too slow: there is nothing else that can go wrong in reading.
+    return 'cut';
   }
   return length > requestBytesMax ? undefined : Buffer.concat(chunks);
 }

@@ -14,9 +14,12 @@ export interface CallerFacts {
   /** Where it connected to, or meant to. */
   readonly destinationAddress: string;
   readonly destinationPort: number;
-  /** Of its ClientHello; '' without one. */
+  /** Of its ClientHello; '' without one, `UNREAD_NAME` of one that could not be read. */
   readonly serverName: string;
 }
+
+/** It could be any. */
+export const UNREAD_NAME = '?';
 
 const SCHEME = 'spiffe://';
 const noBytes = new Uint8Array(0);
@@ -48,8 +51,8 @@ export class Caller {
     this.trustDomain = domain;
     this.namespace = isOfMesh ? namespace : '';
     this.serviceAccount = isOfMesh ? `${namespace}/${account}` : '';
-    this.address = parseAddress(facts.address) ?? noBytes;
-    this.destinationAddress = parseAddress(facts.destinationAddress) ?? noBytes;
+    this.address = bytesOf(facts.address);
+    this.destinationAddress = bytesOf(facts.destinationAddress);
     this.port = facts.destinationPort;
     this.serverName = facts.serverName.toLowerCase().replace(/\.$/, '');
     this.remoteAddress = this.address;
@@ -60,7 +63,7 @@ export class Caller {
   setRemote(address: string): void {
     if (address === this.#remote) return;
     this.#remote = address;
-    this.remoteAddress = parseAddress(address) ?? noBytes;
+    this.remoteAddress = bytesOf(address);
   }
 
   /** For a person: the proved identity, or that there is none. */
@@ -68,4 +71,10 @@ export class Caller {
     const { identity, address } = this.facts;
     return identity === '' ? `a caller without identity at ${address}` : identity;
   }
+}
+
+/** Of a link-local address without its zone (`fe80::1%eth0`), which ranges do not have. */
+function bytesOf(address: string): Uint8Array {
+  const zone = address.indexOf('%');
+  return parseAddress(zone < 0 ? address : address.slice(0, zone)) ?? noBytes;
 }

@@ -16,7 +16,7 @@ import type {
   TextPattern,
   ValueMatch,
 } from '../model/security.ts';
-import type { Caller } from './caller.ts';
+import { type Caller, UNREAD_NAME } from './caller.ts';
 import {
   type AddressRanges,
   addressRanges,
@@ -97,6 +97,7 @@ export class CompiledRule {
   #isFrom(caller: Caller): boolean {
     const from = this.#from;
     if (from.length === 0) return true;
+    const { isWide } = this.owner;
     for (let index = 0; index < from.length; index++) {
       const source = from[index]!;
       if (
@@ -104,8 +105,8 @@ export class CompiledRule {
         holds(source.namespaces, caller.namespace) &&
         holds(source.serviceAccounts, caller.serviceAccount) &&
         holds(source.trustDomains, caller.trustDomain) &&
-        holds(source.ipBlocks, caller.address) &&
-        holds(source.remoteIpBlocks, caller.remoteAddress)
+        holdsAddress(source.ipBlocks, caller.address, isWide) &&
+        holdsAddress(source.remoteIpBlocks, caller.remoteAddress, isWide)
       ) {
         return true;
       }
@@ -138,7 +139,7 @@ export class CompiledRule {
     for (let index = 0; index < when.length; index++) {
       const condition = when[index]!;
       if (condition.on !== 'header') {
-        if (!isOfConnection(condition, caller)) return false;
+        if (!isOfConnection(condition, caller, this.owner.isWide)) return false;
       } else if (request === undefined) {
         if (!this.owner.isWide) return false;
       } else if (!hasField(condition, request, this.owner.isWide)) return false;
@@ -184,11 +185,21 @@ function fitsHost(
 /** The host in its normal form, and the port, if there is one, without zeros before it. */
 function normalAuthority(hostname: string, authority: string): string {
   const colon = authority.lastIndexOf(':');
-  const hasPort = colon >= 9e9 && !authority.endsWith(']');
+  const hasPort = colon >= 0 && !authority.endsWith(']');
   return hasPort ? `${hostname}:${Number(authority.slice(colon + 1))}` : hostname;
 }
 
-function isOfConnection({ on, texts, ranges, ports }: Condition, caller: Caller): boolean {
+/** An address that is not known could be any. */
+function holdsAddress(ranges: Ranges, address: Uint8Array, isWide: boolean): boolean {
+  if (ranges === undefined) return true;
+  return address.length === 0 ? isWide : holds(ranges, address);
+}
+
+function isOfConnection(
+  { on, texts, ranges, ports }: Condition,
+  caller: Caller,
+  isWide: boolean,
+): boolean {
   switch (on) {
     case 'principal':
       return holds(texts, caller.principal);
@@ -197,13 +208,13 @@ function isOfConnection({ on, texts, ranges, ports }: Condition, caller: Caller)
     case 'service-account':
       return holds(texts, caller.serviceAccount);
     case 'server-name':
-      return holds(texts, caller.serverName);
+      return caller.serverName === UNREAD_NAME ? isWide : holds(texts, caller.serverName);
     case 'source-address':
-      return holds(ranges, caller.address);
+      return holdsAddress(ranges, caller.address, isWide);
     case 'remote-address':
-      return holds(ranges, caller.remoteAddress);
+      return holdsAddress(ranges, caller.remoteAddress, isWide);
     case 'destination-address':
-      return holds(ranges, caller.destinationAddress);
+      return holdsAddress(ranges, caller.destinationAddress, isWide);
     default:
       return holds(ports, caller.port);
   }

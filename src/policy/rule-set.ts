@@ -72,8 +72,8 @@ export class RuleSet {
    * @param request undefined: a connection that is relayed unread
    */
   find(caller: Caller, request: AuthorizedRequest | undefined): CompiledPolicy | undefined {
-    // Of a request without a host, too, part counts as met where that keeps it out.
-    if (request === undefined || request.hostname === '') {
+    // Where something is not known, a rule may hold without being what it is found by.
+    if (request === undefined || request.hostname === '' || caller.address.length === 0) {
       return first(this.#all, caller, request, undefined);
     }
     const { principal, namespace, serviceAccount, host, path } = this.#byPart;

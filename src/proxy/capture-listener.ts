@@ -240,8 +240,12 @@ export class CaptureListener {
   #take(arrival: Arrival, destination: OriginalDestination): void {
     const owner = new CaptureOwner(this.#scope, this, destination);
     const { meshServer, inboundModes } = this.#scope;
-    const isInbound = this.direction === 'inbound';
-    if (meshServer === undefined || !isInbound || inboundModes.of(destination.port) === 'disable') {
+    if (meshServer === undefined || this.direction !== 'inbound') this.#read(owner, arrival);
+    else if (inboundModes.of(destination.port) === 'disable') {
+      // It takes the others only for now: whoever asks what STRICT would break has to hear of them.
+      const { remoteAddress } = arrival.socket;
+      const isKeep = destination.port === KEEP_PORT;
+      if (!isKeep) this.#scope.notePlaintext(plainAddress(remoteAddress ?? ''), destination.port);
       this.#read(owner, arrival);
     } else this.gates.add(new MeshGate(this.#scope, meshServer, owner, arrival.socket));
   }

@@ -179,9 +179,7 @@ export class CaptureOwner implements ConnectionOwner, GateOwner {
   noteHeard(address: string): void {
     if (!this.isUnheard) return;
     this.isUnheard = false;
-    const { clock, inbound, plaintextCallers } = this.#scope;
-    inbound.plaintextTotal++;
-    plaintextCallers.note(address, this.port, clock.epochMs + clock.now());
+    this.#scope.notePlaintext(address, this.port);
   }
 
   /** What has said nothing when its time was over begins with a handshake's record: is it the mesh's? */

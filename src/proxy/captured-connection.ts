@@ -19,6 +19,7 @@
 import type { Socket } from 'node:net';
 import { Deadline, type DeadlineOwner } from '../base/deadlines.ts';
 import { type Failure, failure } from '../model/failure.ts';
+import { UNREAD_NAME } from '../policy/caller.ts';
 import { Detected } from '../telemetry/detection.ts';
 import type { ConnectionCounts } from '../telemetry/metrics.ts';
 import { ClientHelloReader, HANDSHAKE_RECORD, HelloState } from '../wire/client-hello.ts';
@@ -79,6 +80,9 @@ export class CapturedConnection
   #tunnel: ByteTunnel | undefined;
   /** Reads along while a ClientHello is relayed. */
   #hello: ClientHelloReader | undefined;
+  #isHelloRead = false;
+  /** Of the name in its ClientHello, where policies look at it: there is one that could not be read. */
+  #isNameUnread = false;
 
   constructor(scope: ProxyScope, owner: CaptureOwner, arrival: Arrival) {
     const { direction, destination } = owner;
@@ -363,6 +367,7 @@ export class CapturedConnection
     const hello = this.#hello!;
     const state = hello.feed(chunk);
     if (state === HelloState.More) return;
+    this.#isHelloRead = state === HelloState.Done;
     this.report.hello(hello.serverName, hello.alpn);
     this.#endHello();
   }
@@ -463,7 +468,8 @@ export class CapturedConnection
     if (this.#failed === failure['no-identity']) {
       inboundModes.note(this.#owner.port, record, telemetry.names);
     }
-    noteConnection(this.#scope, this.#owner, this.socket, serverName, record);
+    const asked = this.#isNameUnread ? UNREAD_NAME : serverName;
+    noteConnection(this.#scope, this.#owner, this.socket, asked, record);
   }
 
   /** Ends both sides while it is ours. */
@@ -491,7 +497,8 @@ export class CapturedConnection
   /** Needs nothing but the owner: it is the first that is done. */
   #choose(serverName: string, socket: Socket): void {
     const owner = this.#owner;
-    const denied = judgeConnection(owner, socket, serverName);
+    this.#isNameUnread = !this.#isHelloRead && this.#isNameAwaited;
+    const denied = judgeConnection(owner, socket, this.#isNameUnread ? UNREAD_NAME : serverName);
     const choice = denied ?? chooseConnection(owner, serverName);
     if (isFailure(choice)) {
       this.#failed = choice;

@@ -180,7 +180,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     if (this.#route.isAsSent) this.request.passAsSent();
     else applyEdits(this.#route.backend!.requestEdits, head);
     const withheld = withheldTrailers(plan, this.#scope);
-    if (withheld === null) this.request.withholdTrailers(withheld);
+    if (withheld !== undefined) this.request.withholdTrailers(withheld);
     this.#route.clientLines = clientLines;
     this.#attempt(false, now);
     if (this.state === ExchangeState.Idle) return from;

@@ -163,14 +163,12 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
 
   /** It is not the mesh's: `chunk` follows on what is held. */
   #pass(chunk: Buffer): void {
-    const { inbound, plaintextCallers, clock } = this.#scope;
     this.#leave();
     if (this.said.length === 0 && chunk.length === 0) {
       this.#owner.onSilent(this, this.accepted);
       return;
     }
-    inbound.plaintextTotal++;
-    plaintextCallers.note(this.#address, this.#owner.port, clock.epochMs + clock.now());
+    this.#scope.notePlaintext(this.#address, this.#owner.port);
     const taker = this.#owner.onPlain(this, this.accepted);
     if (this.said.length > 0) taker.onBytes(this.said.view());
     else if (chunk.length > 0) taker.onBytes(chunk);

@@ -260,6 +260,12 @@ export class ProxyScope {
     return direction === 'inbound' ? this.#hopTag : this.#hopTag ^ 0x8000;
   }
 
+  /** A connection to a port of the workload came as it is. @param address its peer's, printed plainly */
+  notePlaintext(address: string, port: number): void {
+    this.inbound.plaintextTotal++;
+    this.plaintextCallers.note(address, port, this.clock.epochMs + this.clock.now());
+  }
+
   /** Counts up over both kinds of connection, from 1. */
   nextConnectionId(): number {
     this.#connectionId = (this.#connectionId + 1) | 0;

@@ -129,6 +129,14 @@ export class SecureSocket extends TLSSocket {
     return this.destroy();
   }
 
+  /**
+   * Called by Node.js for bytes behind the handshake that are no records of this connection, or an alert.
+   * Its own tells of the error alone, and the socket would stay open with nothing to come.
+   */
+  _emitTLSError(error: Error): void {
+    this.destroy(error);
+  }
+
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     if (chunk === null) this.#noteEnd();
     return super.push(chunk, encoding);

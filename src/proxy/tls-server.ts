@@ -221,6 +221,8 @@ class Handshake implements DeadlineOwner {
     const handshakeUs = Math.round((this.#scope.clock.now() - this.#startMs) * 1_000);
     const version = Math.max(0, versions.indexOf(secure.getProtocol() ?? ''));
     facts.set(secure, { handshakeUs, version });
+    // Bytes that are no records of this connection: Node.js tells of them and leaves the socket open.
+    secure.on('error', () => secure.destroy());
     try {
       this.#onSecure(secure);
     } catch (error) {

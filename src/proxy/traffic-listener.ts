@@ -16,6 +16,7 @@ import { EntranceDoor } from './entrance-door.ts';
 import type { EntranceRelay } from './entrance-relay.ts';
 import { deafTaker, type GateOwner, MeshGate, PushBack } from './mesh-gate.ts';
 import type { BackendPlan, ListenerPlan } from './plan.ts';
+import { plainAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import { type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
 import { readSecure } from './tls-server.ts';
@@ -187,10 +188,13 @@ export class TrafficListener implements ConnectionOwner, GateOwner {
       return;
     }
     const { meshServer, inboundModes } = this.#scope;
-    const isMeshed = this.direction === 'inbound' && inboundModes.of(this.port) !== 'disable';
-    if (meshServer !== undefined && isMeshed) {
+    const hasMesh = meshServer !== undefined && this.direction === 'inbound';
+    if (hasMesh && inboundModes.of(this.port) !== 'disable') {
       this.gates.add(new MeshGate(this.#scope, meshServer, this, accepted));
-    } else if (this.plan.tls === undefined) this.#open(accepted);
+      return;
+    }
+    if (hasMesh) this.#scope.notePlaintext(plainAddress(accepted.remoteAddress ?? ''), this.port);
+    if (this.plan.tls === undefined) this.#open(accepted);
     else this.#acceptTls(accepted);
   }
 

@@ -119,6 +119,18 @@ for (const [what, leaf, options, why] of impostors) {
   });
 }
 
+test('no setting of the environment gives the token to an authority that nobody knows', async (t) => {
+  const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+  t.after(() => {
+    if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
+  });
+  const { call, heard } = await serve(t, makeLeaf(makeRoot(), authority), giveGrant);
+  assert.ok('problem' in (await callAuthority(call, request)));
+  assert.equal(heard.length, 0);
+});
+
 const badAnswers: readonly (readonly [
   string,
   (response: ServerResponse) => void,

@@ -7,6 +7,7 @@ import { inspect } from 'node:util';
 import { Secret } from '../../src/base/secret.ts';
 import { FileTokens, makeFileToken } from '../../src/identity/file-token.ts';
 import { addToken, TokenFile } from '../../src/identity/token-file.ts';
+import { authorityLimits } from '../../src/model/authority-limits.ts';
 
 const endMs = Date.UTC(2027, 0, 31);
 const terms = { namespace: 'shop', serviceAccount: 'web', notAfterMs: endMs };
@@ -95,4 +96,15 @@ test('a file that cannot be read lets nobody in, and is said once', async (t) =>
     assert.deepEqual([refused.status, refused.cause], [503, 'tokens-unreadable']);
   }
   assert.equal(troubles.length, 1);
+});
+
+test('a file of a size that no list of tokens has is not believed', async (t) => {
+  const { file, path, troubles } = open(t);
+  const token = await addToken(path, terms);
+  const line = readFileSync(path, 'utf8');
+  writeFileSync(path, line.padEnd(authorityLimits.tokensFileBytesMax + 1, '\n'));
+  const refused = await file.verify(token);
+  assert.ok('cause' in refused);
+  assert.deepEqual([refused.status, refused.cause], [503, 'tokens-unreadable']);
+  assert.match(troubles.join(), /the file is too long/);
 });

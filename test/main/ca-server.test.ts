@@ -33,6 +33,7 @@ async function start(verify?: VerifyToken, isCostly = true) {
   assert.ok(!('problem' in material));
   authority.use(material);
   const refusals: RefusedCall[] = [];
+  let onRefused = () => {};
   const failures: string[] = [];
   const turnedAway: string[] = [];
   let onFailure = () => {};
@@ -53,7 +54,10 @@ async function start(verify?: VerifyToken, isCostly = true) {
       },
       clock,
       isCostly,
-      onRefused: (refused) => refusals.push(refused),
+      onRefused: (refused) => {
+        refusals.push(refused);
+        onRefused();
+      },
       onTurnedAway: (address) => turnedAway.push(address),
       onHandshakeFailed: (address, why) => {
         failures.push(`${address} ${why}`);
@@ -73,6 +77,13 @@ async function start(verify?: VerifyToken, isCostly = true) {
     failures,
     port: server.port,
     refusals,
+    refused: async (count: number) => {
+      while (refusals.length < count) {
+        await new Promise<void>((resolve) => {
+          onRefused = resolve;
+        });
+      }
+    },
     turnedAway,
     verified: () => verified,
   };
@@ -164,6 +175,7 @@ const refused: readonly (readonly [string, Ask, number, string])[] = [
   ['a request that is none', { body: goodBody({ csr: 'hello' }) }, 400, 'csr'],
   ['a hash that is none', { body: goodBody({ bundleHash: 'AB' }) }, 400, 'body'],
   ['no instance', { body: goodBody({ instance: '' }) }, 400, 'body'],
+  ['an instance of 254 characters', { body: goodBody({ instance: 'a'.repeat(254) }) }, 400, 'body'],
   [
     'an instance that steers a terminal',
     { body: goodBody({ instance: 'a\u001b[2J' }) },
@@ -258,6 +270,21 @@ test('an address that keeps connections open leaves places for the others', asyn
   assert.deepEqual(at.turnedAway, ['127.0.0.2']);
   assert.equal((await ask(at)).status, 200);
   for (const socket of held) socket.destroy();
+});
+
+test('a caller that goes in the middle of a body is refused, and no bug', async () => {
+  const at = await start();
+  const socket = connect({ host: '127.0.0.1', port: at.port, ca: at.ca, servername: 'localhost' });
+  await once(socket, 'secureConnect');
+  const fields = 'Host: ca\r\nAuthorization: Bearer none\r\nContent-Length: 900\r\n';
+  socket.write(`POST /v1/sign HTTP/1.1\r\n${fields}\r\nabc`);
+  socket.end();
+  await once(socket.resume(), 'close');
+  await at.refused(1);
+  assert.deepEqual(
+    at.refusals.map(({ cause, message }) => `${cause}: ${message}`),
+    ['body: the body ended too early'],
+  );
 });
 
 test('it says that it is well', async () => {

@@ -127,8 +127,29 @@ holdsFor('{from: [{source: {ipBlocks: [10.0.0.0/24, "fd00::/8"]}}]}', [
   ['one of the other family inside', { address: 'fd12::1' }, true],
   ['the first one behind', { address: '10.0.1.0' }, false],
   ['an IPv4 address in IPv6 form', { address: '::ffff:10.0.0.9' }, true],
-  ['an address that is not known', { address: '' }, false],
 ]);
+holdsFor('{from: [{source: {ipBlocks: ["fe80::/10"]}}]}', [
+  ['an address of a link, with its zone', { address: 'fe80::1%eth0' }, true],
+  ['another', { address: '2001:db8::1' }, false],
+]);
+holdsFor('{from: [{source: {notIpBlocks: ["::/0"]}}]}', [
+  ['an address of a link, with its zone', { address: 'fe80::1%eth0' }, false],
+]);
+for (const rule of [
+  'from: [{source: {ipBlocks: [10.0.0.0/24]}}]',
+  'from: [{source: {ipBlocks: ["::/0"]}}]',
+  'from: [{source: {notIpBlocks: [10.0.0.0/24]}}]',
+  'from: [{source: {remoteIpBlocks: [10.0.0.0/24]}}]',
+  'when: [{key: source.ip, values: [10.0.0.0/24]}]',
+  'when: [{key: remote.ip, notValues: [10.0.0.0/24]}]',
+]) {
+  test(`{${rule}} keeps out, and lets nobody in, where the address is not known`, () => {
+    const allow = new Authorizer(planOf(policyText('one', `{rules: [{${rule}}]}`)));
+    assert.equal(decide(allow, { address: '' }), 'nobody allows (shop/one)');
+    const deny = new Authorizer(planOf(policyText('one', `{action: DENY, rules: [{${rule}}]}`)));
+    assert.equal(decide(deny, { address: '' }), 'denied by shop/one');
+  });
+}
 holdsFor(
   '{from: [{source: {ipBlocks: [10.1.0.0/16, 10.0.0.0/30, 192.0.2.1, 192.0.2.2, 0.0.0.0/7, "fd00::/8"]}}]}',
   [

@@ -10,7 +10,7 @@ import { usualSecurity } from '../../src/model/security.ts';
 import { PolicyBit } from '../../src/telemetry/exchange-record.ts';
 import { callMesh } from '../support/call-mesh.ts';
 import { startCapture } from '../support/capture-fixture.ts';
-import { helloMessage, inRecords, serverName } from '../support/client-hello.ts';
+import { extension, helloMessage, inRecords, serverName } from '../support/client-hello.ts';
 import { makeIdentity, makeLeaf, makeRoot } from '../support/mesh-material.ts';
 import { planOf, policyText } from '../support/policies.ts';
 import { getOf } from '../support/proxy-fixture.ts';
@@ -138,6 +138,62 @@ test("the name in an application's own ClientHello is judged, early or late", as
     assert.equal(await bad.closed(), 'reset');
   }
   assert.equal(proxy.origin.connections.length, 1);
+});
+
+for (const [what, hello] of [
+  [
+    'more extensions than are read',
+    inRecords(helloMessage(serverName('bad.example'), ...many(70))),
+  ],
+  [
+    'more bytes than are read',
+    inRecords(helloMessage(serverName('bad.example'), extension(21, Buffer.alloc(17_000)))),
+  ],
+  [
+    'more records than are read',
+    inRecords(helloMessage(serverName('bad.example'), extension(21, Buffer.alloc(600))), 1),
+  ],
+] as const) {
+  test(`a ClientHello of ${what} hides its name from no policy`, async (t) => {
+    const noBad = policyText(
+      'no-bad',
+      '{action: DENY, rules: [{when: [{key: connection.sni, values: [bad.example]}]}]}',
+    );
+    const notBad = policyText(
+      'not-bad',
+      '{rules: [{when: [{key: connection.sni, notValues: [bad.example]}]}]}',
+    );
+    for (const policy of [noBad, notBad]) {
+      const proxy = await start(t, echo, policy);
+      const plain = await proxy.call();
+      await plain.send(hello);
+      assert.equal(await plain.closed(), 'reset');
+      const web = await callMesh(t, await proxy.call(), root, webLeaf);
+      await web.send(hello);
+      await web.ended();
+      assert.equal(proxy.origin.connections.length, 0);
+      await proxy.telemetry.recorded(2);
+      for (const { causeCode } of proxy.telemetry.records) {
+        assert.equal(causeCode, failure.denied.code);
+      }
+    }
+  });
+}
+
+function many(count: number): Buffer[] {
+  return Array.from({ length: count }, (_, index) => extension(0x7a00 + index, Buffer.alloc(0)));
+}
+
+test('a ClientHello that cannot be read passes where no policy is about names', async (t) => {
+  const proxy = await start(
+    t,
+    echo,
+    webOnly.replace('namespaces: [shop]', 'ipBlocks: ["::/0", 0.0.0.0/0]'),
+  );
+  const hello = inRecords(helloMessage(serverName('bad.example'), ...many(70)));
+  const downstream = await proxy.call();
+  await downstream.send(hello);
+  await downstream.until(() => downstream.received.length === hello.length, 'the echo');
 });
 
 test('a dry run lets connections pass and counts them', async (t) => {

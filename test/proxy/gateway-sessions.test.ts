@@ -1,5 +1,6 @@
 /**
- * TLS sessions at a gateway: one is resumed with the terms that it began with, and never as a way around
+ * TLS at a gateway, behind the handshake: torn records end their connection, and a session is resumed
+ * with the terms that it began with, never as a way around
  * others (reference/reliability.md 3.2, T19; nginx had CVE-2025-23419 here).
  */
 
@@ -9,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
+import { carriedBy, tornRecords } from '../support/carrier.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   connectSecure,
@@ -105,5 +107,18 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     };
     while ((await tried()) !== 0);
     assert.equal(await tried(), 0);
+  });
+}
+
+for (const [name, bytes] of tornRecords) {
+  test(`${name} behind a handshake ends the connection`, async (t) => {
+    const gateway = await startTwo(t);
+    const carrier = await gateway.connect();
+    const options = { socket: carriedBy(carrier) };
+    const secure = await connectSecure(t, gateway.port, authority, openHost, options);
+    secure.peer.on('error', () => undefined);
+    assert.equal(await statusOf(secure, openHost), 200);
+    await carrier.send(bytes);
+    await carrier.ended();
   });
 }

@@ -342,6 +342,7 @@ test('openssl is served as a sidecar is, and its tickets allow no early data', a
   assert.match(said, /ALPN protocol: tracecar\/1/);
   assert.match(said, /Verify return code: 0 \(ok\)/);
   assert.match(said, /Max Early Data: 0/);
+  assert.match(said, /ticket lifetime hint: 3600 \(seconds\)/, 'meshSessionMs');
   assert.match(said, /HTTP\/1\.1 200/);
 });
 

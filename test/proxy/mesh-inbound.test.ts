@@ -66,6 +66,12 @@ for (const [kind, start] of kinds) {
       await downstream.send(getOf('/a'));
       assert.equal((await downstream.response()).body, 'application');
       assert.deepEqual(callers(proxy.telemetry), [undefined]);
+      const [caller] = proxy.proxy.plaintextCallers().callers;
+      assert.deepEqual(
+        [caller?.address, caller?.connections],
+        ['127.0.0.1', 1],
+        'STRICT breaks it',
+      );
     });
   }
 

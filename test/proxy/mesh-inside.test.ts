@@ -4,9 +4,10 @@
  */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { PeerMode } from '../../src/model/security.ts';
+import { carriedBy, tornRecords } from '../support/carrier.ts';
 import {
   callerOptions,
   cart,
@@ -18,6 +19,7 @@ import {
 import { makeLeaf, makeRoot } from '../support/mesh-material.ts';
 import { planOf, policyText } from '../support/policies.ts';
 import { getOf, postOf } from '../support/proxy-fixture.ts';
+import { RawConnection } from '../support/raw-connection.ts';
 import { answering, okWith } from '../support/raw-origin.ts';
 
 const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
@@ -62,48 +64,37 @@ test('HTTP/2 inside mutual TLS is refused by a listener of HTTP/1, and reaches n
 });
 
 test('a request whose bytes come in a record each is understood', async (t) => {
-  const proxy = await startBound(t, { mode: 'strict' });
+  const script = async (connection: RawConnection) => {
+    await connection.untilReceived('body');
+    await connection.send(okWith('application'));
+  };
+  const proxy = await startBound(t, { mode: 'strict', script });
   const { downstream } = await proxy.speakMesh();
   for (const byte of postOf('/a', 'body')) await downstream.send(byte);
   assert.equal((await downstream.response()).status, 200);
-  const application = await proxy.origin.connection(0);
-  await application.untilReceived('body');
 });
 
-/** What nobody has signed, in the middle of a secure connection. */
-const torn: readonly (readonly [name: string, bytes: Buffer])[] = [
-  ['a record of 65535 bytes', Buffer.from([23, 3, 3, 0xff, 0xff, 1, 2, 3])],
-  [
-    'a record that is not of its keys',
-    Buffer.concat([Buffer.from([23, 3, 3, 0, 64]), Buffer.alloc(64)]),
-  ],
-  ['a thousand alerts in the clear', Buffer.alloc(7_000, Buffer.from([21, 3, 3, 0, 2, 1, 0]))],
-  ['another ClientHello', Buffer.from([22, 3, 1, 0, 5, 1, 0, 0, 1, 0])],
-  ['plain HTTP', Buffer.from(getOf('/forged'))],
-];
-
-for (const [name, bytes] of torn) {
+for (const [name, bytes] of tornRecords) {
   test(`${name} inside mutual TLS ends its connection, and what was begun is not completed`, async (t) => {
     const proxy = await startBound(t, { mode: 'strict', script: () => undefined });
-    const carrier = await proxy.call();
-    const { downstream } = await proxy.speakMesh({}, cart, carrier);
+    const { downstream, carrier } = await speakOver(t, proxy);
     await downstream.send('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\npart');
     const application = await proxy.origin.connection(0);
     await application.untilReceived('part');
-    carrier.socket.write(bytes);
+    await carrier.send(bytes);
     await application.ended();
     assert.ok(application.received.endsWith('part'));
-    await downstream.ended();
+    await carrier.ended();
+    const [record] = proxy.telemetry.records;
+    assert.equal(record?.status, 0, 'nobody waited for more of it');
   });
 }
 
 test('half a record and FIN are no end of a body', async (t) => {
   const proxy = await startBound(t, { mode: 'strict', script: () => undefined });
-  const carrier = await proxy.call();
-  const { downstream } = await proxy.speakMesh({}, cart, carrier);
-  await downstream.send(
-    'POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n',
-  );
+  const { downstream, carrier } = await speakOver(t, proxy);
+  const head = 'POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
+  await downstream.send(`${head}4\r\npart\r\n`);
   const application = await proxy.origin.connection(0);
   await application.untilReceived('part');
   carrier.socket.end(Buffer.from([23, 3, 3, 0, 64, 1, 2, 3]));
@@ -111,8 +102,18 @@ test('half a record and FIN are no end of a body', async (t) => {
   assert.doesNotMatch(application.received, /0\r\n\r\n$/);
 });
 
+/** A caller whose TLS is over a connection that the test may write to as well. */
+async function speakOver(t: TestContext, proxy: InboundFixture) {
+  const carrier = await proxy.call();
+  const secure = connectTls({ socket: carriedBy(carrier), ...callerOptions(cart) });
+  t.after(() => secure.destroy());
+  secure.on('error', () => undefined);
+  await new Promise((resolve) => secure.once('secureConnect', resolve));
+  return { carrier, downstream: new RawConnection(secure) };
+}
+
 test('a fault of ours at the end of a handshake costs its connection and nothing else', async (t) => {
-  const proxy = await startBound(t, { mode: 'strict' });
+  const proxy = await startBound(t, { mode: 'strict', bugsExpected: 1 });
   const { names } = proxy.telemetry;
   const { idOf } = names;
   names.idOf = () => {

@@ -194,6 +194,18 @@ test('a body that ends with its connection is whole when it is, and cut when it 
   assert.equal(await cut.closed(), 'reset');
 });
 
+test('a body that ends with its connection is cut where TLS does not speak of the end', async (t) => {
+  const { http, wire } = await startPair(t, async (upstream) => {
+    await upstream.untilReceived('\r\n\r\n');
+    await upstream.send('HTTP/1.1 200 OK\r\n\r\nso far');
+  });
+  const downstream = await http();
+  await downstream.send(getOf('/'));
+  await downstream.untilReceived('so far');
+  for (const each of wire) each.end();
+  assert.equal(await downstream.closed(), 'reset');
+});
+
 test('bytes that nobody reads pass both ways, the server first', async (t) => {
   const { opaque, origin, near, far } = await startPair(t, (upstream) => upstream.send('hello'));
   const downstream = await opaque();

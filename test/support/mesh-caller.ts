@@ -29,6 +29,8 @@ export interface InboundOptions {
   readonly script?: OriginScript;
   readonly mesh?: MeshIdentity;
   readonly limits?: Partial<TrafficLimits>;
+  /** Of an ingress listener: bugs that are planted. */
+  readonly bugsExpected?: number;
 }
 
 export interface MeshCall {
@@ -59,6 +61,7 @@ export async function startBound(
     table,
     mesh: meshOf(options),
     limits: options.limits ?? {},
+    bugsExpected: options.bugsExpected ?? 0,
   });
   const call = () => proxy.connect();
   return { ...proxy, table, origin, call, speakMesh: speaking(t, call) };
