@@ -2,7 +2,7 @@
  * B1, connections: the ladder on which Istio measures its releases, with telemetry on and off.
  *
  * 1000 requests a second whatever the number of connections, answers of 1 KB. Istio measures a pair of
- * sidecars with mutual TLS between them; here it is one sidecar in clear text, until there is a pair.
+ * sidecars with mutual TLS between them, which is B11 here; this is one sidecar in clear text.
  */
 
 import { directNames } from '../arms/arm.ts';

@@ -14,6 +14,7 @@ import {
   type FileProblem,
   fileSignature,
   listConfigFiles,
+  listLeftOut,
   readConfigFile,
 } from './read-config-file.ts';
 
@@ -51,6 +52,12 @@ export interface PathProblem {
 
 /** The longest that a file which never rests is left unread, in debounce times. */
 const DEBOUNCES_MAX = 5;
+
+const leftOut: FileProblem = {
+  kind: 'file-left-out',
+  message: 'This is not read: of a folder its *.yaml and *.yml are',
+  fix: 'Name it *.yaml (JSON is YAML), or move it out of the folder.',
+};
 
 interface FileState {
   signature: string;
@@ -154,6 +161,7 @@ export class ConfigFolder {
       this.#missing.push(path);
       return this.#listed.get(path) ?? [];
     }
+    for (const each of listLeftOut(path)) this.#problems.push({ path: each, problem: leftOut });
     if (found.length > filesMax) {
       const message = `There are ${found.length} files; the limit is ${filesMax}`;
       const fix = 'Join small files into larger ones.';

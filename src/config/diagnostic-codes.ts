@@ -17,6 +17,7 @@ const rows = {
   'too-many-diagnostics': ['TC1005', 'error', 'There are more complaints than are shown.'],
   'file-empty': ['TC1006', 'warning', 'A file became empty: taken as being written.'],
   'no-files': ['TC1007', 'error', 'A folder holds no YAML file.'],
+  'file-left-out': ['TC1008', 'warning', 'A JSON file in a folder is not read.'],
   'yaml-syntax': ['TC1010', 'error', 'The text is not YAML 1.2.'],
   'yaml-duplicate-key': ['TC1011', 'error', 'A mapping has the same key twice.'],
   'yaml-tag': ['TC1012', 'error', 'A tag is not one of the core schema.'],

@@ -80,6 +80,19 @@ export function listConfigFiles(path: string): readonly string[] | { problem: Fi
   }
 }
 
+/** What lies in a folder of the command line and could be meant for us, but is not read: its `*.json`. */
+export function listLeftOut(path: string): readonly string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [];
+    return readdirSync(path)
+      .filter((name) => /^[^.].*\.json$/i.test(name))
+      .toSorted()
+      .map((name) => join(path, name));
+  } catch {
+    return [];
+  }
+}
+
 interface SignedStats {
   readonly dev: bigint;
   readonly ino: bigint;

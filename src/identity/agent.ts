@@ -18,7 +18,7 @@ import type { CallProblem, SignCall } from './authority-call.ts';
 import { generateKeys, privateKeyPem } from './certificate.ts';
 import { writeCertificateRequest } from './csr.ts';
 import { chainProblem, checkOffer, type Grant, rootHashOf } from './granted-leaf.ts';
-import type { IdentityStore } from './identity-store.ts';
+import type { IdentityStore, StoredIdentity } from './identity-store.ts';
 import type { MeshIdentity } from './mesh-identity.ts';
 import { readTrustBundle, type TrustBundle } from './trust-bundle.ts';
 
@@ -62,7 +62,8 @@ export class IdentityAgent {
   #bundle: TrustBundle | undefined;
   /** Configured meanwhile, and not by itself to be used: it does not vouch for our own leaf. */
   #wanted: TrustBundle | undefined;
-  #configuredHash = '';
+  /** Of the last configured bundle that was taken, which is never one that still waits. */
+  #takenHash = '';
   /** When the certificate in use is to be renewed, milliseconds since the epoch; 0: at once. */
   #renewAtMs = 0;
   #failures = 0;
@@ -106,17 +107,23 @@ export class IdentityAgent {
    * resolves when what follows from it has been done, with or without success.
    */
   async takeBundle(bundle: TrustBundle): Promise<void> {
-    const isFirst = this.#configuredHash === '';
-    this.#configuredHash = bundle.hash;
-    if (isFirst && this.#takeStored()) return;
+    if (this.#bundle === undefined && this.#takeStored(bundle)) return;
     if (this.#grant === undefined) {
       this.#bundle = bundle;
+      // What is being asked was asked under the one before, and may be granted.
+      if (this.#isAsking) this.#wanted = bundle;
       return this.#ask();
     }
     this.#wanted = undefined;
-    if (bundle.hash === this.#bundle?.hash) return;
+    if (bundle.hash === this.#bundle?.hash) {
+      const isNews = bundle.hash !== this.#takenHash;
+      this.#takenHash = bundle.hash;
+      if (isNews) this.#keep(this.#grant);
+      return;
+    }
     const problem = chainProblem(this.#grant.chain, bundle, this.#options.wallTime());
     if (problem === undefined) {
+      this.#takenHash = bundle.hash;
       this.#use({
         ...this.#grant,
         bundle,
@@ -141,27 +148,34 @@ export class IdentityAgent {
   }
 
   /** Whether what an earlier process left could be used; then no authority has to be there now. */
-  #takeStored(): boolean {
+  #takeStored(configured: TrustBundle): boolean {
     const { log, store } = this.#options;
     const stored = store?.read();
     if (stored === undefined) return false;
-    const bundle = 'problem' in stored ? stored : readTrustBundle(stored.roots);
-    const grant =
-      'problem' in stored || 'problem' in bundle
-        ? bundle
-        : stored.configuredHash === this.#configuredHash
-          ? this.#check(stored.certificates, stored.privateKey, bundle)
-          : { problem: 'the trust bundle of the configuration has changed since' };
-    if ('problem' in grant || !('material' in grant)) {
-      log('warn', `the kept identity is not used: ${'problem' in grant ? grant.problem : ''}`);
+    const isAsThen = 'problem' in stored || stored.configuredHash === configured.hash;
+    const grant = 'problem' in stored ? stored : this.#checkStored(stored, isAsThen, configured);
+    if ('problem' in grant) {
+      const since = isAsThen ? '' : 'the trust bundle of the configuration has changed since, and ';
+      log('warn', `the kept identity is not used: ${since}${grant.problem}`);
       return false;
     }
+    this.#takenHash = configured.hash;
     this.#use(grant);
     log('info', 'identity taken from where it was kept', factsOf(grant));
     const { random, limits } = this.#options;
-    this.#renewAtMs = renewalMs(this.#life(grant), random, limits);
-    this.#askIn(this.#renewAtMs - this.#options.wallTime());
+    const life = this.#life(grant);
+    this.#renewAtMs = renewalMs(life, random, limits);
+    const leftMs = this.#renewAtMs - this.#options.wallTime();
+    if (!isAsThen) this.#keep(grant);
+    this.#askIn(isAsThen ? leftMs : Math.min(leftMs, reportInMs(life, random, limits)));
     return true;
+  }
+
+  /** Roots that the authority told of count as long as the configuration says what it said then. */
+  #checkStored(stored: StoredIdentity, isAsThen: boolean, configured: TrustBundle) {
+    const bundle = isAsThen ? readTrustBundle(stored.roots) : configured;
+    if ('problem' in bundle) return bundle;
+    return this.#check(stored.certificates, stored.privateKey, bundle);
   }
 
   /** One attempt at a time; what comes meanwhile leads to one more. */
@@ -186,13 +200,20 @@ export class IdentityAgent {
   /** A bundle that was configured wrongly keeps nobody from the renewal that is due. */
   async #attempt(): Promise<Grant | CallProblem> {
     const wanted = this.#wanted;
-    if (wanted === undefined) return this.#sign(this.#bundle!);
-    const result = await this.#sign(wanted);
-    if ('material' in result) {
-      if (this.#wanted === wanted) this.#wanted = undefined;
-      return result;
+    if (wanted !== undefined) {
+      const result = await this.#sign(wanted);
+      if ('material' in result) {
+        if (this.#wanted !== wanted) return result;
+        this.#takenHash = wanted.hash;
+        this.#wanted = undefined;
+        return result;
+      }
+      if (this.#options.wallTime() < this.#renewAtMs) return result;
     }
-    return this.#options.wallTime() < this.#renewAtMs ? result : this.#sign(this.#bundle!);
+    const bundle = this.#bundle!;
+    const result = await this.#sign(bundle);
+    if (this.#grant === undefined && 'material' in result) this.#takenHash = bundle.hash;
+    return result;
   }
 
   /** Asks whoever is an authority under `trusted`. */
@@ -233,7 +254,10 @@ export class IdentityAgent {
     this.#problem = '';
     this.#alarms = 0;
     this.#id = grant.material.id;
-    if (this.#wanted?.hash === grant.bundle.hash) this.#wanted = undefined;
+    if (this.#wanted?.hash === grant.bundle.hash) {
+      this.#takenHash = this.#wanted.hash;
+      this.#wanted = undefined;
+    }
     this.#use(grant);
     log('info', 'certificate taken', factsOf(grant));
     this.#keep(grant);
@@ -252,6 +276,7 @@ export class IdentityAgent {
     this.counts.failed += 1;
     this.#failures += 1;
     const leftMs = this.#leftMs();
+    if (this.#grant === undefined) this.#wanted = undefined;
     if (problem !== this.#problem) {
       const isFirst = this.#grant === undefined;
       log(isFirst ? 'error' : 'warn', `no ${isFirst ? '' : 'new '}certificate: ${problem}`);
@@ -286,8 +311,8 @@ export class IdentityAgent {
   #keep({ material }: Grant): void {
     const { store, log } = this.#options;
     const { certificates, privateKey, roots } = material;
-    const configuredHash = this.#configuredHash;
-    const failed = store?.write({ certificates, privateKey, roots, configuredHash });
+    const kept = { certificates, privateKey, roots, configuredHash: this.#takenHash };
+    const failed = store?.write(kept);
     if (failed !== undefined) log('warn', `the identity is not kept: ${failed.problem}`);
   }
 

@@ -7,6 +7,7 @@
 
 import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import type { Secret } from '../base/secret.ts';
+import { issuersProblem } from './issuer-constraints.ts';
 import type { MeshMaterial } from './mesh-identity.ts';
 import { splitPem } from './serving-certificate.ts';
 import { readSvid } from './svid.ts';
@@ -78,7 +79,10 @@ function timeProblem({ validFromDate, validToDate }: X509Certificate, nowMs: num
   return "the certificate is not valid yet by this machine's clock; is that right?";
 }
 
-/** Why the chain leads to no root of the bundle that is in its time; undefined: it does. */
+/**
+ * Why the chain leads to no root of the bundle that is in its time, by issuers that may sign for it;
+ * undefined: it does.
+ */
 export function chainProblem(
   chain: readonly X509Certificate[],
   bundle: TrustBundle,
@@ -86,7 +90,8 @@ export function chainProblem(
 ): string | undefined {
   for (const [index, certificate] of chain.entries()) {
     const signers = signersOf(certificate, bundle);
-    if (signers.some((root) => root.validToDate.getTime() > nowMs)) return undefined;
+    const alive = signers.filter((root) => root.validToDate.getTime() > nowMs);
+    if (alive[0] !== undefined) return issuingProblem(chain.slice(0, index + 1), alive[0]);
     if (signers.length > 0) return `its root ended on ${signers[0]!.validTo}`;
     const issuer = chain[index + 1];
     if (issuer === undefined) break;
@@ -94,6 +99,11 @@ export function chainProblem(
     if (issuer.validToDate.getTime() <= nowMs) return `its issuer ended on ${issuer.validTo}`;
   }
   return 'no root of the trust bundle has signed it';
+}
+
+function issuingProblem([leaf, ...issuers]: X509Certificate[], root: X509Certificate) {
+  const svid = readSvid(leaf!.raw);
+  return 'problem' in svid ? svid.problem : issuersProblem([...issuers, root], svid.trustDomain);
 }
 
 /** SHA-256 of the root that a good chain ends at, hex; empty when it is not in the bundle. */

@@ -15,7 +15,7 @@ export interface StoredIdentity {
   readonly certificates: string;
   /** PEM. */
   readonly roots: string;
-  /** Hash of the bundle that was configured then: another one since counts more than `roots`. */
+  /** Hash of the configured bundle that was taken last: another one since counts more than `roots`. */
   readonly configuredHash: string;
 }
 

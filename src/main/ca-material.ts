@@ -21,6 +21,7 @@ import {
   type StateProblem,
 } from '../identity/authority-state.ts';
 import { generateKeys, privateKeyPem, spkiOf } from '../identity/certificate.ts';
+import { issuersProblem } from '../identity/issuer-constraints.ts';
 import { issueLeaf } from '../identity/leaf.ts';
 import { splitPem } from '../identity/serving-certificate.ts';
 import { workloadId } from '../identity/spiffe-id.ts';
@@ -122,6 +123,8 @@ function readOutside(
   }
   const root = trusted.find((each) => isBy(sent.at(-1)!, each));
   if (root === undefined) return { problem: 'the issuer does not chain to any of the roots' };
+  const problem = issuersProblem([...sent, root], trustDomain);
+  if (problem !== undefined) return { problem: `the mesh would refuse its leaves: ${problem}` };
   const issuer = { certificate: sent.map((each) => each.toString()).join(''), key };
   return readMaterial({ trustDomain, roots, root: root.toString(), issuer });
 }

@@ -255,7 +255,8 @@ export class ConfigFeed {
   #whyNothing({ files, problems }: ConfigFiles): string {
     const { paths, namespace, labels } = this.#options;
     const where = paths.join(', ');
-    if (files.length === 0 && problems.length === 0) {
+    const isRead = problems.every(({ problem }) => problem.kind === 'file-left-out');
+    if (files.length === 0 && isRead) {
       return `no *.yaml file in ${where}; a first one to copy is examples/ab-rollout`;
     }
     const errors = this.diagnostics.filter(

@@ -51,7 +51,7 @@ export async function runValidate(
   const { sources, diagnostics } = readFiles(files, new Map(), namespace);
   const complaints = new Complaints();
   complaints.addAll(diagnostics);
-  if (sources.length === 0 && diagnostics.length === 0) {
+  if (sources.length === 0 && countDiagnostics(diagnostics).errors === 0) {
     const place = filePlace(settings.paths.join(', '));
     complaints.add('no-files', place, 'There is no *.yaml or *.yml here', 'Check the path.');
   }

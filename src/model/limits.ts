@@ -128,6 +128,11 @@ export interface TrafficLimits {
   readonly meshHandshakesPerTurn: number;
   readonly meshHandshakesMax: number;
   readonly meshHandshakesWaitingMax: number;
+  /** Of one IP address, which many sidecars may share: under way, and waiting. */
+  readonly meshHandshakesPerAddressMax: number;
+  readonly meshWaitingPerAddressMax: number;
+  /** What a handshake has, from when it begins, while others wait for its place. */
+  readonly meshHandshakePatienceMs: number;
   /** For how long a session of the mesh may be resumed, with the certificates that it began with. */
   readonly meshSessionMs: number;
   /** After a new certificate of our own: for how long connections that were made with the old one go on. */
@@ -207,6 +212,9 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   meshHandshakesPerTurn: 4,
   meshHandshakesMax: 256,
   meshHandshakesWaitingMax: 2_048,
+  meshHandshakesPerAddressMax: 128,
+  meshWaitingPerAddressMax: 1_024,
+  meshHandshakePatienceMs: 500,
   meshSessionMs: 3_600_000,
   meshDrainMs: 3_600_000,
   plaintextCallersMax: 512,

@@ -93,7 +93,7 @@ export class ClusterKeeper {
 
   #pool(endpoint: Endpoint, cluster: Cluster): EndpointPool {
     const { address, port, zone } = endpoint;
-    const key = poolKeyOf(endpoint, cluster);
+    const key = poolKeyOf(endpoint, cluster, this.#scope.mesh !== undefined);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = new EndpointPool(this.#scope, address, port, true, this.#clientOf(endpoint, cluster));

@@ -119,7 +119,10 @@ export class ExchangeEnd {
     const report = this.#report;
     report.failed(what, 0);
     report.replied(what.httpStatus, now);
-    const text = printFailure(what, detail, keeps, isHead, report.verdictLine);
+    // Outside a mesh nobody is told the names and addresses that are inside it.
+    const isInside = downstream.owner.isEntrance !== true || what.side === 'downstream';
+    const told = isInside ? detail : '';
+    const text = printFailure(what, told, keeps, isHead, report.verdictLine);
     downstream.socket.write(text, 'latin1');
     this.#finish(now);
     downstream.onExchangeDone(keeps, now);

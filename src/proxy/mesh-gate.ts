@@ -48,13 +48,13 @@ export interface GateOwner {
 
 export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival {
   readonly accepted: Socket;
+  readonly address: string;
   readonly said = new ByteHold();
   startMs: Milliseconds;
   readonly #scope: ProxyScope;
   readonly #server: MeshServer;
   readonly #owner: GateOwner;
   readonly #deadline = new Deadline(this);
-  readonly #address: string;
   #state: number = GateState.Silent;
   #hello: ClientHelloReader | undefined;
   #handshake: MeshHandshake | undefined;
@@ -65,10 +65,10 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
     this.#scope = scope;
     this.#server = server;
     this.#owner = owner;
-    this.#address = plainAddress(accepted.remoteAddress ?? '');
+    this.address = plainAddress(accepted.remoteAddress ?? '');
     this.startMs = scope.clock.now();
     scope.handshakes++;
-    scope.deadlines.set(this.#deadline, this.startMs + owner.silenceMsOf(this.#address));
+    scope.deadlines.set(this.#deadline, this.startMs + owner.silenceMsOf(this.address));
     this.accepted = adoptSocket(accepted, this, scope.sockets);
     this.accepted.on('error', ignoreError);
     this.accepted.on('close', this.#onGone);
@@ -110,7 +110,7 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
 
   onSecure(secure: Socket, peer: MeshPeer): void {
     this.#leave();
-    this.#scope.plaintextCallers.noteMeshed(this.#address, this.#owner.port);
+    this.#scope.plaintextCallers.noteMeshed(this.address, this.#owner.port);
     this.#owner.onSecure(this, secure, peer);
   }
 
@@ -168,7 +168,7 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
       this.#owner.onSilent(this, this.accepted);
       return;
     }
-    this.#scope.notePlaintext(this.#address, this.#owner.port);
+    this.#scope.notePlaintext(this.address, this.#owner.port);
     const taker = this.#owner.onPlain(this, this.accepted);
     if (this.said.length > 0) taker.onBytes(this.said.view());
     else if (chunk.length > 0) taker.onBytes(chunk);

@@ -2,7 +2,8 @@
  * The inbound half of the mesh's mutual TLS: TLS 1.3, ALPN `tracecar/1`, both ends with a certificate.
  *
  *   gate ──a ClientHello of the mesh──► waiting ──► handshake ──► chain, SVID, trust domain ──► MeshPeer
- *                                          │ a few each turn of the loop, so many at a time
+ *                                          │ a few each turn of the loop, so many at a time,
+ *                                          │ so many of one address (HandshakePlaces)
  *                                          └── too many wait: closed, counted
  *
  * One for a proxy, whatever its tables. Each set of key, certificates and roots makes a context of its
@@ -19,9 +20,9 @@ import type { MeshIdentity, MeshMaterial } from '../identity/mesh-identity.ts';
 import { readSvid } from '../identity/svid.ts';
 import { MESH_PROTOCOL } from '../model/security.ts';
 import type { ByteHold } from './byte-hold.ts';
+import { HandshakePlaces, type PlaceHolder } from './handshake-places.ts';
 import { meshContext } from './mesh-context.ts';
 import { type MeshPeer, setMeshPeer } from './mesh-peer.ts';
-import { plainAddress } from './print-address.ts';
 import type { ProxyScope } from './proxy-scope.ts';
 import type { SecureSocket } from './secure-socket.ts';
 import { beginSecure, secureAccepted } from './socket-reads.ts';
@@ -36,6 +37,8 @@ const PEERS_MAX = 1_024;
 /** A connection whose ClientHello is one of the mesh's. */
 export interface MeshArrival {
   readonly accepted: Socket;
+  /** IP address of the peer. */
+  readonly address: string;
   /** All that has been read from it, and what still comes until `begin`. */
   readonly said: ByteHold;
   /** Of its first byte. */
@@ -60,8 +63,7 @@ export class MeshServer {
   #context: SecureContext | undefined;
   #material: MeshMaterial | undefined;
   #self: MeshPeer | undefined;
-  readonly #handshakes = new Set<Handshake>();
-  readonly #waiting = new Set<Handshake>();
+  readonly #places: HandshakePlaces<Handshake>;
   /** Handshakes begun in this turn of the loop; a new turn has been asked for when it is not 0. */
   #begun = 0;
   /** By the hash of their leaf. */
@@ -70,6 +72,7 @@ export class MeshServer {
   constructor(scope: ProxyScope, mesh: MeshIdentity) {
     this.#scope = scope;
     this.#warnings = new WarningLimit(scope);
+    this.#places = new HandshakePlaces(scope.limits);
     this.#unfollow = mesh.follow((material) => this.#load(material));
   }
 
@@ -80,34 +83,31 @@ export class MeshServer {
 
   /** Begins a handshake, now or in its turn; `arrival` hears once how it ended, maybe before this returns. */
   accept(arrival: MeshArrival): MeshHandshake {
-    const { limits, inbound } = this.#scope;
+    const places = this.#places;
     const handshake = new Handshake(this.#scope, this, arrival);
     if (this.#material === undefined) {
       handshake.fail('this workload has no certificate yet');
-    } else if (this.#mayBegin()) this.#begin(handshake);
-    else if (this.#waiting.size < limits.meshHandshakesWaitingMax) this.#waiting.add(handshake);
-    else {
-      inbound.meshHandshakesRefused++;
-      handshake.fail(`${this.#waiting.size} others wait for theirs`);
+    } else if (this.#isTurn() && places.isFreeFor(arrival.address)) this.#begin(handshake);
+    else if (!places.wait(handshake)) {
+      this.#scope.inbound.meshHandshakesRefused++;
+      handshake.fail(`${places.waiting} others wait for theirs`);
     }
+    places.hurry();
     return handshake;
   }
 
   /** The proxy ends: no more handshakes. */
   close(): void {
     this.#unfollow();
-    for (const handshake of [...this.#waiting, ...this.#handshakes]) {
-      handshake.fail('the proxy ends');
-    }
+    for (const handshake of this.#places.all()) handshake.fail('the proxy ends');
   }
 
   /** Of a handshake that has come to nothing. */
   onFailed(handshake: Handshake, why: string): void {
-    const { accepted } = handshake.arrival;
     this.#leave(handshake);
     this.#scope.counts.failedHandshakes++;
     this.#scope.inbound.meshHandshakesFailed++;
-    const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
+    const peer = handshake.address === '' ? 'a peer that is gone' : handshake.address;
     this.#warnings.warn(`mutual TLS with ${peer} failed: ${why}`);
   }
 
@@ -123,30 +123,35 @@ export class MeshServer {
     }
   }
 
-  #mayBegin(): boolean {
-    const { meshHandshakesMax, meshHandshakesPerTurn } = this.#scope.limits;
-    return this.#begun < meshHandshakesPerTurn && this.#handshakes.size < meshHandshakesMax;
+  /** Whether others need the place of `handshake`, which is under way. */
+  isWanted(handshake: Handshake): boolean {
+    return this.#places.isWanted(handshake);
+  }
+
+  /** Whether another one may begin in this turn of the loop. */
+  #isTurn(): boolean {
+    return this.#begun < this.#scope.limits.meshHandshakesPerTurn;
   }
 
   #begin(handshake: Handshake): void {
     if (this.#begun++ === 0) this.#scope.wakeUps.after(0, () => this.#nextTurn());
-    this.#handshakes.add(handshake);
+    this.#places.take(handshake);
     handshake.begin(this.#context!);
   }
 
   #nextTurn(): void {
     this.#begun = 0;
-    for (const handshake of this.#waiting) {
-      if (!this.#mayBegin()) return;
-      this.#waiting.delete(handshake);
+    while (this.#isTurn()) {
+      const handshake = this.#places.next();
+      if (handshake === undefined) break;
       this.#begin(handshake);
     }
+    this.#places.hurry();
   }
 
   #leave(handshake: Handshake): void {
-    this.#waiting.delete(handshake);
-    this.#handshakes.delete(handshake);
-    if (this.#waiting.size > 0 && this.#begun === 0) this.#nextTurn();
+    this.#places.leave(handshake);
+    if (this.#places.waiting > 0 && this.#begun === 0) this.#nextTurn();
   }
 
   /** The handshake is over: who is it? */
@@ -195,13 +200,15 @@ export class MeshServer {
 }
 
 /** One handshake, from its turn in the queue on; it ends once, well or badly. */
-class Handshake implements DeadlineOwner, MeshHandshake {
+class Handshake implements DeadlineOwner, MeshHandshake, PlaceHolder {
   readonly arrival: MeshArrival;
   readonly #scope: ProxyScope;
   readonly #server: MeshServer;
   readonly #deadline: Deadline = new Deadline(this);
   readonly #onGone = (): void => this.fail('the peer went away');
   #secure: SecureSocket | undefined;
+  #begunMs: Milliseconds = 0;
+  #isHurried = false;
   #isOver = false;
 
   constructor(scope: ProxyScope, server: MeshServer, arrival: MeshArrival) {
@@ -209,14 +216,33 @@ class Handshake implements DeadlineOwner, MeshHandshake {
     this.#server = server;
     this.arrival = arrival;
     scope.handshakes++;
-    scope.deadlines.set(this.#deadline, arrival.startMs + scope.limits.tlsHandshakeMs);
+    scope.deadlines.set(this.#deadline, this.#endMs);
     arrival.accepted.on('close', this.#onGone);
+    arrival.accepted.on('end', this.#onGone);
+  }
+
+  get address(): string {
+    return this.arrival.address;
+  }
+
+  get #endMs(): Milliseconds {
+    return this.arrival.startMs + this.#scope.limits.tlsHandshakeMs;
+  }
+
+  hurry(): void {
+    if (this.#isHurried || this.#isOver) return;
+    this.#isHurried = true;
+    const { clock, deadlines, limits } = this.#scope;
+    const soon = Math.max(clock.now(), this.#begunMs + limits.meshHandshakePatienceMs);
+    deadlines.set(this.#deadline, Math.min(this.#endMs, soon));
   }
 
   begin(secureContext: SecureContext): void {
     const { accepted, said } = this.arrival;
     this.arrival.begin();
+    this.#begunMs = this.#scope.clock.now();
     accepted.removeListener('close', this.#onGone);
+    accepted.removeListener('end', this.#onGone);
     const secure = secureAccepted(accepted, this.#scope.sockets, {
       secureContext,
       requestCert: true,
@@ -231,6 +257,8 @@ class Handshake implements DeadlineOwner, MeshHandshake {
     secure.on('secure', () => this.#guard(() => this.#server.onSecure(this, secure)));
     secure.on('error', (error: NodeJS.ErrnoException) => this.fail(error.code ?? error.message));
     secure.on('close', this.#onGone);
+    // FIN: whoever has said all cannot finish it any more.
+    secure.on('end', this.#onGone);
     beginSecure(secure, said.view());
     said.clear();
   }
@@ -242,6 +270,7 @@ class Handshake implements DeadlineOwner, MeshHandshake {
     setTlsFacts(secure, { handshakeUs, version: TLS_1_3 });
     setMeshPeer(secure, peer);
     secure.removeListener('close', this.#onGone);
+    secure.removeListener('end', this.#onGone);
     secure.trust();
     this.arrival.onSecure(secure, peer);
   }
@@ -254,7 +283,13 @@ class Handshake implements DeadlineOwner, MeshHandshake {
   }
 
   onDeadline(): void {
-    this.fail('it took too long');
+    const isEarly = this.#isHurried && this.#scope.clock.now() < this.#endMs;
+    if (!isEarly) this.fail('it took too long');
+    else if (this.#server.isWanted(this)) this.fail('it took too long, and others wait');
+    else {
+      this.#isHurried = false;
+      this.#scope.deadlines.set(this.#deadline, this.#endMs);
+    }
   }
 
   #guard(call: () => void): void {

@@ -26,7 +26,17 @@ export function shownCertificate(secure: TLSSocket): string {
     // What could be taken for the end of it, or for another part, is left out.
     if (/^[\x21-\x7e]+$/.test(name) && !/[",;=]/.test(name)) parts.push(`${kind}=${name}`);
   }
-  return parts.join(';').slice(0, VALUE_CHARACTERS_MAX);
+  return joined(parts);
+}
+
+/** Without the parts for which there is no room: half of one could be taken for something else. */
+function joined(parts: readonly string[]): string {
+  let value = '';
+  for (const part of parts) {
+    const longer = value === '' ? part : `${value};${part}`;
+    if (longer.length <= VALUE_CHARACTERS_MAX) value = longer;
+  }
+  return value;
 }
 
 /** In quotes where it has to be; what cannot stand in a header field is left out. */

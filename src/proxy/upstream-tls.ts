@@ -45,14 +45,18 @@ export function isProblem(dial: TlsDial | TlsProblem): dial is TlsProblem {
   return 'failure' in dial;
 }
 
-/** Two endpoints with the same key share a pool. */
+/**
+ * Two endpoints with the same key share a pool. `hasIdentity`: this sidecar has one; without it `auto` goes
+ * plain, and must share nothing with what may not.
+ */
 export function poolKeyOf(
   { address, port, identity }: Endpoint,
   { tls, service }: Cluster,
+  hasIdentity: boolean,
 ): string {
   const place = `${address} ${port}`;
   if (tls.mode === 'disable') return place;
-  if (tls.mode === 'auto') return identity === '' ? place : `${place} ${identity}`;
+  if (tls.mode === 'auto') return identity === '' || !hasIdentity ? place : `${place} ${identity}`;
   if (tls.mode === 'mesh') return `${place} ${identity || '-'}`;
   return `${place} ${service} ${JSON.stringify(tls)}`;
 }

@@ -133,6 +133,18 @@ test('a path that is not there is a mistake in usage, with what was probably mea
   await assert.rejects(run(example, '--lables', 'app=web'), UsageError);
 });
 
+test('JSON in a folder is named, as it is not read', async (context) => {
+  const files = { 'routes.yaml': sidecar, 'policy.json': '{}', '.hidden.json': '{}', 'a.txt': '' };
+  const { text } = await run(makeFolder(context, files));
+  assert.deepEqual(text.match(/[^/]+ TC1008: .*$/gm), [
+    'policy.json: warning TC1008: This is not read: of a folder its *.yaml and *.yml are',
+  ]);
+  const alone = await run(makeFolder(context, { 'policy.json': '{}' }));
+  assert.equal(alone.status, 1);
+  assert.match(alone.text, /TC1007: There is no/);
+  assert.match(alone.text, /TC1008: This is not read/);
+});
+
 /** The codes that a VirtualService with these two destinations is complained of with. */
 async function codesOf(
   context: TestContext,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -204,6 +205,29 @@ test(
     assert.ok(!said.includes(token) && !said.includes('PRIVATE KEY'));
   },
 );
+
+test('a token in a folder that is no authority is said to count for nobody yet', async (t) => {
+  const typo = join(temporaryFolder(t), 'statt');
+  const { status, stderr } = await act(makeToken, typo);
+  assert.equal(status, 0);
+  assert.match(stderr, /statt holds no authority/);
+});
+
+test('an authority whose keys others may read says so and does not start', guard, async (t) => {
+  const state = join(temporaryFolder(t), 'state');
+  const first = await Authority.start(t, '--state', state);
+  const token = await act(makeToken, state);
+  assert.doesNotMatch(token.stderr, /holds no authority/);
+  await first.stop();
+  chmodSync(join(state, 'authority.json'), 0o644);
+  const second = await ca('serve', '--state', state, '--listen', '127.0.0.1:0');
+  assert.equal(second.status, 2);
+  assert.match(second.stderr, /authority\.json may be read by others/);
+  const status = await ca('status', '--state', state);
+  assert.equal(status.status, 2);
+  assert.match(status.stderr, /authority\.json may be read by others/);
+  assert.doesNotMatch(status.stderr, / at |bug/);
+});
 
 test('started again it has the same root, and knows the sidecars', guard, async (t) => {
   const state = join(temporaryFolder(t), 'state');

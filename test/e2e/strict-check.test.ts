@@ -89,7 +89,15 @@ spec:
         ({ generation }) => generation === 3,
       );
     }
+    const connections = async () => {
+      const { output, status } = await check('--config', strict, callee.admin);
+      assert.equal(status, 1, output);
+      return Number(output.match(/: (\d+) connections?, /)?.[1]);
+    };
+    const before = await connections();
     assert.equal((await without()).status, 200);
+    // STRICT would break it again: whoever is served without TLS on such a port is recorded too.
+    assert.equal(await connections(), before + 1);
     assert.equal((await withSidecar()).body, 'paid');
   },
 );

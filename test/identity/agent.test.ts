@@ -340,15 +340,98 @@ for (const [what, spoil, why] of unusable) {
   });
 }
 
-test('a kept identity counts for nothing once another trust bundle is configured', async (t) => {
-  const { authority, root, trusted } = scripted();
+test('a kept identity counts for nothing under a configured bundle that does not know it', async (t) => {
+  const { authority, trusted } = scripted();
   const store = new IdentityStore(temporaryFolder(t));
   const first = makeAgent(authority, { store });
   await first.agent.takeBundle(trusted);
   first.agent.close();
+  authority.root = makeRoot();
+  authority.bundle = authority.root.pem;
   const second = makeAgent(authority, { store });
-  await second.agent.takeBundle(bundleOf(root.pem, makeRoot().pem));
+  await second.agent.takeBundle(bundleOf(authority.root.pem));
   assert.equal(authority.requests.length, 2);
   assert.match(second.lines[0]!, /trust bundle of the configuration has changed/);
+  assert.equal(second.mesh.current?.roots, authority.bundle);
   second.agent.close();
+});
+
+test('a kept identity counts under a configured bundle that knows it, and has its roots from there', async (t) => {
+  const { authority, root, time, trusted } = scripted();
+  const store = new IdentityStore(temporaryFolder(t));
+  const first = makeAgent(authority, { store });
+  await first.agent.takeBundle(trusted);
+  first.agent.close();
+  const both = bundleOf(root.pem, makeRoot().pem);
+  authority.problem = { problem: 'nobody answers', retryAfterMs: 0 };
+  for (const _ of ['changed since', 'as before']) {
+    const { agent, mesh } = makeAgent(authority, { store });
+    await agent.takeBundle(both);
+    assert.equal(mesh.current?.certificates, first.mesh.current?.certificates);
+    assert.equal(mesh.current?.roots, both.pem);
+    assert.equal(authority.requests.length, 1, 'nobody was asked');
+    agent.close();
+  }
+  authority.problem = undefined;
+  authority.bundle = both.pem;
+  const last = makeAgent(authority, { store });
+  await last.agent.takeBundle(trusted);
+  assert.equal(last.mesh.current?.roots, trusted.pem, 'a root that was taken out is not believed');
+  await time.advance(minuteMs);
+  assert.equal(authority.requests[1]!.bundleHash, trusted.hash, 'and that is reported soon');
+  last.agent.close();
+});
+
+test('a bundle that is configured after the authority has told of it is kept as the one in use', async (t) => {
+  const { authority, root, time, trusted } = scripted();
+  const store = new IdentityStore(temporaryFolder(t));
+  const first = makeAgent(authority, { store });
+  await first.agent.takeBundle(trusted);
+  const both = bundleOf(root.pem, makeRoot().pem);
+  authority.bundle = both.pem;
+  await time.advance(lifeMs * 0.51);
+  await first.agent.takeBundle(both);
+  first.agent.close();
+  const kept = store.read();
+  assert.ok(kept !== undefined && 'configuredHash' in kept);
+  assert.equal(kept.configuredHash, both.hash);
+});
+
+test('a configured bundle that still waits is not forgotten by a start', async (t) => {
+  const { authority, time, trusted } = scripted();
+  const store = new IdentityStore(temporaryFolder(t));
+  const next = makeRoot();
+  const first = makeAgent(authority, { store });
+  await first.agent.takeBundle(trusted);
+  await first.agent.takeBundle(bundleOf(next.pem));
+  await time.advance(lifeMs * 0.55);
+  assert.equal(first.mesh.current?.generation, 2, 'renewed under the bundle before');
+  first.agent.close();
+  const second = makeAgent(authority, { store });
+  await second.agent.takeBundle(bundleOf(next.pem));
+  assert.match(
+    second.agent.whyNone,
+    /handshake failed/,
+    'a root that was taken out is not believed',
+  );
+  authority.root = next;
+  authority.bundle = next.pem;
+  await time.advance(2 * minuteMs);
+  assert.equal(second.mesh.current?.roots, bundleOf(next.pem).pem);
+  second.agent.close();
+});
+
+test('a bundle that comes while the first certificate is awaited is not forgotten', async () => {
+  const { authority, time, trusted } = scripted();
+  const { agent, mesh } = makeAgent(authority);
+  const next = makeRoot();
+  const asked = agent.takeBundle(trusted);
+  await agent.takeBundle(bundleOf(next.pem));
+  await asked;
+  assert.equal(mesh.current?.roots, trusted.pem);
+  authority.root = next;
+  authority.bundle = next.pem;
+  await time.advance(2 * minuteMs);
+  assert.equal(mesh.current?.roots, bundleOf(next.pem).pem);
+  agent.close();
 });

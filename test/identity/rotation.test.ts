@@ -101,6 +101,12 @@ test('the new root signs only when every live sidecar trusts it, and who is miss
     `${web} (late) has not reported that it trusts the new root`,
   ]);
   assert.equal(stateOf(turn(spread, sidecars, nowMs, ['late'])).phase, 'issue');
+  // A thousand names that somebody made up with one token are one word to say.
+  const flood = Array.from({ length: 1000 }, (_, index) =>
+    reportOf(`made-up-${index}`, steady, spread, nowMs),
+  );
+  assert.equal(missingOf(turn(spread, flood, nowMs)).length, 1000);
+  assert.equal(stateOf(turn(spread, flood, nowMs, [web])).phase, 'issue');
 });
 
 test('the old root stays until a leaf life has passed and nobody has a leaf of it', () => {

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -62,4 +70,18 @@ test('a change to nothing, or to the same, writes nothing', async (t) => {
   const { ino } = statSync(join(folder, 'authority.json'));
   assert.equal(await changeStored(store, 'authority', (text) => text), 'one');
   assert.equal(statSync(join(folder, 'authority.json')).ino, ino);
+});
+
+test('keys that others may read are not used: somebody may have them already', async (t) => {
+  const { folder, store } = open(t);
+  await store.write('authority', 'one', undefined);
+  await store.write('sidecars', 'two', undefined);
+  for (const mode of [0o640, 0o604]) {
+    for (const name of ['authority', 'sidecars']) chmodSync(join(folder, `${name}.json`), mode);
+    await assert.rejects(
+      store.read('authority'),
+      /authority\.json may be read by others .*chmod 600/,
+    );
+    assert.equal((await store.read('sidecars'))?.text, 'two', 'it holds no key');
+  }
 });

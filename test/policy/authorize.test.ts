@@ -414,6 +414,10 @@ for (const [what, spec] of [
   ['CUSTOM', '{action: CUSTOM, provider: {name: x}, rules: [{}]}'],
   ['tokens', '{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}'],
   ['claims', '{rules: [{when: [{key: "request.auth.claims[iss]", values: [x]}]}]}'],
+  [
+    'an AUDIT of tokens',
+    '{action: AUDIT, rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}',
+  ],
   ['a field that is not known', '{rules: [{}], actoin: DENY}'],
   ['an action that is not known', '{action: DENNY, rules: [{}]}'],
   ['a list without an item', '{rules: [{from: []}]}'],
@@ -448,6 +452,12 @@ spec: {selector: {matchLabels: {${selector}}}, jwtRules: [{issuer: x}]}\n`;
 test('a policy of a version that is not known is in force all the same', () => {
   const text = policyText('newer', '{rules: [{}]}').replace('io/v1', 'io/v7');
   assert.equal(decide(new Authorizer(compilePolicies([text]).plan), {}), 'denied by shop/newer');
+});
+
+test('a policy for a namespace that there cannot be denies, as with any other mistake', () => {
+  const text = policyText('one', '{rules: [{}]}').replace('namespace: shop', 'namespace: Shop');
+  const { plan } = compilePolicies([text]);
+  assert.equal(decide(new Authorizer(plan), {}), 'denied by Shop/one');
 });
 
 test('an unevaluable policy in a dry run blocks nothing', () => {

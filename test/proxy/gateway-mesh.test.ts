@@ -52,3 +52,27 @@ test('a STRICT workload serves the world through a gateway, and knows it by its 
   for (const line of told) assert.match(line, new RegExp(`URI=${idOf(ingress)}$`));
   assert.match(origin.received, /x-forwarded-for: 127\.0\.0\.1\r\nx-forwarded-proto: https\r\n/);
 });
+
+test('an answer of the gateway itself names nobody and no address inside', async (t) => {
+  const far = await startProxy(t, {
+    table: {
+      ...tableOf([listenerOf([ruleOf()], { direction: 'inbound' })], [clusterOf([9])]),
+      security: { ...usualSecurity, mode: 'strict' },
+    },
+    mesh: makeIdentity(root, { serviceAccount: 'somebody-else' }),
+  });
+  const endpoint = { address: '127.0.0.1', port: far.port, labels: {}, zone: '' };
+  const cluster = clusterOf([], { endpoints: [{ ...endpoint, identity: idOf(shop) }] });
+  const tls = filesOf(folder, authority.issue('shop.example.com'));
+  const gateway = await startProxy(t, {
+    table: tableOf([gatewayOf([serverOf(['shop.example.com'], { tls })])], [cluster]),
+    mesh: makeIdentity(root, ingress),
+  });
+  const { downstream } = await connectSecure(t, gateway.port, authority, 'shop.example.com');
+  await downstream.send('GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n');
+  const { status, head, body } = await downstream.response();
+  assert.equal(status, 502);
+  assert.match(head, /x-tracecar-cause: tls-wrong-identity/);
+  assert.doesNotMatch(body, /spiffe:|127\.0\.0\.1|somebody-else/);
+  assert.match(gateway.log.join('\n'), /somebody-else/);
+});

@@ -12,6 +12,7 @@ import { after, type TestContext, test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
 import { carriedBy, tornRecords } from '../support/carrier.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
+import { helloMessage, inRecords, serverName } from '../support/client-hello.ts';
 import {
   connectSecure,
   filesOf,
@@ -122,3 +123,13 @@ for (const [name, bytes] of tornRecords) {
     await carrier.ended();
   });
 }
+
+test('a name with a NUL in it is none that is served, whatever stands before the NUL', async (t) => {
+  const gateway = await startTwo(t);
+  const downstream = await gateway.connect();
+  await downstream.send(inRecords(helloMessage(serverName(`${openHost}\0.evil`))));
+  await downstream.ended();
+  assert.equal(gateway.proxy.counts.failedHandshakes, 1);
+  assert.equal(gateway.origin.connections.length, 0);
+  assert.doesNotMatch(downstream.received, /^\x16/, 'no ServerHello');
+});

@@ -410,3 +410,20 @@ test('a session that is resumed proves the identity again, and its end', async (
   assert.match(head, /x-tracecar-cause: tls-expired/);
   assert.match(body, /the certificate of the endpoint ended at/);
 });
+
+test('ISTIO_MUTUAL without an own identity goes out on no plain connection that is there', async (t) => {
+  const plain = await RawOrigin.start(answering(() => okWith('plain')));
+  t.after(() => plain.close());
+  const auto = meshCluster(plain.port, idOf(shop));
+  const listeners = [listenerOf([ruleOf()])];
+  const { connect, proxy } = await startProxy(t, { table: tableOf(listeners, [auto]) });
+  const before = await connect();
+  await before.send(getOf('/'));
+  assert.equal((await before.response()).body, 'plain');
+  await proxy.apply(tableOf(listeners, [{ ...auto, tls: { mode: 'mesh' } }], 2));
+  await before.send(getOf('/secret'));
+  const { status, head } = await before.response();
+  assert.equal(status, 502);
+  assert.match(head, /x-tracecar-cause: tls-failed/);
+  assert.doesNotMatch(plain.received, /secret/);
+});

@@ -247,7 +247,8 @@ test('a handshake that stalls after its ClientHello is cut', async (t) => {
 });
 
 test('handshakes under way are bounded: others wait for their turn, and more than may wait are closed', async (t) => {
-  const limits = { meshHandshakesMax: 2, meshHandshakesWaitingMax: 1, tlsHandshakeMs: 20_000 };
+  const bounds = { meshHandshakesMax: 2, meshHandshakesWaitingMax: 1 };
+  const limits = { ...bounds, tlsHandshakeMs: 20_000, meshHandshakePatienceMs: 20_000 };
   const proxy = await startBound(t, { mode: 'strict', limits });
   const stalled = [await stall(t, proxy), await stall(t, proxy)];
   for (const downstream of stalled) {
@@ -261,8 +262,35 @@ test('handshakes under way are bounded: others wait for their turn, and more tha
   assert.match(await waiting, /^HTTP\/1\.1 200/);
 });
 
+for (const when of ['in its handshake', 'in the queue'] as const) {
+  test(`a peer that hangs up ${when} is noticed at once`, async (t) => {
+    const times = { tlsHandshakeMs: 60_000, meshHandshakePatienceMs: 60_000 };
+    const limits = { meshHandshakesMax: 1, ...times };
+    const proxy = await startBound(t, { mode: 'strict', limits });
+    const first = await stall(t, proxy);
+    await first.until(() => first.received.length > 0, 'the flight of the server');
+    const gone = when === 'in its handshake' ? first : await stall(t, proxy);
+    gone.socket.end();
+    await gone.ended();
+    assert.match(proxy.log.join('\n'), /mutual TLS with 127\.0\.0\.1 failed: the peer went away/);
+  });
+}
+
+test('while others wait for a place, the one that has waited longest for its peer goes', async (t) => {
+  const limits = { meshHandshakesMax: 2, tlsHandshakeMs: 60_000, meshHandshakePatienceMs: 20 };
+  const proxy = await startBound(t, { mode: 'strict', limits });
+  const stalled = [await stall(t, proxy), await stall(t, proxy)];
+  for (const downstream of stalled) {
+    await downstream.until(() => downstream.received.length > 0, 'the flight of the server');
+  }
+  assert.match(await ask(proxy, cart), /^HTTP\/1\.1 200/);
+  await stalled[0]!.ended();
+  assert.match(proxy.log.join('\n'), /failed: it took too long, and others wait/);
+});
+
 test('500 callers at once are all served, and so is somebody who is connected already', async (t) => {
-  const limits = { meshHandshakesMax: 32, meshHandshakesPerTurn: 2 };
+  const bounds = { meshHandshakesMax: 32, meshHandshakesPerTurn: 2 };
+  const limits = { ...bounds, tlsHandshakeMs: 60_000, meshHandshakePatienceMs: 60_000 };
   const proxy = await startBound(t, { limits });
   const { downstream } = await proxy.speakMesh();
   let isOver = false;

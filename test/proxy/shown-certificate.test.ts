@@ -35,6 +35,11 @@ test('hash, subject and names are told, and quotes do not end them', () => {
   assert.equal(told.replaceAll('\\"', '').match(/"/g)?.length, 2);
 });
 
+test('a subject that is too long is left out whole, and the names are told', () => {
+  const told = shownCertificate(showing('a'.repeat(2_000), 'one.example.com'));
+  assert.match(told, /^Hash=[0-9a-f]{64};DNS=one\.example\.com$/);
+});
+
 const hostile = [
   'good.example.com, DNS:forged.example.com',
   'good.example.com", DNS:forged.example.com, DNS:"',
