@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { failure } from '../../src/model/failure.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import { BodyKind } from '../../src/wire/http1/body-kind.ts';
 import { BodyReader, BodyState } from '../../src/wire/http1/body-reader.ts';
@@ -173,6 +174,14 @@ test('a local reply is whole', () => {
     'HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n' +
       'Content-Length: 8\r\n\r\ntoo big\n',
   );
+});
+
+test('every status that is answered here has its phrase', () => {
+  const answered = Object.values(failure).map(({ httpStatus }) => httpStatus);
+  for (const status of [301, ...answered]) {
+    if (status === 0 || status === 499) continue;
+    assert.match(printLocalReply(status, [], ''), /^HTTP\/1\.1 \d{3} [A-Z][A-Za-z ]+\r\n/);
+  }
 });
 
 test('chunks are printed in hexadecimal', () => {
