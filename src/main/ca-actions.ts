@@ -68,11 +68,44 @@ export async function rotateRoot(parts: ActionParts): Promise<number> {
 /** Prints phase, ends and sidecars. Throws StartError. */
 export async function showStatus(parts: ActionParts): Promise<number> {
   const { out, settings, store, wallTime } = parts;
-  const state = stateOf((await store.read('authority'))?.text, store);
   const list = await readList(store);
-  const status = statusOf(state, list, wallTime(), store.place);
+  const text = (await store.read('authority'))?.text;
+  if (text === undefined && list.sidecars.length > 0) {
+    out(outsideStatus(parts, list));
+    return 0;
+  }
+  const status = statusOf(stateOf(text, store), list, wallTime(), store.place);
   out(settings.output === 'json' ? `${JSON.stringify(status, undefined, 2)}\n` : textOf(status));
   return 0;
+}
+
+/** Of an authority whose issuer comes from outside: whose roots, and when they change, is not said here. */
+function outsideStatus({ settings, wallTime }: ActionParts, list: SidecarList): string {
+  const nowMs = wallTime();
+  const sidecars = list.sidecars
+    .filter(({ notAfterMs }) => notAfterMs > nowMs)
+    .map(({ id, instance, bundleHash, notAfterMs }) => ({
+      ...{ id, instance, bundleHash, notAfter: new Date(notAfterMs).toISOString() },
+    }));
+  const status = { issuer: 'outside', bundles: countsOf(sidecars), sidecars };
+  if (settings.output === 'json') return `${JSON.stringify(status, undefined, 2)}\n`;
+  const lines = [
+    'issuer        from outside (--issuer-cert): roots change there',
+    ...Object.entries(status.bundles).map(([hash, count]) => `bundle        ${hash}: ${count}`),
+    `sidecars      ${sidecars.length}`,
+    ...sidecars.map(
+      ({ bundleHash, id, instance, notAfter }) =>
+        `  ${id} (${instance}) until ${notAfter}, bundle ${bundleHash.slice(0, 12)}`,
+    ),
+  ];
+  return `${lines.map(printable).join('\n')}\n`;
+}
+
+/** How many have reported each bundle: before a root is taken away everybody has the one without it. */
+function countsOf(sidecars: readonly { readonly bundleHash: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { bundleHash } of sidecars) counts[bundleHash] = (counts[bundleHash] ?? 0) + 1;
+  return counts;
 }
 
 /** Prints the roots to trust, PEM. Throws StartError. */
@@ -154,7 +187,11 @@ function textOf(status: ReturnType<typeof statusOf>): string {
 
 function stateOf(text: string | undefined, { place }: StateStore): AuthorityState {
   if (text === undefined) {
-    throw new StartError(`${place} holds no authority; \`tracecar ca --state ${place}\` makes one`);
+    throw new StartError(
+      `${place} holds no authority of its own; \`tracecar ca --state ${place}\` makes one, unless its ` +
+        'issuer comes from outside (--issuer-cert): then roots change there, and ' +
+        '`tracecar ca status` says which sidecars have which',
+    );
   }
   const state = readState(text);
   if ('problem' in state) throw new StartError(`${place}: authority.json: ${state.problem}`);
