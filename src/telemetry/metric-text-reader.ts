@@ -46,7 +46,11 @@ export class MetricTextReader {
       start = end + 1;
     }
     this.#held = whole.slice(start);
-    if (this.#held.length > this.#lineLengthMax) this.#refuse('it is too long');
+    // The end of a line may still be missing its second character.
+    const length = this.#held.length - Number(this.#held.endsWith('\r'));
+    if (length <= this.#lineLengthMax) return;
+    this.#lines += 1;
+    this.#refuse('it is too long');
   }
 
   /** The page, once there is no more of it. Nothing when it has a problem. */

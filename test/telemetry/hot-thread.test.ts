@@ -54,6 +54,7 @@ const hotEntries = [
   'b3.ts',
   'uber-trace.ts',
   'open-requests.ts',
+  'metric-text-reader.ts',
 ];
 
 test('what the proxy imports never loads OpenTelemetry', () => {
