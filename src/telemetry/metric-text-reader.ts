@@ -48,9 +48,7 @@ export class MetricTextReader {
     this.#held = whole.slice(start);
     // The end of a line may still be missing its second character.
     const length = this.#held.length - Number(this.#held.endsWith('\r'));
-    if (length <= this.#lineLengthMax) return;
-    this.#lines += 1;
-    this.#refuse('it is too long');
+    if (length > this.#lineLengthMax) this.#read(this.#held);
   }
 
   /** The page, once there is no more of it. Nothing when it has a problem. */
