@@ -37,7 +37,7 @@ export interface NotYet {
 export interface RotationFacts {
   readonly state: AuthorityState;
   readonly list: SidecarList;
-  /** Names of sidecars that will not come back. */
+  /** Names of sidecars that will not come back; an id is all those of it. */
   readonly gone: readonly string[];
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
@@ -73,7 +73,8 @@ export function unready(facts: RotationFacts, material: AuthorityMaterial): read
   const { gone, list, nowMs, state } = facts;
   if (state.phase === 'steady') return [];
   const live = list.sidecars.filter(
-    ({ instance, notAfterMs }) => notAfterMs > nowMs && !gone.includes(instance),
+    ({ id, instance, notAfterMs }) =>
+      notAfterMs > nowMs && !gone.includes(instance) && !gone.includes(id),
   );
   const missing = live.flatMap((each) => {
     const why = whyUnready(each, state, material);
@@ -100,5 +101,5 @@ function adviceOf({ leafLifeMs }: AuthorityState): string {
   // A leaf is renewed at half of its life at the latest.
   const minutes = Math.ceil(leafLifeMs / 2 / 60_000);
   const time = minutes >= 120 ? `${Math.round(minutes / 60)} hours` : `${minutes} minutes`;
-  return `sidecars report when they renew, within ${time}; one that will not come back: --gone INSTANCE`;
+  return `sidecars report when they renew, within ${time}; one that will not come back: --gone INSTANCE, all of an id: --gone SPIFFE-ID`;
 }

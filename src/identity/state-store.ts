@@ -32,6 +32,11 @@ export interface StateStore {
   write(name: StateName, text: string, before: string | undefined): Promise<boolean>;
 }
 
+/** The state is there, and is not to be used as it is; the message says what to do. */
+export class UnsafeState extends Error {
+  override readonly name = 'UnsafeState';
+}
+
 /** A writer holds the lock for milliseconds: one that is older was left by a process that ended. */
 const lockAgeMaxMs = 10_000;
 
@@ -51,6 +56,7 @@ export class FolderStore implements StateStore {
   async read(name: StateName): Promise<StoredText | undefined> {
     try {
       const text = await readFile(this.#path(name), 'utf8');
+      if (name === 'authority') await refuseOpen(this.#path(name));
       return { text, version: createHash('sha256').update(text).digest('hex') };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -89,6 +95,14 @@ export class FolderStore implements StateStore {
   #path(name: StateName, suffix = ''): string {
     return join(this.place, `${name}.json${suffix}`);
   }
+}
+
+/** Whoever read the keys could sign for everybody, so nothing goes on as if nobody had. */
+async function refuseOpen(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & 0o077) === 0) return;
+  const advice = `\`chmod 600\` it if nobody has, else begin anew`;
+  throw new UnsafeState(`${path} may be read by others and holds the keys of the mesh; ${advice}`);
 }
 
 /** A reader sees the old text or the new one, also after the machine has lost its power. */

@@ -5,6 +5,7 @@
  * prints a key.
  */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WallTime } from '../base/clock.ts';
 import { printable } from '../base/printable.ts';
@@ -37,7 +38,7 @@ export async function rotateRoot(parts: ActionParts): Promise<number> {
   const { err, out, random, settings, store, wallTime } = parts;
   const list = await readList(store);
   const stranger = settings.gone.find(
-    (name) => !list.sidecars.some(({ instance }) => instance === name),
+    (name) => !list.sidecars.some(({ id, instance }) => instance === name || id === name),
   );
   if (stranger !== undefined) {
     throw new StartError(
@@ -121,11 +122,17 @@ export async function makeToken({ err, out, settings, wallTime }: ActionParts): 
   const { state, tokenLifeMs, workload } = settings;
   const notAfterMs = wallTime() + tokenLifeMs;
   const path = join(state, 'tokens');
+  const isAuthority = ['authority.json', 'bundle.pem'].some((name) =>
+    existsSync(join(state, name)),
+  );
   const token = await addToken(path, { ...workload, notAfterMs });
   out(`${token.reveal()}\n`);
   const name = `${workload.namespace}/${workload.serviceAccount}`;
   const end = new Date(notAfterMs).toISOString();
   err(`tracecar ca: a token of ${name} until ${end}; taking its line out of ${path} revokes it\n`);
+  if (!isAuthority) {
+    err(`tracecar ca: ${state} holds no authority; the token counts once one has this --state\n`);
+  }
   return 0;
 }
 

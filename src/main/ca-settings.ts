@@ -147,7 +147,7 @@ export const caFlags: readonly Flag[] = [
     value: 'INSTANCE',
     repeatable: true,
     otherwise: '',
-    help: 'rotate: a sidecar that `status` lists and that will not come back',
+    help: 'rotate: a sidecar, or all of a SPIFFE id, that `status` lists and that will not come back',
     typedOnly: true,
   },
   {

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { systemClock, systemWallTime } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
-import { FolderStore } from '../identity/state-store.ts';
+import { FolderStore, UnsafeState } from '../identity/state-store.ts';
 import type { VerifyToken } from '../identity/token.ts';
 import { TokenFile } from '../identity/token-file.ts';
 import { makeToken, printBundle, rotateRoot, showStatus } from './ca-actions.ts';
@@ -19,6 +19,7 @@ import { CaProgram } from './ca-serve.ts';
 import { type CaSettings, readCaSettings } from './ca-settings.ts';
 import { TokenReviews } from './ca-token-review.ts';
 import { hideMemory } from './hide-memory.ts';
+import { StartError } from './listen-problem.ts';
 import { Log } from './log.ts';
 
 /** Gives the exit status. Throws UsageError and StartError. */
@@ -28,14 +29,18 @@ export async function runCa(args: readonly string[]): Promise<number> {
     ? openCluster(process.env, settings.authorityNamespace)
     : undefined;
   if (settings.action === 'serve') return serve(settings, cluster);
-  return actions[settings.action]({
-    settings,
-    store: cluster?.store ?? new FolderStore(settings.state, systemWallTime),
-    wallTime: systemWallTime,
-    random: systemRandom,
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
-  });
+  try {
+    return await actions[settings.action]({
+      settings,
+      store: cluster?.store ?? new FolderStore(settings.state, systemWallTime),
+      wallTime: systemWallTime,
+      random: systemRandom,
+      out: (text) => void process.stdout.write(text),
+      err: (text) => void process.stderr.write(text),
+    });
+  } catch (error) {
+    throw error instanceof UnsafeState ? new StartError(error.message) : error;
+  }
 }
 
 const actions = { rotate: rotateRoot, status: showStatus, bundle: printBundle, token: makeToken };

@@ -97,7 +97,8 @@ class Authority {
 /** `tracecar ca ARGS` to its end, as a program. */
 function ca(...args: readonly string[]) {
   return new Promise<{ status: number; stdout: string; stderr: string }>((resolve) => {
-    execFile(process.execPath, [tracecar, 'ca', ...args], (error, stdout, stderr) => {
+    const ending = { timeout: 60_000 };
+    execFile(process.execPath, [tracecar, 'ca', ...args], ending, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
