@@ -102,7 +102,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from ca' -l roots -d 'the roots 
 complete -c tracecar -n '__fish_seen_subcommand_from ca' -l namespace -d 'token: the namespace of the workload' -x
 complete -c tracecar -n '__fish_seen_subcommand_from ca' -l service-account -d 'token: the service account of the workload' -x
 complete -c tracecar -n '__fish_seen_subcommand_from ca' -l hours -d 'token: how long it is good, at most 8760' -x
-complete -c tracecar -n '__fish_seen_subcommand_from ca' -l gone -d 'rotate: a sidecar that `status` lists and that will not come back' -x
+complete -c tracecar -n '__fish_seen_subcommand_from ca' -l gone -d 'rotate: a sidecar, or all of a SPIFFE id, that `status` lists and that will not come back' -x
 complete -c tracecar -n '__fish_seen_subcommand_from ca' -l output -d 'status: for people, or one JSON document for tools' -x -a 'text json'
 complete -c tracecar -n '__fish_seen_subcommand_from ca' -l log-level -d 'serve: lines below it are not written; `info` has one line a certificate' -x -a 'debug info warn error'
 complete -c tracecar -n '__fish_seen_subcommand_from ca' -a 'serve rotate status token bundle'

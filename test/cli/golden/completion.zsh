@@ -129,7 +129,7 @@ _tracecar() {
         '--namespace[token\: the namespace of the workload]:value:' \
         '--service-account[token\: the service account of the workload]:value:' \
         '--hours[token\: how long it is good, at most 8760]:value:' \
-        '*--gone[rotate\: a sidecar that `status` lists and that will not come back]:value:' \
+        '*--gone[rotate\: a sidecar, or all of a SPIFFE id, that `status` lists and that will not come back]:value:' \
         '--output[status\: for people, or one JSON document for tools]:value:(text json)' \
         '--log-level[serve\: lines below it are not written; `info` has one line a certificate]:value:(debug info warn error)' \
         '1:word:(serve rotate status token bundle)' ;;
