@@ -32,8 +32,10 @@ export function printDiagnosticsText(
   for (const { file, text } of sources) linesOf.set(file, text.split(/\r?\n/));
   return diagnostics
     .map((diagnostic) => {
-      const line = linesOf.get(diagnostic.file)?.[diagnostic.line - 1];
-      const shown = line === undefined ? '' : excerpt(diagnostic, line);
+      const lines = linesOf.get(diagnostic.file) ?? [];
+      const line = lines[diagnostic.line - 1];
+      const isShown = line !== undefined && !isOfSecret(lines, diagnostic.line - 1);
+      const shown = isShown ? excerpt(diagnostic, line) : '';
       return `${diagnosticLine(diagnostic)}\n${shown}${gutter('')} = ${printable(diagnostic.fix)}\n`;
     })
     .join('');
@@ -65,6 +67,16 @@ export function countDiagnostics(diagnostics: readonly Diagnostic[]): {
 function placePrefix({ file, line, column }: Diagnostic): string {
   if (file === '') return '';
   return line === 0 ? `${file}: ` : `${file}:${line}:${column}: `;
+}
+
+/** Whether a Secret is in the document of line `at`: its lines may hold keys, and logs of CI keep them. */
+function isOfSecret(lines: readonly string[], at: number): boolean {
+  const isEnd = (line: string) => /^---(?:\s|$)/.test(line);
+  let first = at;
+  while (first > 0 && !isEnd(lines[first]!)) first -= 1;
+  let last = at + 1;
+  while (last < lines.length && !isEnd(lines[last]!)) last += 1;
+  return lines.slice(first, last).some((line) => /\bkind["']?\s*:\s*["']?Secret\b/.test(line));
 }
 
 function excerpt({ line, column }: Diagnostic, text: string): string {

@@ -76,11 +76,16 @@ export class ProxyHeaderReader {
   }
 
   #done(address: Uint8Array, port: number): number {
-    const printed = printBytes(address);
-    this.address = printed.startsWith('::ffff:') ? printBytes(address.subarray(12)) : printed;
+    this.address = printBytes(isMapped(address) ? address.subarray(12) : address);
     this.port = port;
     return ProxyHeaderState.Done;
   }
+}
+
+/** IPv4 in the form of RFC 4291 2.5.5.2; `::ffff:0:0.0.0.0/96`, translated IPv4, is not. */
+function isMapped(address: Uint8Array): boolean {
+  if (address.length !== 16) return false;
+  return address.subarray(0, 10).every((byte) => byte === 0) && address[10]! + address[11]! === 510;
 }
 
 function isPort(text: string): boolean {

@@ -212,3 +212,19 @@ spec:
   assert.match(text, /= Did you mean `v1`\?\n/);
   assert.match(text, /= Its subsets are `v1`\.\n/);
 });
+
+test('no line of a Secret is printed, wherever its mistake stands', async (context) => {
+  const secret = `apiVersion: v1
+kind: Secret
+metadata: {name: shop}
+stringData:
+  tls.key: "PRIVATE
+  tls.crt: PRIVATE: PRIVATE
+`;
+  const folder = makeFolder(context, { 'a.yaml': secret, 'b.yaml': `${sidecar}speck: {}\n` });
+  const { status, text } = await run(folder);
+  assert.equal(status, 1);
+  assert.match(text, /a\.yaml:\d+:\d+: error/);
+  assert.doesNotMatch(text, /PRIVATE/);
+  assert.match(text, /speck: \{\}/, 'other lines are shown');
+});

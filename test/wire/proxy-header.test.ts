@@ -35,6 +35,12 @@ const good: readonly (readonly [what: string, bytes: Buffer, address: string, po
     '192.0.2.7',
     4711,
   ],
+  [
+    'version 2, translated IPv6, which is not a mapped one',
+    binary('21', '21', `${'0'.repeat(16)}ffff00000a000005${'0'.repeat(32)}126701bb`),
+    '::ffff:0:a00:5',
+    4711,
+  ],
   ['version 2, LOCAL', binary('20', '00', ''), '', 0],
   ['version 2, a Unix socket', binary('21', '31', '00'.repeat(216)), '', 0],
 ];
