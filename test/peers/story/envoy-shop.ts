@@ -88,7 +88,8 @@ function configMap(collector: EnvoyShopOptions['collector'], samplingPercent: nu
 interface ExampleObject {
   readonly kind: string;
   readonly metadata: { readonly name: string };
-  readonly spec: {
+  /** A ServiceAccount has none. */
+  readonly spec?: {
     readonly ports?: readonly { readonly targetPort: number }[];
     readonly template?: PodTemplate;
     readonly [field: string]: unknown;
@@ -115,6 +116,7 @@ function exampleObjects(): ExampleObject[] {
 
 function withEnvoy(object: ExampleObject, namespace: string): object {
   const metadata = { ...object.metadata, namespace };
+  if (object.spec === undefined) return { ...object, metadata };
   const { template, ports } = object.spec;
   if (template !== undefined) {
     return { ...object, metadata, spec: { ...object.spec, template: withContainer(template) } };
