@@ -18,6 +18,9 @@ import type { Cell, RowPlace, Scenario } from './scenario.ts';
 
 const connections = 16;
 const ratePerSecond = 1000;
+/** Then the compilers of both halves are done; the warm-up of every arm is too short for two on one core. */
+const warmUpRequests = 60_000;
+const warmUpSeconds = 30;
 
 export const pair: Scenario = {
   id: 'B11',
@@ -47,6 +50,7 @@ function cellsOf(): readonly Cell[] {
 async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> {
   const running = await bench.running(cell.arm);
   const { port } = running;
+  await bench.keep(`warm ${cell.arm}`, () => warm(bench, port));
   if (cell.point === PairPoint.Saturation) {
     const { seconds } = place;
     return bench.load(running, cell, place, { kind: 'closed', port, connections, seconds });
@@ -63,6 +67,13 @@ async function measure(bench: Bench, cell: Cell, place: RowPlace): Promise<Row> 
   if (!hasCounts) return row;
   const made = (await readConnections(running)) - before;
   return { ...row, values: { ...row.values, connectionsMade: made } };
+}
+
+/** Every arm alike, once. */
+async function warm(bench: Bench, port: number) {
+  const load = { kind: 'closed', port, connections, seconds: warmUpSeconds } as const;
+  await bench.stage.generator.run({ ...load, requests: warmUpRequests });
+  return { close: async () => undefined };
 }
 
 /** TLS connections that the outbound half has ever made. */
