@@ -84,4 +84,10 @@ export const reasons: Readonly<Record<string, string>> = {
     "The last jobs of V8's compilers, each of some milliseconds, share the one core with the hot thread; " +
     'most of them do not fit into the warm-up. Lower thresholds of the compilers, a low priority for their ' +
     'threads and a pause before ready brought nothing (docs/decisions/start.md).',
+  'pair-envoy-pair':
+    'Each half has two reads and two writes a request and no more (strace, 2026-11-26). What TLS adds is ' +
+    'encryption, buffers that OpenSSL in Node.js frees and takes again for each record, and a turn of the ' +
+    'loop that Node.js asks for after each write. Tried: writes to OpenSSL past the streams of Node.js ' +
+    '(a fifth less of a round trip by itself, 2026-11-26), reads into one buffer where a socket is ' +
+    'dialled, one write a message. The rest is two plain hops.',
 };
