@@ -11,6 +11,7 @@ import { serviceAccountFolder } from '../src/kube/service-account.ts';
 import { type Environment, type Flag, readFlags, UsageError } from '../src/main/flags.ts';
 import { isLogLevel, type LogLevel, logLevels } from '../src/main/log.ts';
 import { readSocketAddress, type SocketAddress } from '../src/main/socket-address.ts';
+import { usualTrustDomain } from '../src/model/security.ts';
 import { usualNamespace } from './exempt-namespaces.ts';
 import type { InjectionSettings } from './patch.ts';
 
@@ -88,7 +89,7 @@ export const injectorFlags: readonly Flag[] = [
   {
     name: 'trust-domain',
     value: 'NAME',
-    otherwise: 'cluster.local',
+    otherwise: usualTrustDomain,
     help: 'of every identity of the mesh',
   },
   {
@@ -150,7 +151,7 @@ export function readInjectorSettings(
     otlpEndpoint: readEndpoint(one('otlp-endpoint')),
     propagation: one('propagation') === 'node' ? 'node' : 'off',
     identity: readAuthority(one('identity') ?? ''),
-    trustDomain: readTrustDomain(one('trust-domain') ?? 'cluster.local'),
+    trustDomain: readTrustDomain(one('trust-domain') ?? usualTrustDomain),
     namespace,
     names: [`tracecar-injector.${namespace}.svc`, ...(values.get('host') ?? []).map(readHost)],
     serviceAccount: one('service-account') ?? serviceAccountFolder,

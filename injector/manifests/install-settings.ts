@@ -6,6 +6,7 @@
  */
 
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
+import { usualTrustDomain } from '../../src/model/security.ts';
 import { readName } from '../annotation-values.ts';
 import { readTrustDomain } from '../settings.ts';
 import { viewerEndpoint } from './names.ts';
@@ -75,7 +76,7 @@ export const installFlags: readonly Flag[] = [
   {
     name: 'trust-domain',
     value: 'NAME',
-    otherwise: 'cluster.local',
+    otherwise: usualTrustDomain,
     help: 'of every identity; cannot be changed later',
   },
   {
@@ -124,7 +125,7 @@ function readIdentity(one: (name: string) => string | undefined): InstalledIdent
   if (issuerSecret !== '' && 'problem' in readName(issuerSecret)) {
     throw new UsageError(`--issuer-secret is the name of a Secret, not '${issuerSecret}'`);
   }
-  return { trustDomain: readTrustDomain(one('trust-domain') ?? 'cluster.local'), issuerSecret };
+  return { trustDomain: readTrustDomain(one('trust-domain') ?? usualTrustDomain), issuerSecret };
 }
 
 function readImage(text: string | undefined): string {

@@ -5,6 +5,7 @@
  */
 
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
+import { usualTrustDomain } from '../../src/model/security.ts';
 import { readUrl } from '../annotation-values.ts';
 import { authorityAddress } from '../manifests/names.ts';
 import { readAuthority, readTrustDomain } from '../settings.ts';
@@ -72,7 +73,7 @@ export const injectFlags: readonly Flag[] = [
   {
     name: 'trust-domain',
     value: 'NAME',
-    otherwise: 'cluster.local',
+    otherwise: usualTrustDomain,
     typedOnly: true,
     help: 'of every identity of the mesh',
   },
@@ -145,7 +146,7 @@ function readIdentity(one: (name: string) => string | undefined): OfflineIdentit
   }
   return {
     authority: readAuthority(one('identity') ?? authorityAddress),
-    trustDomain: readTrustDomain(one('trust-domain') ?? 'cluster.local'),
+    trustDomain: readTrustDomain(one('trust-domain') ?? usualTrustDomain),
     bundleFile,
   };
 }

@@ -13,12 +13,11 @@ import type {
   TextPattern,
   ValueMatch,
 } from '../model/security.ts';
-import { noPolicies } from '../model/security.ts';
+import { noPolicies, usualTrustDomain } from '../model/security.ts';
 import { type PolicyAction, rulesOf } from './authorization-policy.ts';
 import { carries } from './compile-clusters.ts';
 import { withCanonical } from './compile-tracing.ts';
 import { placeText } from './complaints.ts';
-import { usualTrustDomain } from './endpoint-identity.ts';
 import {
   type AuthorizationPolicyResource,
   type RequestAuthenticationResource,

@@ -3,10 +3,10 @@
  */
 
 import type { InboundSecurity } from '../model/security.ts';
+import { usualTrustDomain } from '../model/security.ts';
 import { compileAuthorization } from './compile-authorization.ts';
 import { usualRootNamespace } from './compile-tracing.ts';
 import type { Complaints } from './complaints.ts';
-import { usualTrustDomain } from './endpoint-identity.ts';
 import type { Labels } from './values.ts';
 import type { World } from './world.ts';
 

@@ -9,9 +9,6 @@
 import type { PeerModes } from './peer-modes.ts';
 import type { Labels } from './values.ts';
 
-/** As in Istio, unless somebody says otherwise. */
-export const usualTrustDomain = 'cluster.local';
-
 /** As in Kubernetes, where nobody names one. */
 export const usualServiceAccount = 'default';
 

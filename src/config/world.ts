@@ -6,10 +6,11 @@
  * naming both. What a workload may see of it (exportTo, Sidecar) is asked by its namespace.
  */
 
+import { usualTrustDomain } from '../model/security.ts';
 import type { PolicyResource } from './compile-authorization.ts';
 import { usualRootNamespace } from './compile-tracing.ts';
 import type { Complaints, Place } from './complaints.ts';
-import { EndpointIdentities, usualTrustDomain } from './endpoint-identity.ts';
+import { EndpointIdentities } from './endpoint-identity.ts';
 import { covers, fullName, isWildcard } from './host-names.ts';
 import { PeerModes } from './peer-modes.ts';
 import type {

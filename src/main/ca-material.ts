@@ -27,6 +27,7 @@ import { splitPem } from '../identity/serving-certificate.ts';
 import { workloadId } from '../identity/spiffe-id.ts';
 import { changeStored, type StateStore } from '../identity/state-store.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
+import { usualTrustDomain } from '../model/security.ts';
 import type { OutsideFiles } from './ca-settings.ts';
 
 /** PEM, of the server itself. */
@@ -60,7 +61,7 @@ export async function ownMaterial(
         problem = 'the state is gone, and roots made from it are in use; bring it back';
         return undefined;
       }
-      return printState(createState(trustDomain ?? 'cluster.local', leafLifeMs, nowMs, random));
+      return printState(createState(trustDomain ?? usualTrustDomain, leafLifeMs, nowMs, random));
     }
     const state = readState(found);
     if ('problem' in state) {

@@ -19,6 +19,7 @@ import { RateLimit } from '../identity/rate-limit.ts';
 import type { StateStore } from '../identity/state-store.ts';
 import type { VerifyToken } from '../identity/token.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
+import { usualTrustDomain } from '../model/security.ts';
 import { CaAlarms } from './ca-alarms.ts';
 import { materialHash, outsideMaterial, ownMaterial, servingPair } from './ca-material.ts';
 import { CaMetrics } from './ca-metrics.ts';
@@ -204,7 +205,7 @@ export class CaProgram {
   #read(mayCreate: boolean): Promise<AuthorityMaterial | StateProblem> {
     const { settings, store } = this.#parts;
     const { leafLifeMs, outside, trustDomain } = settings;
-    if (outside !== undefined) return outsideMaterial(outside, trustDomain ?? 'cluster.local');
+    if (outside !== undefined) return outsideMaterial(outside, trustDomain ?? usualTrustDomain);
     const times = { wallTime: systemWallTime, random: systemRandom };
     return ownMaterial(store, { trustDomain, leafLifeMs, mayCreate, ...times });
   }

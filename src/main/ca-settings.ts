@@ -7,6 +7,7 @@
 
 import { trustDomainProblem, workloadId } from '../identity/spiffe-id.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
+import { usualTrustDomain } from '../model/security.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
 import { isLogLevel, type LogLevel, logLevels } from './log.ts';
 import { readSocketAddress, type SocketAddress } from './socket-address.ts';
@@ -73,7 +74,7 @@ export const caFlags: readonly Flag[] = [
   {
     name: 'trust-domain',
     value: 'NAME',
-    otherwise: 'cluster.local',
+    otherwise: usualTrustDomain,
     help: 'whose identities it signs; cannot be changed later',
   },
   {

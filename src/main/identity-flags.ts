@@ -7,10 +7,10 @@
 
 import { resolve } from 'node:path';
 import { trustDomainProblem, workloadId } from '../identity/spiffe-id.ts';
+import { usualTrustDomain } from '../model/security.ts';
 import { type Environment, type Flag, type FlagValues, UsageError } from './flags.ts';
 import { readSocketAddress } from './socket-address.ts';
 
-const usualTrustDomain = 'cluster.local';
 const usualPort = 15_010;
 const usualNamespace = 'tracecar-system';
 

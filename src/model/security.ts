@@ -11,6 +11,9 @@
 /** The ALPN name of the mesh's own TLS: by it a sidecar's ClientHello is told from an application's. */
 export const MESH_PROTOCOL = 'tracecar/1';
 
+/** Of a mesh that nobody has given another one. */
+export const usualTrustDomain = 'cluster.local';
+
 /**
  * What an inbound port takes from sidecars and others: `permissive` mutual TLS of the mesh and everything
  * else, `strict` mutual TLS alone, `disable` everything as it comes (mutual TLS is not ended).

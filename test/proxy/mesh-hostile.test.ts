@@ -17,36 +17,16 @@ import {
   callerOptions,
   cart,
   cartId,
+  heardBy,
   type InboundFixture,
   root,
   startBound,
   startCaptured,
   withBriefLeaf,
 } from '../support/mesh-caller.ts';
-import { type MeshLeaf, makeIdentity, makeMaterial } from '../support/mesh-material.ts';
+import { makeIdentity, makeMaterial } from '../support/mesh-material.ts';
 import { getOf } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
-
-/** Says its request as soon as it may, and hears what comes of it: '' where it is cut. */
-async function ask(
-  proxy: InboundFixture,
-  leaf: MeshLeaf,
-  options: ConnectionOptions = {},
-): Promise<string> {
-  const { socket } = await proxy.call();
-  return new Promise((resolve) => {
-    let heard = '';
-    const secure = connectTls({ socket, ...callerOptions(leaf), ...options });
-    secure.on('error', () => undefined);
-    secure.on('data', (chunk) => {
-      heard += chunk;
-      secure.destroy();
-    });
-    secure.on('end', () => secure.destroy());
-    secure.on('close', () => resolve(heard));
-    secure.write(getOf('/a'));
-  });
-}
 
 const refusedInbound = hostileLeaves.filter(
   // Who else of the mesh calls is a matter of policies.
@@ -58,18 +38,18 @@ for (const { name, make } of refusedInbound) {
     const proxy = await startBound(t, { mode: 'strict' });
     // A caller that wants to be refused has no scruples itself.
     const ciphers = 'TLS_AES_128_GCM_SHA256:ALL:@SECLEVEL=0';
-    assert.equal(await ask(proxy, make(root), { ciphers }), '');
+    assert.equal(await heardBy(proxy, make(root), { ciphers }), '');
     assert.equal(proxy.origin.connections.length, 0);
     assert.equal(proxy.proxy.counts.failedHandshakes, 1);
     assert.match(proxy.log.join('\n'), /mutual TLS with 127\.0\.0\.1 failed: /);
-    assert.match(await ask(proxy, cart), /^HTTP\/1\.1 200/);
+    assert.match(await heardBy(proxy, cart), /^HTTP\/1\.1 200/);
   });
 }
 
 test('a caller without a certificate is not heard', async (t) => {
   const proxy = await startBound(t, { mode: 'strict' });
   const bare = { cert: undefined, key: undefined } as unknown as ConnectionOptions;
-  assert.equal(await ask(proxy, cart, bare), '');
+  assert.equal(await heardBy(proxy, cart, bare), '');
   assert.equal(proxy.origin.connections.length, 0);
 });
 
@@ -158,7 +138,7 @@ for (const [name, bytes] of broken) {
     await downstream.ended();
     assert.equal(proxy.origin.connections.length, 0);
     assert.equal(proxy.proxy.counts.failedHandshakes, 1);
-    assert.match(await ask(proxy, cart), /^HTTP\/1\.1 200/);
+    assert.match(await heardBy(proxy, cart), /^HTTP\/1\.1 200/);
   });
 }
 
@@ -254,10 +234,10 @@ test('handshakes under way are bounded: others wait for their turn, and more tha
   for (const downstream of stalled) {
     await downstream.until(() => downstream.received.length > 0, 'the flight of the server');
   }
-  const waiting = ask(proxy, cart);
+  const waiting = heardBy(proxy, cart);
   // Its ClientHello has come when the next one is too many.
   const { inbound } = countsOf(proxy);
-  while (inbound.meshHandshakesRefused === 0) assert.equal(await ask(proxy, cart), '');
+  while (inbound.meshHandshakesRefused === 0) assert.equal(await heardBy(proxy, cart), '');
   stalled[0]!.reset();
   assert.match(await waiting, /^HTTP\/1\.1 200/);
 });
@@ -283,7 +263,7 @@ test('while others wait for a place, the one that has waited longest for its pee
   for (const downstream of stalled) {
     await downstream.until(() => downstream.received.length > 0, 'the flight of the server');
   }
-  assert.match(await ask(proxy, cart), /^HTTP\/1\.1 200/);
+  assert.match(await heardBy(proxy, cart), /^HTTP\/1\.1 200/);
   await stalled[0]!.ended();
   assert.match(proxy.log.join('\n'), /failed: it took too long, and others wait/);
 });
@@ -301,7 +281,7 @@ test('500 callers at once are all served, and so is somebody who is connected al
       if (isOver) return count;
     }
   })();
-  const storm = await Promise.all(Array.from({ length: 500 }, () => ask(proxy, cart)));
+  const storm = await Promise.all(Array.from({ length: 500 }, () => heardBy(proxy, cart)));
   isOver = true;
   assert.ok(storm.every((answer) => answer.startsWith('HTTP/1.1 200')));
   // As many turns of the loop as handshakes have begun two by two.
@@ -343,7 +323,7 @@ test('a session that is resumed does not outlive the certificate of its caller',
     return { brief: leaf, session: await ticket };
   });
   while (Date.now() < brief.notAfterMs) await new Promise((resolve) => setTimeout(resolve, 50));
-  assert.equal(await ask(proxy, brief, { session }), '');
+  assert.equal(await heardBy(proxy, brief, { session }), '');
 });
 
 test('openssl is served as a sidecar is, and its tickets allow no early data', async (t) => {

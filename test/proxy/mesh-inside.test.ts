@@ -11,6 +11,7 @@ import { carriedBy, tornRecords } from '../support/carrier.ts';
 import {
   callerOptions,
   cart,
+  heardBy,
   type InboundFixture,
   root,
   startBound,
@@ -169,25 +170,4 @@ async function heardInPlain(proxy: InboundFixture): Promise<string> {
   const downstream = await proxy.call();
   await downstream.send(getOf('/a'));
   return (await downstream.response()).head;
-}
-
-/** What a caller hears by TLS until something comes or it is cut. */
-async function heardBy(
-  proxy: InboundFixture,
-  leaf = cart,
-  options: ConnectionOptions = {},
-): Promise<string> {
-  const { socket } = await proxy.call();
-  return new Promise((resolve) => {
-    let heard = '';
-    const secure = connectTls({ socket, ...callerOptions(leaf), ...options });
-    secure.on('error', () => undefined);
-    secure.on('data', (chunk) => {
-      heard += chunk;
-      secure.destroy();
-    });
-    secure.on('end', () => secure.destroy());
-    secure.on('close', () => resolve(heard));
-    secure.write(getOf('/a'));
-  });
 }

@@ -11,7 +11,7 @@ import type { RoutingTable } from '../../src/model/routing-table.ts';
 import { type PeerMode, usualSecurity } from '../../src/model/security.ts';
 import { type CaptureFixture, startCapture } from './capture-fixture.ts';
 import { idOf, type MeshLeaf, makeIdentity, makeLeaf, makeRoot } from './mesh-material.ts';
-import { type ProxyFixture, startProxy } from './proxy-fixture.ts';
+import { getOf, type ProxyFixture, startProxy } from './proxy-fixture.ts';
 import { RawConnection } from './raw-connection.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from './raw-origin.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from './tables.ts';
@@ -121,6 +121,27 @@ export async function withBriefLeaf<T>(call: (leaf: MeshLeaf) => Promise<T>): Pr
       if (Date.now() < leaf.notAfterMs) throw error;
     }
   }
+}
+
+/** Says a request as soon as it may; what comes of it, until something does or it is cut: '' then. */
+export async function heardBy(
+  proxy: InboundFixture,
+  leaf = cart,
+  options: ConnectionOptions = {},
+): Promise<string> {
+  const { socket } = await proxy.call();
+  return new Promise((resolve) => {
+    let heard = '';
+    const secure = connect({ socket, ...callerOptions(leaf), ...options });
+    secure.on('error', () => undefined);
+    secure.on('data', (chunk) => {
+      heard += chunk;
+      secure.destroy();
+    });
+    secure.on('end', () => secure.destroy());
+    secure.on('close', () => resolve(heard));
+    secure.write(getOf('/a'));
+  });
 }
 
 function speaking(t: TestContext, call: () => Promise<RawConnection>) {
