@@ -11,11 +11,12 @@ import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Page } from 'playwright-core';
+import { freePorts } from '../bench/stage/free-ports.ts';
 import { Load } from '../examples/ab-rollout/driver/load.ts';
 import { startMesh } from '../examples/ab-rollout/driver/mesh.ts';
 import { readPlan } from '../examples/ab-rollout/driver/plan.ts';
 import { copyOnFreePorts } from '../test/e2e/demo-copy.ts';
-import { freePorts } from '../test/e2e/sidecar-process.ts';
+
 import { openPage, startChromium, whyNoChromium } from '../test/support/chromium.ts';
 
 const root = resolve(import.meta.dirname, '..');

@@ -63,11 +63,21 @@ async function carryOut(order: CollectorOrder): Promise<number> {
   return 0;
 }
 
+/** A thread may have ended since it was listed. */
+function standBack(thread: number): void {
+  try {
+    setPriority(thread, priority);
+  } catch (error) {
+    const { code } = (error as { info?: { code?: string } }).info ?? {};
+    if (code !== 'ESRCH') throw error;
+  }
+}
+
 process.on('disconnect', () => process.exit(0));
 process.on('message', (order: CollectorOrder) => {
   carryOut(order).then((reply) => process.send!(reply));
 });
 // Linux keeps a priority for each thread; those that come later take over that of their maker.
-for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), priority);
+for (const thread of readdirSync('/proc/self/task')) standBack(Number(thread));
 await listen();
 process.send!('ready');

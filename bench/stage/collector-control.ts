@@ -18,7 +18,7 @@ export type CollectorMode = 'up' | 'slow' | 'dead' | 'busy';
 export type CollectorOrder = CollectorMode | 'count';
 
 const name = 'the collector';
-const patienceMs = 10_000;
+const patienceMs = 30_000;
 
 export class CollectorControl {
   readonly #child: Child;

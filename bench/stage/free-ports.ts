@@ -1,25 +1,35 @@
 /**
  * Ports that nobody uses at this moment, for programs that must be told one.
  *
- * The kernel picks them; they are all held open until the last is known, so that they differ. Between
- * this answer and the program's own listen another process may take one: then that program ends with
- * its own message, and the bench passes it on.
+ * They lie below those that Linux gives by itself (from 32768 on): to connections that are dialled and
+ * to listeners on port 0, which come and go all the time and would take a port between this look and
+ * its use. Processes begin at different places, so that two of them do not find the same one.
  */
 
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 
-/** `count` different free TCP ports of 127.0.0.1. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const holders = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const holder of holders) {
-    holder.listen(0, '127.0.0.1');
-    await once(holder, 'listening');
-    ports.push((holder.address() as AddressInfo).port);
+const first = 20_000;
+const places = 12_000;
+/** Far from those of processes that started just before and after. */
+const stride = 97;
+let next = (process.pid * stride) % places;
+
+/** `count` different TCP ports that nothing listens on. */
+export async function freePorts(count: number): Promise<number[]> {
+  const free: number[] = [];
+  while (free.length < count) {
+    const port = first + next;
+    next = (next + 1) % places;
+    if (await isFree(port)) free.push(port);
   }
-  await Promise.all(
-    holders.map((holder) => new Promise<void>((closed) => void holder.close(() => closed()))),
-  );
-  return ports;
+  return free;
+}
+
+/** All addresses: a listener on any one of them is in the way. */
+function isFree(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const server = createServer();
+    server.on('error', () => settle(false));
+    server.listen(port, '0.0.0.0', () => server.close(() => settle(true)));
+  });
 }

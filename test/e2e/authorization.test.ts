@@ -8,9 +8,9 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import {
   application,
-  freePorts,
   get,
   sidecarYaml,
   startSidecar,

@@ -13,10 +13,10 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Script } from 'node:vm';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import {
   anyPorts,
   application,
-  freePorts,
   get,
   sidecarYaml,
   startSidecar,

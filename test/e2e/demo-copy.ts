@@ -5,7 +5,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { freePorts } from './sidecar-process.ts';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 
 const original = resolve(import.meta.dirname, '../../examples/ab-rollout');
 /** Applications, sidecars inbound, sidecars outbound. */

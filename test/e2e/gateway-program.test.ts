@@ -11,10 +11,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { type Certificate, CertificateAuthority } from '../support/certificates.ts';
 import {
   application,
-  freePorts,
   get,
   getUntil,
   type RunningSidecar,

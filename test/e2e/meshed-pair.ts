@@ -13,9 +13,9 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import {
   anyPorts,
-  freePorts,
   type RunningSidecar,
   SidecarProcess,
   temporaryFolder,

@@ -9,12 +9,12 @@ import { Agent, request } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   anyPorts,
   application,
   failToStart,
-  freePorts,
   get,
   getUntil,
   type LogLine,

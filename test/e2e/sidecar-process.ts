@@ -7,39 +7,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type RequestListener, request, type Server } from 'node:http';
-import { type AddressInfo, createServer as createSocketServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 
 export const tracecar = resolve(import.meta.dirname, '../../src/cli/tracecar.ts');
-
-/**
- * Below what the kernel gives to connections that are dialled (from 32768 on): those come and go all the
- * time, and would take a port between this look and its use. Processes begin at different places.
- */
-const ports = { first: 25_000, count: 7_000 };
-let nextPort = (process.pid * 97) % ports.count;
-
-/** `count` ports of 127.0.0.1 that nothing listens on. */
-export async function freePorts(count: number): Promise<number[]> {
-  const free: number[] = [];
-  while (free.length < count) {
-    const port = ports.first + nextPort;
-    nextPort = (nextPort + 1) % ports.count;
-    if (await isFree(port)) free.push(port);
-  }
-  return free;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((settle) => {
-    const server = createSocketServer();
-    server.on('error', () => settle(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => settle(true)));
-  });
-}
 
 /** A folder that goes with the test. */
 export function temporaryFolder(t: TestContext): string {

@@ -5,10 +5,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { OtlpSink, type SinkSpan } from '../telemetry/otlp-sink.ts';
 import {
   application,
-  freePorts,
   getUntil,
   sidecarYaml,
   startSidecar,

@@ -11,8 +11,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
-import { freePorts, get, startSidecar, temporaryFolder, writeConfig } from './sidecar-process.ts';
+import { get, startSidecar, temporaryFolder, writeConfig } from './sidecar-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tracecar-origination-program-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

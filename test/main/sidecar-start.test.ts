@@ -9,13 +9,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { Log } from '../../src/main/log.ts';
 import { readProxySettings } from '../../src/main/proxy-settings.ts';
 import { Sidecar } from '../../src/main/sidecar.ts';
 import { metricsPage } from '../../src/main/sidecar-state.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { freePorts, get, getUntil, sidecarYaml } from '../e2e/sidecar-process.ts';
+import { get, getUntil, sidecarYaml } from '../e2e/sidecar-process.ts';
 
 interface Place {
   readonly sidecar: Sidecar;

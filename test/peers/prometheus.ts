@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { findPeer, installCommand } from '../../tools/peers.ts';
-import { freePorts } from '../e2e/sidecar-process.ts';
 
 /** Why it cannot be started here. */
 export function whyNoPrometheus(): string | undefined {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { telemetryLimits } from '../../src/model/limits.ts';
 import { noHeaderEdits, type RoutingTable, type Rule } from '../../src/model/routing-table.ts';
 import { getOf, startProxy } from '../support/proxy-fixture.ts';
@@ -17,14 +18,6 @@ async function startOrigin(t: TestContext, body: string): Promise<RawOrigin> {
   const origin = await RawOrigin.start(answering(() => okWith(body)));
   t.after(() => origin.close());
   return origin;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 test('the next request of a kept connection uses the new table', async (t) => {
@@ -191,7 +184,7 @@ async function takePort(t: TestContext): Promise<{ port: number; release(): Prom
 
 test('a listener that moves to a taken port serves on where it was until the port is free', async (t) => {
   const origin = await startOrigin(t, 'x');
-  const [old, taken] = [await freePort(), await takePort(t)];
+  const [[old = 0], taken] = [await freePorts(1), await takePort(t)];
   const clusters = [clusterOf([origin.port])];
   const listenerAt = (port: number) => listenerOf([ruleOf()], { name: `at ${port}`, port });
   const { connect, proxy, log } = await startProxy(t, {
@@ -238,7 +231,7 @@ test('a table that does without the listener that cannot be opened ends the atte
 
 test('a listener for all addresses may follow one for a single address of its port', async (t) => {
   const origin = await startOrigin(t, 'x');
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const clusters = [clusterOf([origin.port])];
   const { connect, proxy } = await startProxy(t, {
     table: tableOf([listenerOf([ruleOf()], { name: 'one', port })], clusters),
@@ -274,7 +267,7 @@ test('rules that are renamed again and again never end up counted under other', 
 
 test('a listener may take the address of one that goes in the same table', async (t) => {
   const origin = await startOrigin(t, 'x');
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const clusters = [clusterOf([origin.port])];
   const old = listenerOf([ruleOf()], { name: 'old', port });
   const { proxy } = await startProxy(t, { table: tableOf([old], clusters) });

@@ -5,12 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectSocket, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import type { Listener } from '../../src/model/routing-table.ts';
 import { getOf, startProxy } from '../support/proxy-fixture.ts';
 import { connectRaw } from '../support/raw-connection.ts';
@@ -27,25 +27,6 @@ async function listenOn(t: TestContext, address: string, port = 0): Promise<Serv
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
-}
-
-/**
- * Ports that nobody has, below those that the system gives to connections outwards: one of these, or
- * what is left of it for a minute, would be in the way of a listener now and then.
- */
-async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const port = 20_000 + randomInt(12_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '0.0.0.0', () => resolve(true));
-    });
-    if (isFree) await closeServer(server);
-    if (isFree && !ports.includes(port)) ports.push(port);
-  }
-  return ports;
 }
 
 /** A connection outwards whose local port nothing else has, and how the other end ends it by RST. */

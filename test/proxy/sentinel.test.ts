@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { freePorts } from '../../bench/stage/free-ports.ts';
 import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
 import type { Direction } from '../../src/model/routing-table.ts';
 import { type Family, hasRoute, Sentinel, sentinels } from '../../src/proxy/sentinel.ts';
-import { freePorts } from '../e2e/sidecar-process.ts';
+
 import { startCapture } from '../support/capture-fixture.ts';
 
 const addresses = { v4: '127.0.0.1', v6: '::1' };

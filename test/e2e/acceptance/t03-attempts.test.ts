@@ -10,9 +10,10 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { after, before, type TestContext, test } from 'node:test';
+import { freePorts } from '../../../bench/stage/free-ports.ts';
 import { connectRaw } from '../../support/raw-connection.ts';
 import type { SinkSpan } from '../../telemetry/otlp-sink.ts';
-import { freePorts } from '../sidecar-process.ts';
+
 import { attributeIn, hostOf, startEndpoint, startPair } from './traced-pair.ts';
 
 const traceId = '0af7651916cd43dd8448eb211c80319c';

@@ -8,10 +8,10 @@
 import assert from 'node:assert/strict';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { freePorts } from '../../../bench/stage/free-ports.ts';
 import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
 import {
   application,
-  freePorts,
   serviceEntryYaml,
   sidecarYaml,
   startSidecar,

@@ -5,14 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { freePorts } from '../../../bench/stage/free-ports.ts';
 import { OtlpSink } from '../../telemetry/otlp-sink.ts';
-import {
-  freePorts,
-  sidecarYaml,
-  startSidecar,
-  temporaryFolder,
-  writeConfig,
-} from '../sidecar-process.ts';
+import { sidecarYaml, startSidecar, temporaryFolder, writeConfig } from '../sidecar-process.ts';
 import { attributeOf } from './kept-mesh.ts';
 import { RawCaller, rawService } from './raw-http.ts';
 

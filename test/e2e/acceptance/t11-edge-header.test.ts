@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { freePorts } from '../../../bench/stage/free-ports.ts';
 import {
   application,
-  freePorts,
   sidecarYaml,
   startSidecar,
   temporaryFolder,

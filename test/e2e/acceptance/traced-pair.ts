@@ -12,9 +12,9 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { freePorts } from '../../../bench/stage/free-ports.ts';
 import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
 import {
-  freePorts,
   type RunningSidecar,
   serviceEntryYaml,
   sidecarYaml,

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
+import { freePorts } from '../../../bench/stage/free-ports.ts';
 import { issueServingCertificate } from '../../../src/identity/serving-certificate.ts';
 import { makeRoot } from '../../support/mesh-material.ts';
 import { patchOf, podOf, responseOf, reviewOf, send } from './https-client.ts';
@@ -104,14 +105,6 @@ function page(port: number, path: string): Promise<{ status: number; text: strin
   });
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
-
 async function startApi() {
   const own = issueServingCertificate({ dnsNames: ['127.0.0.1'], now: Date.now() });
   const api = new ScriptedApi({ cert: own.certPem, key: own.keyPem });
@@ -131,7 +124,7 @@ async function startApi() {
 test('the program becomes ready, injects, joins the trace of its caller and drains', async () => {
   const { api, env } = await startApi();
   const collector = await startCollector();
-  const health = await freePort();
+  const [health = 0] = await freePorts(1);
   const injector = new Injector(
     [
       '--image',
@@ -191,7 +184,7 @@ test('the program becomes ready, injects, joins the trace of its caller and drai
 test('pods that are to have an identity wait for the roots, and get them', async () => {
   const { api, env } = await startApi();
   api.write(configurationPath, configurationOf());
-  const health = await freePort();
+  const [health = 0] = await freePorts(1);
   const args = [...quickArgs, '--health', `127.0.0.1:${health}`, '--identity', 'ca.example:15010'];
   const twice = args.indexOf('--health');
   args.splice(twice, 2);

@@ -13,11 +13,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePorts } from '../../../bench/stage/free-ports.ts';
 import { Children } from '../../../examples/ab-rollout/driver/children.ts';
 import { tracecar } from '../../../examples/ab-rollout/driver/command.ts';
 import { spanVariables, startViewer } from '../../../examples/ab-rollout/driver/mesh.ts';
 import { readSpans, type ViewedSpan } from '../../e2e/acceptance/viewed-spans.ts';
-import { freePorts, sidecarYaml } from '../../e2e/sidecar-process.ts';
+import { sidecarYaml } from '../../e2e/sidecar-process.ts';
 
 export interface JoinCounts {
   readonly requests: number;
