@@ -40,6 +40,27 @@ const sharedRooms = new Set(['base', 'model', 'telemetry', 'identity', 'discover
 const dataRooms = new Set(['wire', 'routing', 'balancing', 'policy', 'proxy', 'admin']);
 const controlRooms = new Set(['kube', 'config', 'control']);
 
+/** The folders of src/proxy, from the top down; its own files stand above them all. */
+const proxyFolders = [
+  'capture',
+  'gateway',
+  'exchange',
+  'tunnel',
+  'plan',
+  'mesh',
+  'upstream',
+  'tls',
+  'trace',
+  'scope',
+  'socket',
+];
+/** Imports there that run up, with the reason. May only shrink. */
+const proxyUpwards: Readonly<Record<string, string>> = {
+  'plan/plan.ts -> exchange/guard.ts': 'a plan holds the guard of its policies, by type',
+  'scope/proxy-scope.ts -> exchange/exchange-pool.ts':
+    'exchanges that wait belong to the proxy and not to a connection',
+};
+
 /** Packages and the rooms (or top-level folders) that may import them: docs/decisions/packages.md. */
 const packageRooms: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^undici$/, ['kube', 'cli', 'main']],
@@ -129,6 +150,32 @@ test('an import goes to the own room or to a lower layer', () => {
         complaints.push(`${source.path} (${from}) imports ${path} (${to}): sideways or up`);
       }
     }
+  }
+  complain(complaints);
+});
+
+test('in the proxy, an import goes to the own folder or to a lower one', () => {
+  const home = 'src/proxy/';
+  const floorOf = (path: string) => {
+    const inside = path.slice(home.length);
+    return inside.includes('/') ? proxyFolders.indexOf(inside.split('/')[0]!) : -1;
+  };
+  const complaints: string[] = [];
+  const met = new Set<string>();
+  for (const source of product.filter(({ path }) => path.startsWith(home))) {
+    const from = floorOf(source.path);
+    const isKnown = from >= 0 || !source.path.slice(home.length).includes('/');
+    if (!isKnown) complaints.push(`${source.path}: no folder of the proxy's`);
+    for (const target of importsOf(source).filter((each) => each.startsWith('.'))) {
+      const path = relative(root, resolve(root, dirname(source.path), target));
+      if (!path.startsWith(home) || floorOf(path) >= from) continue;
+      const arrow = `${source.path.slice(home.length)} -> ${path.slice(home.length)}`;
+      met.add(arrow);
+      if (!(arrow in proxyUpwards)) complaints.push(`${arrow}: up`);
+    }
+  }
+  for (const arrow of Object.keys(proxyUpwards)) {
+    if (!met.has(arrow)) complaints.push(`${arrow}: listed, and not there any more`);
   }
   complain(complaints);
 });

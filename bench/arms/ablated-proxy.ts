@@ -18,14 +18,17 @@ import { systemRandom } from '../../src/base/random.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import type { CapturePlan, RoutingTable } from '../../src/model/routing-table.ts';
-import { AcceptSocket } from '../../src/proxy/accept-socket.ts';
-import { ByteTunnel } from '../../src/proxy/byte-tunnel.ts';
-import { ConnectionReport } from '../../src/proxy/connection-report.ts';
-import { EndpointPool } from '../../src/proxy/endpoint-pool.ts';
-import { type ProxyOptions, ProxyScope } from '../../src/proxy/proxy-scope.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
-import { adoptSocket, type ByteTaker } from '../../src/proxy/socket-reads.ts';
-import { UpstreamConnection, type UpstreamUser } from '../../src/proxy/upstream-connection.ts';
+import { AcceptSocket } from '../../src/proxy/scope/accept-socket.ts';
+import { type ProxyOptions, ProxyScope } from '../../src/proxy/scope/proxy-scope.ts';
+import { adoptSocket, type ByteTaker } from '../../src/proxy/socket/socket-reads.ts';
+import { ByteTunnel } from '../../src/proxy/tunnel/byte-tunnel.ts';
+import { ConnectionReport } from '../../src/proxy/tunnel/connection-report.ts';
+import { EndpointPool } from '../../src/proxy/upstream/endpoint-pool.ts';
+import {
+  UpstreamConnection,
+  type UpstreamUser,
+} from '../../src/proxy/upstream/upstream-connection.ts';
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
 import { NameTable } from '../../src/telemetry/name-table.ts';
 import { RequestSeries } from '../../src/telemetry/request-series.ts';

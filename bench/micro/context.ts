@@ -8,9 +8,9 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { TraceHeaders } from '../../src/proxy/trace-headers.ts';
-import { putRequestIdLine, putTraceLines } from '../../src/proxy/trace-lines.ts';
-import { WriteSlab } from '../../src/proxy/write-slab.ts';
+import { WriteSlab } from '../../src/proxy/socket/write-slab.ts';
+import { TraceHeaders } from '../../src/proxy/trace/trace-headers.ts';
+import { putRequestIdLine, putTraceLines } from '../../src/proxy/trace/trace-lines.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { TokenBucket } from '../../src/telemetry/keep-state.ts';
 import { ConnectionCounts } from '../../src/telemetry/metrics.ts';

@@ -14,7 +14,7 @@ import {
   putServerTiming,
   readServerTiming,
   SERVER_TIMING_BYTES,
-} from '../../src/proxy/server-timing.ts';
+} from '../../src/proxy/trace/server-timing.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { KeepVerdicts } from '../../src/telemetry/keep-verdicts.ts';
 import { MetricRegistry } from '../../src/telemetry/metrics.ts';

@@ -10,12 +10,12 @@
 
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { DestinationPlan } from '../../src/proxy/capture-lookup.ts';
-import { CaptureLookup } from '../../src/proxy/capture-lookup.ts';
+import type { DestinationPlan } from '../../src/proxy/plan/capture-lookup.ts';
+import { CaptureLookup } from '../../src/proxy/plan/capture-lookup.ts';
 import {
   type OriginalDestination,
   openOriginalDestination,
-} from '../../src/proxy/original-destination.ts';
+} from '../../src/proxy/socket/original-destination.ts';
 import { makePods, users, whyNoPods } from '../../test/support/namespace-pods.ts';
 import { measureOne } from './measure.ts';
 

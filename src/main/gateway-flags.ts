@@ -4,7 +4,7 @@
 
 import { resolve } from 'node:path';
 import { usualSecretsFolder } from '../config/gateway-credentials.ts';
-import type { OutsideTrust } from '../proxy/proxy-scope.ts';
+import type { OutsideTrust } from '../proxy/scope/proxy-scope.ts';
 import { type Flag, UsageError } from './flags.ts';
 
 export const gatewayFlags: readonly Flag[] = [

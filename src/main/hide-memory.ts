@@ -6,7 +6,7 @@
  * the limit of core files that the launcher sets (tools/build.ts) is what there is.
  */
 
-import { quietly } from '../proxy/original-destination.ts';
+import { quietly } from '../proxy/socket/original-destination.ts';
 
 const setDumpable = 4;
 

@@ -6,7 +6,7 @@
  */
 
 import type { InboundSecurity } from '../model/security.ts';
-import type { PlaintextReport } from '../proxy/plaintext-callers.ts';
+import type { PlaintextReport } from '../proxy/scope/plaintext-callers.ts';
 
 /** `GET /plaintext-callers`. */
 export interface StrictReport extends PlaintextReport {

@@ -14,7 +14,7 @@ import type { PeerModes } from '../config/peer-modes.ts';
 import { type Resource, resourceName } from '../config/resource.ts';
 import { labelText } from '../config/select-sidecar.ts';
 import type { PeerMode } from '../model/security.ts';
-import type { PlaintextCaller } from '../proxy/plaintext-callers.ts';
+import type { PlaintextCaller } from '../proxy/scope/plaintext-callers.ts';
 import type { StrictReport } from './strict-report.ts';
 
 export interface WorkloadVerdict {

@@ -8,7 +8,7 @@
  * Linux with glibc only. Elsewhere, and on a Node.js without node:ffi, nothing happens here.
  */
 
-import { quietly } from '../proxy/original-destination.ts';
+import { quietly } from '../proxy/socket/original-destination.ts';
 
 /** True when pages were given back; false when there were none or it cannot be done. */
 export function trimMemory(): boolean {

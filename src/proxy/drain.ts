@@ -13,7 +13,7 @@
 
 import type { Milliseconds } from '../base/clock.ts';
 import type { ListenerSet } from './listener-set.ts';
-import type { ProxyScope } from './proxy-scope.ts';
+import type { ProxyScope } from './scope/proxy-scope.ts';
 
 /** How often it is looked whether a part is over. */
 const lookMs = 10;
@@ -44,8 +44,8 @@ export class Drain {
       return scope.inbound.downstreamOpen + scope.handshakes === 0 && isQuiet;
     });
     await this.#listeners.retire('outbound');
-    await this.#wait(until, () => scope.awaitedConnections() === 0);
-    return scope.awaitedConnections();
+    await this.#wait(until, () => this.#listeners.awaitedConnections() === 0);
+    return this.#listeners.awaitedConnections();
   }
 
   /** The pod may have begun to end before its proxy does: /drain says so. */
@@ -67,7 +67,7 @@ export class Drain {
   #isQuiet(): boolean {
     const { accepted, clock, handshakes, inbound, limits, outbound } = this.#scope;
     const now = clock.now();
-    const own = this.#scope.ownCalls?.active ?? 0;
+    const own = this.#listeners.ownCalls?.active ?? 0;
     const underWay = inbound.exchangesActive + outbound.exchangesActive + handshakes - own;
     if (underWay > 0 || accepted !== this.#accepted) {
       this.#busyMs = now;

@@ -7,7 +7,7 @@
  * endpoints, other addresses) are not concerned: a port that is taken harms nothing else.
  */
 
-import type { ListenerPlan } from './plan.ts';
+import type { ListenerPlan } from './plan/plan.ts';
 
 /** A listener as it is to be, and what serves at its address until then. */
 export interface Succession {

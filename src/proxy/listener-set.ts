@@ -13,15 +13,16 @@
 import type { Milliseconds } from '../base/clock.ts';
 import { KEEP_PORT } from '../model/known-ports.ts';
 import type { Direction } from '../model/routing-table.ts';
-import type { ListenError } from './accept-socket.ts';
-import { CaptureListener } from './capture-listener.ts';
+import { CaptureListener } from './capture/capture-listener.ts';
+import { OwnCalls } from './capture/own-calls.ts';
+import { Sentinel } from './capture/sentinel.ts';
 import { findHeldBack, type Succession } from './listener-meaning.ts';
-import { LocalHop } from './local-hop.ts';
-import { OwnCalls } from './own-calls.ts';
-import type { ListenerPlan, Plans } from './plan.ts';
-import { countSockets, SocketState } from './port-holders.ts';
-import { type CaptureOptions, NO_INBOUND_HALF, type ProxyScope } from './proxy-scope.ts';
-import { Sentinel } from './sentinel.ts';
+import { MeshServer } from './mesh/mesh-server.ts';
+import type { ListenerPlan, Plans } from './plan/plan.ts';
+import type { ListenError } from './scope/accept-socket.ts';
+import { LocalHop } from './scope/local-hop.ts';
+import { type CaptureOptions, NO_INBOUND_HALF, type ProxyScope } from './scope/proxy-scope.ts';
+import { countSockets, SocketState } from './socket/port-holders.ts';
 import { TrafficListener } from './traffic-listener.ts';
 
 export class ListenerSet {
@@ -40,10 +41,15 @@ export class ListenerSet {
   /** Listeners for which others made room in vain, and when that may be tried again. */
   readonly #roomAgainMs = new Map<string, Milliseconds>();
   #plans: Plans;
+  /** Ends the mesh's mutual TLS; undefined where this workload has no identity. */
+  readonly #meshServer: MeshServer | undefined;
+  /** The process's own connections to collectors; undefined when none are captured. */
+  readonly ownCalls: OwnCalls | undefined;
 
   constructor(scope: ProxyScope, capture: CaptureOptions | undefined, plans: Plans) {
     this.#scope = scope;
     this.#plans = plans;
+    if (scope.mesh !== undefined) this.#meshServer = new MeshServer(scope, scope.mesh);
     this.sentinel = new Sentinel(
       scope.wakeUps,
       (direction) => this.captures.find((each) => each.direction === direction)?.port ?? 0,
@@ -54,13 +60,14 @@ export class ListenerSet {
       const context = {
         options: capture,
         sentinel: this.sentinel,
+        meshServer: this.#meshServer,
         listeners: () => this.captures,
       };
       this.captures = (['outbound', 'inbound'] as const).map(
         (direction) => new CaptureListener(scope, context, direction, plans.capture),
       );
       scope.callbackPort = KEEP_PORT;
-      scope.ownCalls = new OwnCalls(scope, this.captures[0]!, capture.ownAddresses);
+      this.ownCalls = new OwnCalls(scope, this.captures[0]!, capture.ownAddresses);
       const inbound = this.captures.find(({ direction }) => direction === 'inbound');
       scope.localHop = new LocalHop(
         capture.ownAddresses,
@@ -68,6 +75,11 @@ export class ListenerSet {
         (accepted, destination) => inbound?.takeLocal(accepted, destination),
       );
     }
+  }
+
+  /** Downstream connections that a drain waits for: not the process's own. */
+  awaitedConnections(): number {
+    return Math.max(0, this.#scope.openConnections() - (this.ownCalls?.open ?? 0));
   }
 
   /** Those that accept, in the order in which they were opened; captures last. */
@@ -89,6 +101,12 @@ export class ListenerSet {
       (each) =>
         each.direction === direction && !(each instanceof CaptureListener && each.isParking),
     );
+  }
+
+  /** The proxy ends: no more handshakes, and what is still open is cut. */
+  cutAll(): void {
+    this.#meshServer?.close();
+    for (const listener of this.all()) listener.destroyConnections();
   }
 
   all(): readonly (TrafficListener | CaptureListener)[] {
@@ -187,7 +205,7 @@ export class ListenerSet {
   }
 
   async #bind(plan: ListenerPlan): Promise<ListenError | undefined> {
-    const listener = new TrafficListener(this.#scope, plan);
+    const listener = new TrafficListener(this.#scope, plan, this.#meshServer);
     const error = await listener.listen();
     if (error === undefined) await this.#add(listener);
     return error;
@@ -197,7 +215,7 @@ export class ListenerSet {
   #takeOver(plan: ListenerPlan): void {
     const same = this.#atAddressOf(plan);
     if (same === undefined) return;
-    const listener = new TrafficListener(this.#scope, plan);
+    const listener = new TrafficListener(this.#scope, plan, this.#meshServer);
     listener.takeOver(same);
     void this.#retire(same);
     void this.#add(listener);

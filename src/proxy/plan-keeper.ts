@@ -18,15 +18,15 @@ import type {
 import type { AuthorizationPlan } from '../model/security.ts';
 import { RouteIndex } from '../routing/route-index.ts';
 import type { RequestSeries } from '../telemetry/metrics.ts';
-import { ClusterKeeper } from './cluster-keeper.ts';
-import { DestinationPlanner } from './destination-planner.ts';
-import { EntrancePlanner } from './entrance-planner.ts';
-import { Guard } from './guard.ts';
-import { HostPlanner } from './host-planner.ts';
-import { type NotedHeaders, notedHeaders } from './noted-headers.ts';
-import type { HostPlan, ListenerPlan, Plans } from './plan.ts';
-import type { ProxyScope } from './proxy-scope.ts';
-import { TlsServer, tlsKey } from './tls-server.ts';
+import { Guard } from './exchange/guard.ts';
+import { ClusterKeeper } from './plan/cluster-keeper.ts';
+import { DestinationPlanner } from './plan/destination-planner.ts';
+import { EntrancePlanner } from './plan/entrance-planner.ts';
+import { HostPlanner } from './plan/host-planner.ts';
+import type { HostPlan, ListenerPlan, Plans } from './plan/plan.ts';
+import type { ProxyScope } from './scope/proxy-scope.ts';
+import { TlsServer, tlsKey } from './tls/tls-server.ts';
+import { type NotedHeaders, notedHeaders } from './trace/noted-headers.ts';
 
 export class PlanKeeper {
   readonly #scope: ProxyScope;

@@ -13,15 +13,15 @@ import type { Milliseconds } from '../base/clock.ts';
 import { noTracingRules, type RoutingTable } from '../model/routing-table.ts';
 import { usualSecurity } from '../model/security.ts';
 import type { OwnAnswer, OwnDial } from '../telemetry/own-dial.ts';
-import type { ListenError } from './accept-socket.ts';
+import type { Family } from './capture/sentinel.ts';
 import { Drain } from './drain.ts';
-import { InboundModes } from './inbound-modes.ts';
 import { ListenerSet } from './listener-set.ts';
-import type { PlaintextReport } from './plaintext-callers.ts';
-import type { Plans } from './plan.ts';
+import type { Plans } from './plan/plan.ts';
 import { PlanKeeper } from './plan-keeper.ts';
-import { type ProxyOptions, ProxyScope, type ScopeCounts } from './proxy-scope.ts';
-import type { Family } from './sentinel.ts';
+import type { ListenError } from './scope/accept-socket.ts';
+import { InboundModes } from './scope/inbound-modes.ts';
+import type { PlaintextReport } from './scope/plaintext-callers.ts';
+import { type ProxyOptions, ProxyScope, type ScopeCounts } from './scope/proxy-scope.ts';
 import {
   type ConnectionSnapshot,
   connectionsOf,
@@ -29,7 +29,7 @@ import {
   snapshotOf,
 } from './snapshot.ts';
 
-export type { ListenError } from './accept-socket.ts';
+export type { ListenError } from './scope/accept-socket.ts';
 
 /** What a drain came to: connections that ended by themselves, and those that were cut. */
 export interface DrainResult {
@@ -171,13 +171,12 @@ export class ProxyServer {
    */
   async drain(timeoutMs: number): Promise<DrainResult> {
     const scope = this.#scope;
-    const before = scope.awaitedConnections() - scope.accepted;
+    const before = this.#listeners.awaitedConnections() - scope.accepted;
     scope.isDraining = true;
     this.#callOffRetry?.();
     const cut = await new Drain(scope, this.#listeners).run(timeoutMs);
     this.#keeper.closeTls();
-    this.#scope.meshServer?.close();
-    for (const listener of this.#listeners.all()) listener.destroyConnections();
+    this.#listeners.cutAll();
     for (const pool of this.#keeper.pools()) {
       pool.isRetired = true;
       pool.closeIdle();
@@ -188,7 +187,7 @@ export class ProxyServer {
 
   /** How a connection of this process gets to a collector; also after a drain. Never rejects. */
   dialOwn(to: OwnDial): Promise<OwnAnswer> {
-    return this.#scope.ownCalls?.dial(to) ?? Promise.resolve({ way: 'direct' });
+    return this.#listeners.ownCalls?.dial(to) ?? Promise.resolve({ way: 'direct' });
   }
 
   /** Ends everything at once. */

@@ -4,13 +4,13 @@
 
 import type { Milliseconds } from '../base/clock.ts';
 import { detectedWords } from '../telemetry/detection.ts';
-import type { CapturedConnection } from './captured-connection.ts';
-import type { ConnectionReport } from './connection-report.ts';
-import type { DownstreamConnection } from './downstream-connection.ts';
-import type { Plans } from './plan.ts';
-import { printAddress } from './print-address.ts';
-import type { ProxyScope, ScopeCounts } from './proxy-scope.ts';
-import type { UpgradedConnection } from './upgrade-switch.ts';
+import type { CapturedConnection } from './capture/captured-connection.ts';
+import type { DownstreamConnection } from './exchange/downstream-connection.ts';
+import type { UpgradedConnection } from './exchange/upgrade-switch.ts';
+import type { Plans } from './plan/plan.ts';
+import type { ProxyScope, ScopeCounts } from './scope/proxy-scope.ts';
+import { printAddress } from './socket/print-address.ts';
+import type { ConnectionReport } from './tunnel/connection-report.ts';
 
 interface EndpointSnapshot {
   readonly address: string;

@@ -9,18 +9,19 @@
 import type { Socket } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import type { Direction } from '../model/routing-table.ts';
-import { AcceptSocket, type ListenError } from './accept-socket.ts';
-import type { DestinationPlan } from './capture-lookup.ts';
-import { type ConnectionOwner, DownstreamConnection } from './downstream-connection.ts';
-import { EntranceDoor } from './entrance-door.ts';
-import type { EntranceRelay } from './entrance-relay.ts';
-import { deafTaker, type GateOwner, MeshGate, PushBack } from './mesh-gate.ts';
-import type { BackendPlan, ListenerPlan } from './plan.ts';
-import { plainAddress } from './print-address.ts';
-import type { ProxyScope } from './proxy-scope.ts';
-import { type ByteTaker, type ReadSocket, resetSocket } from './socket-reads.ts';
-import { readSecure } from './tls-server.ts';
-import type { UpgradedConnection } from './upgrade-switch.ts';
+import { type ConnectionOwner, DownstreamConnection } from './exchange/downstream-connection.ts';
+import type { UpgradedConnection } from './exchange/upgrade-switch.ts';
+import { EntranceDoor } from './gateway/entrance-door.ts';
+import type { EntranceRelay } from './gateway/entrance-relay.ts';
+import { deafTaker, type GateOwner, MeshGate, PushBack } from './mesh/mesh-gate.ts';
+import type { MeshServer } from './mesh/mesh-server.ts';
+import type { DestinationPlan } from './plan/capture-lookup.ts';
+import type { BackendPlan, ListenerPlan } from './plan/plan.ts';
+import { AcceptSocket, type ListenError } from './scope/accept-socket.ts';
+import type { ProxyScope } from './scope/proxy-scope.ts';
+import { plainAddress } from './socket/print-address.ts';
+import { type ByteTaker, type ReadSocket, resetSocket } from './socket/socket-reads.ts';
+import { readSecure } from './tls/tls-server.ts';
 
 const noRelays: ReadonlySet<EntranceRelay> = new Set();
 
@@ -40,13 +41,15 @@ export class TrafficListener implements ConnectionOwner, GateOwner {
   /** Connections of which nothing is known yet. */
   readonly gates = new Set<MeshGate>();
   readonly #scope: ProxyScope;
+  readonly #meshServer: MeshServer | undefined;
   #socket: AcceptSocket | undefined;
   #port = 0;
   /** Made when there is an entrance to keep. */
   #door: EntranceDoor | undefined;
 
-  constructor(scope: ProxyScope, plan: ListenerPlan) {
+  constructor(scope: ProxyScope, plan: ListenerPlan, meshServer: MeshServer | undefined) {
     this.#scope = scope;
+    this.#meshServer = meshServer;
     this.plan = plan;
   }
 
@@ -187,7 +190,8 @@ export class TrafficListener implements ConnectionOwner, GateOwner {
       this.#door.accept(accepted);
       return;
     }
-    const { meshServer, inboundModes } = this.#scope;
+    const meshServer = this.#meshServer;
+    const { inboundModes } = this.#scope;
     const hasMesh = meshServer !== undefined && this.direction === 'inbound';
     if (hasMesh && inboundModes.of(this.port) !== 'disable') {
       this.gates.add(new MeshGate(this.#scope, meshServer, this, accepted));

@@ -11,7 +11,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 
-/** What local replies carry (proxy/local-reply.ts). */
+/** What local replies carry (proxy/exchange/local-reply.ts). */
 const CAUSE_FIELD = 'x-tracecar-cause';
 const CAUSE_LENGTH_MAX = 40;
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { quietly } from '../../src/proxy/original-destination.ts';
+import { quietly } from '../../src/proxy/socket/original-destination.ts';
 
 const file = JSON.stringify(new URL('../../src/main/trim-memory.ts', import.meta.url).href);
 const program = `

@@ -10,10 +10,10 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { ByteFlow } from '../../src/proxy/byte-flow.ts';
-import { DirectSocket } from '../../src/proxy/direct-socket.ts';
-import { ProxyScope } from '../../src/proxy/proxy-scope.ts';
-import { ReadMemory, SlabPool } from '../../src/proxy/slab.ts';
+import { ProxyScope } from '../../src/proxy/scope/proxy-scope.ts';
+import { DirectSocket } from '../../src/proxy/socket/direct-socket.ts';
+import { ReadMemory, SlabPool } from '../../src/proxy/socket/slab.ts';
+import { ByteFlow } from '../../src/proxy/tunnel/byte-flow.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';
 
 const HALF = trafficLimits.heldBytesMax >> 1;

@@ -12,12 +12,15 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { failure } from '../../src/model/failure.ts';
 import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
-import { ByteTunnel } from '../../src/proxy/byte-tunnel.ts';
-import { ConnectionReport } from '../../src/proxy/connection-report.ts';
-import { EndpointPool } from '../../src/proxy/endpoint-pool.ts';
-import { ProxyScope } from '../../src/proxy/proxy-scope.ts';
-import { adoptSocket, type ByteTaker } from '../../src/proxy/socket-reads.ts';
-import { UpstreamConnection, type UpstreamUser } from '../../src/proxy/upstream-connection.ts';
+import { ProxyScope } from '../../src/proxy/scope/proxy-scope.ts';
+import { adoptSocket, type ByteTaker } from '../../src/proxy/socket/socket-reads.ts';
+import { ByteTunnel } from '../../src/proxy/tunnel/byte-tunnel.ts';
+import { ConnectionReport } from '../../src/proxy/tunnel/connection-report.ts';
+import { EndpointPool } from '../../src/proxy/upstream/endpoint-pool.ts';
+import {
+  UpstreamConnection,
+  type UpstreamUser,
+} from '../../src/proxy/upstream/upstream-connection.ts';
 import { Detected } from '../../src/telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { ManualTime } from '../support/manual-time.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { clientAddressOf } from '../../src/proxy/client-address.ts';
+import { clientAddressOf } from '../../src/proxy/exchange/client-address.ts';
 import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { HeadReader } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { beginDial, DirectSocket } from '../../src/proxy/direct-socket.ts';
-import { ReadMemory, Slab } from '../../src/proxy/slab.ts';
-import { WriteSlab } from '../../src/proxy/write-slab.ts';
+import { beginDial, DirectSocket } from '../../src/proxy/socket/direct-socket.ts';
+import { ReadMemory, Slab } from '../../src/proxy/socket/slab.ts';
+import { WriteSlab } from '../../src/proxy/socket/write-slab.ts';
 
 const SLAB_BYTES = 4_096;
 
@@ -247,8 +247,8 @@ test('without the insides of Node.js nothing is dialled here, and writes go by t
   const hidden = Object.getOwnPropertyDescriptor(process, 'binding')!;
   Object.defineProperty(process, 'binding', { ...hidden, value: undefined });
   t.after(() => Object.defineProperty(process, 'binding', hidden));
-  const file = '../../src/proxy/direct-socket.ts?without-binding';
-  const without = (await import(file)) as typeof import('../../src/proxy/direct-socket.ts');
+  const file = '../../src/proxy/socket/direct-socket.ts?without-binding';
+  const without = (await import(file)) as typeof import('../../src/proxy/socket/direct-socket.ts');
   assert.equal(without.beginDial('127.0.0.1', 80), undefined);
   const server = createServer();
   server.listen(0, '127.0.0.1');

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import type { Listener } from '../../src/model/routing-table.ts';
 import { usualSecurity } from '../../src/model/security.ts';
-import type { OutsideTrust } from '../../src/proxy/proxy-scope.ts';
+import type { OutsideTrust } from '../../src/proxy/scope/proxy-scope.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import { connectSecure, gatewayOf, serverOf } from '../support/gateway-fixture.ts';
 import { planOf, policyText } from '../support/policies.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { HandshakePlaces, type PlaceHolder } from '../../src/proxy/handshake-places.ts';
+import { HandshakePlaces, type PlaceHolder } from '../../src/proxy/mesh/handshake-places.ts';
 
 class Holder implements PlaceHolder {
   readonly address: string;

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { HandshakeTurns } from '../../src/proxy/handshake-turns.ts';
+import { HandshakeTurns } from '../../src/proxy/scope/handshake-turns.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   connectSecure,

@@ -9,9 +9,12 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { EndpointPool } from '../../src/proxy/endpoint-pool.ts';
-import { ProxyScope } from '../../src/proxy/proxy-scope.ts';
-import { UpstreamConnection, type UpstreamUser } from '../../src/proxy/upstream-connection.ts';
+import { ProxyScope } from '../../src/proxy/scope/proxy-scope.ts';
+import { EndpointPool } from '../../src/proxy/upstream/endpoint-pool.ts';
+import {
+  UpstreamConnection,
+  type UpstreamUser,
+} from '../../src/proxy/upstream/upstream-connection.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import { getOf, startPair } from '../support/proxy-fixture.ts';
 import { answering, okWith } from '../support/raw-origin.ts';

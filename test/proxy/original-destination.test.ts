@@ -13,7 +13,7 @@ import {
   type Lookup,
   openOriginalDestination,
   type Way,
-} from '../../src/proxy/original-destination.ts';
+} from '../../src/proxy/socket/original-destination.ts';
 
 const missing = (name: Way['name'], why: string): Way => ({
   name,

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import type { TlsOptions } from 'node:tls';
-import type { OriginationTls } from '../../src/proxy/origination-files.ts';
+import type { OriginationTls } from '../../src/proxy/upstream/origination-files.ts';
 import { type Certificate, CertificateAuthority } from '../support/certificates.ts';
 import { getOf, type ProxyFixture, startProxy } from '../support/proxy-fixture.ts';
 import { answering, okWith } from '../support/raw-origin.ts';

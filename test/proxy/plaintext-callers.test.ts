@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { PlaintextCallers } from '../../src/proxy/plaintext-callers.ts';
+import { PlaintextCallers } from '../../src/proxy/scope/plaintext-callers.ts';
 
 test('the caller that came longest ago is forgotten when there are too many, and it is said', () => {
   const max = trafficLimits.plaintextCallersMax;

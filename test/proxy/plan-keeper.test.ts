@@ -11,7 +11,7 @@ import { seededRandom } from '../../src/base/random.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import type { Cluster, RoutingTable, VirtualHost } from '../../src/model/routing-table.ts';
 import { PlanKeeper } from '../../src/proxy/plan-keeper.ts';
-import { ProxyScope } from '../../src/proxy/proxy-scope.ts';
+import { ProxyScope } from '../../src/proxy/scope/proxy-scope.ts';
 import { nextWeighted } from '../../src/routing/weighted-choice.ts';
 import { MetricRegistry } from '../../src/telemetry/metrics.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { compileTable, readResources } from '../../src/config/load.ts';
 import { failure } from '../../src/model/failure.ts';
-import { printDenial, type SpokenProtocol } from '../../src/proxy/denied.ts';
+import { printDenial, type SpokenProtocol } from '../../src/proxy/capture/denied.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { helloMessage, inRecords, serverName } from '../support/client-hello.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';

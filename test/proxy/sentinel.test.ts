@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { freePorts } from '../../bench/stage/free-ports.ts';
 import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
 import type { Direction } from '../../src/model/routing-table.ts';
-import { type Family, hasRoute, Sentinel, sentinels } from '../../src/proxy/sentinel.ts';
+import { type Family, hasRoute, Sentinel, sentinels } from '../../src/proxy/capture/sentinel.ts';
 
 import { startCapture } from '../support/capture-fixture.ts';
 

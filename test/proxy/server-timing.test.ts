@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { ProxyTracing } from '../../src/proxy/proxy-scope.ts';
+import type { ProxyTracing } from '../../src/proxy/scope/proxy-scope.ts';
 import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { usualChoices, usualPeers } from '../../src/telemetry/tracing-choices.ts';
 import { startCapture } from '../support/capture-fixture.ts';

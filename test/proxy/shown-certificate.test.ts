@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { generateKeys, issueCertificate } from '../../src/identity/certificate.ts';
-import { isShownFor, shownCertificate } from '../../src/proxy/shown-certificate.ts';
+import { isShownFor, shownCertificate } from '../../src/proxy/tls/shown-certificate.ts';
 
 const keys = generateKeys();
 

@@ -7,16 +7,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { DirectSocket } from '../../src/proxy/direct-socket.ts';
-import { quietly } from '../../src/proxy/original-destination.ts';
-import { Slab } from '../../src/proxy/slab.ts';
+import { DirectSocket } from '../../src/proxy/socket/direct-socket.ts';
+import { quietly } from '../../src/proxy/socket/original-destination.ts';
+import { Slab } from '../../src/proxy/socket/slab.ts';
 import {
   type Arrival,
   adoptSocket,
   arrivalOf,
   resetSocket,
   takeArrivals,
-} from '../../src/proxy/socket-reads.ts';
+} from '../../src/proxy/socket/socket-reads.ts';
 
 const settings = { slab: new Slab(4_096), heldBytesMax: 4_096 };
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { hearAll, stopConnects } from '../../src/proxy/stop-connects.ts';
+import { hearAll, stopConnects } from '../../src/proxy/socket/stop-connects.ts';
 
 for (const [listened, dialled] of [
   ['::', '127.0.0.1'],

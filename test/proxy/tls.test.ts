@@ -12,8 +12,8 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'n
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { ListenerTls } from '../../src/model/routing-table.ts';
-import { CredentialStore } from '../../src/proxy/credential-store.ts';
-import { pollDelayMs, TlsFiles } from '../../src/proxy/tls-files.ts';
+import { CredentialStore } from '../../src/proxy/scope/credential-store.ts';
+import { pollDelayMs, TlsFiles } from '../../src/proxy/tls/tls-files.ts';
 import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { type Certificate, CertificateAuthority } from '../support/certificates.ts';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
-import { TraceHeaders, type TraceSelf } from '../../src/proxy/trace-headers.ts';
+import { TraceHeaders, type TraceSelf } from '../../src/proxy/trace/trace-headers.ts';
 import {
   ExchangeRecord,
   Join,

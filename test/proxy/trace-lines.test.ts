@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
-import { TraceHeaders } from '../../src/proxy/trace-headers.ts';
+import { TraceHeaders } from '../../src/proxy/trace/trace-headers.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { KeepVerdicts } from '../../src/telemetry/keep-verdicts.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';

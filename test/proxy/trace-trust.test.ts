@@ -6,7 +6,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { telemetryLimits, trafficLimits } from '../../src/model/limits.ts';
-import { type TraceChoices, TraceHeaders, type TraceSelf } from '../../src/proxy/trace-headers.ts';
+import {
+  type TraceChoices,
+  TraceHeaders,
+  type TraceSelf,
+} from '../../src/proxy/trace/trace-headers.ts';
 import {
   ExchangeRecord,
   RecordFlag,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { quietly } from '../../src/proxy/original-destination.ts';
+import { quietly } from '../../src/proxy/socket/original-destination.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { getOf } from '../support/proxy-fixture.ts';
 import { type OriginScript, RawOrigin } from '../support/raw-origin.ts';

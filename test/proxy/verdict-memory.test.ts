@@ -4,8 +4,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FirstMove, firstMoveOf, HttpExpected, howDetected } from '../../src/proxy/first-move.ts';
-import { expectedOf, noteVerdict, VerdictMemory } from '../../src/proxy/verdict-memory.ts';
+import {
+  FirstMove,
+  firstMoveOf,
+  HttpExpected,
+  howDetected,
+} from '../../src/proxy/capture/first-move.ts';
+import { expectedOf, noteVerdict, VerdictMemory } from '../../src/proxy/scope/verdict-memory.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 
 function after(...verdicts: readonly number[]) {

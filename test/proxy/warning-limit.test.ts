@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../../src/base/clock.ts';
-import type { ProxyScope } from '../../src/proxy/proxy-scope.ts';
-import { WarningLimits } from '../../src/proxy/warning-limit.ts';
+import type { ProxyScope } from '../../src/proxy/scope/proxy-scope.ts';
+import { WarningLimits } from '../../src/proxy/scope/warning-limit.ts';
 
 function limitsOf(warnedSubjectsMax: number) {
   const clock = new ManualClock();

@@ -13,7 +13,7 @@ import type {
   RoutingTable,
 } from '../../src/model/routing-table.ts';
 import type { InboundSecurity } from '../../src/model/security.ts';
-import type { OriginalDestination } from '../../src/proxy/original-destination.ts';
+import type { OriginalDestination } from '../../src/proxy/socket/original-destination.ts';
 import type { ManualTime } from './manual-time.ts';
 import { type ProxyFixture, startProxy } from './proxy-fixture.ts';
 import type { RawConnection } from './raw-connection.ts';

@@ -14,8 +14,12 @@ import { type Random, seededRandom } from '../../src/base/random.ts';
 import type { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
-import type { CaptureOptions, OutsideTrust, ProxyTracing } from '../../src/proxy/proxy-scope.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
+import type {
+  CaptureOptions,
+  OutsideTrust,
+  ProxyTracing,
+} from '../../src/proxy/scope/proxy-scope.ts';
 import type { ManualTime } from './manual-time.ts';
 import { MemoryTelemetry } from './memory-telemetry.ts';
 import { connectRaw, type RawConnection } from './raw-connection.ts';

@@ -4,9 +4,13 @@
 
 import assert from 'node:assert/strict';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { type TraceCaller, TraceHeaders, type TraceSelf } from '../../src/proxy/trace-headers.ts';
-import { putRequestIdLine, putTraceLines } from '../../src/proxy/trace-lines.ts';
-import { WriteSlab } from '../../src/proxy/write-slab.ts';
+import { WriteSlab } from '../../src/proxy/socket/write-slab.ts';
+import {
+  type TraceCaller,
+  TraceHeaders,
+  type TraceSelf,
+} from '../../src/proxy/trace/trace-headers.ts';
+import { putRequestIdLine, putTraceLines } from '../../src/proxy/trace/trace-lines.ts';
 import type { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
 import { TokenBucket } from '../../src/telemetry/keep-state.ts';
 import { ConnectionCounts } from '../../src/telemetry/metrics.ts';

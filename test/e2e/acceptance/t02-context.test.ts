@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { defaultTextMapGetter, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { B3InjectEncoding, B3Propagator } from '@opentelemetry/propagator-b3';
 import { type Random, seededRandom } from '../../../src/base/random.ts';
-import { TraceHeaders, type TraceSelf } from '../../../src/proxy/trace-headers.ts';
+import { TraceHeaders, type TraceSelf } from '../../../src/proxy/trace/trace-headers.ts';
 import {
   ExchangeRecord,
   RecordFlag,

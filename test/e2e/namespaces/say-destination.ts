@@ -3,7 +3,10 @@
  */
 
 import { createServer } from 'node:net';
-import { byKoffi, openOriginalDestination } from '../../../src/proxy/original-destination.ts';
+import {
+  byKoffi,
+  openOriginalDestination,
+} from '../../../src/proxy/socket/original-destination.ts';
 
 const way = process.argv[2] === 'koffi' ? [byKoffi] : undefined;
 const opened = openOriginalDestination(way);

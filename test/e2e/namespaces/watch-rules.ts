@@ -9,8 +9,8 @@ import { seededRandom } from '../../../src/base/random.ts';
 import { Log } from '../../../src/main/log.ts';
 import { RedirectionWatch } from '../../../src/main/sidecar-capture.ts';
 import { trafficLimits } from '../../../src/model/limits.ts';
-import { openOriginalDestination } from '../../../src/proxy/original-destination.ts';
 import { ProxyServer } from '../../../src/proxy/proxy-server.ts';
+import { openOriginalDestination } from '../../../src/proxy/socket/original-destination.ts';
 import { MemoryTelemetry } from '../../support/memory-telemetry.ts';
 
 const pauseMs = 100;

@@ -17,7 +17,7 @@ import { spanOfPrefix } from '../../../injector/init/rule-differences.ts';
 import { healthPorts, printRules, sentinels } from '../../../injector/init/rules.ts';
 import * as health from '../../../src/admin/health-port.ts';
 import { UsageError, variableOf } from '../../../src/main/flags.ts';
-import * as sentinel from '../../../src/proxy/sentinel.ts';
+import * as sentinel from '../../../src/proxy/capture/sentinel.ts';
 
 /** Those that mean IPv4 are refused. */
 const ipV6 = fc.ipV6().filter((text) => 'prefixes' in readPrefixList(text));

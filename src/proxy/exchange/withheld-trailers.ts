@@ -1,0 +1,20 @@
+/**
+ * Withheld trailers: whether fields behind a request's body are sifted, and which ones stay behind.
+ *
+ * Some servers merge trailers into the head. What is taken out of a head, or judged in it, would come
+ * back that way, when nobody looks any more.
+ */
+
+import type { ListenerPlan } from '../plan/plan.ts';
+import type { ProxyScope } from '../scope/proxy-scope.ts';
+
+const noNames: ReadonlySet<string> = new Set();
+
+/** Lower-case names, beside all that have no place in trailers; undefined: trailers are let be. */
+export function withheldTrailers(
+  { guard, listener }: ListenerPlan,
+  scope: ProxyScope,
+): ReadonlySet<string> | undefined {
+  if (guard?.authorizer.looksAtRequests === true) return guard.authorizer.headerNames;
+  return scope.mesh !== undefined && listener.direction === 'inbound' ? noNames : undefined;
+}
