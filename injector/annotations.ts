@@ -6,7 +6,7 @@
  * names the key; nothing of it reaches a pod as text that was not checked.
  */
 
-import { didYouMean } from '../src/config/nearest-name.ts';
+import { didYouMean } from '../src/config/syntax/nearest-name.ts';
 import type { SpansMode } from '../src/telemetry/tracing-choices.ts';
 import {
   amountOf as bytesOf,

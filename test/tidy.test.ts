@@ -40,24 +40,27 @@ const sharedRooms = new Set(['base', 'model', 'telemetry', 'identity', 'discover
 const dataRooms = new Set(['wire', 'routing', 'balancing', 'policy', 'proxy', 'admin']);
 const controlRooms = new Set(['kube', 'config', 'control']);
 
-/** The folders of src/proxy, from the top down; its own files stand above them all. */
-const proxyFolders = [
-  'capture',
-  'gateway',
-  'exchange',
-  'tunnel',
-  'plan',
-  'mesh',
-  'upstream',
-  'tls',
-  'trace',
-  'scope',
-  'socket',
-];
-/** Imports there that run up, with the reason. May only shrink. */
-const proxyUpwards: Readonly<Record<string, string>> = {
-  'plan/plan.ts -> exchange/guard.ts': 'a plan holds the guard of its policies, by type',
-  'scope/proxy-scope.ts -> exchange/exchange-pool.ts':
+/** The folders of large rooms, from the top down; a room's own files stand above them all. */
+const folders: Readonly<Record<string, readonly string[]>> = {
+  config: ['compile', 'world', 'resource', 'syntax'],
+  proxy: [
+    'capture',
+    'gateway',
+    'exchange',
+    'tunnel',
+    'plan',
+    'mesh',
+    'upstream',
+    'tls',
+    'trace',
+    'scope',
+    'socket',
+  ],
+};
+/** Imports between them that run up, with the reason. May only shrink. */
+const upwards: Readonly<Record<string, string>> = {
+  'proxy/plan/plan.ts -> exchange/guard.ts': 'a plan holds the guard of its policies, by type',
+  'proxy/scope/proxy-scope.ts -> exchange/exchange-pool.ts':
     'exchanges that wait belong to the proxy and not to a connection',
 };
 
@@ -154,27 +157,27 @@ test('an import goes to the own room or to a lower layer', () => {
   complain(complaints);
 });
 
-test('in the proxy, an import goes to the own folder or to a lower one', () => {
-  const home = 'src/proxy/';
-  const floorOf = (path: string) => {
-    const inside = path.slice(home.length);
-    return inside.includes('/') ? proxyFolders.indexOf(inside.split('/')[0]!) : -1;
-  };
+test('in a room with folders, an import goes to the own folder or to a lower one', () => {
   const complaints: string[] = [];
   const met = new Set<string>();
-  for (const source of product.filter(({ path }) => path.startsWith(home))) {
-    const from = floorOf(source.path);
-    const isKnown = from >= 0 || !source.path.slice(home.length).includes('/');
-    if (!isKnown) complaints.push(`${source.path}: no folder of the proxy's`);
-    for (const target of importsOf(source).filter((each) => each.startsWith('.'))) {
-      const path = relative(root, resolve(root, dirname(source.path), target));
-      if (!path.startsWith(home) || floorOf(path) >= from) continue;
-      const arrow = `${source.path.slice(home.length)} -> ${path.slice(home.length)}`;
-      met.add(arrow);
-      if (!(arrow in proxyUpwards)) complaints.push(`${arrow}: up`);
+  for (const [room, order] of Object.entries(folders)) {
+    const home = `src/${room}/`;
+    const folderOf = (path: string) => (path.includes('/') ? path.split('/')[0]! : '');
+    const floorOf = (path: string) => order.indexOf(folderOf(path));
+    for (const source of product.filter((each) => each.path.startsWith(home))) {
+      const own = source.path.slice(home.length);
+      if (folderOf(own) !== '' && floorOf(own) < 0) complaints.push(`${source.path}: no folder`);
+      for (const target of importsOf(source).filter((each) => each.startsWith('.'))) {
+        const path = relative(root, resolve(root, dirname(source.path), target));
+        if (!path.startsWith(home)) continue;
+        const other = path.slice(home.length);
+        if (floorOf(other) >= floorOf(own)) continue;
+        met.add(`${room}/${own} -> ${other}`);
+      }
     }
   }
-  for (const arrow of Object.keys(proxyUpwards)) {
+  complaints.push(...[...met].filter((arrow) => !(arrow in upwards)).map((each) => `${each}: up`));
+  for (const arrow of Object.keys(upwards)) {
     if (!met.has(arrow)) complaints.push(`${arrow}: listed, and not there any more`);
   }
   complain(complaints);

@@ -135,7 +135,8 @@ const check: Command = {
 be refused once a PeerAuthentication says STRICT. Without ADDR:PORT it asks the admin port of
 this machine's sidecar; a FILE holds what \`curl ADMIN/plaintext-callers\` answered elsewhere.
 With --config, resources as they are to be, only ports that are STRICT there count, and callers
-have names. Status 1 when somebody would be refused, 0 when nobody of those who were seen would.`,
+have names; of a workload without such a port it says so, and whom STRICT would refuse.
+Status 1 when somebody would be refused, 0 when nobody of those who were seen would.`,
   flags: checkFlags,
   examples: [
     { says: "this machine's sidecar", line: 'tracecar check --strict' },

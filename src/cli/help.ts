@@ -6,7 +6,7 @@
  */
 
 import { printable } from '../base/printable.ts';
-import { nearestName } from '../config/nearest-name.ts';
+import { nearestName } from '../config/syntax/nearest-name.ts';
 import { type Flag, variableOf } from '../main/flags.ts';
 import type { Command } from './command-table.ts';
 

@@ -8,16 +8,16 @@
  */
 
 import type { CapturePlan, Listener, Rule } from '../model/routing-table.ts';
-import { checkDestinations } from './check-references.ts';
-import { ClusterList } from './compile-clusters.ts';
-import type { CompileMemory } from './compile-memory.ts';
-import { RuleCompiler } from './compile-rules.ts';
-import { Complaints, type Placed, placeText } from './complaints.ts';
+import { checkDestinations } from './compile/check-references.ts';
+import { ClusterList } from './compile/compile-clusters.ts';
+import type { CompileMemory } from './compile/compile-memory.ts';
+import { RuleCompiler } from './compile/compile-rules.ts';
+import { portsLedTo } from './compile/imports.ts';
 import { deepFreeze } from './deep-freeze.ts';
-import { portsLedTo } from './imports.ts';
 import type { CompileContext, CompileResult } from './load.ts';
-import type { Resource, VirtualServiceResource } from './resource.ts';
-import type { World } from './world.ts';
+import type { Resource, VirtualServiceResource } from './resource/resource.ts';
+import { Complaints, type Placed, placeText } from './syntax/complaints.ts';
+import type { World } from './world/world.ts';
 
 /** The compilation before, by the same memory. */
 export interface LastCompile extends CompileResult {

@@ -13,8 +13,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import { CompileMemory } from './compile/compile-memory.ts';
 import { compileEdit, type LastCompile } from './compile-edit.ts';
-import { CompileMemory } from './compile-memory.ts';
 import type { FileContent, PathProblem } from './config-folder.ts';
 import {
   type CompileContext,
@@ -23,7 +23,7 @@ import {
   compileTable,
 } from './load.ts';
 import { type GoodTexts, ReadMemory, readFiles } from './read-files.ts';
-import type { Resource } from './resource.ts';
+import type { Resource } from './resource/resource.ts';
 import { settle, type TablePatch } from './table-patch.ts';
 
 /** Plain data: what the asking thread knows and the session does not. */

@@ -10,24 +10,25 @@
 
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
-import { type Capture, checkCapture } from './check-capture.ts';
-import { checkReferences } from './check-references.ts';
-import { ClusterList } from './compile-clusters.ts';
-import { ConnectionCompiler } from './compile-connections.ts';
-import { isGateway } from './compile-gateways.ts';
-import { compileListeners } from './compile-listeners.ts';
-import { CompileMemory } from './compile-memory.ts';
-import { RuleCompiler } from './compile-rules.ts';
-import { compileSecurity } from './compile-security.ts';
-import { compileTracing } from './compile-tracing.ts';
-import { Complaints, filePlace, placeText } from './complaints.ts';
+import { type Capture, checkCapture } from './compile/check-capture.ts';
+import { checkReferences } from './compile/check-references.ts';
+import { ClusterList } from './compile/compile-clusters.ts';
+import { ConnectionCompiler } from './compile/compile-connections.ts';
+import { isGateway } from './compile/compile-gateways.ts';
+import { compileListeners } from './compile/compile-listeners.ts';
+import { CompileMemory } from './compile/compile-memory.ts';
+import { RuleCompiler } from './compile/compile-rules.ts';
+import { compileSecurity } from './compile/compile-security.ts';
+import { compileTracing } from './compile/compile-tracing.ts';
+import { Credentials, usualSecretsFolder } from './compile/gateway-credentials.ts';
+import { selectSidecar } from './compile/select-sidecar.ts';
 import { deepFreeze } from './deep-freeze.ts';
-import { Credentials, usualSecretsFolder } from './gateway-credentials.ts';
-import { readDocument } from './read-resource.ts';
-import { type Resource, resourceName } from './resource.ts';
-import { labelText, selectSidecar } from './select-sidecar.ts';
-import { World } from './world.ts';
-import { parseYaml } from './yaml-file.ts';
+import { labelText } from './resource/labels.ts';
+import { readDocument } from './resource/read-resource.ts';
+import { type Resource, resourceName } from './resource/resource.ts';
+import { Complaints, filePlace, placeText } from './syntax/complaints.ts';
+import { parseYaml } from './syntax/yaml-file.ts';
+import { World } from './world/world.ts';
 
 /** One file's text, as it was read. */
 export interface ConfigSource {

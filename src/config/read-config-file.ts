@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { ConfigLimits } from '../model/limits.ts';
-import type { ComplaintKind } from './diagnostic-codes.ts';
+import type { ComplaintKind } from './syntax/diagnostic-codes.ts';
 
 export interface FileProblem {
   readonly kind: ComplaintKind;

@@ -7,13 +7,13 @@
  */
 
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { emptyPolicy } from './authorization-policy.ts';
-import { Complaints, filePlace } from './complaints.ts';
 import type { ConfigFiles, FileContent } from './config-folder.ts';
 import { type ConfigSource, dropDuplicates, readResources } from './load.ts';
 import type { FileProblem } from './read-config-file.ts';
-import { isPolicyKind } from './read-policy.ts';
-import { type Resource, resourceName } from './resource.ts';
+import { emptyPolicy } from './resource/authorization-policy.ts';
+import { isPolicyKind } from './resource/read-policy.ts';
+import { type Resource, resourceName } from './resource/resource.ts';
+import { Complaints, filePlace } from './syntax/complaints.ts';
 
 /** File to the newest text of it that had no error. */
 export type GoodTexts = ReadonlyMap<string, string>;

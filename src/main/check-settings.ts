@@ -1,6 +1,6 @@
 /** What `tracecar check` is told by its flags. Plain data in, plain data out. */
 
-import { usualRootNamespace } from '../config/compile-tracing.ts';
+import { usualRootNamespace } from '../config/world/world.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
 
 /** Of this machine's sidecar. */

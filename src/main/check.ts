@@ -8,10 +8,10 @@
 import { readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { systemWakeUps } from '../base/deadlines.ts';
-import { Complaints } from '../config/complaints.ts';
 import { ConfigFolder } from '../config/config-folder.ts';
-import { PeerModes } from '../config/peer-modes.ts';
 import { readFiles } from '../config/read-files.ts';
+import { Complaints } from '../config/syntax/complaints.ts';
+import { PeerModes } from '../config/world/peer-modes.ts';
 import { configLimits } from '../model/limits.ts';
 import { type CheckSettings, readCheckSettings } from './check-settings.ts';
 import { UsageError } from './flags.ts';
@@ -39,15 +39,17 @@ export async function runCheck(
   const outlook = outlookOf(settings);
   const verdicts = [];
   for (const source of settings.sources) {
-    verdicts.push(judgeStrict(source, await reportOf(source), outlook));
+    const report = await reportOf(source);
+    verdicts.push(judgeStrict(source, report, outlook(report.namespace)));
   }
   if (settings.output === 'json') write(`${JSON.stringify({ workloads: verdicts }, null, 2)}\n`);
   else write(printVerdicts(verdicts));
   return verdicts.some(breaks) ? 1 : 0;
 }
 
-function outlookOf({ config, rootNamespace }: CheckSettings): Outlook {
-  if (config.length === 0) return { modes: undefined, names: new Map() };
+/** Of workloads in a namespace: documents that name none are theirs, as `tracecar proxy` reads them. */
+function outlookOf({ config, rootNamespace }: CheckSettings): (namespace: string) => Outlook {
+  if (config.length === 0) return () => ({ modes: undefined, names: new Map() });
   const folder = new ConfigFolder({
     ...{ paths: config, limits: configLimits, wakeUps: systemWakeUps },
     onChange: () => {},
@@ -58,14 +60,24 @@ function outlookOf({ config, rootNamespace }: CheckSettings): Outlook {
     const found = files.problems.find(({ path }) => path === missing);
     throw new UsageError(missingPath(missing, found?.problem.message ?? 'It is not there'));
   }
-  const { resources, refusedFiles } = readFiles(files, new Map(), 'default');
-  if (refusedFiles.length > 0) {
-    const which = refusedFiles.join(', ');
-    throw new UsageError(`${which} has an error: \`tracecar validate ${which}\` explains`);
-  }
-  const peers = resources.filter((each) => each.kind === 'PeerAuthentication');
-  const modes = new PeerModes(peers, rootNamespace, new Complaints());
-  return { modes, names: namesByAddress(resources) };
+  const known = new Map<string, Outlook>();
+  const outlook = (namespace: string) => {
+    const seen = known.get(namespace);
+    if (seen !== undefined) return seen;
+    const { resources, refusedFiles } = readFiles(files, new Map(), namespace);
+    if (refusedFiles.length > 0) {
+      const which = refusedFiles.join(', ');
+      throw new UsageError(`${which} has an error: \`tracecar validate ${which}\` explains`);
+    }
+    const peers = resources.filter((each) => each.kind === 'PeerAuthentication');
+    const modes = new PeerModes(peers, rootNamespace, new Complaints());
+    const read = { modes, names: namesByAddress(resources) };
+    known.set(namespace, read);
+    return read;
+  };
+  // A mistake in a file is said before any sidecar is asked.
+  outlook('default');
+  return outlook;
 }
 
 /** `HOST:PORT` and nothing else is an admin port. */

@@ -6,7 +6,7 @@
  */
 
 import { parseArgs } from 'node:util';
-import { nearestName } from '../config/nearest-name.ts';
+import { nearestName } from '../config/syntax/nearest-name.ts';
 import { problemKind } from './problem-kind.ts';
 
 export interface Flag {

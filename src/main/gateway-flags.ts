@@ -3,7 +3,7 @@
  */
 
 import { resolve } from 'node:path';
-import { usualSecretsFolder } from '../config/gateway-credentials.ts';
+import { usualSecretsFolder } from '../config/compile/gateway-credentials.ts';
 import type { OutsideTrust } from '../proxy/scope/proxy-scope.ts';
 import { type Flag, UsageError } from './flags.ts';
 

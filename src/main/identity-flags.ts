@@ -7,12 +7,13 @@
 
 import { resolve } from 'node:path';
 import { trustDomainProblem, workloadId } from '../identity/spiffe-id.ts';
-import { usualTrustDomain } from '../model/security.ts';
+import { type ClientCertMode, usualTrustDomain } from '../model/security.ts';
 import { type Environment, type Flag, type FlagValues, UsageError } from './flags.ts';
 import { readSocketAddress } from './socket-address.ts';
 
 const usualPort = 15_010;
 const usualNamespace = 'tracecar-system';
+const clientCertModes: readonly ClientCertMode[] = ['append', 'set', 'off'];
 
 export const identityFlags: readonly Flag[] = [
   {
@@ -56,10 +57,10 @@ export const identityFlags: readonly Flag[] = [
   },
   {
     name: 'forward-client-cert',
-    value: 'on|off',
-    choices: ['on', 'off'],
-    otherwise: 'on',
-    help: 'x-forwarded-client-cert names the caller; off only removes what came',
+    value: 'append|set|off',
+    choices: clientCertModes,
+    otherwise: 'append',
+    help: 'x-forwarded-client-cert names the caller, behind what a gateway of the mesh says; or alone',
   },
 ];
 
@@ -81,7 +82,7 @@ export interface IdentityChoices {
   readonly trustDomain: string;
   /** Undefined: this sidecar has no identity. */
   readonly identity: IdentitySettings | undefined;
-  readonly forwardClientCert: boolean;
+  readonly clientCertMode: ClientCertMode;
 }
 
 /** Throws UsageError with one line about the first mistake. */
@@ -101,8 +102,13 @@ export function readIdentityFlags(
   return {
     trustDomain,
     identity: readIdentity(text, trustDomain, namespace, environment),
-    forwardClientCert: text('forward-client-cert') !== 'off',
+    clientCertMode: readClientCertMode(text('forward-client-cert')),
   };
+}
+
+/** The choices of the flag have been looked at. */
+function readClientCertMode(said: string): ClientCertMode {
+  return clientCertModes.find((mode) => mode === said) ?? 'append';
 }
 
 function readIdentity(

@@ -4,7 +4,7 @@
  * That is what was asked for, and hardly what was meant: it is said in the log and among the diagnostics.
  */
 
-import { diagnosticCodes } from '../config/diagnostic-codes.ts';
+import { diagnosticCodes } from '../config/syntax/diagnostic-codes.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { InboundSecurity } from '../model/security.ts';
 

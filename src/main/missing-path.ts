@@ -6,7 +6,7 @@
 
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { nearestName } from '../config/nearest-name.ts';
+import { nearestName } from '../config/syntax/nearest-name.ts';
 
 /** One line. `why` is the system's reason as a sentence: `There is no such file or folder`. */
 export function missingPath(path: string, why: string): string {

@@ -8,7 +8,7 @@
 import { isIP } from 'node:net';
 import { type AppMetricsPage, readAppMetrics } from '../admin/app-metrics.ts';
 import { type Probe, readProbes } from '../admin/probe-definition.ts';
-import { usualRootNamespace } from '../config/compile-tracing.ts';
+import { usualRootNamespace } from '../config/world/world.ts';
 import { telemetryLimits, trafficLimits } from '../model/limits.ts';
 import type { TracingChoices } from '../telemetry/tracing-choices.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';

@@ -14,7 +14,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
 import { CompilerThread } from '../config/compiler-thread.ts';
-import { diagnosticCodes } from '../config/diagnostic-codes.ts';
+import { diagnosticCodes } from '../config/syntax/diagnostic-codes.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import {
   assertLimits,
@@ -93,7 +93,7 @@ export class Sidecar {
       log: log.write,
       ...(capture === undefined ? {} : { capture }),
       ...(this.identity === undefined ? {} : { mesh: this.identity.mesh }),
-      forwardsClientCert: settings.forwardClientCert,
+      clientCertMode: settings.clientCertMode,
       outside: settings.outside,
     });
     if (capture !== undefined) this.#redirection = this.#makeRedirectionWatch();

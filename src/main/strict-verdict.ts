@@ -5,14 +5,14 @@
  *   resources to come ────┴─► of each workload: callers of ports that would be STRICT, and who they are
  *
  * It knows callers of the past. Who calls once a week and did not this week is not among them, and the
- * text says since when was recorded.
+ * text says since when was recorded. Where the resources make nothing of a workload STRICT, it says so
+ * and who would be refused if they did: a PeerAuthentication that was left out is no all-clear.
  */
 
 import { printable } from '../base/printable.ts';
-import { hasSidecar } from '../config/endpoint-identity.ts';
-import type { PeerModes } from '../config/peer-modes.ts';
-import { type Resource, resourceName } from '../config/resource.ts';
-import { labelText } from '../config/select-sidecar.ts';
+import { hasSidecar, labelText } from '../config/resource/labels.ts';
+import { type Resource, resourceName } from '../config/resource/resource.ts';
+import type { PeerModes, WorkloadModes } from '../config/world/peer-modes.ts';
 import type { PeerMode } from '../model/security.ts';
 import type { PlaintextCaller } from '../proxy/scope/plaintext-callers.ts';
 import type { StrictReport } from './strict-report.ts';
@@ -22,6 +22,11 @@ export interface WorkloadVerdict {
   readonly workload: string;
   readonly source: string;
   readonly since: string;
+  /**
+   * Why nothing of it is to be STRICT; empty: something is. Then nobody is refused, and the others tell
+   * who would be if all of it were.
+   */
+  readonly notStrict: string;
   /** Why everybody would be refused, or nobody's calls are known; empty: neither. */
   readonly problem: string;
   readonly refused: readonly RefusedCaller[];
@@ -49,30 +54,37 @@ export function judgeStrict(
   { modes, names }: Outlook,
 ): WorkloadVerdict {
   const { namespace, labels, identity, security, callers, forgotten, sinceMs } = report;
-  const modeAt = (port: number): PeerMode => modes?.modeAt(namespace, labels, port) ?? 'strict';
-  const modeNow = (port: number) =>
-    security.ports.find((each) => each.port === port)?.mode ?? security.mode;
   const planned = modes?.modesOf(namespace, labels);
-  const isStrictAnywhere =
-    planned === undefined ||
-    planned.mode === 'strict' ||
-    planned.ports.some(({ mode }) => mode === 'strict');
+  const notStrict = planned === undefined ? '' : reasonNotStrict(planned);
+  const isAllStrict = planned === undefined || notStrict !== '';
+  const isRefused = (port: number) => isAllStrict || modeOfPort(planned, port) === 'strict';
   const problem =
-    identity === '' && isStrictAnywhere
+    identity === ''
       ? 'it has no identity (--identity), so it records nobody, and in STRICT it refuses everybody'
       : '';
   const refused = callers
-    .filter(({ port }) => modeAt(port) === 'strict')
+    .filter(({ port }) => isRefused(port))
     .map((caller) => ({
       ...caller,
       name: names.get(caller.address) ?? '',
       last: timeText(caller.lastMs),
-      isNow: modeNow(caller.port) === 'strict',
+      isNow: modeOfPort(security, caller.port) === 'strict',
     }));
   return {
     workload: `${namespace} ${labelText(labels)}`,
-    ...{ source, since: timeText(sinceMs), problem, refused, forgotten },
+    ...{ source, since: timeText(sinceMs), notStrict, problem, refused, forgotten },
   };
+}
+
+/** Empty: a port of it is STRICT. */
+function reasonNotStrict({ mode, origin, ports }: WorkloadModes): string {
+  if (mode === 'strict' || ports.some((each) => each.mode === 'strict')) return '';
+  if (origin !== '') return `${origin} says ${mode.toUpperCase()}`;
+  return 'no PeerAuthentication says what it takes';
+}
+
+function modeOfPort({ mode, ports }: WorkloadModes, port: number): PeerMode {
+  return ports.find((each) => each.port === port)?.mode ?? mode;
 }
 
 /** Address to whose it is, of machines and pods. */
@@ -103,8 +115,11 @@ export function printVerdicts(verdicts: readonly WorkloadVerdict[]): string {
 }
 
 function linesOf(verdict: WorkloadVerdict): string[] {
-  const { workload, source, since, problem, refused, forgotten } = verdict;
+  const { workload, source, since, notStrict, problem, refused, forgotten } = verdict;
   const lines = [`${workload} (${source})`];
+  if (notStrict !== '') {
+    lines.push(`  nothing of it would be STRICT: ${notStrict}. If all of it were:`);
+  }
   if (problem !== '') lines.push(`  ${problem}`);
   for (const caller of refused) {
     const { address, port, connections, last, name, isAlsoMeshed, isNow } = caller;
@@ -124,8 +139,8 @@ function linesOf(verdict: WorkloadVerdict): string[] {
 }
 
 /** Whether somebody would be refused. */
-export function breaks({ problem, refused, forgotten }: WorkloadVerdict): boolean {
-  return problem !== '' || refused.length > 0 || forgotten > 0;
+export function breaks({ notStrict, problem, refused, forgotten }: WorkloadVerdict): boolean {
+  return notStrict === '' && (problem !== '' || refused.length > 0 || forgotten > 0);
 }
 
 function timeText(ms: number): string {

@@ -5,7 +5,7 @@
  * workload, as its proxy would see it.
  */
 
-import { usualRootNamespace } from '../config/compile-tracing.ts';
+import { usualRootNamespace } from '../config/world/world.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
 import { readLabels } from './proxy-settings.ts';
 

@@ -6,7 +6,7 @@
  */
 
 import { systemWakeUps } from '../base/deadlines.ts';
-import { Complaints, filePlace } from '../config/complaints.ts';
+import { selectorOf } from '../config/compile/select-sidecar.ts';
 import { ConfigFolder } from '../config/config-folder.ts';
 import { compileTable, readResources } from '../config/load.ts';
 import {
@@ -16,8 +16,8 @@ import {
   summaryLine,
 } from '../config/print-diagnostics.ts';
 import { readFiles } from '../config/read-files.ts';
-import type { Resource } from '../config/resource.ts';
-import { selectorOf } from '../config/select-sidecar.ts';
+import type { Resource } from '../config/resource/resource.ts';
+import { Complaints, filePlace } from '../config/syntax/complaints.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { configLimits } from '../model/limits.ts';
 import { UsageError } from './flags.ts';

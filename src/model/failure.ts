@@ -333,6 +333,14 @@ const rows = [
     'never',
     'The Host of the request is not one of the server name that its TLS connection was made for.',
   ],
+  [
+    'certificate-over',
+    'policy',
+    503,
+    'DT',
+    'never',
+    'A connection that is relayed unread was ended with the certificates that it was made with: an hour after a renewal, or when one of them ended. Connect again; pools and WebSockets do.',
+  ],
 ] as const;
 
 export type Cause = (typeof rows)[number][0];

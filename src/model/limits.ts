@@ -135,8 +135,16 @@ export interface TrafficLimits {
   readonly meshHandshakePatienceMs: number;
   /** For how long a session of the mesh may be resumed, with the certificates that it began with. */
   readonly meshSessionMs: number;
+  /**
+   * What a sidecar or gateway of the mesh may say in x-forwarded-client-cert of callers before it: more is
+   * left out. A gateway of ours says one element of at most 1 KiB.
+   */
+  readonly clientCertBytesMax: number;
+  readonly clientCertElementsMax: number;
   /** After a new certificate of our own: for how long connections that were made with the old one go on. */
   readonly meshDrainMs: number;
+  /** Relayed connections that end with a certificate: what both ends have to take the rest and close. */
+  readonly meshEndMs: number;
   /** Callers without mutual TLS that are remembered, each address and port apart. */
   readonly plaintextCallersMax: number;
   /** Between two attempts to open a listener whose port is taken. */
@@ -216,7 +224,10 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   meshWaitingPerAddressMax: 1_024,
   meshHandshakePatienceMs: 500,
   meshSessionMs: 3_600_000,
+  clientCertBytesMax: 4_096,
+  clientCertElementsMax: 8,
   meshDrainMs: 3_600_000,
+  meshEndMs: 5_000,
   plaintextCallersMax: 512,
   listenRetryMs: 1_000,
   listenRoomMs: 60_000,
@@ -552,6 +563,7 @@ export function assertLimits(limits: TrafficLimits): void {
   assert(limits.tlsPollMs <= limits.tlsPollMaxMs, 'few certificates are looked at oftener');
   assert(limits.meshHelloAgainMs <= limits.meshHelloMs, 'known callers are waited for no longer');
   assert(limits.meshHelloMs < limits.tlsHandshakeMs, 'a ClientHello leaves time for the handshake');
+  assert(limits.clientCertBytesMax < limits.headBytesMax, 'it is a part of a head');
   assert(limits.drainQuietMs < limits.drainListenMs, 'a quiet proxy ends when it has listened on');
   assert(
     limits.acceptQuietMs < limits.acceptLastMs,

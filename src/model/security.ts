@@ -11,6 +11,20 @@
 /** The ALPN name of the mesh's own TLS: by it a sidecar's ClientHello is told from an application's. */
 export const MESH_PROTOCOL = 'tracecar/1';
 
+/**
+ * Offered beside it, and never answered with, by a sidecar or gateway that writes the requests of a
+ * connection itself: what its caller or its application says of certificates is taken out of them. Not
+ * offered where bytes are relayed unread.
+ */
+export const MESH_REQUESTS = 'tracecar/requests';
+
+/**
+ * What a workload with an identity tells its application in x-forwarded-client-cert: who calls, behind what
+ * a sidecar or gateway there has told of callers before it (`append`); who calls, alone (`set`); nothing
+ * (`off`). At a gateway the first two tell what certificate was shown.
+ */
+export type ClientCertMode = 'append' | 'set' | 'off';
+
 /** Of a mesh that nobody has given another one. */
 export const usualTrustDomain = 'cluster.local';
 

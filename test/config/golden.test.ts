@@ -12,8 +12,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { Complaints } from '../../src/config/complaints.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
+import { Complaints } from '../../src/config/syntax/complaints.ts';
 
 const folder = join(import.meta.dirname, '../golden/config');
 const isUpdating = process.env.UPDATE_GOLDEN === '1';

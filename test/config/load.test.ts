@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { diagnosticCodes } from '../../src/config/diagnostic-codes.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
+import { diagnosticCodes } from '../../src/config/syntax/diagnostic-codes.ts';
 import { ruleIndex } from '../support/rule-index.ts';
 
 const example = join(import.meta.dirname, '../../examples/ab-rollout');

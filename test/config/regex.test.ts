@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compileRegex } from '../../src/config/regex.ts';
+import { compileRegex } from '../../src/config/syntax/regex.ts';
 
 function compiled(pattern: string): RegExp {
   const regex = compileRegex(pattern);

@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compileTracing } from '../../src/config/compile-tracing.ts';
-import { Complaints } from '../../src/config/complaints.ts';
+import { compileTracing } from '../../src/config/compile/compile-tracing.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
-import type { TelemetryResource } from '../../src/config/resource.ts';
+import type { TelemetryResource } from '../../src/config/resource/resource.ts';
+import { Complaints } from '../../src/config/syntax/complaints.ts';
 import type { Direction, TracingRules } from '../../src/model/routing-table.ts';
 import { noTracingRules } from '../../src/model/routing-table.ts';
 

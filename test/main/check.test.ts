@@ -73,6 +73,9 @@ metadata: {name: cron, namespace: batch}
 status: {podIP: 10.0.0.9}
 `;
 
+/** As a caller of that address is named. */
+const cron = 'Pod batch/cron, without a sidecar';
+
 test('who would be refused is named, and the status says that there is somebody', async (t) => {
   const at = folder(t, { 'web.json': report, 'quiet.json': { ...report, callers: [] } });
   assert.deepEqual(await check(at('web.json')), {
@@ -100,10 +103,51 @@ test('only ports that the configuration makes STRICT count, and callers have nam
   assert.equal(workload, 'shop app=web');
   assert.deepEqual(
     refused.map(({ address, name }: { address: string; name: string }) => [address, name]),
-    [['10.0.0.9', 'Pod batch/cron, without a sidecar']],
+    [['10.0.0.9', cron]],
   );
   const open = folder(t, { 'mesh.yaml': mesh.replace('STRICT', 'PERMISSIVE') });
   assert.equal((await check(`--config=${open('mesh.yaml')}`, at('web.json'))).status, 0);
+});
+
+test('a workload of which nothing becomes STRICT is no all-clear: the reason and the callers are told', async (t) => {
+  const at = folder(t, {
+    'web.json': report,
+    'bare.json': { ...report, identity: '', callers: [] },
+    'open.yaml': mesh.replace('STRICT', 'PERMISSIVE').replace('9090: {mode: PERMISSIVE}', ''),
+    'pods.yaml': mesh.slice(mesh.indexOf('apiVersion: v1')),
+  });
+  assert.deepEqual(await check('--config', at('pods.yaml'), at('web.json'), at('bare.json')), {
+    status: 0,
+    text: `shop app=web (${at('web.json')})
+  nothing of it would be STRICT: no PeerAuthentication says what it takes. If all of it were:
+  10.0.0.9 to port 8080: 1 connection, last 2026-11-26T09:00:00Z; ${cron}; comes by mutual TLS too
+  10.0.0.7 to port 9090: 41 connections, last 2026-11-26T09:01:01Z; is refused already
+  recorded since 2026-11-26T09:00:00Z
+shop app=web (${at('bare.json')})
+  nothing of it would be STRICT: no PeerAuthentication says what it takes. If all of it were:
+  it has no identity (--identity), so it records nobody, and in STRICT it refuses everybody
+`,
+  });
+  const { text } = await check('--config', at('open.yaml'), at('web.json'));
+  const place = `PeerAuthentication shop/shop ${at('open.yaml')}:1:1`;
+  assert.ok(text.includes(`STRICT: ${place} says PERMISSIVE. If`), text);
+});
+
+test('documents without a namespace are those of the workload, as its own sidecar reads them', async (t) => {
+  const at = folder(t, {
+    'shop.json': report,
+    'bank.json': { ...report, namespace: 'bank' },
+    'mesh.yaml': mesh.slice(0, mesh.indexOf('---')).replace(', namespace: shop', ''),
+  });
+  const { status, text } = await check(
+    '--config',
+    at('mesh.yaml'),
+    at('shop.json'),
+    at('bank.json'),
+  );
+  assert.equal(status, 1);
+  assert.equal(text.match(/10\.0\.0\.9 to port 8080/g)?.length, 2, text);
+  assert.doesNotMatch(text, /nothing of it/);
 });
 
 test('a sidecar without an identity would refuse everybody, and forgotten callers count', async (t) => {

@@ -4,8 +4,19 @@
  */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { cart, root, startBound, startCaptured, withBriefLeaf } from '../support/mesh-caller.ts';
+import { type TestContext, test } from 'node:test';
+import { failure } from '../../src/model/failure.ts';
+import type { TrafficLimits } from '../../src/model/limits.ts';
+import { RecordKind } from '../../src/telemetry/exchange-record.ts';
+import type { MemoryTelemetry } from '../support/memory-telemetry.ts';
+import {
+  cart,
+  type MeshCall,
+  root,
+  startBound,
+  startCaptured,
+  withBriefLeaf,
+} from '../support/mesh-caller.ts';
 import { type MeshLeaf, makeIdentity, makeMaterial } from '../support/mesh-material.ts';
 import { getOf } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
@@ -42,16 +53,89 @@ test('a connection is closed after the answer under way when its own certificate
   assert.equal(await downstream.ended(), 'fin');
 });
 
-test('what is relayed unread is cut a while after its own certificate was replaced', async (t) => {
+interface Relayed extends MeshCall {
+  readonly application: RawConnection;
+  readonly telemetry: MemoryTelemetry;
+  /** Its own certificate is replaced, and the time of what was made before is over. */
+  end(): void;
+}
+
+/** An opaque connection whose first bytes have been there and back. */
+async function relay(t: TestContext, limits: Partial<TrafficLimits> = {}): Promise<Relayed> {
   const mesh = makeIdentity(root, web);
-  const proxy = await startCaptured(t, { mesh, script: echo, limits: { meshDrainMs: 5 } });
-  const { downstream } = await proxy.speakMesh();
-  await downstream.send(Buffer.from([0, 1, 2]));
-  await downstream.until(() => downstream.received.length === 3, 'the echo');
-  mesh.replace(makeMaterial(root, web));
-  await downstream.ended();
+  const over = { meshDrainMs: 1, ...limits };
+  const proxy = await startCaptured(t, { mesh, script: echo, limits: over });
+  const call = await proxy.speakMesh();
+  await call.downstream.send(Buffer.from([0, 1, 2]));
+  await call.downstream.until(() => call.downstream.received.length === 3, 'the echo');
   const application = await proxy.origin.connection(0);
-  await application.ended();
+  const end = () => mesh.replace(makeMaterial(root, web));
+  return { ...call, application, telemetry: proxy.telemetry, end };
+}
+
+test('what is relayed unread ends by FIN both ways, and its record says why', async (t) => {
+  const { downstream, application, telemetry, end } = await relay(t);
+  end();
+  assert.equal(await application.ended(), 'fin');
+  assert.equal(await downstream.closed(), 'fin');
+  application.finish();
+  assert.equal(await application.closed(), 'fin');
+  await telemetry.recorded(1);
+  const [record] = telemetry.records;
+  assert.equal(record!.kind, RecordKind.Connection);
+  assert.equal(record!.causeCode, failure['certificate-over'].code);
+  assert.deepEqual([record!.requestBytes, record!.responseBytes], [3, 3]);
+});
+
+test('who does not close when a relayed connection has ended is cut', async (t) => {
+  const { downstream, application, telemetry, end } = await relay(t, { meshEndMs: 5 });
+  end();
+  assert.equal(await downstream.ended(), 'fin');
+  assert.equal(await application.closed(), 'reset');
+  await telemetry.recorded(1);
+  assert.equal(telemetry.records[0]!.causeCode, failure['certificate-over'].code);
+});
+
+test('what was read of a relayed connection is delivered before its end, and nothing after it', async (t) => {
+  const { secure, downstream, application, end } = await relay(t);
+  secure.pause();
+  const flood = Buffer.alloc(8_000_000, 'x');
+  void application.send(flood);
+  // More than all that lies between, so something has been read and waits.
+  await new Promise((resolve) => setImmediate(resolve));
+  end();
+  assert.equal(await application.ended(), 'fin');
+  secure.resume();
+  assert.equal(await downstream.ended(), 'fin');
+  const { length } = downstream.received;
+  assert.ok(length > 3 && length < flood.length, `${length} bytes`);
+  application.finish();
+  await application.closed();
+});
+
+test('a WebSocket ends by FIN both ways, with no frame that nobody sent', async (t) => {
+  const mesh = makeIdentity(root, web);
+  const script = async (connection: RawConnection) => {
+    await connection.untilReceived('\r\n\r\n');
+    await connection.send(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n',
+    );
+  };
+  const proxy = await startBound(t, { mesh, script, limits: { meshDrainMs: 1 } });
+  const { downstream } = await proxy.speakMesh();
+  await downstream.send(getOf('/chat', 'Connection: upgrade\r\nUpgrade: websocket\r\n'));
+  assert.equal((await downstream.response()).status, 101);
+  const application = await proxy.origin.connection(0);
+  const asked = application.received;
+  mesh.replace(makeMaterial(root, web));
+  assert.equal(await application.ended(), 'fin');
+  assert.equal(await downstream.closed(), 'fin');
+  application.finish();
+  await application.closed();
+  assert.deepEqual([downstream.rest, application.received], ['', asked]);
+  await proxy.telemetry.recorded(2);
+  const record = proxy.telemetry.records.find(({ kind }) => kind === RecordKind.Connection);
+  assert.equal(record!.causeCode, failure['certificate-over'].code);
 });
 
 test('connections that are long from their end go on when there is another certificate', async (t) => {

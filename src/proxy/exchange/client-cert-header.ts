@@ -1,24 +1,48 @@
 /**
- * `x-forwarded-client-cert`: what an application hears of who called it (Envoy's header, one element).
+ * `x-forwarded-client-cert`: what an application hears of who called it (Envoy's header).
  *
- *   By=spiffe://.../sa/web;Hash=<SHA-256 of the leaf>;Subject="";URI=spiffe://.../sa/cart
+ *   Hash=..;Subject="CN=phone";DNS=phone.example.com , By=spiffe://../web;Hash=..;Subject="";URI=spiffe://../ingress
+ *   └─ said by that peer: what a gateway was shown ─┘ └─ proved by our own handshake, always the last ────────────┘
  *
- * Only what our own handshake has proved is said. What came with the request is taken out first, whoever
- * sent it: an application that trusts the header must be able to.
+ * What comes is taken out, whoever sent it: an application that trusts the header must be able to. It comes
+ * back as the first part where a peer of the mesh has sent it that takes out what its own callers say: a
+ * gateway does, and so does a sidecar with what its application sends by mutual TLS (forwarded-head.ts).
+ * Bytes that a sidecar relays unread are its application's, and nobody is told by them.
  */
 
+import type { TrafficLimits } from '../../model/limits.ts';
+import { countClientCerts } from '../../wire/client-cert-field.ts';
 import { FieldId } from '../../wire/http1/field-id.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 import type { MeshPeer } from '../mesh/mesh-peer.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 
-/** The line of a connection's requests, whole; '' where nothing is to be said. */
-export function clientCertLine(scope: ProxyScope, peer: MeshPeer | undefined): string {
+const NAME = 'x-forwarded-client-cert';
+
+/** What is proved of a connection's peer, an element; '' where nothing is to be said. */
+export function clientCertOf(scope: ProxyScope, peer: MeshPeer | undefined): string {
   const own = scope.mesh?.current;
-  if (peer === undefined || own === undefined || !scope.forwardsClientCert) return '';
+  if (peer === undefined || own === undefined || scope.clientCertMode === 'off') return '';
   // SPIFFE ids have none of the characters that would need quotes.
-  const element = `By=${own.id};Hash=${peer.hash};Subject="";URI=${peer.id}`;
-  return `x-forwarded-client-cert: ${element}\r\n`;
+  return `By=${own.id};Hash=${peer.hash};Subject="";URI=${peer.id}`;
+}
+
+/**
+ * Marks what came, so that none of it goes on, and returns the line that does, '' for none. `proved`: see
+ * `clientCertOf`. `isBelieved`: the peer may say who was before it; nothing is passed on of what is
+ * malformed or beyond the limits.
+ */
+export function settleClientCert(
+  head: MessageHead,
+  proved: string,
+  isBelieved: boolean,
+  limits: TrafficLimits,
+): string {
+  const first = head.indexOf(FieldId.XForwardedClientCert);
+  const said = first >= 0 && isBelieved && proved !== '' ? saidIn(head, first, limits) : '';
+  if (first >= 0) dropClientCert(head);
+  if (proved === '') return '';
+  return said === '' ? `${NAME}: ${proved}\r\n` : `${NAME}: ${said},${proved}\r\n`;
 }
 
 /** Takes out what came, all of it. */
@@ -28,4 +52,16 @@ export function dropClientCert(head: MessageHead): void {
     head.dropped[index] = Dropped.Never;
     index = head.indexOf(FieldId.XForwardedClientCert, index + 1);
   }
+}
+
+/** Of all fields, from the one at `first` on; '' where it cannot be passed on. */
+function saidIn(head: MessageHead, first: number, limits: TrafficLimits): string {
+  let said = '';
+  for (let at = first; at >= 0; at = head.indexOf(FieldId.XForwardedClientCert, at + 1)) {
+    if (head.dropped[at] !== Dropped.Kept) continue;
+    said = said === '' ? head.value(at) : `${said},${head.value(at)}`;
+    if (said.length > limits.clientCertBytesMax) return '';
+  }
+  const elements = countClientCerts(said);
+  return elements > 0 && elements <= limits.clientCertElementsMax ? said : '';
 }

@@ -23,7 +23,7 @@ import { BodyKind } from '../../wire/http1/body-kind.ts';
 import { HeadState } from '../../wire/http1/head-reader.ts';
 import { Method } from '../../wire/http1/method.ts';
 import { type MeshLife, type MeshLived, meshLifeOf } from '../mesh/mesh-life.ts';
-import { type MeshPeer, meshPeerOf } from '../mesh/mesh-peer.ts';
+import { type MeshPeer, meshPeerOf, writesRequests } from '../mesh/mesh-peer.ts';
 import type { DenialPrinter, RouteAsker } from '../plan/exchange-route.ts';
 import type { ListenerPlan } from '../plan/plan.ts';
 import type { Endable, ProxyScope } from '../scope/proxy-scope.ts';
@@ -42,7 +42,7 @@ import {
   type UpstreamConnection,
   UpstreamState,
 } from '../upstream/upstream-connection.ts';
-import { clientCertLine } from './client-cert-header.ts';
+import { clientCertOf } from './client-cert-header.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
 import type { ExchangePool } from './exchange-pool.ts';
 import { isKeepRequest, printKeepAnswer, takeKeepRequest } from './keep-request.ts';
@@ -94,8 +94,9 @@ export class DownstreamConnection
   readonly tls: TlsFacts | undefined;
   /** Who is there, proved by mutual TLS of the mesh; undefined: nobody knows. */
   readonly meshPeer: MeshPeer | undefined;
-  /** What requests tell the application of it, a whole line or ''. */
-  readonly clientCertLine: string;
+  /** What requests tell the application of it, and whether it may tell who was before it. */
+  readonly clientCert: string;
+  readonly passesClientCerts: boolean;
   /** How long it may go on; undefined where no TLS of the mesh ends here. */
   readonly #life: MeshLife | undefined;
   /** For those who authorise; made by the first who asks. */
@@ -139,7 +140,8 @@ export class DownstreamConnection
     this.isSecure = accepted instanceof TLSSocket;
     this.tls = this.isSecure ? tlsFactsOf(accepted) : undefined;
     this.meshPeer = scope.mesh === undefined ? undefined : meshPeerOf(accepted);
-    this.clientCertLine = clientCertLine(scope, this.meshPeer);
+    this.clientCert = clientCertOf(scope, this.meshPeer);
+    this.passesClientCerts = scope.clientCertMode === 'append' && writesRequests(accepted);
     this.#scope = scope;
     this.owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);

@@ -26,7 +26,7 @@ import type { WriteSlab } from '../socket/write-slab.ts';
 import { TraceHeaders } from '../trace/trace-headers.ts';
 import { UpstreamState, type UpstreamUser } from '../upstream/upstream-connection.ts';
 import { clientAddressOf, forwardClient } from './client-address.ts';
-import { dropClientCert } from './client-cert-header.ts';
+import { settleClientCert } from './client-cert-header.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { Attempts } from './exchange-attempts.ts';
 import { ExchangeClock } from './exchange-clock.ts';
@@ -46,6 +46,7 @@ export const ExchangeState = { Idle: 0, Connecting: 1, AwaitingHead: 2, Relaying
 const FIRST_ERROR_STATUS = 400;
 
 export class Exchange implements UpstreamUser, HeadSource {
+  readonly writesRequests = true;
   /** Of the request that is read or under way. */
   readonly head = new MessageHead();
   readonly headReader: HeadReader;
@@ -423,8 +424,8 @@ export class Exchange implements UpstreamUser, HeadSource {
       return forwardClient(head, downstream, this.#scope.outside.trustedHops, certificate);
     }
     if (this.#scope.mesh === undefined || listener.direction !== 'inbound') return '';
-    dropClientCert(head);
-    return downstream.clientCertLine;
+    const { clientCert, passesClientCerts } = downstream;
+    return settleClientCert(head, clientCert, passesClientCerts, this.#scope.limits);
   }
 
   #chooseRoute(plan: ListenerPlan, now: Milliseconds): Failure | undefined {

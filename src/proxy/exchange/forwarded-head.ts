@@ -15,6 +15,7 @@ import type { RouteChoice } from '../plan/exchange-route.ts';
 import type { WriteSlab } from '../socket/write-slab.ts';
 import type { TraceHeaders } from '../trace/trace-headers.ts';
 import { putRequestIdLine, putTraceLines } from '../trace/trace-lines.ts';
+import { dropClientCert } from './client-cert-header.ts';
 import type { UpstreamLease } from './upstream-lease.ts';
 
 /** Puts it into the message in `out`; `record` tells of the span that it names as parent. */
@@ -26,6 +27,8 @@ export function putForwardedHead(
   record: ExchangeRecord,
   out: WriteSlab,
 ): void {
+  // By mutual TLS of the mesh what it says of callers would be believed, and it is the application's word.
+  if (lease.isMeshed) dropClientCert(head);
   const memory = out.reserve(headRoom(head));
   if (route.isAsSent) {
     out.length = putRequestHeadAsSent(head, memory, out.length, route.isPathSettled);

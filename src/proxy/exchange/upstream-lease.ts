@@ -54,6 +54,11 @@ export class UpstreamLease {
     return this.pool === undefined ? '' : printAddress(this.pool.address, this.pool.port);
   }
 
+  /** Mutual TLS of the mesh is spoken to the endpoint. */
+  get isMeshed(): boolean {
+    return this.pool !== undefined && this.pool.principalId !== 0;
+  }
+
   /** The connection of the lease is one that `keep` has kept for this downstream. */
   get isOwn(): boolean {
     return this.upstream !== undefined && this.upstream === this.#own;

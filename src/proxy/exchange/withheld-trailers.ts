@@ -12,9 +12,11 @@ const noNames: ReadonlySet<string> = new Set();
 
 /** Lower-case names, beside all that have no place in trailers; undefined: trailers are let be. */
 export function withheldTrailers(
-  { guard, listener }: ListenerPlan,
+  { entrance, guard, listener }: ListenerPlan,
   scope: ProxyScope,
 ): ReadonlySet<string> | undefined {
+  const isInbound = listener.direction === 'inbound';
   if (guard?.authorizer.looksAtRequests === true) return guard.authorizer.headerNames;
-  return scope.mesh !== undefined && listener.direction === 'inbound' ? noNames : undefined;
+  const isCleaned = entrance !== undefined || (scope.mesh !== undefined && isInbound);
+  return isCleaned ? noNames : undefined;
 }

@@ -75,7 +75,9 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
     // TLS takes what is in the stream before what the kernel has; it keeps the memory.
     accepted.unshift(Buffer.from(said));
     tls.accept(accepted, (secure) => {
-      const owner = new EntranceOwner(this.#listener, server, source, shownCertificate(secure));
+      const isTold = this.#scope.clientCertMode !== 'off';
+      const shown = isTold ? shownCertificate(secure) : '';
+      const owner = new EntranceOwner(this.#listener, server, source, shown);
       const { connections } = this.#listener;
       connections.add(new DownstreamConnection(this.#scope, owner, secure, readSecure));
     });

@@ -11,7 +11,7 @@ import type { SecureContext } from 'node:tls';
 import type { MeshMaterial } from '../../identity/mesh-identity.ts';
 import { readSvid } from '../../identity/svid.ts';
 import { failure } from '../../model/failure.ts';
-import { MESH_PROTOCOL } from '../../model/security.ts';
+import { MESH_PROTOCOL, MESH_REQUESTS } from '../../model/security.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import type { SecureSocket } from '../socket/secure-socket.ts';
 import { chainProblem, printCertificate, type TlsProblem } from '../tls/tls-problem.ts';
@@ -83,7 +83,9 @@ export class MeshClient {
 class MeshPeerClient implements TlsClient {
   readonly identity: string;
   readonly #client: MeshClient;
+  /** For connections whose requests we write, and for those that are relayed unread. */
   #dial: TlsDial | undefined;
+  #unread: TlsDial | undefined;
 
   constructor(client: MeshClient, identity: string) {
     this.#client = client;
@@ -94,20 +96,26 @@ class MeshPeerClient implements TlsClient {
     return this.#client.generation;
   }
 
-  dial(): TlsDial | TlsProblem {
+  dial(carriesRequests: boolean): TlsDial | TlsProblem {
     if (this.identity === '') return refuse('ISTIO_MUTUAL, and the endpoint has no identity');
     const context = this.#client.context();
     if ('failure' in context) return context;
-    const { material, secureContext } = context;
-    const { generation } = material;
-    if (this.#dial?.generation === generation) return this.#dial;
-    this.#dial = {
-      generation,
+    const known = carriesRequests ? this.#dial : this.#unread;
+    if (known?.generation === context.material.generation) return known;
+    const dial = this.#dialWith(context, carriesRequests);
+    if (carriesRequests) this.#dial = dial;
+    else this.#unread = dial;
+    return dial;
+  }
+
+  #dialWith({ material, secureContext }: MeshContext, carriesRequests: boolean): TlsDial {
+    return {
+      generation: material.generation,
       serverName: '',
       session: undefined,
       options: {
         secureContext,
-        ALPNProtocols: [MESH_PROTOCOL],
+        ALPNProtocols: carriesRequests ? [MESH_PROTOCOL, MESH_REQUESTS] : [MESH_PROTOCOL],
         requestCert: true,
         rejectUnauthorized: false,
         allowHalfOpen: true,
@@ -116,7 +124,6 @@ class MeshPeerClient implements TlsClient {
       },
       judge: (secure, offered) => this.#judge(secure, offered),
     };
-    return this.#dial;
   }
 
   #judge(secure: SecureSocket, offered: TlsSession | undefined): TlsProblem | number {
@@ -144,6 +151,7 @@ class MeshPeerClient implements TlsClient {
     if (this.#client.wallMs < notAfterMs) return notAfterMs;
     // The next handshake is a whole one, and its certificate perhaps a new one.
     this.#dial = undefined;
+    this.#unread = undefined;
     return expired('the certificate of the endpoint', notAfterMs);
   }
 }

@@ -13,13 +13,13 @@
 import type { Socket } from 'node:net';
 import type { Milliseconds } from '../../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../../base/deadlines.ts';
-import { MESH_PROTOCOL } from '../../model/security.ts';
+import { MESH_PROTOCOL, MESH_REQUESTS } from '../../model/security.ts';
 import { ClientHelloReader, HANDSHAKE_RECORD, HelloState } from '../../wire/client-hello.ts';
 import type { Endable, ProxyScope } from '../scope/proxy-scope.ts';
 import { ByteHold } from '../socket/byte-hold.ts';
 import { plainAddress } from '../socket/print-address.ts';
 import { adoptSocket, type ByteTaker, resetSocket } from '../socket/socket-reads.ts';
-import type { MeshPeer } from './mesh-peer.ts';
+import { type MeshPeer, setWritesRequests } from './mesh-peer.ts';
 import type { MeshArrival, MeshHandshake, MeshServer } from './mesh-server.ts';
 
 const GateState = { Silent: 0, Hello: 1, Mesh: 2, Over: 3 } as const;
@@ -58,6 +58,8 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
   #state: number = GateState.Silent;
   #hello: ClientHelloReader | undefined;
   #handshake: MeshHandshake | undefined;
+  /** Its ClientHello says that the peer writes what comes, as requests. */
+  #isOfRequests = false;
   readonly #onGone = (): void => this.#close();
   readonly #onEnded = (): void => this.#guard(() => this.#passOnEnded());
 
@@ -110,6 +112,7 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
 
   onSecure(secure: Socket, peer: MeshPeer): void {
     this.#leave();
+    if (this.#isOfRequests) setWritesRequests(secure);
     this.#scope.plaintextCallers.noteMeshed(this.address, this.#owner.port);
     this.#owner.onSecure(this, secure, peer);
   }
@@ -154,6 +157,7 @@ export class MeshGate implements ByteTaker, DeadlineOwner, Endable, MeshArrival 
       return;
     }
     this.#state = GateState.Mesh;
+    this.#isOfRequests = hello.alpn.includes(MESH_REQUESTS);
     this.#hello = undefined;
     // The handshake has a deadline of its own, and counts itself.
     this.#scope.deadlines.remove(this.#deadline);

@@ -18,6 +18,7 @@ export interface MeshPeer extends Svid {
 }
 
 const peers = new WeakMap<Socket, MeshPeer>();
+const ofRequests = new WeakSet<Socket>();
 
 /** Of a socket behind mutual TLS of the mesh, or of this pod's call to itself; else undefined. */
 export function meshPeerOf(socket: Socket): MeshPeer | undefined {
@@ -27,4 +28,17 @@ export function meshPeerOf(socket: Socket): MeshPeer | undefined {
 /** Everything that reads `socket` from now on knows that `peer` is there. */
 export function setMeshPeer(socket: Socket, peer: MeshPeer): void {
   peers.set(socket, peer);
+}
+
+/** The peer has said in its handshake that it writes the requests on `socket` itself. */
+export function setWritesRequests(socket: Socket): void {
+  ofRequests.add(socket);
+}
+
+/**
+ * Whether what it says of those before it is its own word, and not its application's: nothing that an
+ * application sends is in the handshake. False where the peer relays bytes unread.
+ */
+export function writesRequests(socket: Socket): boolean {
+  return ofRequests.has(socket);
 }

@@ -11,7 +11,7 @@ import type { Random } from '../../base/random.ts';
 import type { MeshIdentity } from '../../identity/mesh-identity.ts';
 import type { TrafficLimits } from '../../model/limits.ts';
 import type { Direction } from '../../model/routing-table.ts';
-import { usualSecurity } from '../../model/security.ts';
+import { type ClientCertMode, usualSecurity } from '../../model/security.ts';
 import { RetryBudget } from '../../policy/retry-budget.ts';
 import type { HopTag } from '../../telemetry/hop-state.ts';
 import { TokenBucket } from '../../telemetry/keep-state.ts';
@@ -49,8 +49,8 @@ export interface ProxyOptions {
   readonly tracing?: ProxyTracing;
   /** Who this workload is; absent where it has no identity and speaks nothing of the mesh. */
   readonly mesh?: MeshIdentity;
-  /** Where it has one: whether requests tell the application who calls; on when absent. */
-  readonly forwardsClientCert?: boolean;
+  /** What requests tell the application of who calls; `append` when absent. */
+  readonly clientCertMode?: ClientCertMode;
   /** What is believed of callers from outside, at Gateways; nothing when absent. */
   readonly outside?: OutsideTrust;
 }
@@ -140,7 +140,7 @@ export class ProxyScope {
   readonly retryBudget: RetryBudget;
   /** Undefined where this workload has no identity. */
   readonly mesh: MeshIdentity | undefined;
-  readonly forwardsClientCert: boolean;
+  readonly clientCertMode: ClientCertMode;
   readonly outside: OutsideTrust;
   readonly credentials: CredentialStore = new CredentialStore();
   /** Who came without mutual TLS. */
@@ -189,7 +189,7 @@ export class ProxyScope {
     this.log = options.log;
     this.tracing = options.tracing ?? usualChoices;
     this.mesh = options.mesh;
-    this.forwardsClientCert = options.forwardsClientCert ?? true;
+    this.clientCertMode = options.clientCertMode ?? 'append';
     this.outside = options.outside ?? nobodyOutside;
     this.handshakeTurns = new HandshakeTurns(options.wakeUps, limits.handshakesPerTurn);
     this.peers = new PeerList(this.tracing.peers);

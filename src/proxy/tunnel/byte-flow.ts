@@ -66,6 +66,14 @@ export class ByteFlow {
     this.#to.end();
   }
 
+  /** Sends what has been read, and FIN; what still comes is read and goes nowhere. */
+  stop(): void {
+    // Its own slab may hold what the kernel has not taken yet.
+    if (this.#reads !== undefined) this.#reads.next = this.#scope.sockets.slab;
+    if (!this.isEnded) this.end();
+    this.resume();
+  }
+
   /** The tunnel is over. */
   close(): void {
     this.#giveUpSlab();

@@ -6,7 +6,8 @@
  *   downstream ◄──bytes, FIN── upstream
  *
  * One direction may end long before the other. RST on one side is RST on the other. It ends when both
- * directions have, when a side is lost, or after `idleMs` without a byte. That a quiet peer is gone
+ * directions have, when a side is lost, or after `idleMs` without a byte. When the certificates of mutual
+ * TLS are over it says FIN to both sides, and cuts whoever has not closed `meshEndMs` later. That a quiet peer is gone
  * without a word the system finds out, once the tunnel is not young any more. A side that is not being
  * read, because the other does not take its bytes, is not seen to be lost until it is read again:
  * libuv watches no socket that is neither read nor written.
@@ -59,6 +60,8 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   /** How long it may go on; undefined where no TLS of the mesh ends here. */
   readonly #life: MeshLife | undefined;
   #isReset = false;
+  /** Why FIN was said to both sides: nothing is passed on any more. */
+  #stopped: Failure | undefined;
   #isOver = false;
 
   /**
@@ -107,7 +110,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
 
   /** Bytes of the downstream. They are sent or copied before it returns. */
   onBytes(chunk: Buffer): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#stopped !== undefined) return;
     try {
       this.report.record.requestBytes += chunk.length;
       this.#onActivity();
@@ -131,7 +134,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   }
 
   onUpstreamBytes(chunk: Buffer): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#stopped !== undefined) return;
     this.report.responseBegun();
     this.report.record.responseBytes += chunk.length;
     this.#onActivity();
@@ -145,7 +148,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
   }
 
   onUpstreamEnded(): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#down.isEnded) return;
     this.#down.end();
     this.#onActivity();
   }
@@ -182,7 +185,14 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
 
   /** The certificates that it was made with are over. */
   onMeshEnd(): void {
-    this.#end(undefined);
+    if (this.#isOver) return;
+    const { clock, limits } = this.#scope;
+    this.#stopped = failure['certificate-over'];
+    this.#up.stop();
+    this.#down.stop();
+    this.#idleAt = clock.now() + limits.meshEndMs;
+    this.#grownAt = Number.POSITIVE_INFINITY;
+    this.#arm();
   }
 
   #listen(): void {
@@ -232,6 +242,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
 
   /** A tunnel without an idle limit has that of opaque connections once a side has ended. */
   #onActivity(): void {
+    if (this.#stopped !== undefined) return;
     const { clock, limits } = this.#scope;
     let ms = this.#idleMs;
     if (ms === Number.POSITIVE_INFINITY && (this.#up.isEnded || this.#down.isEnded)) {
@@ -261,7 +272,7 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
     this.#up.close();
     this.#down.close();
     this.#scope.countsOf(this.report.direction).downstreamOpen--;
-    this.report.finish(what);
+    this.report.finish(this.#stopped ?? what);
     this.#owner.onTunnelClosed(this);
   }
 }

@@ -52,7 +52,7 @@ export class EndpointPool implements EndpointLoad {
 
   /** Why no connection can be dialled at the moment, which is logged; undefined: one can. */
   refusal(): TlsProblem | undefined {
-    const dial = this.tls?.dial();
+    const dial = this.tls?.dial(true);
     if (dial === undefined || !isProblem(dial)) return undefined;
     const where = printAddress(this.address, this.port);
     const text = `outbound: ${where}: ${dial.failure.cause}: ${dial.detail}`;

@@ -29,6 +29,11 @@ export const UpstreamState = { Connecting: 0, Leased: 1, Idle: 2, Closed: 3 } as
 
 /** Who has the lease. Each call may end the connection. */
 export interface UpstreamUser extends Endable {
+  /**
+   * What goes upstream are requests that it has read and writes itself; absent: bytes of somebody else's,
+   * which nobody has read. The peer is told, where mutual TLS of the mesh is spoken.
+   */
+  readonly writesRequests?: boolean;
   onUpstreamConnected(): void;
   onUpstreamBytes(chunk: Buffer): void;
   /** All bytes given to the socket have gone to the kernel. */
@@ -98,7 +103,7 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
     const hop = counts === scope.outbound ? scope.localHop : undefined;
     const local = hop?.open(address, port, this, scope.sockets.heldBytesMax);
     if (local === undefined && pool.tls !== undefined) {
-      const dial = pool.tls.dial();
+      const dial = pool.tls.dial(user.writesRequests === true);
       assert(!isProblem(dial), 'the lease asks the pool before it dials');
       const secure = openSecureSocket(address, port, this, scope.sockets, dial);
       this.socket = secure;

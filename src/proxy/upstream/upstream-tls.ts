@@ -33,8 +33,11 @@ export interface TlsSession {
 }
 
 export interface TlsClient {
-  /** What the next connection is made with, or why there can be none. */
-  dial(): TlsDial | TlsProblem;
+  /**
+   * What the next connection is made with, or why there can be none. `carriesRequests`: we write its
+   * requests (`UpstreamUser.writesRequests`).
+   */
+  dial(carriesRequests: boolean): TlsDial | TlsProblem;
   /** See `TlsDial.generation`; of the keys and roots that are in force. */
   readonly generation: number;
   /** SPIFFE id that is expected; '' outside the mesh. */
