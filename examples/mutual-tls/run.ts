@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { startAuthority } from '../ab-rollout/driver/authority.ts';
 import { Children } from '../ab-rollout/driver/children.ts';
 import { tracecar } from '../ab-rollout/driver/command.ts';
+import { exitOnSignal } from '../ab-rollout/driver/exit-on-signal.ts';
 
 /** Of mesh/sidecars.yaml. */
 const ports = { application: 24_201, payments: 24_200, orders: 24_210, reports: 24_220 };
@@ -134,7 +135,9 @@ async function present(admin: string, apply: (policy: string) => void): Promise<
   await show('reports', ports.reports, 'GET', '/payments/%2e%2e/pay');
 }
 
+exitOnSignal();
 const config = mkdtempSync(join(tmpdir(), 'tracecar-mutual-tls-'));
+process.on('exit', () => rmSync(config, { recursive: true, force: true }));
 const lost = Promise.withResolvers<never>();
 lost.promise.catch(() => {});
 const children = new Children((_name, lastWords) => lost.reject(new Error(lastWords)));
@@ -155,5 +158,4 @@ try {
 } finally {
   application?.close();
   await children.endAll(8_000);
-  rmSync(config, { recursive: true, force: true });
 }

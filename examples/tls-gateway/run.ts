@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Children } from '../ab-rollout/driver/children.ts';
 import { tracecar } from '../ab-rollout/driver/command.ts';
+import { exitOnSignal } from '../ab-rollout/driver/exit-on-signal.ts';
 import { Certificates } from './certificates.ts';
 import { type Ask, Downstream } from './downstream.ts';
 
@@ -94,7 +95,9 @@ async function present(certificates: Certificates, downstream: Downstream): Prom
   console.log(`  on the connection from before: ${await kept()}`);
 }
 
+exitOnSignal();
 const secrets = mkdtempSync(join(tmpdir(), 'tracecar-tls-gateway-'));
+process.on('exit', () => rmSync(secrets, { recursive: true, force: true }));
 const lost = Promise.withResolvers<never>();
 lost.promise.catch(() => {});
 const children = new Children((_name, lastWords) => lost.reject(new Error(lastWords)));
@@ -126,5 +129,4 @@ try {
 } finally {
   for (const server of servers) server.close();
   await children.endAll(8_000);
-  rmSync(secrets, { recursive: true, force: true });
 }

@@ -65,6 +65,12 @@ export function printBytes(bytes: Uint8Array): string {
   return `${groups.slice(0, start).join(':')}::${groups.slice(start + length).join(':')}`;
 }
 
+/** The host `[0:0::1]` of an authority in one spelling, `[::1]`; what is no address in brackets as it is. */
+export function printHostAddress(host: string): string {
+  const bytes = parseAddress(host.slice(1, -1));
+  return bytes === undefined ? host : `[${printBytes(bytes)}]`;
+}
+
 /** The byte of a mask of which `bits` are left, which may be below 0 or above 8. */
 function maskOf(bits: number): number {
   if (bits >= 8) return 255;

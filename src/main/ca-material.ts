@@ -5,7 +5,7 @@
  * cert-manager replaced. What cannot be read changes nothing, and is said once.
  */
 
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { WallTime } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
@@ -22,6 +22,7 @@ import {
 } from '../identity/authority-state.ts';
 import { generateKeys, privateKeyPem, spkiOf } from '../identity/certificate.ts';
 import { issuersProblem } from '../identity/issuer-constraints.ts';
+import { type PairFiles, pairProblem } from '../identity/key-pair.ts';
 import { issueLeaf } from '../identity/leaf.ts';
 import { splitPem } from '../identity/serving-certificate.ts';
 import { workloadId } from '../identity/spiffe-id.ts';
@@ -89,7 +90,8 @@ export async function outsideMaterial(
   const [certificate, key, roots] = await Promise.all(
     [files.certificate, files.key, files.roots].map((path) => readFile(path, 'utf8')),
   );
-  return readOutside(certificate!, new Secret(key!), roots!, trustDomain);
+  const pair = { certificateFile: files.certificate, keyFile: files.key };
+  return readOutside(certificate!, new Secret(key!), roots!, trustDomain, pair);
 }
 
 /** The chain has to end in one of the roots, which is not sent along. */
@@ -98,12 +100,8 @@ function readOutside(
   key: Secret,
   roots: string,
   trustDomain: string,
+  files: PairFiles,
 ): AuthorityMaterial | StateProblem {
-  try {
-    createPrivateKey(key.reveal());
-  } catch {
-    return { problem: 'the key of the issuer cannot be read' };
-  }
   let chain: X509Certificate[];
   let trusted: X509Certificate[];
   try {
@@ -118,6 +116,8 @@ function readOutside(
     const what = chain.length === 0 ? 'holds no certificate' : 'is a root itself';
     return { problem: `the file of the issuer ${what}; an issuer under a root is expected` };
   }
+  const unfit = pairProblem(sent[0], key.reveal(), files);
+  if (unfit !== undefined) return { problem: unfit };
   const unlinked = sent.findIndex((each, at) => at + 1 < sent.length && !isBy(each, sent[at + 1]!));
   if (unlinked !== -1) {
     return { problem: `certificate ${unlinked + 1} of the issuer is not signed by the next one` };

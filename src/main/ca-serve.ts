@@ -58,6 +58,8 @@ export class CaProgram {
   #server: CaServer | undefined;
   #page: PageServer | undefined;
   #hash = '';
+  /** What was wrong with what it signs with at the last look; empty: nothing. */
+  #doubt = '';
   /** What has been said and still holds, by what it is about. */
   readonly #troubles = new Map<'state' | 'publish' | 'reports', string>();
   /** When the server's own leaf is renewed, milliseconds since the epoch. */
@@ -167,9 +169,14 @@ export class CaProgram {
     }
     const nowMs = systemWallTime();
     if ('problem' in material) {
-      const what = `${this.#place}: ${material.problem}`;
-      this.#tell('state', `${what}; what was read before stays in use`);
+      const { problem } = material;
+      // Somebody may be writing the rest of it: it is said when it stays so.
+      if (problem === this.#doubt) {
+        this.#tell('state', `${this.#place}: ${problem}; what was read before stays in use`);
+      }
+      this.#doubt = problem;
     } else {
+      this.#doubt = '';
       this.#troubles.delete('state');
       const isNew = materialHash(material) !== this.#hash;
       if (isNew) this.#saySigning(material);

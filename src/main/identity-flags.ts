@@ -60,7 +60,7 @@ export const identityFlags: readonly Flag[] = [
     value: 'append|set|off',
     choices: clientCertModes,
     otherwise: 'append',
-    help: 'x-forwarded-client-cert names the caller, behind what a gateway of the mesh says; or alone',
+    help: 'x-forwarded-client-cert names callers; set: the last one; off: none',
   },
 ];
 

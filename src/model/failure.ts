@@ -331,7 +331,7 @@ const rows = [
     421,
     'NR',
     'never',
-    'The Host of the request is not one of the server name that its TLS connection was made for.',
+    'The Host of the request is not one of the server name that its TLS connection was made for, or its target names a scheme or host that is not served here.',
   ],
   [
     'certificate-over',

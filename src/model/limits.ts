@@ -347,6 +347,8 @@ export interface TelemetryLimits {
   /** Of a value that a span carries of a header field, and of all of them: a record has 1 020 bytes. */
   readonly notedValueCharsMax: number;
   readonly notedCharsMax: number;
+  /** Of what a failure was about, on its span and in the access log: beside it a record has room for little. */
+  readonly failureDetailCharsMax: number;
   /**
    * Memory of what tables before the newest say of clusters, of rules, and of tags, each: whatever is
    * recalled from 30 s of history is to be named as it was.
@@ -402,6 +404,7 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   capturedHeadersMax: 16,
   notedValueCharsMax: 256,
   notedCharsMax: 960,
+  failureDetailCharsMax: 600,
   tableFactsBytesMax: 4 * 1024 * 1024,
   correlationHeadersMax: 8,
   untracedPathsMax: 32,

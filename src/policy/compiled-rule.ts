@@ -6,6 +6,7 @@
  * in doubt it is kept out (Istio: "missing attributes are treated as matches").
  */
 
+import { printHostAddress } from '../base/ip-address.ts';
 import type { RequestView } from '../model/request-view.ts';
 import type {
   AuthorizationPolicy,
@@ -156,8 +157,9 @@ function isHost(
   isWide: boolean,
 ): boolean {
   if (hosts === undefined) return true;
-  const { hostname, authority } = request;
-  if (hostname === '') return isWide;
+  const { hostname: sent, authority } = request;
+  if (sent === '') return isWide;
+  const hostname = sent.startsWith('[') ? printHostAddress(sent) : sent;
   if (!asksForPort) return holds(hosts, hostname);
   const { values, notValues } = hosts;
   const written = normalAuthority(hostname, authority);

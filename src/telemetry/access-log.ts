@@ -26,6 +26,7 @@ import { splitTarget } from './url-parts.ts';
 export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: number): string {
   if (record.kind === RecordKind.Connection) return connectionLine(record, names, epochMs);
   const { path, query } = splitTarget(record.target);
+  const { client, detail } = readExtra(record.extra);
   return JSON.stringify({
     time: new Date(epochMs + record.startMs).toISOString(),
     direction: isOutbound(record) ? 'outbound' : 'inbound',
@@ -37,10 +38,11 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
     status: record.status || undefined,
     cause: failureByCode(record.causeCode)?.cause,
     flag: failureByCode(record.causeCode)?.flag,
+    detail: detail || undefined,
     ...traceFields(record),
     ...routingFields(record, names),
     attempt: record.attempt || undefined,
-    client: readExtra(record.extra).client || undefined,
+    client: client || undefined,
     peer: record.peerAddress || undefined,
     ...securityFields(record, names),
     original_destination: names[record.destinationId] || undefined,
@@ -76,6 +78,7 @@ function connectionLine(record: ExchangeRecord, names: NameList, epochMs: number
     alpn: record.userAgent || undefined,
     cause: failed?.cause,
     flag: failed?.flag,
+    detail: readExtra(record.extra).detail || undefined,
     ...traceFields(record),
     ...routingFields(record, names),
     original_destination: names[record.destinationId] || undefined,

@@ -4,6 +4,7 @@
  * What is not known is not put; the order within one call is fixed.
  */
 
+import { failure } from '../model/failure.ts';
 import type { Direction } from '../model/routing-table.ts';
 import type { CapturedHeaders } from './captured-headers.ts';
 import type { ClusterBook, ClusterFacts } from './cluster-facts.ts';
@@ -83,8 +84,12 @@ export function putRouting(
   if (record.generation !== 0) to.put('tracecar.generation', record.generation);
 }
 
-export function putFailure(to: AttributeSink, outcome: SpanOutcome): void {
-  if (outcome.cause !== undefined) to.put('tracecar.cause', outcome.cause);
+export function putFailure(to: AttributeSink, record: ExchangeRecord, outcome: SpanOutcome): void {
+  if (outcome.cause !== undefined) {
+    to.put('tracecar.cause', outcome.cause);
+    const { detail } = readExtra(record.extra);
+    if (detail !== '') to.put('tracecar.detail', detail);
+  }
   if (outcome.flags.length > 0) to.put('tracecar.flags', outcome.flags);
 }
 
@@ -106,8 +111,10 @@ export function putTls(to: AttributeSink, record: ExchangeRecord): void {
  * namespace, and its service account for a name; a callee's service is the cluster's.
  */
 export function putPeerIdentity(to: AttributeSink, record: ExchangeRecord, names: NameList): void {
-  const identity = names[record.principalId];
-  if (!identity) return;
+  const { expected, proved } = readExtra(record.extra);
+  if (expected !== '') to.put('tracecar.peer.expected', expected);
+  const identity = names[record.principalId] || proved;
+  if (identity === '') return;
   to.put('tracecar.peer.identity', identity);
   if (isOutbound(record)) return;
   const [, namespace, account] = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity) ?? [];
@@ -124,7 +131,13 @@ export function putPolicy(
 ): void {
   const policy = policyOf(record, names);
   if (policy === undefined) return;
-  if ((policy.bits & PolicyBit.Denied) !== 0) to.put('tracecar.policy', policy.name);
+  if ((policy.bits & PolicyBit.Denied) !== 0) {
+    to.put('tracecar.policy', policy.name);
+    const isForLack = (policy.bits & PolicyBit.NoneAllows) !== 0;
+    // A PeerAuthentication has no rules.
+    const isJudged = record.causeCode !== failure['no-identity'].code;
+    if (isJudged) to.put('tracecar.policy.reason', isForLack ? 'none-allows' : 'deny');
+  }
   if ((policy.bits & PolicyBit.WouldDeny) !== 0) to.put('tracecar.policy.would', policy.name);
   if ((policy.bits & PolicyBit.Audited) !== 0) to.put('tracecar.policy.audit', policy.name);
   if (policy.origin !== '') to.put('tracecar.policy.origin', policy.origin);

@@ -59,7 +59,7 @@ export function putConnectionAttributes(
   to.put('tracecar.sent_bytes', record.requestBytes);
   to.put('tracecar.received_bytes', record.responseBytes);
   putPolicy(to, record, sources);
-  putFailure(to, outcome);
+  putFailure(to, record, outcome);
   putTime(to, 'tracecar.time.connect_us', record.connectUs);
   putTime(to, 'tracecar.time.tls_us', record.tlsUs);
   putTime(to, 'tracecar.time.ttfb_us', record.firstByteUs);

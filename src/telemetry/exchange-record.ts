@@ -99,6 +99,8 @@ export const PolicyBit = {
   WouldDeny: 2,
   /** An AUDIT policy, and a rule of it holds. */
   Audited: 4,
+  /** With `Denied`: no rule of it holds, it is the first of those that could have allowed. */
+  NoneAllows: 8,
 } as const;
 
 const EXPORTED = RecordFlag.Sampled | RecordFlag.Kept;
@@ -219,7 +221,7 @@ export class ExchangeRecord {
   /**
    * Nearly always ''. Else lines that a line feed parts and the first letter tells apart, 1020
    * characters in all: `t<hex>` the threshold that came in tracestate, `l<trace id>-<span id>` a link,
-   * `c<index>:<value>` a custom tag, `h<index>:<value>` a captured header.
+   * `d<text>` what a failure was about, `c<index>:<value>` a custom tag, `h<index>:<value>` a captured header.
    */
   extra = '';
 

@@ -6,9 +6,14 @@
  *   l<trace id>-<span id>         a span that this one links to
  *   m<method>                     the method, where it is not one that records have a number for
  *   a<address>                    at a Gateway: the client, as far as that can be believed
+ *   d<text>                       what the failure was about
+ *   e<SPIFFE id>, p<SPIFFE id>    who was expected at the other end, and who proved to be there instead
  *   c<index>:<value>              custom tag, by its place among the tags of the direction
  *   h<index>:<value>              captured header, by its place: those of the request, then the response's
  */
+
+import { telemetryLimits } from '../model/limits.ts';
+import { EXTRA_BYTES_MAX } from './record-layout.ts';
 
 export interface RecordExtra {
   /** 1 to 14 hex digits; empty: none came. */
@@ -18,6 +23,11 @@ export interface RecordExtra {
   readonly method: string;
   /** At a Gateway: the address of the client; empty elsewhere. */
   readonly client: string;
+  /** What the failure was about, for a person; empty: there is none, or nothing to say of it. */
+  readonly detail: string;
+  /** SPIFFE ids of who was expected and of who was there instead; empty: it was no matter of that. */
+  readonly expected: string;
+  readonly proved: string;
   /** By index; the values in their order. */
   readonly tags: ReadonlyMap<number, readonly string[]>;
   readonly headers: ReadonlyMap<number, readonly string[]>;
@@ -34,6 +44,9 @@ const none: RecordExtra = {
   links: [],
   method: '',
   client: '',
+  detail: '',
+  expected: '',
+  proved: '',
   tags: new Map(),
   headers: new Map(),
 };
@@ -48,6 +61,35 @@ export function clientLine(address: string): string {
   return `a${address}`;
 }
 
+/** Anything that would end the line, or that a record has no byte for. */
+const ODD = /[^\x20-\x7e\xa0-\xff]/u;
+const everyOdd = new RegExp(ODD.source, 'gu');
+
+/**
+ * `extra` with what the failure was about in front: what else there is goes, the last lines first, where
+ * a record has no room for all. `detail`: any text, cut at `failureDetailCharsMax`; '' adds nothing.
+ */
+export function addDetail(extra: string, detail: string): string {
+  if (detail === '') return extra;
+  const line = `d${plainLine(detail).slice(0, telemetryLimits.failureDetailCharsMax)}`;
+  let rest = extra;
+  while (line.length + rest.length >= EXTRA_BYTES_MAX) {
+    rest = rest.slice(0, Math.max(0, rest.lastIndexOf('\n')));
+  }
+  return rest === '' ? line : `${line}\n${rest}`;
+}
+
+/** `extra` with the two SPIFFE ids in front: who was expected, and who proved to be there instead. */
+export function addIdentities(extra: string, expected: string, proved: string): string {
+  const lines = `e${plainLine(expected)}\np${plainLine(proved)}`;
+  return extra === '' ? lines : `${lines}\n${extra}`;
+}
+
+function plainLine(text: string): string {
+  if (!ODD.test(text)) return text;
+  return text.replace(everyOdd, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`);
+}
+
 /** Reads the lines of a record. */
 export function readExtra(text: string): RecordExtra {
   if (text === '') return none;
@@ -57,16 +99,22 @@ export function readExtra(text: string): RecordExtra {
   let threshold = '';
   let method = '';
   let client = '';
+  let detail = '';
+  let expected = '';
+  let proved = '';
   for (const line of text.split('\n')) {
     const rest = line.slice(1);
     if (line[0] === 't' && /^[0-9a-f]{1,14}$/.test(rest)) threshold = rest;
     else if (line[0] === 'l') readLink(rest, links);
     else if (line[0] === 'm') method = rest;
     else if (line[0] === 'a') client = rest;
+    else if (line[0] === 'd') detail = rest;
+    else if (line[0] === 'e') expected = rest;
+    else if (line[0] === 'p') proved = rest;
     else if (line[0] === 'c') readIndexed(rest, tags);
     else if (line[0] === 'h') readIndexed(rest, headers);
   }
-  return { threshold, links, method, client, tags, headers };
+  return { threshold, links, method, client, detail, expected, proved, tags, headers };
 }
 
 function readLink(rest: string, to: SpanLink[]): void {

@@ -73,7 +73,7 @@ export function putSpanAttributes(
   if (destination) to.put('tracecar.original_destination', destination);
   if (record.status === SWITCHING_PROTOCOLS) to.put('tracecar.upgrade', true);
   putPolicy(to, record, sources);
-  putFailure(to, outcome);
+  putFailure(to, record, outcome);
   putTimes(to, record);
   if (record.connectionId !== 0) {
     to.put('tracecar.conn.reused', (record.flags & RecordFlag.ConnectionReused) !== 0);

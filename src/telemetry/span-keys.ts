@@ -36,12 +36,18 @@ export const spanKeys = {
   'tracecar.weight': 'whole',
   'tracecar.generation': 'whole',
   'tracecar.cause': 'text',
+  /** What the failure was about: names, addresses, what was expected and what was there. */
+  'tracecar.detail': 'text',
   'tracecar.flags': 'texts',
   'tracecar.original_destination': 'text',
   /** SPIFFE id that the peer has proved. */
   'tracecar.peer.identity': 'text',
+  /** SPIFFE id that it should have proved, where it is another one. */
+  'tracecar.peer.expected': 'text',
   /** `namespace/name` of the AuthorizationPolicy that denied, or of the PeerAuthentication. */
   'tracecar.policy': 'text',
+  /** deny: a rule of it holds; none-allows: no rule of any ALLOW policy does. */
+  'tracecar.policy.reason': 'text',
   /** Where it is written, as `tracecar.rule.origin`; also of the two below. */
   'tracecar.policy.origin': 'text',
   /** The dry-run policy that would have denied. */

@@ -61,7 +61,9 @@ function routed(row: TraceRow, of: Reader): string {
   if (route === '') {
     const destination = of('tracecar.original_destination');
     if (destination === '' || of('tracecar.direction') !== 'outbound') return '';
-    return `No rule was about it: it went on to ${destination}, where it was going.${table}`;
+    const isOut = denials.has(of('tracecar.cause'));
+    const where = isOut ? `it was going to ${destination}` : `it went on to ${destination}`;
+    return `No rule was about it: ${where}${isOut ? '' : ', where it was going'}.${table}`;
   }
   const origin = of('tracecar.rule.origin');
   const at = origin === '' ? '' : ` (${origin})`;
@@ -106,7 +108,9 @@ function proved({ span }: TraceRow, of: Reader): string {
   if (identity === '') return '';
   const who = span.kind === SpanKind.Client ? 'endpoint' : 'caller';
   const version = of('tls.protocol.version');
-  return `The ${who} proved to be ${identity}${version === '' ? '' : ` (TLS ${version})`}.`;
+  const expected = of('tracecar.peer.expected');
+  const instead = expected === '' ? '' : `, and had to be ${expected}`;
+  return `The ${who} proved to be ${identity}${version === '' ? '' : ` (TLS ${version})`}${instead}.`;
 }
 
 /** What policies say that did not keep it out; who did is told with the failure. */
@@ -150,7 +154,9 @@ function failed(row: TraceRow, layout: TraceLayout, of: Reader): string {
   if (cause !== '') {
     const verb = denials.has(cause) ? 'Denied' : 'Cause';
     const sentence = sentenceOf(cause);
-    return `${verb}: ${cause}${policyWords(of)}.${sentence === '' ? '' : ` ${sentence}`}${message}`;
+    const detail = of('tracecar.detail');
+    const about = detail === '' ? '' : ` (${detail})`;
+    return `${verb}: ${cause}${policyWords(of)}.${sentence === '' ? '' : ` ${sentence}`}${about}${message}`;
   }
   if (!isError) return '';
   const status = of('http.response.status_code');
@@ -163,7 +169,10 @@ function failed(row: TraceRow, layout: TraceLayout, of: Reader): string {
 function policyWords(of: Reader): string {
   const policy = of('tracecar.policy');
   const origin = of('tracecar.policy.origin');
-  return policy === '' ? '' : `, by ${policy}${origin === '' ? '' : ` (${origin})`}`;
+  if (policy === '') return '';
+  const isForLack = of('tracecar.policy.reason') === 'none-allows';
+  const by = isForLack ? `, for no ALLOW policy lets it in: ${policy} could have` : `, by ${policy}`;
+  return `${by}${origin === '' ? '' : ` (${origin})`}`;
 }
 
 /** Causes by which somebody is kept out, and not something missing. */

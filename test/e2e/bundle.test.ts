@@ -187,7 +187,7 @@ test('a bundled sidecar with probes answers them from a bundle of their own', as
     POD_IPS: '127.0.0.1',
     TRACECAR_PROBES: JSON.stringify({ [path]: { httpGet: { path: '/', port } } }),
   };
-  const sidecar = await startSidecar(t, mesh, ['--warm-up-ms=0'], environment, bundle);
+  const sidecar = await startSidecar(t, mesh, [], environment, bundle);
   assert.equal((await get(sidecar.health, path)).body, 'alive\n');
   assert.equal((await get(sidecar.health, '/healthz/ready')).status, 200);
   sidecar.child.kill('SIGTERM');

@@ -15,6 +15,9 @@ import { copyOnFreePorts } from './demo-copy.ts';
 
 const demo = resolve(import.meta.dirname, '../../examples/ab-rollout/demo.ts');
 
+/** The first test starts everything as users do; the others do without the warm-ups of four sidecars. */
+const unwarmed = { ...process.env, TRACECAR_WARM_UP_MS: '0' };
+
 interface DemoRun {
   readonly status: number | null;
   readonly stdout: string;
@@ -27,10 +30,11 @@ function runDemo(
   args: readonly string[],
   onOutput: (stdout: string, interrupt: () => void) => void = () => {},
   before: readonly string[] = [],
+  env: NodeJS.ProcessEnv = unwarmed,
 ): Promise<DemoRun> {
   return new Promise((settle, reject) => {
     const [program, ...rest] = [...before, process.execPath, demo, ...args];
-    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program!, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     t.after(() => child.kill('SIGTERM'));
     let stdout = '';
     let stderr = '';
@@ -58,9 +62,8 @@ function isFree(port: number): Promise<boolean> {
 test('--once --json prints one object of what arrived, and leaves nothing behind', async (t) => {
   const folder = await copyOnFreePorts();
   t.after(() => folder.remove());
-  const { status, stdout, stderr } = await runDemo(t, [
-    ...['--once', '--json', '--requests', '200', '--config', folder.path],
-  ]);
+  const args = ['--once', '--json', '--requests', '200', '--config', folder.path];
+  const { status, stdout, stderr } = await runDemo(t, args, () => {}, [], process.env);
   assert.equal(status, 0, stderr);
   const { latencyMs, ...figures } = JSON.parse(stdout);
   assert.deepEqual(figures, {
@@ -191,7 +194,7 @@ for (const [name, isNpm] of [
     // A shell that has something left to do stays beside its command.
     const whole = own.map((word) => `'${word}'`).join(' ');
     const [program, ...args] = isNpm ? [process.execPath, '-e', asNpm, `${whole}; true`] : own;
-    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(program!, args, { env: unwarmed, stdio: ['ignore', 'pipe', 'ignore'] });
     t.after(() => child.kill('SIGKILL'));
     // Read on to its end: a demo that cannot write would end of that.
     await new Promise<void>((settle) => {
@@ -228,7 +231,7 @@ test('an application that dies ends the demo, with its name and few words', {
   const folder = await copyOnFreePorts();
   t.after(() => folder.remove());
   const args = [demo, '--requests', '20', '--config', folder.path];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, { env: unwarmed, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   let [stdout, stderr, isKilled] = ['', '', false];
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {

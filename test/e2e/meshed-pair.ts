@@ -132,7 +132,7 @@ export interface SidecarPlan {
 export function spawnSidecar(t: TestContext, account: string, plan: SidecarPlan): SidecarProcess {
   const { authority, bundleFile = authority.bundleFile, config, folder, tokenFile } = plan;
   const sidecar = new SidecarProcess([
-    ...['--config', config, '--labels', `app=${account}`, ...anyPorts, '--warm-up-ms', '0'],
+    ...['--config', config, '--labels', `app=${account}`, ...anyPorts],
     ...['--identity', `127.0.0.1:${authority.port}`, '--token', tokenFile],
     ...['--trust-bundle', bundleFile, '--service-account', account, '--drain-seconds', '0'],
     ...(folder === undefined ? [] : ['--identity-dir', folder]),

@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { interruptExample } from './interrupted-example.ts';
 import { tracecar } from './sidecar-process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -31,4 +32,11 @@ test('the configuration of the example validates clean', async () => {
   const { status, output } = await run(tracecar, 'validate', 'examples/tls-gateway/mesh');
   assert.equal(output, '0 errors, 0 warnings in 3 files\n');
   assert.equal(status, 0);
+});
+
+test('Ctrl-C leaves no folder behind', async (t) => {
+  const { during, after, status } = await interruptExample(t, 'examples/tls-gateway/run.ts');
+  assert.equal(during.length, 1, during.join(', '));
+  assert.deepEqual(after, []);
+  assert.equal(status, 130);
 });

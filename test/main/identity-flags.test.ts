@@ -10,9 +10,9 @@ const config = ['--config', 'mesh.yaml'];
 const files = ['--token', '/run/token', '--trust-bundle', '/run/roots.pem'];
 
 test('without --identity a sidecar has none', () => {
-  const { identity, trustDomain, forwardClientCert } = readProxySettings(config, {});
+  const { identity, trustDomain, clientCertMode } = readProxySettings(config, {});
   assert.equal(identity, undefined);
-  assert.deepEqual([trustDomain, forwardClientCert], ['cluster.local', true]);
+  assert.deepEqual([trustDomain, clientCertMode], ['cluster.local', 'append']);
 });
 
 test('an authority is expected to be the one of its namespace and trust domain', () => {
@@ -51,7 +51,7 @@ const mistakes: readonly (readonly [readonly string[], RegExp])[] = [
   [['--identity', 'ca', ...files], /--identity is ADDR:PORT such as tracecar-ca\.tracecar-system/],
   [['--trust-domain', 'Shop.Example'], /'Shop\.Example' has capital letters/],
   [['--identity', 'ca:1', ...files, '--service-account', 'a/b'], /--service-account is a name/],
-  [['--forward-client-cert', 'yes'], /is one of on, off, not 'yes'/],
+  [['--forward-client-cert', 'yes'], /is one of append, set, off, not 'yes'/],
 ];
 
 for (const [flags, why] of mistakes) {

@@ -242,6 +242,23 @@ test('plain text is told to come by https, and the rest of the port goes on', as
   );
 });
 
+test('who came by https to a trusted proxy before us is not told to; a client that says so is', async (t) => {
+  const redirecting = gatewayOf([serverOf(['*'], { action: 'redirect' })], false);
+  for (const [trustedHops, said, status] of [
+    [1, 'https', 200],
+    [1, 'HTTPS', 200],
+    [1, 'http', 301],
+    [1, 'wss', 301],
+    [0, 'https', 301],
+  ] as const) {
+    const outside = { trustedHops, takesProxyHeader: false };
+    const gateway = await startGateway(t, redirecting, { outside });
+    const downstream = await gateway.connect();
+    await downstream.send(`GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: ${said}\r\n\r\n`);
+    assert.equal((await downstream.response()).status, status, `${trustedHops} hops, ${said}`);
+  }
+});
+
 test('who named a port is led to the port of TLS', async (t) => {
   const http = gatewayOf([serverOf(['*'], { action: 'redirect' })], false);
   const https = {

@@ -21,6 +21,7 @@ import { type MeshLeaf, makeIdentity, makeMaterial } from '../support/mesh-mater
 import { getOf } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
 import { okWith } from '../support/raw-origin.ts';
+import { untilStill } from '../support/turns.ts';
 
 const web = { serviceAccount: 'web' };
 
@@ -56,9 +57,14 @@ test('a connection is closed after the answer under way when its own certificate
 interface Relayed extends MeshCall {
   readonly application: RawConnection;
   readonly telemetry: MemoryTelemetry;
+  /** Bytes of the application that the proxy has read and cannot pass on. */
+  heldBytes(): number;
   /** Its own certificate is replaced, and the time of what was made before is over. */
   end(): void;
 }
+
+const webSocket =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 
 /** An opaque connection whose first bytes have been there and back. */
 async function relay(t: TestContext, limits: Partial<TrafficLimits> = {}): Promise<Relayed> {
@@ -70,16 +76,19 @@ async function relay(t: TestContext, limits: Partial<TrafficLimits> = {}): Promi
   await call.downstream.until(() => call.downstream.received.length === 3, 'the echo');
   const application = await proxy.origin.connection(0);
   const end = () => mesh.replace(makeMaterial(root, web));
-  return { ...call, application, telemetry: proxy.telemetry, end };
+  const heldBytes = () => proxy.proxy.connections()[0]!.responseHeldBytes;
+  return { ...call, application, telemetry: proxy.telemetry, heldBytes, end };
 }
 
 test('what is relayed unread ends by FIN both ways, and its record says why', async (t) => {
   const { downstream, application, telemetry, end } = await relay(t);
   end();
   assert.equal(await application.ended(), 'fin');
-  assert.equal(await downstream.closed(), 'fin');
+  assert.equal(await downstream.ended(), 'fin');
   application.finish();
+  downstream.finish();
   assert.equal(await application.closed(), 'fin');
+  assert.equal(await downstream.closed(), 'fin');
   await telemetry.recorded(1);
   const [record] = telemetry.records;
   assert.equal(record!.kind, RecordKind.Connection);
@@ -91,26 +100,33 @@ test('who does not close when a relayed connection has ended is cut', async (t) 
   const { downstream, application, telemetry, end } = await relay(t, { meshEndMs: 5 });
   end();
   assert.equal(await downstream.ended(), 'fin');
-  assert.equal(await application.closed(), 'reset');
   await telemetry.recorded(1);
   assert.equal(telemetry.records[0]!.causeCode, failure['certificate-over'].code);
+  for (const each of [downstream, application]) {
+    // Whoever has heard FIN hears of RST when it writes.
+    await each.send('more');
+    assert.equal(await each.closed(), 'reset');
+  }
 });
 
-test('what was read of a relayed connection is delivered before its end, and nothing after it', async (t) => {
-  const { secure, downstream, application, end } = await relay(t);
+test('what was read of a relayed connection is delivered before its end', async (t) => {
+  const { secure, downstream, application, telemetry, heldBytes, end } = await relay(t, {
+    meshEndMs: 60_000,
+  });
   secure.pause();
-  const flood = Buffer.alloc(8_000_000, 'x');
+  const flood = Buffer.alloc(16_000_000, 'x');
   void application.send(flood);
-  // More than all that lies between, so something has been read and waits.
-  await new Promise((resolve) => setImmediate(resolve));
+  await untilStill(heldBytes, 100);
   end();
   assert.equal(await application.ended(), 'fin');
   secure.resume();
   assert.equal(await downstream.ended(), 'fin');
-  const { length } = downstream.received;
-  assert.ok(length > 3 && length < flood.length, `${length} bytes`);
   application.finish();
-  await application.closed();
+  downstream.finish();
+  await telemetry.recorded(1);
+  const { length } = downstream.received;
+  assert.equal(length, telemetry.records[0]!.responseBytes);
+  assert.ok(length < flood.length, `${length} bytes`);
 });
 
 test('a WebSocket ends by FIN both ways, with no frame that nobody sent', async (t) => {
@@ -123,15 +139,17 @@ test('a WebSocket ends by FIN both ways, with no frame that nobody sent', async 
   };
   const proxy = await startBound(t, { mesh, script, limits: { meshDrainMs: 1 } });
   const { downstream } = await proxy.speakMesh();
-  await downstream.send(getOf('/chat', 'Connection: upgrade\r\nUpgrade: websocket\r\n'));
+  await downstream.send(getOf('/chat', webSocket));
   assert.equal((await downstream.response()).status, 101);
   const application = await proxy.origin.connection(0);
   const asked = application.received;
   mesh.replace(makeMaterial(root, web));
   assert.equal(await application.ended(), 'fin');
-  assert.equal(await downstream.closed(), 'fin');
+  assert.equal(await downstream.ended(), 'fin');
   application.finish();
-  await application.closed();
+  downstream.finish();
+  assert.equal(await application.closed(), 'fin');
+  assert.equal(await downstream.closed(), 'fin');
   assert.deepEqual([downstream.rest, application.received], ['', asked]);
   await proxy.telemetry.recorded(2);
   const record = proxy.telemetry.records.find(({ kind }) => kind === RecordKind.Connection);

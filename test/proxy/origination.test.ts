@@ -151,6 +151,23 @@ for (const [name, over, service, cause] of names) {
   });
 }
 
+test('a wildcard that is only a part of a label is for nobody', async (t) => {
+  const server = authority.issue('a*.example.com');
+  const { ask } = await startOutside(t, settingsOf(), server, 'abc.example.com');
+  assert.equal((await ask()).cause, 'tls-wrong-identity');
+  const whole = authority.issue('*.example.com');
+  const other = await startOutside(t, settingsOf(), whole, 'abc.example.com');
+  assert.equal((await other.ask()).status, 200);
+});
+
+test('where nothing listens the answer says so, and nothing of certificates', async (t) => {
+  const { ask, origin } = await startOutside(t, settingsOf());
+  await origin.close();
+  const { cause, body } = await ask();
+  assert.equal(cause, 'connect-refused');
+  assert.match(body, /\(ECONNREFUSED, 127\.0\.0\.1:\d+\)$/m);
+});
+
 test('a certificate of nobody that is trusted: tls-unknown-ca', async (t) => {
   const server = stranger.issue('api.example.com');
   assert.equal((await (await startOutside(t, settingsOf(), server)).ask()).cause, 'tls-unknown-ca');
@@ -191,7 +208,10 @@ test('files that do not fit together change nothing, and the log says so once', 
   assert.equal((await ask()).status, 200);
   assert.equal(origin.secured.length, 1);
   assert.equal(log.length, 1);
-  assert.match(log[0]!, /warn TLS to upstreams: .*tls.key: .*mismatch; old ones stay/);
+  assert.match(
+    log[0]!,
+    /warn TLS to upstreams: .*tls.key: .*mismatch \(compare `openssl .*`\); old ones stay/,
+  );
 });
 
 test('files that are not there: the answer names them; once they are there it works', async (t) => {

@@ -232,6 +232,67 @@ test('a bad certificate keeps the old one and says so; the mended one is taken',
   await untilServed(proxy, 'second');
 });
 
+/** Files that are looked at when the test says so. */
+function filesAt(path: string, settings = settingsOf(path)) {
+  const log: string[] = [];
+  const loaded: string[] = [];
+  const files = new TlsFiles({
+    settings,
+    credentials: new CredentialStore(),
+    wakeUps: { after: () => () => undefined },
+    pollMs: () => 10,
+    wallMs: Date.now,
+    log: (level, text) => log.push(`${level} ${text}`),
+    onLoaded: ({ cert }) => loaded.push(String((cert as Buffer[])[0])),
+  });
+  return { look: () => files.start(), log, loaded };
+}
+
+test('a pair that is written one file after the other is waited for without a warning', async () => {
+  const path = newFolder();
+  write(path, first);
+  const { look, log, loaded } = filesAt(path);
+  await look();
+  for (const [file, text, half] of [
+    ['tls.key', second.key, true],
+    ['tls.crt', second.cert, false],
+    ['tls.crt', first.cert, true],
+    ['tls.key', first.key, false],
+  ] as const) {
+    writeFileSync(join(path, file), text);
+    await look();
+    assert.equal(log.length, loaded.length - 1, half ? 'half of it' : 'whole');
+  }
+  assert.deepEqual(loaded, [first.cert, second.cert, first.cert]);
+  assert.ok(log.every((line) => /^info TLS: .*tls\.crt was read again$/.test(line)));
+});
+
+test('a key that changes alone is told once, with what shows it, and the old pair stays', async () => {
+  const path = newFolder();
+  write(path, first);
+  const { look, log, loaded } = filesAt(path);
+  await look();
+  const key = join(path, 'tls.key');
+  const compare =
+    /tls\.crt is not for \S+tls\.key: key values mismatch \(compare `openssl x509 .*` with `openssl pkey .*`\)/;
+  for (const [change, told] of [
+    [() => writeFileSync(key, second.key), compare],
+    [() => writeFileSync(key, 'garbage'), /tls\.key holds no private key .*`openssl pkey -noout/],
+    [() => rmSync(key), /ENOENT.*tls\.key/],
+  ] as const) {
+    change();
+    for (let looks = 0; looks < 8; looks++) await look();
+    assert.equal(log.length, 1);
+    const [line] = log.splice(0);
+    assert.match(line!, told);
+    assert.match(line!, /^warn TLS: .*; the certificate read before stays in use$/);
+  }
+  assert.deepEqual(loaded, [first.cert]);
+  writeFileSync(key, first.key);
+  await look();
+  assert.match(log[0]!, /^info TLS: .*tls\.crt was read again$/);
+});
+
 test('an authority file that cannot be read keeps the old one and says so', async (t) => {
   const path = newFolder();
   write(path, first);

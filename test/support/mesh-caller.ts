@@ -8,7 +8,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import type { TrafficLimits } from '../../src/model/limits.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
-import { type PeerMode, usualSecurity } from '../../src/model/security.ts';
+import { type ClientCertMode, type PeerMode, usualSecurity } from '../../src/model/security.ts';
 import { type CaptureFixture, startCapture } from './capture-fixture.ts';
 import { idOf, type MeshLeaf, makeIdentity, makeLeaf, makeRoot } from './mesh-material.ts';
 import { getOf, type ProxyFixture, startProxy } from './proxy-fixture.ts';
@@ -29,6 +29,8 @@ export interface InboundOptions {
   readonly script?: OriginScript;
   readonly mesh?: MeshIdentity;
   readonly limits?: Partial<TrafficLimits>;
+  /** Of an ingress listener. */
+  readonly clientCertMode?: ClientCertMode;
   /** Of an ingress listener: bugs that are planted. */
   readonly bugsExpected?: number;
 }
@@ -62,6 +64,7 @@ export async function startBound(
     mesh: meshOf(options),
     limits: options.limits ?? {},
     bugsExpected: options.bugsExpected ?? 0,
+    clientCertMode: options.clientCertMode ?? 'append',
   });
   const call = () => proxy.connect();
   return { ...proxy, table, origin, call, speakMesh: speaking(t, call) };

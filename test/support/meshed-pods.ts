@@ -19,7 +19,7 @@ export function runInit(pod: Pod, args: readonly string[] = []): RunResult {
   return pod.run(users.init, [process.execPath, '-e', script, '--', ...args]);
 }
 
-/** A sidecar for the pod; it is not awaited. */
+/** A sidecar for the pod; it is not awaited. It is not warmed unless `args` say so: most tests count nothing. */
 export function startSidecar(
   pod: Pod,
   app: string,
@@ -38,6 +38,7 @@ export function startSidecar(
     POD_NAMESPACE: 'default',
     OTEL_TRACES_EXPORTER: 'none',
     OTEL_SERVICE_NAME: app,
+    TRACECAR_WARM_UP_MS: '0',
     ...environment,
   });
 }

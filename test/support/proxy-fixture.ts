@@ -14,6 +14,7 @@ import { type Random, seededRandom } from '../../src/base/random.ts';
 import type { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { RoutingTable } from '../../src/model/routing-table.ts';
+import type { ClientCertMode } from '../../src/model/security.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
 import type {
   CaptureOptions,
@@ -47,6 +48,8 @@ export interface FixtureOptions {
   readonly mesh?: MeshIdentity;
   /** What its table names as `secret:...`. */
   readonly credentials?: ReadonlyMap<string, string>;
+  /** What it tells of certificates; otherwise what a sidecar does that nobody has told. */
+  readonly clientCertMode?: ClientCertMode;
   /** Who stands before its Gateways. */
   readonly outside?: OutsideTrust;
   /** The capture ports are opened and the table is not applied: the test does it, or not. */
@@ -70,6 +73,7 @@ export async function startProxy(t: TestContext, options: FixtureOptions): Promi
     ...(options.capture === undefined ? {} : { capture: options.capture }),
     ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
     ...(options.mesh === undefined ? {} : { mesh: options.mesh }),
+    ...(options.clientCertMode === undefined ? {} : { clientCertMode: options.clientCertMode }),
     ...(options.outside === undefined ? {} : { outside: options.outside }),
   });
   const { isParking = false, table } = options;

@@ -172,8 +172,9 @@ class PortWork {
     for (const resource of this.#parts.world.virtualServices) {
       if (!isBoundTo(resource, gateway) || !isExported(resource, this.#workload.namespace))
         continue;
-      if (action === 'forward') this.#bindRequests(resource, entry);
-      else if (action === 'relay') this.#bindConnections(resource, entry);
+      if (action === 'relay') this.#bindConnections(resource, entry);
+      // Where it redirects: requests that came by https to a proxy before us are routed.
+      else if (action !== 'closed') this.#bindRequests(resource, entry);
     }
     return {
       name,

@@ -27,14 +27,18 @@ import {
   record,
   text,
 } from '../syntax/schema.ts';
+import { pathPattern } from './authorization-path.ts';
 import {
   authorityPattern,
-  pathPattern,
+  fieldValuePattern,
+  methodPattern,
+  namespacePattern,
   portPattern,
   principalPattern,
   rangePattern,
+  serverNamePattern,
   serviceAccountPattern,
-  textPattern,
+  trustDomainPattern,
 } from './authorization-pattern.ts';
 import { checkHeaderName } from './header-rules.ts';
 import { labels } from './values.ts';
@@ -48,12 +52,12 @@ const sourceRecord = record(
   {
     principals: optional(list(principalPattern)),
     notPrincipals: optional(list(principalPattern)),
-    namespaces: optional(list(textPattern)),
-    notNamespaces: optional(list(textPattern)),
+    namespaces: optional(list(namespacePattern)),
+    notNamespaces: optional(list(namespacePattern)),
     serviceAccounts: optional(list(serviceAccountPattern)),
     notServiceAccounts: optional(list(serviceAccountPattern)),
-    trustDomains: optional(list(textPattern)),
-    notTrustDomains: optional(list(textPattern)),
+    trustDomains: optional(list(trustDomainPattern)),
+    notTrustDomains: optional(list(trustDomainPattern)),
     ipBlocks: optional(list(rangePattern)),
     notIpBlocks: optional(list(rangePattern)),
     remoteIpBlocks: optional(list(rangePattern)),
@@ -67,8 +71,8 @@ const operationRecord = record({
   notHosts: optional(list(authorityPattern)),
   ports: optional(list(portPattern)),
   notPorts: optional(list(portPattern)),
-  methods: optional(list(textPattern)),
-  notMethods: optional(list(textPattern)),
+  methods: optional(list(methodPattern)),
+  notMethods: optional(list(methodPattern)),
   paths: optional(list(pathPattern)),
   notPaths: optional(list(pathPattern)),
 });
@@ -208,17 +212,17 @@ function conditionOf(read: Condition, cursor: Cursor): ConditionMatch | undefine
   if (header !== undefined) {
     const place = placeOf(read, cursor, 'key');
     if (!checkHeaderName(header, place, cursor)) return undefined;
-    return { on: 'header', name: header.toLowerCase(), texts: eachOf(read, textPattern) };
+    return { on: 'header', name: header.toLowerCase(), texts: eachOf(read, fieldValuePattern) };
   }
   switch (key) {
     case 'source.principal':
       return { on: 'principal', texts: eachOf(read, principalPattern) };
     case 'source.namespace':
-      return { on: 'namespace', texts: eachOf(read, textPattern) };
+      return { on: 'namespace', texts: eachOf(read, namespacePattern) };
     case 'source.serviceAccount':
       return { on: 'service-account', texts: eachOf(read, serviceAccountPattern) };
     case 'connection.sni':
-      return { on: 'server-name', texts: eachOf(read, authorityPattern) };
+      return { on: 'server-name', texts: eachOf(read, serverNamePattern) };
     case 'source.ip':
       return { on: 'source-address', ranges: eachOf(read, rangePattern) };
     case 'remote.ip':

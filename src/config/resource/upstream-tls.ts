@@ -8,6 +8,7 @@
  * certificate that is never shown is a mistake somewhere.
  */
 
+import { isIP } from 'node:net';
 import type { UpstreamTls } from '../../model/security.ts';
 import type { Cursor } from '../syntax/cursor.ts';
 import {
@@ -25,12 +26,21 @@ import { hostname } from './values.ts';
 
 const NAME_CHARACTERS_MAX = 2_048;
 
-/** A DNS name, an address or a URI of a certificate (SPIFFE ids are URIs). */
+/**
+ * A DNS name, an address or a URI of a certificate (SPIFFE ids are URIs). `.com` would be any name below it
+ * to OpenSSL, and `*` or a dot at the end is in no certificate.
+ */
 const alternativeName = checkedText((written, cursor) => {
-  if (/^[\x21-\x7e]+$/.test(written) && written.length <= NAME_CHARACTERS_MAX) return written;
+  if (written.length <= NAME_CHARACTERS_MAX && isAlternativeName(written)) return written;
   const fix = 'Write a DNS name, an IP address or a URI as the certificate has it.';
   return cursor.complain('bad-text', `\`${written}\` is no name that a certificate can have`, fix);
 });
+
+function isAlternativeName(written: string): boolean {
+  if (isIP(written) !== 0) return true;
+  if (written.includes('://')) return /^[a-z][a-z\d+.-]*:\/\/[\x21-\x7e]+$/i.test(written);
+  return /^(?:\*\.)?[\w-]+(?:\.[\w-]+)*$/.test(written);
+}
 
 const tlsRecord = record(
   {

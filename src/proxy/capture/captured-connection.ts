@@ -217,12 +217,14 @@ export class CapturedConnection
   }
 
   onUpstreamLost(code: string): void {
+    this.report.lost(this.#upstream!);
     this.#upstream = undefined;
     if (this.report.isConnected) this.#giveUp(failure['upstream-reset']);
     else this.#onUnreached(connectFailure(code));
   }
 
   onConnectTimeout(): void {
+    if (this.#upstream !== undefined) this.report.lost(this.#upstream);
     this.#upstream?.destroy(true);
     this.#upstream = undefined;
     this.#onUnreached(failure['connect-timeout']);
@@ -462,6 +464,7 @@ export class CapturedConnection
     const { destination } = this.#owner;
     const { serverName } = this.report;
     const text = printDenial(serverName, destination, protocol);
+    this.report.detail = text;
     this.#scope.denials.warn(denialSubject(serverName, destination), `outbound: ${text}`);
   }
 
@@ -473,7 +476,8 @@ export class CapturedConnection
       inboundModes.note(this.#owner.port, record, telemetry.names);
     }
     const asked = this.#isNameUnread ? UNREAD_NAME : serverName;
-    noteConnection(this.#scope, this.#owner, this.socket, asked, record);
+    const denied = noteConnection(this.#scope, this.#owner, this.socket, asked, record);
+    if (denied !== '') this.report.detail = denied;
   }
 
   /** Ends both sides while it is ours. */

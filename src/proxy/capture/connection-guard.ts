@@ -42,19 +42,20 @@ export function judgeConnection(
   return guard.judge(callerOf(owner, socket, serverName));
 }
 
-/** It is relayed unread, or cut for what `judgeConnection` said: counts, records and log hear of it. */
+/** It is relayed unread, or cut for what `judgeConnection` said: counts, record and log hear of it. Returns why it is cut. */
 export function noteConnection(
   scope: ProxyScope,
   owner: CaptureOwner,
   socket: Socket,
   serverName: string,
   record: ExchangeRecord,
-): void {
+): string {
   const { guard } = owner.plan;
-  if (guard === undefined || owner.isRefusing) return;
+  if (guard === undefined || owner.isRefusing) return '';
   const denied = guard.onConnection(callerOf(owner, socket, serverName), record);
-  if (denied === undefined) return;
+  if (denied === undefined) return '';
   scope.denials.warn(`inbound ${owner.port}`, `inbound ${denied.cause}: ${guard.detail}`);
+  return guard.detail;
 }
 
 function callerOf(owner: CaptureOwner, socket: Socket, serverName: string): Caller {

@@ -28,6 +28,12 @@ export function clientAddressOf(head: MessageHead, peer: ClientPeer, hops: numbe
   return addressIn(entries[entries.length - hops] ?? '') ?? peer.peerAddress;
 }
 
+/** How the client has called: what the trusted proxy before us says, else what the peer did to us. */
+export function isHttps(head: MessageHead, peer: ClientPeer, hops: number): boolean {
+  const said = hops === 0 ? '' : protocolSaid(head);
+  return said === '' ? peer.isSecure : said === 'https';
+}
+
 /**
  * Marks what a caller from outside says of where it comes from, so that none of it goes on, and returns the
  * lines that do: what is true of it. `certificate`: value of x-forwarded-client-cert, '' for none.
@@ -39,8 +45,7 @@ export function forwardClient(
   certificate: string,
 ): string {
   const entries = hops === 0 ? [] : forwardedFor(head).slice(-hops);
-  const said = hops === 0 ? '' : protocolSaid(head);
-  const protocol = said === '' ? (peer.isSecure ? 'https' : 'http') : said;
+  const protocol = isHttps(head, peer, hops) ? 'https' : 'http';
   const { ids, count, dropped } = head;
   for (let index = 0; index < count; index++) {
     if (isAboutClient(ids[index]!, hops)) dropped[index] = Dropped.Never;

@@ -87,7 +87,7 @@ export class ExchangeEnd {
     const { head, response, downstream, isAsSent } = this.#exchange;
     const isUnheard = downstream.requests > 1 && response.firstByteMs < 0;
     if (isAsSent && isUnheard && isEndOfKept(what)) {
-      this.#report.failed(what, 0);
+      this.#report.failed(what, 0, detail);
       this.endSilently(now);
       return;
     }
@@ -95,14 +95,14 @@ export class ExchangeEnd {
       this.reply(what, detail, keeps, head.method === Method.Head, now);
       return;
     }
-    this.#report.failed(what, RecordFlag.BodyCut);
+    this.#report.failed(what, RecordFlag.BodyCut, detail);
     this.#finish(now);
     downstream.abort();
   }
 
   /** The upstream has ended in the middle of a body that goes on as it was sent, and so does it here. */
   cut(): void {
-    this.#report.failed(failure['upstream-cut'], RecordFlag.BodyCut);
+    this.#report.failed(failure['upstream-cut'], RecordFlag.BodyCut, this.#lease.where);
     this.endSilently(this.#scope.clock.now());
   }
 
@@ -117,34 +117,36 @@ export class ExchangeEnd {
   reply(what: Failure, detail: string, keeps: boolean, isHead: boolean, now: Milliseconds): void {
     const { downstream } = this.#exchange;
     const report = this.#report;
-    report.failed(what, 0);
-    report.replied(what.httpStatus, now);
+    const end = this.#scope.clock.now();
+    report.failed(what, 0, detail);
+    report.replied(what.httpStatus, now, end);
     // Outside a mesh nobody is told the names and addresses that are inside it.
     const isInside = downstream.owner.isEntrance !== true || what.side === 'downstream';
     const told = isInside ? detail : '';
     const text = printFailure(what, told, keeps, isHead, report.verdictLine);
     downstream.socket.write(text, 'latin1');
-    this.#finish(now);
-    downstream.onExchangeDone(keeps, now);
+    this.#finish(end);
+    downstream.onExchangeDone(keeps, end);
   }
 
   /** Nobody is asked: the downstream is told to come to `url` from now on. */
   redirect(url: string, keeps: boolean, now: Milliseconds): void {
     const { downstream } = this.#exchange;
     const report = this.#report;
-    report.redirected(MOVED_PERMANENTLY, now);
+    const end = this.#scope.clock.now();
+    report.redirected(MOVED_PERMANENTLY, now, end);
     const headers: [string, string][] = [['location', url]];
     if (!keeps) headers.push(['connection', 'close']);
     downstream.socket.write(printLocalReply(MOVED_PERMANENTLY, headers, ''), 'latin1');
-    this.#finish(now);
-    downstream.onExchangeDone(keeps, now);
+    this.#finish(end);
+    downstream.onExchangeDone(keeps, end);
   }
 
   /** The downstream has gone: the upstream is told by RST, at once. */
   leave(): void {
     const isCut = this.#exchange.request.state !== RequestState.Done;
     const flags = RecordFlag.DownstreamGone | (isCut ? RecordFlag.BodyCut : 0);
-    this.#report.failed(failure['client-gone'], flags);
+    this.#report.failed(failure['client-gone'], flags, '');
     this.#lease.destroy(true);
     this.#finish(this.#scope.clock.now());
   }

@@ -13,7 +13,7 @@ import type { Milliseconds } from '../../base/clock.ts';
 import type { Failure } from '../../model/failure.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/exchange-record.ts';
 import type { RequestSeries } from '../../telemetry/metrics.ts';
-import { clientLine, methodLine } from '../../telemetry/record-extra.ts';
+import { addDetail, addIdentities, clientLine, methodLine } from '../../telemetry/record-extra.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 import type { BackendPlan, ListenerPlan, RulePlan } from '../plan/plan.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
@@ -45,6 +45,8 @@ export class ExchangeReport {
   #sentStatus = 0;
   /** First byte of the request head: what the downstream waits since. */
   #startMs: Milliseconds = 0.5;
+  /** Its last byte. */
+  #readMs: Milliseconds = 0.5;
   #ownMs: Milliseconds = 0.5;
   #connectMs: Milliseconds = -0.5;
   #sentMs: Milliseconds = -0.5;
@@ -59,8 +61,11 @@ export class ExchangeReport {
     this.record.kind = isServer ? RecordKind.Server : RecordKind.Client;
   }
 
-  /** A request begins: `startMs` its first byte; the plan's series counts it until a rule is found. */
-  begin(startMs: Milliseconds, plan: ListenerPlan): void {
+  /**
+   * A request begins: `startMs` its first byte, `readMs` the end of its head; the plan's series counts it
+   * until a rule is found.
+   */
+  begin(startMs: Milliseconds, readMs: Milliseconds, plan: ListenerPlan): void {
     this.record.reset();
     this.record.startMs = startMs;
     this.record.generation = plan.generation;
@@ -69,6 +74,7 @@ export class ExchangeReport {
     this.#notes = '';
     this.#sentStatus = 0;
     this.#startMs = startMs;
+    this.#readMs = readMs;
     this.#ownMs = 0;
     this.#connectMs = -1;
     this.#sentMs = -1;
@@ -277,21 +283,40 @@ export class ExchangeReport {
     this.#ownMs += to - from;
   }
 
-  failed(what: Failure, flags: number): void {
-    this.record.causeCode = what.code;
-    this.record.flags |= flags;
+  /** `detail`: what it is about, for whoever reads the trace or the log; '' for nothing. */
+  failed(what: Failure, flags: number, detail: string): void {
+    const { record } = this;
+    record.causeCode = what.code;
+    record.flags |= flags;
+    record.extra = addDetail(record.extra, detail);
   }
 
-  /** A local reply is about to be sent. For a CLIENT record that is no status of the upstream. */
-  replied(status: number, now: Milliseconds): void {
+  /** The endpoint of the attempt has proved to be somebody else than it has to be. */
+  setStranger(expected: string, proved: string): void {
+    this.record.extra = addIdentities(this.record.extra, expected, proved);
+  }
+
+  /**
+   * A local reply is about to be sent, at `to`; what made it one was met at `from`. For a CLIENT record
+   * that is no status of the upstream.
+   */
+  replied(status: number, from: Milliseconds, to: Milliseconds): void {
     this.#sentStatus = status;
-    this.answering(this.#isServer ? status : this.record.status, now);
+    this.#answered(from, to);
+    this.answering(this.#isServer ? status : this.record.status, to);
   }
 
   /** A Gateway answers by itself, and well: it is the status of the record, whatever its kind. */
-  redirected(status: number, now: Milliseconds): void {
+  redirected(status: number, from: Milliseconds, to: Milliseconds): void {
     this.#sentStatus = status;
-    this.answering(status, now);
+    this.#answered(from, to);
+    this.answering(status, to);
+  }
+
+  /** By the proxy itself: where nobody was asked, all since the request was there is its own work. */
+  #answered(from: Milliseconds, to: Milliseconds): void {
+    const isOwn = this.#sentMs < 0 && this.#connectMs < 0;
+    this.#ownMs += to - (isOwn ? this.#readMs : from);
   }
 
   /** The exchange is over: writes the record and counts. */
@@ -312,12 +337,12 @@ export class ExchangeReport {
    * An attempt failed with `what` and another follows. A CLIENT record is written and the next one
    * begun, a sibling in the same trace; a SERVER record only counts on.
    */
-  retry(what: Failure, now: Milliseconds, requestBytes: number, trace: TraceHeaders): void {
+  retry(what: Failure, detail: string, now: Milliseconds, trace: TraceHeaders): void {
     const { record } = this;
     const attempt = record.attempt + 1;
     if (!this.#isServer) {
-      record.causeCode = what.code;
-      this.#close(now, -1, requestBytes, 0);
+      this.failed(what, 0, detail);
+      this.#close(now, -1, 0, 0);
       this.#series.observeAttempt(record);
       this.#end(now);
       this.#beginSibling(now, trace);

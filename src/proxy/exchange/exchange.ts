@@ -25,7 +25,7 @@ import type { ProxyScope } from '../scope/proxy-scope.ts';
 import type { WriteSlab } from '../socket/write-slab.ts';
 import { TraceHeaders } from '../trace/trace-headers.ts';
 import { UpstreamState, type UpstreamUser } from '../upstream/upstream-connection.ts';
-import { clientAddressOf, forwardClient } from './client-address.ts';
+import { clientAddressOf, forwardClient, isHttps } from './client-address.ts';
 import { settleClientCert } from './client-cert-header.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { Attempts } from './exchange-attempts.ts';
@@ -104,6 +104,7 @@ export class Exchange implements UpstreamUser, HeadSource {
   attach(downstream: DownstreamConnection): void {
     this.#downstream = downstream;
     this.headReader.isLenient = downstream.owner.isCaptured;
+    this.headReader.takesHttps = downstream.owner.isEntrance === true;
   }
 
   /** None of them is read or under way: what is left of the last one is let go. */
@@ -165,7 +166,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     }
     this.#report.beginSpan(this.#trace, this.downstream);
     this.#trace.begun(head, this.#report.record);
-    if (entrance?.redirects(head.view.hostname) === true) {
+    if (entrance?.redirects(head) === true && !this.#isHttps) {
       const keeps = this.request.state === RequestState.Done && this.#mayKeep();
       this.ending.redirect(httpsUrl(head, entrance.httpsPort), keeps, now);
       return from;
@@ -270,7 +271,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     assert(this.state !== ExchangeState.Idle, 'only an exchange under way can fail');
     const now = this.#scope.clock.now();
     if (this.#mayRetry(what, now)) {
-      this.#retry(what, now);
+      this.#retry(what, detail, now);
       return;
     }
     const keeps = this.request.state === RequestState.Done && this.#mayKeep();
@@ -354,13 +355,15 @@ export class Exchange implements UpstreamUser, HeadSource {
     const isHeadRead = this.state === ExchangeState.Relaying;
     const what = lossOf(code, this.#stage(), isHeadRead, upstream!.isReused);
     const why = upstream!.problemText || code;
+    const stranger = upstream!.handshake?.problem?.stranger;
+    if (stranger !== undefined) this.#report.setStranger(stranger.expected, stranger.proved);
     this.fail(what, why === '' ? where : `${why}, ${where}`);
   }
 
   onConnectTimeout(): void {
     const late = failure['connect-timeout'];
     const now = this.#scope.clock.now();
-    if (this.#mayRetry(late, now)) this.#retry(late, now);
+    if (this.#mayRetry(late, now)) this.#retry(late, this.#lease.where, now);
     else if (!this.#lease.waitOn()) this.fail(late, this.#lease.where);
   }
 
@@ -413,7 +416,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#route.clear();
     this.#attempts.begin();
     this.response.begin();
-    this.#report.begin(startMs, plan);
+    this.#report.begin(startMs, now, plan);
   }
 
   /** Takes out what the caller may not say of the client; returns the lines that are true of it. */
@@ -428,10 +431,16 @@ export class Exchange implements UpstreamUser, HeadSource {
     return settleClientCert(head, clientCert, passesClientCerts, this.#scope.limits);
   }
 
+  /** How the client of a Gateway has called. */
+  get #isHttps(): boolean {
+    return isHttps(this.head, this.downstream, this.#scope.outside.trustedHops);
+  }
+
   #chooseRoute(plan: ListenerPlan, now: Milliseconds): Failure | undefined {
     const route = this.#route;
     const { head } = this;
     const { owner } = this.downstream;
+    if (plan.entrance?.isElsewhere(head, this.#isHttps)) return failure.misdirected;
     const refused = chooseRoute(plan, head, owner, this.#trace.isLoop, route);
     if (route.rule !== undefined) this.#report.setRule(route.rule);
     if (route.backend !== undefined) this.#report.setBackend(route.backend);
@@ -492,11 +501,11 @@ export class Exchange implements UpstreamUser, HeadSource {
     return this.response.firstByteMs < 0 ? AttemptStage.Sent : AttemptStage.Answering;
   }
 
-  #retry(what: Failure, now: Milliseconds): void {
+  #retry(what: Failure, detail: string, now: Milliseconds): void {
     this.#attempts.giveUp();
     this.request.disconnect();
     this.state = ExchangeState.Connecting;
-    this.#report.retry(what, now, 0, this.#trace);
+    this.#report.retry(what, detail, now, this.#trace);
     this.#attempt(true, now);
   }
 

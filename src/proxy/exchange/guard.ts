@@ -13,6 +13,7 @@ import { AuthorizationVerdict, Authorizer } from '../../policy/authorize.ts';
 import { Caller } from '../../policy/caller.ts';
 import { type ExchangeRecord, PolicyBit } from '../../telemetry/exchange-record.ts';
 import type { PolicyCount } from '../../telemetry/policy-counts.ts';
+import { settleJudgedPath } from '../../wire/http1/judged-path.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 import { Reason } from '../../wire/http1/refusal.ts';
 import type { MeshPeer } from '../mesh/mesh-peer.ts';
@@ -68,6 +69,7 @@ export class Guard {
       const isOddMethod = head.fault === Reason.MethodUnknown && head.faults === 1;
       if (!isOddMethod) return failure[faultOf(head).cause];
     }
+    if (this.authorizer.looksAtRequests) settleJudgedPath(head);
     const caller = downstream.caller ?? callerOf(downstream);
     downstream.caller = caller;
     caller.setRemote(clientAddressOf(head, downstream, this.#scope.outside.trustedHops));
@@ -96,9 +98,10 @@ export class Guard {
   }
 
   #note(record: ExchangeRecord): void {
-    const { denying, wouldDeny, audits } = this.#verdict;
+    const { denying, isForLack, wouldDeny, audits } = this.#verdict;
     if (audits !== undefined) this.#mark(record, audits, PolicyBit.Audited).audited++;
-    if (denying !== undefined) this.#mark(record, denying, PolicyBit.Denied).denied++;
+    const denies = isForLack ? PolicyBit.Denied | PolicyBit.NoneAllows : PolicyBit.Denied;
+    if (denying !== undefined) this.#mark(record, denying, denies).denied++;
     // What was denied anyway is not news.
     else if (wouldDeny !== undefined)
       this.#mark(record, wouldDeny, PolicyBit.WouldDeny).wouldDeny++;

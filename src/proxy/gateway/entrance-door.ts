@@ -111,7 +111,9 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
       serverName,
     );
     const denied = guard.onConnection(caller, record);
-    if (denied !== undefined) this.#warnings.warn(`${this.#listener.name}: ${guard.detail}`);
+    if (denied === undefined) return undefined;
+    relay.report.detail = guard.detail;
+    this.#warnings.warn(`${this.#listener.name}: ${guard.detail}`);
     return denied;
   }
 

@@ -125,11 +125,13 @@ export class EntranceRelay implements ByteTaker, Endable, UpstreamUser, TunnelOw
   }
 
   onUpstreamLost(code: string): void {
+    this.report.lost(this.#upstream!);
     this.#upstream = undefined;
     this.#onUnreached(connectFailure(code));
   }
 
   onConnectTimeout(): void {
+    this.report.lost(this.#upstream!);
     this.#upstream?.destroy(true);
     this.#upstream = undefined;
     this.#onUnreached(failure['connect-timeout']);

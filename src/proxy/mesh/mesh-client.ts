@@ -138,7 +138,8 @@ class MeshPeerClient implements TlsClient {
     }
     if (svid.id !== this.identity) {
       const detail = `expected ${this.identity}, and ${svid.id} answered`;
-      return { failure: failure['tls-wrong-identity'], detail };
+      const stranger = { expected: this.identity, proved: svid.id };
+      return { failure: failure['tls-wrong-identity'], detail, stranger };
     }
     if (secure.alpnProtocol !== MESH_PROTOCOL) {
       return refuse(`the endpoint speaks TLS, but not ${MESH_PROTOCOL}`);

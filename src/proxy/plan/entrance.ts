@@ -11,6 +11,7 @@ import { type Failure, failure } from '../../model/failure.ts';
 import type { GatewayPort, GatewayServer } from '../../model/routing-table.ts';
 import { Domains } from '../../routing/route-index.ts';
 import { nextWeighted } from '../../routing/weighted-choice.ts';
+import type { MessageHead } from '../../wire/http1/message-head.ts';
 import { type TlsServer, tlsIdentity } from '../tls/tls-server.ts';
 import type { DestinationPlan } from './capture-lookup.ts';
 import type { ConnectionChoice } from './connection-choice.ts';
@@ -93,8 +94,19 @@ export class Entrance {
     return meant !== undefined && meant.identity !== came?.identity;
   }
 
-  /** Whether a request for `hostname` is told to come by https. */
-  redirects(hostname: string): boolean {
-    return !this.isSecure && this.serverOf(hostname)?.server.action === 'redirect';
+  /**
+   * Whether a target in absolute-form names what is not here: a scheme that neither the connection nor its
+   * client (`isHttps`) has come by, or a host of no server of this port (RFC 9110 sections 7.4 and 15.5.20).
+   */
+  isElsewhere({ targetScheme, view }: MessageHead, isHttps: boolean): boolean {
+    if (targetScheme === '') return false;
+    const isMeant = targetScheme === 'https' ? isHttps : !(isHttps && this.isSecure);
+    return !isMeant || this.serverOf(view.hostname) === undefined;
+  }
+
+  /** Whether a request is told to come by https; one that asks for it in plain text is elsewhere. */
+  redirects({ targetScheme, view }: MessageHead): boolean {
+    if (this.isSecure || targetScheme === 'https') return false;
+    return this.serverOf(view.hostname)?.server.action === 'redirect';
   }
 }

@@ -3,14 +3,16 @@
  *
  * It polls, because notices of the kernel miss what a Secret volume does: the files are links into a
  * folder that is itself swapped. Files that do not fit together (a new certificate, the old key) or
- * cannot be read change nothing: what was good stays, and the log says why, once.
+ * cannot be read change nothing: what was good stays. The rest of them may be about to come, so the log
+ * says why when they are no better at the next look, once.
  */
 
-import { constants, createPrivateKey, X509Certificate } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { Milliseconds } from '../../base/clock.ts';
 import type { WakeUps } from '../../base/deadlines.ts';
+import { pairProblem } from '../../identity/key-pair.ts';
 import type { TrafficLimits } from '../../model/limits.ts';
 import type { CertificateFiles, ListenerTls } from '../../model/routing-table.ts';
 import { type CredentialStore, isCredential, stableName } from '../scope/credential-store.ts';
@@ -21,6 +23,9 @@ const suites13 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POL
 const suites12 = ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305']
   .flatMap((suite) => [`ECDHE-ECDSA-${suite}`, `ECDHE-RSA-${suite}`])
   .join(':');
+
+/** A look at a file costs 35 us of CPU, and a gateway may have a thousand pairs (2026-11-26). */
+const LOOKS_PER_KEY = 4;
 
 export interface TlsFilesOptions {
   readonly settings: ListenerTls;
@@ -43,6 +48,9 @@ export class TlsFiles {
   readonly #keyFiles: readonly string[];
   /** What the files looked like when they were last read, by path. */
   #seen: ReadonlyMap<string, string> = new Map();
+  #looks = 0;
+  /** What was wrong at the last look; empty: nothing. */
+  #doubt = '';
   #complaint = '';
   #isLoaded = false;
   #isClosed = false;
@@ -85,36 +93,47 @@ export class TlsFiles {
   }
 
   async #look(): Promise<void> {
+    let isRead = false;
     try {
-      if (!(await this.#isChanged())) return;
+      if (!(await this.#isChanged())) {
+        if (this.#doubt !== '') this.#complain(this.#doubt);
+        return;
+      }
       const looks = await looksOf(this.#paths);
       const material = await this.#read();
       // Changed while it was read: the next look decides.
       const again = await looksOf(this.#paths);
       if (again.some((look, index) => look !== looks[index])) return;
       this.#seen = new Map(this.#paths.map((path, index) => [path, looks[index]!]));
+      isRead = true;
       this.#check(material);
       if (this.#isClosed) return;
       this.#options.onLoaded(material);
       const wasMissed = this.#complaint !== '';
+      this.#doubt = '';
       this.#complaint = '';
       if (this.#isLoaded)
         this.#options.log('info', `TLS: ${stableName(this.#paths[0]!)} was read again`);
       else if (wasMissed) this.#options.log('info', `TLS: ${this.#paths[0]} was read`);
       this.#isLoaded = true;
     } catch (error) {
-      this.#complain(error instanceof Error ? error.message : String(error));
+      if (!isRead) this.#seen = new Map();
+      const problem = error instanceof Error ? error.message : String(error);
+      const isNew = problem !== this.#doubt;
+      this.#doubt = problem;
+      if (!this.#isLoaded || !isNew) this.#complain(problem);
     }
   }
 
-  /** A key says nothing new without its certificate, unless the two did not fit. */
-  get #telling(): readonly string[] {
-    const isWell = this.#isLoaded && this.#complaint === '';
-    return isWell ? this.#paths.filter((path) => !this.#keyFiles.includes(path)) : this.#paths;
+  /** While all is well a key says nothing new without its certificate: it is looked at now and then. */
+  #telling(): readonly string[] {
+    const isWell = this.#isLoaded && this.#doubt === '';
+    if (!isWell || this.#looks++ % LOOKS_PER_KEY === 0) return this.#paths;
+    return this.#paths.filter((path) => !this.#keyFiles.includes(path));
   }
 
   async #isChanged(): Promise<boolean> {
-    const paths = this.#telling;
+    const paths = this.#telling();
     const looks = await looksOf(paths);
     return looks.some((look, index) => look !== this.#seen.get(paths[index]!));
   }
@@ -148,11 +167,12 @@ export class TlsFiles {
     const kinds = new Set<string>();
     (material.cert as Buffer[]).forEach((cert, index) => {
       const certificate = new X509Certificate(cert);
-      const key = createPrivateKey((material.key as Buffer[])[index]!);
+      const key = (material.key as Buffer[])[index]!;
       const path = this.#certificateFiles[index]!;
-      if (!certificate.checkPrivateKey(key))
-        throw new Error(`${path} is not for its key: key values mismatch`);
-      const kind = key.asymmetricKeyType ?? '';
+      const files = { certificateFile: path, keyFile: this.#keyFiles[index]! };
+      const problem = pairProblem(certificate, key, files);
+      if (problem !== undefined) throw new Error(problem);
+      const kind = certificate.publicKey.asymmetricKeyType ?? '';
       if (kinds.has(kind)) throw new Error(`${path} is the second certificate of ${kind}`);
       kinds.add(kind);
       if (Date.parse(certificate.validTo) <= this.#options.wallMs()) {

@@ -11,6 +11,8 @@ export interface TlsProblem {
   readonly failure: Failure;
   /** For people: what was expected and what was seen. */
   readonly detail: string;
+  /** SPIFFE ids, where the peer has proved to be another one than it has to be. */
+  readonly stranger?: { readonly expected: string; readonly proved: string };
 }
 
 /** One of OpenSSL's errors about a chain (X509_verify_cert), and the certificate of the peer. */

@@ -66,10 +66,11 @@ export class ByteFlow {
     this.#to.end();
   }
 
-  /** Sends what has been read, and FIN; what still comes is read and goes nowhere. */
+  /**
+   * Sends what has been read, and FIN; what still comes is read and goes nowhere. Of flows that begin or
+   * end at TLS: those have no slab of their own, which could be read into while it is being sent.
+   */
   stop(): void {
-    // Its own slab may hold what the kernel has not taken yet.
-    if (this.#reads !== undefined) this.#reads.next = this.#scope.sockets.slab;
     if (!this.isEnded) this.end();
     this.resume();
   }

@@ -160,11 +160,13 @@ export class ByteTunnel implements ByteTaker, DeadlineOwner, Endable, UpstreamUs
       if (this.#downstream.destroyed) this.#finish(undefined);
       return;
     }
+    this.report.lost(this.#upstream);
     const reset = tlsFailure(code) ?? failure['upstream-reset'];
     this.#end(this.report.isConnected ? reset : connectFailure(code));
   }
 
   onConnectTimeout(): void {
+    this.report.lost(this.#upstream);
     this.#end(failure['connect-timeout']);
   }
 

@@ -12,12 +12,14 @@ import type { Failure } from '../../model/failure.ts';
 import type { Direction } from '../../model/routing-table.ts';
 import { detectionPlace } from '../../telemetry/detection.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/exchange-record.ts';
+import { addDetail, addIdentities } from '../../telemetry/record-extra.ts';
 import { TraceContext, TraceFlag } from '../../telemetry/trace-context.ts';
 import type { ZoneBytes } from '../../telemetry/zone-bytes.ts';
 import { meshPeerOf } from '../mesh/mesh-peer.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import type { OriginalDestination } from '../socket/original-destination.ts';
 import { plainAddress, printAddress } from '../socket/print-address.ts';
+import type { TlsProblem } from '../tls/tls-problem.ts';
 import { tlsFactsOf } from '../tls/tls-server.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { ConnectionLease } from './connection-lease.ts';
@@ -29,6 +31,9 @@ export class ConnectionReport {
   readonly record: ExchangeRecord = new ExchangeRecord();
   readonly direction: Direction;
   isConnected = false;
+  /** What a failure would be about, for whoever reads the trace or the log; '' for nothing. */
+  detail = '';
+  #problem: TlsProblem | undefined;
   readonly #scope: ProxyScope;
   readonly #startMs: Milliseconds;
   #isBegun = false;
@@ -128,9 +133,18 @@ export class ConnectionReport {
     record.endpointId = pool!.endpointId;
   }
 
+  /** The endpoint that was dialled is gone, or was never there. */
+  lost(upstream: UpstreamConnection): void {
+    const { problemText, where, handshake } = upstream;
+    this.detail = problemText === '' ? where : `${problemText}, ${where}`;
+    this.#problem = handshake?.problem;
+  }
+
   /** The endpoint is there, and if its connection is secure it is who it has to be. */
   connected({ handshake, pool }: UpstreamConnection): void {
     this.isConnected = true;
+    this.detail = '';
+    this.#problem = undefined;
     const { record } = this;
     if (this.#dialMs >= 0) record.connectUs = this.#since(this.#dialMs);
     if (handshake === undefined) return;
@@ -161,9 +175,20 @@ export class ConnectionReport {
     if (what !== undefined) {
       record.causeCode = what.code;
       counts.causes[what.code]!++;
+      this.#say();
     }
     record.totalUs = this.#since(this.#startMs);
     this.#scope.telemetry.finish(record);
+  }
+
+  /** What the failure was about. */
+  #say(): void {
+    const { record } = this;
+    const stranger = this.#problem?.stranger;
+    if (stranger !== undefined) {
+      record.extra = addIdentities(record.extra, stranger.expected, stranger.proved);
+    }
+    record.extra = addDetail(record.extra, this.detail);
   }
 
   #since(from: Milliseconds): number {

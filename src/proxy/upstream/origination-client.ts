@@ -95,9 +95,12 @@ export class OriginationClient implements TlsClient {
   }
 }
 
+/** A wildcard is the whole left-most label of a subjectAltName (RFC 9525 sections 6.3 and 6.4). */
+const exactly = { subject: 'never', partialWildcards: false } as const;
+
 /** Whether a certificate has `name`: a URI letter by letter, an address, or a host (RFC 9525). */
 function isFor(certificate: X509Certificate, name: string): boolean {
   if (name.includes('://')) return uriNamesOf(certificate.raw).includes(name);
   if (isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
-  return certificate.checkHost(name, { subject: 'never' }) !== undefined;
+  return certificate.checkHost(name, exactly) !== undefined;
 }

@@ -4,18 +4,26 @@
  *
  *   files ──first good reading──► generation 1 ──they change──► 2 ──► ...     none: the system's roots, 1
  *
- * Files that do not fit together change nothing: what was good stays, and the log says why, once. They
- * are looked at from time to time, because the kernel's notices miss the swap of a mounted Secret.
+ * Files that do not fit together change nothing: what was good stays, and when they are no better at the
+ * next look the log says why, once. They are looked at from time to time, because the kernel's notices
+ * miss the swap of a mounted Secret.
  */
 
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { pairProblem } from '../../identity/key-pair.ts';
 import type { UpstreamTls } from '../../model/security.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 
 /** TLS to a service outside. */
 export type OriginationTls = Extract<UpstreamTls, { readonly mode: 'simple' | 'mutual' }>;
+
+interface FileTexts {
+  readonly ca: Buffer | undefined;
+  readonly cert: Buffer | undefined;
+  readonly key: Buffer | undefined;
+}
 
 /** Settings with the same key share their files. */
 export function filesKeyOf({ caFile, certificateFile, keyFile }: OriginationTls): string {
@@ -35,6 +43,8 @@ export class OriginationFiles {
   readonly #paths: readonly string[];
   /** What the files looked like when they were last read. */
   #seen = '';
+  /** What was wrong at the last look; empty: nothing. */
+  #doubt = '';
   #complaint = 'not read yet';
   #callOff: (() => void) | undefined;
   #isClosed = false;
@@ -67,42 +77,60 @@ export class OriginationFiles {
   }
 
   async #look(): Promise<void> {
+    let isRead = false;
     try {
       const looks = await this.#looks();
-      if (looks === this.#seen && this.generation > 0) return;
-      const context = await this.#read();
+      if (looks === this.#seen) {
+        if (this.#doubt !== '') this.#complain(this.#doubt);
+        if (this.#paths.length > 0) return;
+      }
+      const texts = await this.#read();
       // Changed while they were read: the next look decides.
       if ((await this.#looks()) !== looks || this.#isClosed) return;
       this.#seen = looks;
-      this.context = context;
+      isRead = true;
+      this.context = this.#contextOf(texts);
+      this.#doubt = '';
       this.#complaint = '';
       this.generation++;
       if (this.generation === 1) return;
       this.#scope.log('info', `TLS to upstreams: ${this.#paths.join(', ')}: read again`);
       this.#onGeneration();
     } catch (error) {
-      this.#complain(error instanceof Error ? error.message : String(error));
+      if (!isRead) this.#seen = '';
+      const problem = error instanceof Error ? error.message : String(error);
+      const isNew = problem !== this.#doubt;
+      this.#doubt = problem;
+      if (this.generation === 0 || !isNew) this.#complain(problem);
     }
   }
 
   /** Changes when a file is written, replaced, or a link on the way to it is. */
   async #looks(): Promise<string> {
     const stats = await Promise.all(this.#paths.map((path) => stat(path, { bigint: true })));
-    return stats.map((each) => `${each.dev} ${each.ino} ${each.size} ${each.mtimeNs}`).join(', ');
+    return stats
+      .map(({ dev, ino, size, mtimeNs, ctimeNs }) => `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`)
+      .join(', ');
   }
 
-  async #read(): Promise<SecureContext> {
+  /** Roots, certificate and key, as far as there are to be any. */
+  async #read(): Promise<FileTexts> {
     const { caFile, certificateFile, keyFile } = this.#settings;
     const [ca, cert, key] = await Promise.all(
       [caFile, certificateFile, keyFile].map((path) => (path === '' ? undefined : readFile(path))),
     );
-    if (ca !== undefined) checkRoots(caFile, String(ca));
-    return createSecureContext({
-      minVersion: 'TLSv1.2',
-      ca: ca ?? systemRoots(),
-      // With a key that is not the certificate's it throws.
-      ...(cert === undefined || key === undefined ? {} : { cert, key }),
-    });
+    return { ca, cert, key };
+  }
+
+  /** Throws when the files do not fit together. */
+  #contextOf({ ca, cert, key }: FileTexts): SecureContext {
+    if (ca !== undefined) checkRoots(this.#settings.caFile, String(ca));
+    const own = cert === undefined || key === undefined ? undefined : { cert, key };
+    if (own !== undefined) {
+      const problem = pairProblem(new X509Certificate(own.cert), own.key, this.#settings);
+      if (problem !== undefined) throw new Error(problem);
+    }
+    return createSecureContext({ minVersion: 'TLSv1.2', ca: ca ?? systemRoots(), ...own });
   }
 
   #complain(problem: string): void {

@@ -166,8 +166,10 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
   get problemText(): string {
     const { handshake } = this;
     if (handshake === undefined || this.hasHeard) return '';
+    if (handshake.problem !== undefined) return handshake.problem.detail;
     // In TLS 1.3 who dials is done first, and many close without an alert.
-    return handshake.problem?.detail ?? 'closed behind the TLS handshake: our certificate refused?';
+    const isOver = handshake.tlsUs >= 0;
+    return isOver ? 'closed behind the TLS handshake: our certificate refused?' : '';
   }
 
   get isReused(): boolean {

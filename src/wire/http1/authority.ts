@@ -57,11 +57,11 @@ function isPort(text: string, at: number, end: number): boolean {
   return port >= 1 && port <= 65_535;
 }
 
-/** Host name and port of an authority, lower-case, the default port and trailing dot cut. */
-export function normalAuthority(authority: string): string {
+/** Host name and port of an authority, lower-case, the scheme's `usualPort` and trailing dot cut. */
+export function normalAuthority(authority: string, usualPort: number): string {
   const lower = authority.toLowerCase();
   const end = hostnameEndOf(lower, 0, lower.length);
   const colon = lower.indexOf(':', end);
-  const port = colon < 0 ? 80 : Number(lower.slice(colon + 1));
-  return port === 80 ? lower.slice(0, end) : `${lower.slice(0, end)}:${port}`;
+  const port = colon < 0 ? usualPort : Number(lower.slice(colon + 1));
+  return port === usualPort ? lower.slice(0, end) : `${lower.slice(0, end)}:${port}`;
 }

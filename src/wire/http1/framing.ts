@@ -180,7 +180,9 @@ function settleHost(head: MessageHead, host: number, isLenient: boolean): Refusa
   head.hostnameEnd = end < 0 ? head.valueStart[host]! : end;
   if (end < 0) return faultAt(head, Reason.HostInvalid, host, isLenient);
   if (head.targetAuthority === '') return undefined;
-  return normalAuthority(head.targetAuthority) === normalAuthority(head.value(host))
+  const usualPort = head.targetScheme === 'https' ? 443 : 80;
+  return normalAuthority(head.targetAuthority, usualPort) ===
+    normalAuthority(head.value(host), usualPort)
     ? undefined
     : faultAt(head, Reason.TargetAuthority, host, isLenient);
 }

@@ -58,6 +58,8 @@ export class HeadCursor {
   pathIsOdd = false;
   /** The head may be one that goes on as it was sent: see HeadReader. */
   isLenient = false;
+  /** An absolute target may be one of https. */
+  takesHttps = false;
   refusal: Refusal = noRefusal;
   readonly head: MessageHead;
   readonly role: Role;

@@ -61,6 +61,14 @@ export class HeadReader {
   }
 
   /**
+   * Takes `https://` in a request's target, for whom `head.targetScheme` then says so; others refuse it:
+   * nobody has asked them for such a resource. Set before a head begins.
+   */
+  set takesHttps(takesHttps: boolean) {
+    this.#cursor.takesHttps = takesHttps;
+  }
+
+  /**
    * Reads on in `chunk` from index `from`. Returns a `HeadState`: More when the chunk is used up,
    * Done when the head is complete (it is valid until the next `read`; `position` says where the body
    * or the next message begins), Refused with `refusal` set. The chunk is not kept.

@@ -78,7 +78,8 @@ export class MessageHead {
   pathEnd = 0;
   /** The path to use in place of the one in `text`, '' when that one is already normal. */
   normalPath = '';
-  /** Authority of an absolute-form target, lower-case; '' for any other form. */
+  /** Scheme and authority of an absolute-form target, lower-case; '' for any other form. */
+  targetScheme: '' | 'http' | 'https' = '';
   targetAuthority = '';
   /** What routing asks: a `RequestView` of model/request-view.ts. */
   readonly view: RequestHeadView;
@@ -206,6 +207,7 @@ export class MessageHead {
     this.sentMethod = '';
     this.hostIndex = -1;
     this.normalPath = '';
+    this.targetScheme = '';
     this.targetAuthority = '';
     this.#path = '';
   }

@@ -28,7 +28,8 @@ const ADDED_BYTES_MAX = 128;
 
 /** Bytes that `putRequestHead` or `putResponseHead` and `putHeadEnd` need at most. */
 export function headRoom(head: MessageHead): number {
-  return head.text.length + ADDED_BYTES_MAX;
+  // A path with escapes may be longer than the one that it replaces.
+  return head.text.length + head.normalPath.length + ADDED_BYTES_MAX;
 }
 
 /**

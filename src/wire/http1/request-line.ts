@@ -148,7 +148,7 @@ function readTarget(cursor: HeadCursor): number {
     cursor.takesFault(Reason.TargetLong, from + cursor.targetBytesMax);
   }
   if (cursor.step === Step.OtherTarget) {
-    const reason = settleOtherTarget(head, latin1Text(buffer, from, at));
+    const reason = settleOtherTarget(head, latin1Text(buffer, from, at), cursor.takesHttps);
     const isTaken =
       reason === Reason.None || (head.method !== Method.Connect && cursor.takesFault(reason, at));
     if (!isTaken) return cursor.refuse(reason, at, '');

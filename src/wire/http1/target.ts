@@ -9,7 +9,7 @@
 
 import { isAuthority } from './authority.ts';
 import { hexValue } from './byte-class.ts';
-import type { MessageHead } from './message-head.ts';
+import { equalsLower, type MessageHead } from './message-head.ts';
 import { Method } from './method.ts';
 import { Reason } from './refusal.ts';
 
@@ -24,22 +24,26 @@ export function settlePath(head: MessageHead, path: string): number {
   return Reason.None;
 }
 
-const SCHEME = 'http://';
+const schemes = ['http', 'https'] as const;
 
 /**
  * Checks a target that does not begin with `/`: `*` for OPTIONS, host and port for CONNECT (which is
- * refused later, with 405), else `http://authority/path`, turned into origin-form.
+ * refused later, with 405), else `http://authority/path`, turned into origin-form. `takesHttps`: https too
+ * (RFC 9112 section 3.2.2), and whoever serves it looks whether that is how the request came.
  */
-export function settleOtherTarget(head: MessageHead, target: string): number {
+export function settleOtherTarget(head: MessageHead, target: string, takesHttps: boolean): number {
   head.pathEnd = head.targetEnd;
   if (head.method === Method.Connect) {
     return isAuthority(target) && target.includes(':') ? Reason.None : Reason.TargetForm;
   }
   if (target === '*') return head.method === Method.Options ? Reason.None : Reason.TargetForm;
-  if (target.slice(0, SCHEME.length).toLowerCase() !== SCHEME) return Reason.TargetForm;
-  const authorityEnd = firstOf(target, SCHEME.length, '/?');
-  const authority = target.slice(SCHEME.length, authorityEnd);
+  const scheme = schemes.find((each) => equalsLower(target, 0, `${each}://`));
+  if (scheme === undefined || (scheme === 'https' && !takesHttps)) return Reason.TargetForm;
+  const authorityStart = scheme.length + '://'.length;
+  const authorityEnd = firstOf(target, authorityStart, '/?');
+  const authority = target.slice(authorityStart, authorityEnd);
   if (!isAuthority(authority)) return Reason.TargetForm;
+  head.targetScheme = scheme;
   head.targetAuthority = authority.toLowerCase();
   const queryAt = firstOf(target, authorityEnd, '?');
   head.pathEnd = head.targetStart + queryAt;

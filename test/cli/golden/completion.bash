@@ -48,7 +48,7 @@ _tracecar() {
     --trust-domain) words="" words="" ;;
     --service-account) words="" files=1 ;;
     --identity-dir) words="" files=1 ;;
-    --forward-client-cert) words="" words="on off" ;;
+    --forward-client-cert) words="" words="append set off" ;;
     --secrets) words="" files=1 ;;
     --trusted-hops) words="" words="" ;;
     --proxy-protocol) words="" words="off on" ;;

@@ -24,7 +24,7 @@ complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l trust-bundle -d '
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l trust-domain -d 'of every identity of the mesh' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l service-account -d 'refuses certificates for other accounts; without it the first one decides' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l identity-dir -d 'memory-backed folder where key and certificate are kept for a restart' -r -F
-complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l forward-client-cert -d 'x-forwarded-client-cert names the caller; off only removes what came' -x -a 'on off'
+complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l forward-client-cert -d 'x-forwarded-client-cert names callers; set: the last one; off: none' -x -a 'append set off'
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l secrets -d 'where Secrets are mounted: of `shop` DIR/shop/tls.crt and tls.key' -r -F
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l trusted-hops -d 'proxies before a gateway whose X-Forwarded-For is believed' -x
 complete -c tracecar -n '__fish_seen_subcommand_from proxy' -l proxy-protocol -d 'on: connections to a gateway begin with a PROXY header, version 1 or 2' -x -a 'off on'

@@ -51,7 +51,7 @@ _tracecar() {
         '--trust-domain[of every identity of the mesh]:value:' \
         '--service-account[refuses certificates for other accounts; without it the first one decides]:value:' \
         '--identity-dir[memory-backed folder where key and certificate are kept for a restart]:value:_files' \
-        '--forward-client-cert[x-forwarded-client-cert names the caller; off only removes what came]:value:(on off)' \
+        '--forward-client-cert[x-forwarded-client-cert names callers; set\: the last one; off\: none]:value:(append set off)' \
         '--secrets[where Secrets are mounted\: of `shop` DIR/shop/tls.crt and tls.key]:value:_files' \
         '--trusted-hops[proxies before a gateway whose X-Forwarded-For is believed]:value:' \
         '--proxy-protocol[on\: connections to a gateway begin with a PROXY header, version 1 or 2]:value:(off on)' \

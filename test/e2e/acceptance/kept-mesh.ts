@@ -192,7 +192,7 @@ async function startSidecar(
   flags: readonly string[],
 ): Promise<SidecarProcess & LogLine> {
   const process = new SidecarProcess(
-    ['--config', folder, `--labels=app=${name}`, '--warm-up-ms=0', ...anyPorts, ...flags],
+    ['--config', folder, `--labels=app=${name}`, ...anyPorts, ...flags],
     {
       OTEL_TRACES_EXPORTER: 'otlp',
       OTEL_METRICS_EXPORTER: 'none',

@@ -36,7 +36,11 @@ after(async () => {
 function startSidecar() {
   const [pod] = network!.pods;
   const withoutFfi = [process.execPath, '--no-experimental-ffi', bundle];
-  const environment = { POD_IPS: `${pod!.v4},${pod!.v6}`, OTEL_TRACES_EXPORTER: 'none' };
+  const environment = {
+    POD_IPS: `${pod!.v4},${pod!.v6}`,
+    OTEL_TRACES_EXPORTER: 'none',
+    TRACECAR_WARM_UP_MS: '0',
+  };
   return pod!.start(users.proxy, [...withoutFfi, 'proxy', '--capture=redirect'], environment);
 }
 

@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { trafficLimits } from '../../../src/model/limits.ts';
 import { runInit, startSidecar } from '../../support/meshed-pods.ts';
 import { type Pod, users } from '../../support/namespace-pods.ts';
 
@@ -24,7 +25,9 @@ export async function startCold(pod: Pod, far: Pod): Promise<void> {
   flush(pod);
   // What it passes on has a traceparent: so it is seen that it passed.
   const tracing = { OTEL_TRACES_EXPORTER: 'otlp', OTEL_TRACES_SAMPLER: 'always_on' };
-  const sidecar = startSidecar(pod, 'cold', [], tracing);
+  // Warmed as users have it: what is dialled at once comes into that.
+  const warmUp = [`--warm-up-ms=${trafficLimits.warmUpMs}`];
+  const sidecar = startSidecar(pod, 'cold', warmUp, tracing);
   try {
     dialAtOnce(pod, far);
   } finally {

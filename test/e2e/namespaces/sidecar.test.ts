@@ -71,6 +71,7 @@ function startSidecar(pod: Pod, app: string): PodProcess {
     {
       POD_IPS: `${pod.v4},${pod.v6}`,
       POD_NAMESPACE: 'default',
+      TRACECAR_WARM_UP_MS: '0',
       TRACECAR_DRAIN_SECRET: secret,
       TRACECAR_PROBES: JSON.stringify(probes),
       OTEL_TRACES_SAMPLER: 'always_on',
