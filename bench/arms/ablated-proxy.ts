@@ -35,7 +35,7 @@ import { RequestSeries } from '../../src/telemetry/request-series.ts';
 import type { HotTelemetry } from '../../src/telemetry/telemetry.ts';
 import type { AblationStep } from './ablation.ts';
 
-const noCells = { left: 0, seriesMax: 0 };
+const noCells = { left: 0, peersLeft: 0, seriesMax: 0 };
 
 class SilentSeries extends RequestSeries {
   override observe(): void {}

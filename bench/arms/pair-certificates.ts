@@ -65,7 +65,7 @@ export function pairCertificates(directory: string): PairCertificates {
     const kept = join(directory, `identity-${half}`);
     mkdirSync(kept, { recursive: true, mode: 0o700 });
     const { pem, key } = leaf([]);
-    const problem = new IdentityStore(kept).write({
+    const problem = new IdentityStore(kept, token).write({
       ...{ privateKey: new Secret(key), certificates: pem },
       ...{ roots: root.pem, configuredHash: bundle.hash },
     });

@@ -26,7 +26,7 @@ const authority = new Authority({
   random: systemRandom,
   leafLifeMs: dayMs,
   onLeaf: () => {},
-  onReport: () => {},
+  onReport: async () => {},
 });
 authority.use(material);
 

@@ -6,6 +6,9 @@
  * argument; this file is the only reader of the real one.
  */
 
+// The global of that name is an accessor, which Node.js asks at each use.
+import { performance } from 'node:perf_hooks';
+
 /** Milliseconds, fractional; whether since start or since the epoch is in the name that holds it. */
 export type Milliseconds = number;
 

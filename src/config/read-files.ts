@@ -4,14 +4,16 @@
  * Of each file the newest content without an error counts: one that stops parsing, becomes empty (an
  * editor at work) or unreadable keeps its last good resources, one that is gone has lost them. What was
  * good is remembered as text, so that the same call gives the same resources in any thread.
+ *
+ * Beside the last good content counts what closes more in the present one (closing-resources.ts): a
+ * mistake must never keep open what somebody has just closed.
  */
 
 import type { Diagnostic } from '../model/diagnostic.ts';
+import { closingOf, isClosing, unreadPolicies, unreadPolicy } from './closing-resources.ts';
 import type { ConfigFiles, FileContent } from './config-folder.ts';
 import { type ConfigSource, dropDuplicates, readResources } from './load.ts';
 import type { FileProblem } from './read-config-file.ts';
-import { emptyPolicy } from './resource/authorization-policy.ts';
-import { isPolicyKind } from './resource/read-policy.ts';
 import { type Resource, resourceName } from './resource/resource.ts';
 import { Complaints, filePlace } from './syntax/complaints.ts';
 
@@ -20,8 +22,8 @@ export type GoodTexts = ReadonlyMap<string, string>;
 
 export interface ConfigReading {
   /**
-   * Of each file its newest content without an error, or where there is none its rules of who may call:
-   * pass them to `compileTable`.
+   * Of each file its newest content without an error, and of its present one what closes more: pass them
+   * to `compileTable`. Of what closes there may be another of the same name.
    */
   readonly resources: readonly Resource[];
   /** Of the files as they are now, in the order of files and lines. */
@@ -50,6 +52,7 @@ export function readFiles(
   for (const { path, problem } of problems) complaints.addAll(diagnose(path, problem));
   const resources: Resource[] = [];
   const readable: Resource[] = [];
+  const closing: Resource[] = [];
   const refusedFiles: string[] = [];
   const nextGood = new Map<string, string>();
   for (const content of files) {
@@ -59,6 +62,7 @@ export function readFiles(
     complaints.addAll(reading.diagnostics);
     resources.push(...reading.counting);
     readable.push(...reading.readable);
+    closing.push(...reading.closing);
     if (reading.isRefused) refusedFiles.push(file);
     const counts = reading.isRefused ? good : text;
     if (counts !== undefined) nextGood.set(file, counts);
@@ -71,7 +75,7 @@ export function readFiles(
     memory.noteUnique(kept.length === resources.length && others.length === readable.length);
   }
   return {
-    resources: kept,
+    resources: closing.length === 0 ? kept : [...kept, ...closing],
     diagnostics: complaints.list(),
     sources: files.map(({ file, text }) => ({ file, text })),
     refusedFiles,
@@ -145,6 +149,8 @@ function remember(
 
 interface FileReading {
   readonly counting: readonly Resource[];
+  /** Counts beside these. */
+  readonly closing: readonly Resource[];
   /** Of the present content, mistakes or not: what is compared with the other files. */
   readonly readable: readonly Resource[];
   readonly diagnostics: readonly Diagnostic[];
@@ -160,38 +166,28 @@ function readOne(
     good === undefined ? [] : readResources([{ file, text: good }], namespace).resources;
   const keepGood = (why: FileProblem): FileReading => {
     const counting = readGood();
-    return { counting, readable: counting, diagnostics: diagnose(file, why), isRefused: true };
+    const diagnostics = diagnose(file, why);
+    return { counting, closing: [], readable: counting, diagnostics, isRefused: true };
   };
   if (problem !== undefined) return keepGood(problem);
   if (text.trim() === '' && readGood().length > 0) return keepGood(emptied);
   const { resources, diagnostics } = readResources([{ file, text }], namespace);
   const isRefused = diagnostics.some((each) => each.severity === 'error');
-  // Without a last good text what closes something stays: a mistake beside it must not open anything.
-  if (!isRefused || good !== undefined) {
-    const counting = isRefused ? readGood() : resources;
-    return { counting, readable: resources, diagnostics, isRefused };
+  const reading = { readable: resources, diagnostics, isRefused };
+  if (!isRefused) return { ...reading, counting: resources, closing: [] };
+  if (good !== undefined) {
+    const before = { text: good, resources: readGood() };
+    const closing = closingOf({ text, resources }, before, file, namespace);
+    return { ...reading, counting: before.resources, closing };
   }
-  const counting: Resource[] = resources.filter(isClosing);
-  if (counting.length < countPolicies(text)) counting.push(unreadPolicy(file, namespace));
-  return { counting, readable: resources, diagnostics, isRefused };
-}
-
-/** Lines that can only be the head of a resource that closes something, be the text YAML or not. */
-function countPolicies(text: string): number {
-  return text.match(/^[^#\n]*\bapiVersion\b[^#\n]*\bsecurity\.istio\.io\//gm)?.length ?? 0;
-}
-
-/** For policies of which nothing is known but that they are there: they deny all calls to the workload. */
-function unreadPolicy(file: string, namespace: string): Resource {
+  // Without a last good text what closes something stays: a mistake beside it must not open anything.
+  const counting = resources.filter(isClosing);
+  const isUnread = unreadPolicies(text, counting) > 0;
   return {
-    ...{ kind: 'AuthorizationPolicy', namespace, name: 'unread', spec: emptyPolicy },
-    ...{ at: filePlace(file), isSound: false, isDryRun: false },
+    ...reading,
+    counting: [...counting, ...(isUnread ? [unreadPolicy(file, namespace)] : [])],
+    closing: [],
   };
-}
-
-/** Whether its absence would let somebody in; with mistakes inside it closes more, never less. */
-function isClosing({ kind }: Resource): boolean {
-  return kind === 'PeerAuthentication' || isPolicyKind(kind);
 }
 
 const emptied: FileProblem = {

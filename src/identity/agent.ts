@@ -18,9 +18,9 @@ import type { CallProblem, SignCall } from './authority-call.ts';
 import { generateKeys, privateKeyPem } from './certificate.ts';
 import { writeCertificateRequest } from './csr.ts';
 import { chainProblem, checkOffer, type Grant, rootHashOf } from './granted-leaf.ts';
-import type { IdentityStore, StoredIdentity } from './identity-store.ts';
+import type { IdentityStore, StoredIdentity, StoreProblem } from './identity-store.ts';
 import type { MeshIdentity } from './mesh-identity.ts';
-import { readTrustBundle, type TrustBundle } from './trust-bundle.ts';
+import { type BundleProblem, readTrustBundle, type TrustBundle } from './trust-bundle.ts';
 
 type AgentLog = (
   level: 'info' | 'warn' | 'error',
@@ -41,7 +41,8 @@ export interface AgentOptions {
   readonly trustDomain: string;
   /** SPIFFE id that we have to get; undefined: the first one that we do get, from then on. */
   readonly expectedId: string | undefined;
-  readonly instance: string;
+  /** This sidecar's name among those of its id; see SignRequest. */
+  readonly instance: () => string;
   /** Where the identity is kept from start to start; undefined: nowhere. */
   readonly store: IdentityStore | undefined;
   /** After each attempt and change: who shows our state may look again. */
@@ -62,6 +63,8 @@ export class IdentityAgent {
   #bundle: TrustBundle | undefined;
   /** Configured meanwhile, and not by itself to be used: it does not vouch for our own leaf. */
   #wanted: TrustBundle | undefined;
+  /** Of the configured bundle that is asked with as long as there is no grant, or with its newer roots. */
+  #configuredHash = '';
   /** Of the last configured bundle that was taken, which is never one that still waits. */
   #takenHash = '';
   /** When the certificate in use is to be renewed, milliseconds since the epoch; 0: at once. */
@@ -107,13 +110,16 @@ export class IdentityAgent {
    * resolves when what follows from it has been done, with or without success.
    */
   async takeBundle(bundle: TrustBundle): Promise<void> {
-    if (this.#bundle === undefined && this.#takeStored(bundle)) return;
+    const isFirst = this.#bundle === undefined;
+    const kept = isFirst ? this.#takeStored(bundle) : undefined;
     if (this.#grant === undefined) {
-      this.#bundle = bundle;
+      this.#bundle = kept ?? bundle;
+      this.#configuredHash = bundle.hash;
       // What is being asked was asked under the one before, and may be granted.
       if (this.#isAsking) this.#wanted = bundle;
       return this.#ask();
     }
+    if (isFirst) return;
     this.#wanted = undefined;
     if (bundle.hash === this.#bundle?.hash) {
       const isNews = bundle.hash !== this.#takenHash;
@@ -147,17 +153,23 @@ export class IdentityAgent {
     this.#callOff?.();
   }
 
-  /** Whether what an earlier process left could be used; then no authority has to be there now. */
-  #takeStored(configured: TrustBundle): boolean {
+  /**
+   * Uses what an earlier process left; then no authority has to be there now. Where only its roots can be
+   * used (the certificate has ended) it gives them.
+   */
+  #takeStored(configured: TrustBundle): TrustBundle | undefined {
     const { log, store } = this.#options;
     const stored = store?.read();
-    if (stored === undefined) return false;
+    if (stored === undefined) return undefined;
     const isAsThen = 'problem' in stored || stored.configuredHash === configured.hash;
-    const grant = 'problem' in stored ? stored : this.#checkStored(stored, isAsThen, configured);
+    const bundle = 'problem' in stored ? stored : rootsOf(stored, isAsThen, configured);
+    const grant = this.#checkStored(stored, bundle);
     if ('problem' in grant) {
       const since = isAsThen ? '' : 'the trust bundle of the configuration has changed since, and ';
-      log('warn', `the kept identity is not used: ${since}${grant.problem}`);
-      return false;
+      const roots = isAsThen && 'roots' in bundle ? bundle : undefined;
+      const but = roots === undefined ? '' : '; its roots are';
+      log('warn', `the kept identity is not used: ${since}${grant.problem}${but}`);
+      return roots;
     }
     this.#takenHash = configured.hash;
     this.#use(grant);
@@ -168,12 +180,11 @@ export class IdentityAgent {
     const leftMs = this.#renewAtMs - this.#options.wallTime();
     if (!isAsThen) this.#keep(grant);
     this.#askIn(isAsThen ? leftMs : Math.min(leftMs, reportInMs(life, random, limits)));
-    return true;
+    return undefined;
   }
 
-  /** Roots that the authority told of count as long as the configuration says what it said then. */
-  #checkStored(stored: StoredIdentity, isAsThen: boolean, configured: TrustBundle) {
-    const bundle = isAsThen ? readTrustBundle(stored.roots) : configured;
+  #checkStored(stored: StoredIdentity | StoreProblem, bundle: TrustBundle | BundleProblem) {
+    if ('problem' in stored) return stored;
     if ('problem' in bundle) return bundle;
     return this.#check(stored.certificates, stored.privateKey, bundle);
   }
@@ -210,9 +221,9 @@ export class IdentityAgent {
       }
       if (this.#options.wallTime() < this.#renewAtMs) return result;
     }
-    const bundle = this.#bundle!;
-    const result = await this.#sign(bundle);
-    if (this.#grant === undefined && 'material' in result) this.#takenHash = bundle.hash;
+    const configuredHash = this.#configuredHash;
+    const result = await this.#sign(this.#bundle!);
+    if (this.#grant === undefined && 'material' in result) this.#takenHash = configuredHash;
     return result;
   }
 
@@ -227,7 +238,7 @@ export class IdentityAgent {
       token,
       csr: writeCertificateRequest(keys),
       bundleHash: this.#bundle!.hash,
-      instance,
+      instance: instance(),
     });
     if ('problem' in answer) return answer;
     const bundle = readTrustBundle(answer.bundle);
@@ -329,6 +340,11 @@ export class IdentityAgent {
     this.#callOff?.();
     if (!this.#isClosed) this.#callOff = this.#options.wakeUps.after(ms, () => void this.#ask());
   }
+}
+
+/** Roots that the authority told of count as long as the configuration says what it said then. */
+function rootsOf({ roots }: StoredIdentity, isAsThen: boolean, configured: TrustBundle) {
+  return isAsThen ? readTrustBundle(roots) : configured;
 }
 
 function factsOf({ material, bundle }: Grant) {

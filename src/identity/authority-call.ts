@@ -7,6 +7,7 @@
 
 import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
+import { withPlainPeers } from '../base/peer-certificate.ts';
 import type { Secret } from '../base/secret.ts';
 import { readSvid } from './svid.ts';
 
@@ -27,7 +28,7 @@ export interface SignRequest {
   readonly csr: string;
   /** Of the bundle in use; empty: none is. */
   readonly bundleHash: string;
-  /** Names this sidecar among those that the authority knows, from its start to its end. */
+  /** Names this sidecar among those that the authority knows: of two that live each has its own. */
   readonly instance: string;
 }
 
@@ -76,8 +77,10 @@ function send({ place, wakeUps, timeoutMs, answerBytesMax }: CallOptions, wanted
   const body = JSON.stringify({ csr, bundleHash, instance });
   return new Promise<Reply>((resolve, reject) => {
     // Loaded by those who have an identity, and not by an ESM import (admin/page-server.ts says what it costs).
-    const call = process.getBuiltinModule('node:https').request({
-      ...{ host: place.host, port: place.port, method: 'POST', path: '/v1/sign', agent: false },
+    const { Agent, request } = process.getBuiltinModule('node:https');
+    const agent = withPlainPeers(new Agent());
+    const call = request({
+      ...{ host: place.host, port: place.port, method: 'POST', path: '/v1/sign', agent },
       ...{ ca: wanted.roots, minVersion: 'TLSv1.3', checkServerIdentity: whoIs(place.id) },
       // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED of somebody's environment gives no token away.
       rejectUnauthorized: true,

@@ -73,6 +73,13 @@ export function signingRoot({ phase, roots }: AuthorityState): StoredPair {
   return phase === 'issue' ? roots[1]! : roots[0]!;
 }
 
+/** Since when bundles have the new root as well, milliseconds since the epoch; undefined: there is none. */
+export function newRootSinceMs({ roots }: AuthorityState): number | undefined {
+  const [, next] = roots;
+  if (next === undefined) return undefined;
+  return new X509Certificate(next.certificate).validFromDate.getTime() + authorityLimits.backdateMs;
+}
+
 /** A root beside the present one: the first phase. */
 export function beginSpread(state: AuthorityState, nowMs: number, random: Random): AuthorityState {
   const root = newRoot(state.trustDomain, nowMs, random);

@@ -27,7 +27,8 @@ export interface AuthorityOptions {
   readonly limits?: AuthorityLimits;
   /** Each leaf that was signed: for the audit log. */
   readonly onLeaf: (leaf: AuditedLeaf) => void;
-  readonly onReport: (report: SidecarReport) => void;
+  /** Resolves when the report is safe: nobody is to have the leaf before. */
+  readonly onReport: (report: SidecarReport) => Promise<void>;
 }
 
 /** What a sidecar sends. */
@@ -45,6 +46,8 @@ export interface Signed {
   /** PEM: the roots to trust from now on. */
   readonly bundle: string;
   readonly notAfterMs: number;
+  /** The answer waits for it: until then the list of sidecars may not know of this one. */
+  readonly reported: Promise<void>;
 }
 
 export interface Refused {
@@ -139,8 +142,13 @@ export class Authority {
     const { keyHash } = request;
     this.#options.onLeaf({ id, who, instance, address, serial, keyHash, notAfterMs });
     const { rootHash } = material;
-    this.#options.onReport({ id, instance, bundleHash, rootHash, issuedMs: nowMs, notAfterMs });
-    return { certificates: leaf.pem + material.chain, bundle: material.bundle.pem, notAfterMs };
+    const report = { id, instance, bundleHash, rootHash, issuedMs: nowMs, notAfterMs };
+    return {
+      certificates: leaf.pem + material.chain,
+      bundle: material.bundle.pem,
+      notAfterMs,
+      reported: this.#options.onReport(report),
+    };
   }
 
   /** Why nothing can be signed for anybody. */

@@ -8,6 +8,7 @@
 import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import type { Secret } from '../base/secret.ts';
 import { issuersProblem } from './issuer-constraints.ts';
+import { strengthProblem } from './key-strength.ts';
 import type { MeshMaterial } from './mesh-identity.ts';
 import { splitPem } from './serving-certificate.ts';
 import { readSvid } from './svid.ts';
@@ -75,8 +76,12 @@ function timeProblem({ validFromDate, validToDate }: X509Certificate, nowMs: num
   if (validToDate.getTime() <= nowMs) {
     return "the certificate has ended by this machine's clock; is that right?";
   }
-  if (validFromDate.getTime() <= nowMs + skewMs) return undefined;
+  if (!isTooSoon({ validFromDate }, nowMs)) return undefined;
   return "the certificate is not valid yet by this machine's clock; is that right?";
+}
+
+function isTooSoon({ validFromDate }: Pick<X509Certificate, 'validFromDate'>, nowMs: number) {
+  return validFromDate.getTime() > nowMs + skewMs;
 }
 
 /**
@@ -88,15 +93,24 @@ export function chainProblem(
   bundle: TrustBundle,
   nowMs: number,
 ): string | undefined {
+  // All of them, needed or not: we send them to everybody, whose Node.js may be ended by one.
+  for (const issuer of chain.slice(1)) {
+    const weak = strengthProblem(issuer, false);
+    if (weak !== undefined) return `its issuer is not believed: ${weak}`;
+  }
   for (const [index, certificate] of chain.entries()) {
     const signers = signersOf(certificate, bundle);
     const alive = signers.filter((root) => root.validToDate.getTime() > nowMs);
-    if (alive[0] !== undefined) return issuingProblem(chain.slice(0, index + 1), alive[0]);
+    if (alive[0] !== undefined) {
+      if (isTooSoon(alive[0], nowMs)) return `its root begins on ${alive[0].validFrom}`;
+      return issuingProblem(chain.slice(0, index + 1), alive[0]);
+    }
     if (signers.length > 0) return `its root ended on ${signers[0]!.validTo}`;
     const issuer = chain[index + 1];
     if (issuer === undefined) break;
     if (!issuer.ca || !isSignedBy(certificate, issuer)) return 'its chain is broken';
     if (issuer.validToDate.getTime() <= nowMs) return `its issuer ended on ${issuer.validTo}`;
+    if (isTooSoon(issuer, nowMs)) return `its issuer begins on ${issuer.validFrom}`;
   }
   return 'no root of the trust bundle has signed it';
 }

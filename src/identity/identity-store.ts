@@ -25,8 +25,11 @@ export interface StoreProblem {
 
 export class IdentityStore {
   readonly #path: string;
+  readonly #owner: string;
 
-  constructor(folder: string) {
+  /** `owner`: names whose identity is kept there (its file of tokens); another one's is not used. */
+  constructor(folder: string, owner: string) {
+    this.#owner = owner;
     this.#path = join(folder, 'identity.json');
   }
 
@@ -42,7 +45,11 @@ export class IdentityStore {
       if (uid !== process.geteuid?.()) {
         return { problem: `${this.#path} belongs to user ${uid}, so its key is not used` };
       }
-      const { key, certificates, roots, configuredHash } = JSON.parse(text);
+      const { key, certificates, roots, configuredHash, owner } = JSON.parse(text);
+      // Those of before had none.
+      if (typeof owner === 'string' && owner !== this.#owner) {
+        return { problem: `${this.#path} is the identity of another sidecar (--token ${owner})` };
+      }
       const texts: readonly unknown[] = [key, certificates, roots, configuredHash];
       if (texts.every((each) => typeof each === 'string')) {
         return { privateKey: new Secret(String(key)), certificates, roots, configuredHash };
@@ -59,7 +66,9 @@ export class IdentityStore {
   /** Gives why it could not be kept. */
   write(identity: StoredIdentity): StoreProblem | undefined {
     const { privateKey, certificates, roots, configuredHash } = identity;
-    const text = JSON.stringify({ key: privateKey.reveal(), certificates, roots, configuredHash });
+    const owner = this.#owner;
+    const key = privateKey.reveal();
+    const text = JSON.stringify({ key, certificates, roots, configuredHash, owner });
     const beside = `${this.#path}.new`;
     try {
       // A process that was killed may have left one.

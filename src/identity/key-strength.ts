@@ -5,7 +5,9 @@
  * does not. Read from DER: a key that is not believed is never given to OpenSSL.
  */
 
+import type { X509Certificate } from 'node:crypto';
 import { identityLimits } from '../model/authority-limits.ts';
+import { readCertificateParts } from './certificate-reader.ts';
 import {
   childrenOf,
   DerError,
@@ -38,6 +40,20 @@ const curves = new Map([
 const ecKey = '1.2.840.10045.2.1';
 const rsaKey = '1.2.840.113549.1.1.1';
 const ed25519Key = '1.3.101.112';
+
+/**
+ * Why the key of a certificate, or the signature under it, is not believed; undefined: both are. Whoever
+ * is believed as a root is so without a signature: its own is not looked at.
+ */
+export function strengthProblem({ raw }: X509Certificate, isRoot: boolean): string | undefined {
+  try {
+    const { algorithm, keyInfo } = readCertificateParts(raw);
+    return (isRoot ? undefined : signatureProblem(algorithm)) ?? publicKeyProblem(keyInfo);
+  } catch (error) {
+    if (error instanceof DerError) return `an odd form: ${error.message}`;
+    throw error;
+  }
+}
 
 /** @param algorithm AlgorithmIdentifier of a certificate's signature. Throws DerError. */
 export function signatureProblem(algorithm: DerNode | undefined): string | undefined {

@@ -7,6 +7,7 @@
 
 import { createHash, X509Certificate } from 'node:crypto';
 import { agentLimits } from '../model/agent-limits.ts';
+import { strengthProblem } from './key-strength.ts';
 import { splitPem } from './serving-certificate.ts';
 
 export interface TrustBundle {
@@ -35,6 +36,9 @@ export function readTrustBundle(text: string): TrustBundle | BundleProblem {
     const certificate = readCertificate(block);
     if (certificate === undefined) return { problem: 'it holds a certificate that cannot be read' };
     if (!certificate.ca) return { problem: 'it holds a certificate that is no authority' };
+    // Before anything is proved by it; of some keys Node.js would end (peer-certificate.ts).
+    const weak = strengthProblem(certificate, true);
+    if (weak !== undefined) return { problem: `it holds a root that is not believed: ${weak}` };
     byHash.set(createHash('sha256').update(certificate.raw).digest('hex'), certificate);
   }
   const { rootsMax } = agentLimits;

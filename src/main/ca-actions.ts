@@ -14,6 +14,7 @@ import {
   type AuthorityState,
   endOf,
   materialOf,
+  newRootSinceMs,
   printState,
   readState,
 } from '../identity/authority-state.ts';
@@ -54,7 +55,7 @@ export async function rotateRoot(parts: ActionParts): Promise<number> {
     if ('problem' in next) throw new StartError(`${store.place}: ${next.problem}`);
     refused = 'missing' in next ? next : undefined;
     if ('missing' in next) return undefined;
-    says = next.says;
+    says = [next.says, ...oldBundles(next.state)].join('\n');
     return printState(next.state);
   });
   if (refused === undefined) {
@@ -64,6 +65,17 @@ export async function rotateRoot(parts: ActionParts): Promise<number> {
   for (const line of refused.missing) err(`${printable(line)}\n`);
   err(`tracecar ca: not yet; ${refused.advice}\n`);
   return 1;
+}
+
+/** Whoever starts with such a bundle alone, after the last phase, is nobody's: what a person has to do. */
+function oldBundles(state: AuthorityState): readonly string[] {
+  const sinceMs = newRootSinceMs(state);
+  if (sinceMs === undefined) return [];
+  const since = new Date(sinceMs).toISOString();
+  return [
+    `before phase 3: trust bundles from before ${since} have the old root alone; recreate the pods that ` +
+      'were made before then (`kubectl rollout restart`), and replace copies of bundle.pem',
+  ];
 }
 
 /** Prints phase, ends and sidecars. Throws StartError. */
@@ -151,6 +163,7 @@ function statusOf(state: AuthorityState, list: SidecarList, nowMs: number, place
       notAfter: iso(endOf(root)),
     })),
     issuerNotAfter: iso(endOf(state.issuer)),
+    advice: oldBundles(state),
     waitsFor: unready({ state, list, gone: [], nowMs }, material),
     sidecars: live.map((each) => ({
       id: each.id,
@@ -178,6 +191,7 @@ function textOf(status: ReturnType<typeof statusOf>): string {
     ),
     `issuer        ends ${status.issuerNotAfter}`,
     `bundle        ${status.bundleHash}`,
+    ...status.advice,
     `sidecars      ${status.sidecars.length}`,
     ...status.sidecars.map(
       ({ hasBundle, id, instance, notAfter }) =>

@@ -23,10 +23,12 @@ import {
 import { generateKeys, privateKeyPem, spkiOf } from '../identity/certificate.ts';
 import { issuersProblem } from '../identity/issuer-constraints.ts';
 import { type PairFiles, pairProblem } from '../identity/key-pair.ts';
+import { strengthProblem } from '../identity/key-strength.ts';
 import { issueLeaf } from '../identity/leaf.ts';
 import { splitPem } from '../identity/serving-certificate.ts';
 import { workloadId } from '../identity/spiffe-id.ts';
 import { changeStored, type StateStore } from '../identity/state-store.ts';
+import { readTrustBundle } from '../identity/trust-bundle.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
 import { usualTrustDomain } from '../model/security.ts';
 import type { OutsideFiles } from './ca-settings.ts';
@@ -82,16 +84,21 @@ export async function ownMaterial(
   return 'problem' in state ? state : materialOf(state);
 }
 
-/** The material of an outside authority's files. Rejects when they cannot be read. */
+/**
+ * The material of an outside authority's files, `nowMs` since the epoch. Rejects when they cannot be read.
+ */
 export async function outsideMaterial(
   files: OutsideFiles,
   trustDomain: string,
+  nowMs: number,
 ): Promise<AuthorityMaterial | StateProblem> {
   const [certificate, key, roots] = await Promise.all(
     [files.certificate, files.key, files.roots].map((path) => readFile(path, 'utf8')),
   );
   const pair = { certificateFile: files.certificate, keyFile: files.key };
-  return readOutside(certificate!, new Secret(key!), roots!, trustDomain, pair);
+  const material = readOutside(certificate!, new Secret(key!), roots!, trustDomain, pair);
+  const problem = 'problem' in material ? undefined : beginProblem(material, nowMs);
+  return problem === undefined ? material : { problem };
 }
 
 /** The chain has to end in one of the roots, which is not sent along. */
@@ -111,10 +118,21 @@ function readOutside(
   } catch {
     return { problem: 'a certificate of the issuer or of the roots cannot be read' };
   }
+  const bundle = readTrustBundle(roots);
+  if ('problem' in bundle) return { problem: `the roots: ${bundle.problem}` };
   const sent = chain.filter((each) => !trusted.some((root) => root.raw.equals(each.raw)));
   if (sent[0] === undefined) {
     const what = chain.length === 0 ? 'holds no certificate' : 'is a root itself';
     return { problem: `the file of the issuer ${what}; an issuer under a root is expected` };
+  }
+  // First of all: Node.js is not to be asked about keys that are believed by nobody.
+  for (const each of sent) {
+    const weak = strengthProblem(each, false);
+    if (weak !== undefined) {
+      return {
+        problem: `the mesh would refuse its leaves: ${oneLine(each.subject)} is not believed: ${weak}`,
+      };
+    }
   }
   const unfit = pairProblem(sent[0], key.reveal(), files);
   if (unfit !== undefined) return { problem: unfit };
@@ -128,6 +146,22 @@ function readOutside(
   if (problem !== undefined) return { problem: `the mesh would refuse its leaves: ${problem}` };
   const issuer = { certificate: sent.map((each) => each.toString()).join(''), key };
   return readMaterial({ trustDomain, roots, root: root.toString(), issuer });
+}
+
+/** What is signed before its time is believed by nobody; the next look takes what has begun by then. */
+function beginProblem({ bundle, chain, rootHash }: AuthorityMaterial, nowMs: number) {
+  const root = bundle.roots[bundle.rootHashes.indexOf(rootHash)];
+  const issuers = splitPem(chain).map((each) => new X509Certificate(each));
+  for (const each of root === undefined ? issuers : [...issuers, root]) {
+    if (each.validFromDate.getTime() <= nowMs) continue;
+    const begin = each.validFromDate.toISOString();
+    return `${oneLine(each.subject)} begins at ${begin} by this machine's clock, and is taken then`;
+  }
+  return undefined;
+}
+
+function oneLine(name: string): string {
+  return name.replaceAll('\n', ', ');
 }
 
 function isBy(certificate: X509Certificate, issuer: X509Certificate): boolean {

@@ -21,7 +21,13 @@ import type { VerifyToken } from '../identity/token.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
 import { usualTrustDomain } from '../model/security.ts';
 import { CaAlarms } from './ca-alarms.ts';
-import { materialHash, outsideMaterial, ownMaterial, servingPair } from './ca-material.ts';
+import {
+  materialHash,
+  outsideMaterial,
+  ownMaterial,
+  servingPair,
+  type TlsPair,
+} from './ca-material.ts';
 import { CaMetrics } from './ca-metrics.ts';
 import { ReportsKeeper } from './ca-reports.ts';
 import { CaServer } from './ca-server.ts';
@@ -73,6 +79,7 @@ export class CaProgram {
     this.#alarms = new CaAlarms(log.write);
     this.#reports = new ReportsKeeper({
       store,
+      clock: systemClock,
       wallTime: systemWallTime,
       wakeUps: systemWakeUps,
       onTrouble: (message) => this.#tell('reports', message),
@@ -105,9 +112,9 @@ export class CaProgram {
           this.#metrics.countRefusal(refused.cause);
           this.#warn(refused.address, `refused: ${message}`, refused);
         },
-        onTurnedAway: (address) => {
+        onTurnedAway: (address, why) => {
           this.#metrics.countRefusal('connections');
-          this.#warn(address, 'too many connections of one address: closed', { address });
+          this.#warn(address, why, { address });
         },
         onHandshakeFailed: (address, why) => {
           this.#metrics.countRefusal('handshake');
@@ -137,7 +144,8 @@ export class CaProgram {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#callOff?.();
-    await this.#server?.close(1_000, systemWakeUps.after);
+    // Answers wait for their reports, and are not to be cut off because of it.
+    await Promise.all([this.#reports.flush(), this.#server?.close(1_000, systemWakeUps.after)]);
     await this.#page?.close();
     await this.#reports.flush();
   }
@@ -161,31 +169,34 @@ export class CaProgram {
   }
 
   async #look(): Promise<void> {
-    let material: AuthorityMaterial | StateProblem;
-    try {
-      material = await this.#read(false);
-    } catch (error) {
-      material = { problem: messageOf(error) };
-    }
     const nowMs = systemWallTime();
-    if ('problem' in material) {
-      const { problem } = material;
-      // Somebody may be writing the rest of it: it is said when it stays so.
-      if (problem === this.#doubt) {
-        this.#tell('state', `${this.#place}: ${problem}; what was read before stays in use`);
-      }
-      this.#doubt = problem;
-    } else {
-      this.#doubt = '';
-      this.#troubles.delete('state');
-      const isNew = materialHash(material) !== this.#hash;
-      if (isNew) this.#saySigning(material);
-      if (isNew || nowMs >= this.#renewMs) {
-        this.#server?.useCertificate(this.#use(material, nowMs));
-      }
+    const problem = await this.#follow(nowMs);
+    // Somebody may be writing the rest of it: it is said when it stays so.
+    if (problem !== '' && problem === this.#doubt) {
+      this.#tell('state', `${this.#place}: ${problem}; what was read before stays in use`);
     }
+    this.#doubt = problem;
+    if (problem === '') this.#troubles.delete('state');
     await this.#publish();
     this.#lookAtEnds(nowMs);
+  }
+
+  /** Signs with what is there now, or gives why it cannot: then nothing has changed. */
+  async #follow(nowMs: number): Promise<string> {
+    try {
+      const material = await this.#read(false);
+      if ('problem' in material) return material.problem;
+      const isNew = materialHash(material) !== this.#hash;
+      if (!isNew && nowMs < this.#renewMs) return '';
+      const endMs = material.signer.notAfterMs;
+      const isWorse = endMs <= nowMs && (this.#authority.material?.signer.notAfterMs ?? 0) > nowMs;
+      if (isWorse) return `the issuer ended at ${new Date(endMs).toISOString()}`;
+      this.#use(material, nowMs);
+      if (isNew) this.#saySigning(material);
+      return '';
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   /** At the start a state may be made, unless that would replace one that was lost. */
@@ -212,19 +223,23 @@ export class CaProgram {
   #read(mayCreate: boolean): Promise<AuthorityMaterial | StateProblem> {
     const { settings, store } = this.#parts;
     const { leafLifeMs, outside, trustDomain } = settings;
-    if (outside !== undefined) return outsideMaterial(outside, trustDomain ?? usualTrustDomain);
+    if (outside !== undefined) {
+      return outsideMaterial(outside, trustDomain ?? usualTrustDomain, systemWallTime());
+    }
     const times = { wallTime: systemWallTime, random: systemRandom };
     return ownMaterial(store, { trustDomain, leafLifeMs, mayCreate, ...times });
   }
 
-  /** Gives the pair that the server shows with it. */
-  #use(material: AuthorityMaterial, nowMs: number) {
+  /** Throws when nothing can be signed or shown with it; then all is as before. */
+  #use(material: AuthorityMaterial, nowMs: number): TlsPair {
     const { settings } = this.#parts;
+    const pair = servingPair(material, settings.authorityNamespace, nowMs, systemRandom);
+    this.#server?.useCertificate(pair);
     this.#hash = materialHash(material);
     this.#authority.use(material);
     const left = Math.min(authorityLimits.leafLifeMs, material.signer.notAfterMs - nowMs);
     this.#renewMs = nowMs + Math.max(authorityLimits.statePollMs, left / 2);
-    return servingPair(material, settings.authorityNamespace, nowMs, systemRandom);
+    return pair;
   }
 
   #saySigning({ bundle, signer }: AuthorityMaterial): void {

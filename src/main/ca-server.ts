@@ -9,14 +9,14 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import { isIPv6 } from 'node:net';
+import { isIPv6, type Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { Secret } from '../base/secret.ts';
 import type { Authority, SignBody } from '../identity/authority.ts';
 import { RateLimit } from '../identity/rate-limit.ts';
 import type { VerifyToken } from '../identity/token.ts';
 import { authorityLimits } from '../model/authority-limits.ts';
-import { CaGate } from './ca-gate.ts';
+import { CaGate, type CaGuest } from './ca-gate.ts';
 import type { TlsPair } from './ca-material.ts';
 
 export interface CaServerOptions {
@@ -27,8 +27,8 @@ export interface CaServerOptions {
   readonly clock: Clock;
   /** Every refusal, once: for the log and the counters. */
   readonly onRefused: (refused: RefusedCall) => void;
-  /** A connection beyond what an address may have: closed before TLS. */
-  readonly onTurnedAway: (address: string) => void;
+  /** A connection beyond what an address may have, or that gave way to others: closed. */
+  readonly onTurnedAway: (address: string, why: string) => void;
   readonly onHandshakeFailed: (address: string, why: string) => void;
   readonly onBug: (text: string) => void;
 }
@@ -70,6 +70,8 @@ const {
 export class CaServer {
   readonly #server: Server;
   readonly #options: CaServerOptions;
+  readonly #gate: CaGate<CaGuest>;
+  readonly #guests = new WeakMap<object, CaGuest>();
   readonly #all = new RateLimit({ burst: allBurst, perSecond: allPerSecond }, 1);
   readonly #asked = new RateLimit(
     { burst: addressBurst, perSecond: addressPerMinute / 60 },
@@ -82,6 +84,7 @@ export class CaServer {
 
   constructor(options: CaServerOptions, pair: TlsPair) {
     this.#options = options;
+    this.#gate = new CaGate(authorityLimits, options.clock);
     this.#server = createServer(
       {
         ...pair,
@@ -96,26 +99,39 @@ export class CaServer {
       },
       (request, response) => void this.#serve(request, response),
     );
-    this.#server.maxConnections = connectionsMax;
-    // Asked now, because it cannot be when the peer has gone.
-    const addresses = new WeakMap<object, string>();
-    const gate = new CaGate(authorityLimits, options.clock);
-    this.#server.on('connection', (socket) => {
-      const address = addressOf(socket.remoteAddress);
-      addresses.set(socket, address);
-      if (gate.enter(address)) {
-        socket.on('close', () => gate.leave(address));
-        return;
-      }
-      // Nothing of the handshake has been read: it costs the accept and no more.
-      socket.destroy();
-      options.onTurnedAway(address);
-    });
+    // Of the gate's own, whose places are free at once; a closed socket of Node.js counts a little longer.
+    this.#server.maxConnections = 2 * connectionsMax;
+    this.#server.on('drop', (data) => this.#turnAway(addressOf(data?.remoteAddress), crowded));
+    this.#server.on('connection', (socket) => this.#admit(socket));
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       if (error.code === 'ECONNRESET') return;
-      const raw = (socket as { _parent?: object })._parent ?? socket;
-      options.onHandshakeFailed(addresses.get(raw) ?? '', whyFailed(error));
+      options.onHandshakeFailed(this.#guestOf(socket)?.address ?? '', whyFailed(error));
     });
+  }
+
+  #admit(socket: Socket): void {
+    const guest = { address: addressOf(socket.remoteAddress), close: () => void socket.destroy() };
+    // Asked for later, when the peer may have gone.
+    this.#guests.set(socket, guest);
+    const isIn = this.#gate.enter(guest, (other) => {
+      this.#turnAway(other.address, 'all places are taken, and it has asked nothing: closed');
+    });
+    if (isIn) {
+      socket.on('close', () => this.#gate.leave(guest));
+      return;
+    }
+    // Nothing of the handshake has been read: it costs the accept and no more.
+    socket.destroy();
+    this.#turnAway(guest.address, crowded);
+  }
+
+  #turnAway(address: string, why: string): void {
+    this.#options.onTurnedAway(address, why);
+  }
+
+  /** `socket`: of TLS, or beneath it. */
+  #guestOf(socket: object): CaGuest | undefined {
+    return this.#guests.get((socket as { _parent?: object })._parent ?? socket);
   }
 
   /** Listens; port 0 asks the system. Rejects with the system's error. */
@@ -155,7 +171,7 @@ export class CaServer {
     response.on('error', () => {});
     const address = addressOf(request.socket.remoteAddress);
     try {
-      this.#send(request, response, await this.#answer(request, address));
+      this.#send(request, response, await this.#answer(request, response, address));
     } catch (error) {
       this.#options.onBug(error instanceof Error ? (error.stack ?? error.message) : `${error}`);
       this.#send(request, response, {
@@ -165,7 +181,11 @@ export class CaServer {
     }
   }
 
-  async #answer(request: IncomingMessage, address: string): Promise<Answer> {
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    address: string,
+  ): Promise<Answer> {
     const path = request.url ?? '';
     if (path === '/healthz') return { status: 200, body: { status: 'ok' } };
     if (path !== '/v1/sign') return this.#refuse(404, 'path', 'POST /v1/sign signs', address);
@@ -189,6 +209,7 @@ export class CaServer {
     if (body === undefined) {
       return this.#refuse(413, 'body', `the body has more than ${requestBytesMax} bytes`, address);
     }
+    this.#keepPlace(request, response);
     const caller = await verify(token, address);
     if ('cause' in caller) {
       if (caller.status !== 503) this.#refused.take(address, now);
@@ -197,7 +218,19 @@ export class CaServer {
     return this.#sign(caller, body, address);
   }
 
-  #sign(caller: Parameters<Authority['sign']>[0], body: Buffer, address: string): Answer {
+  /** Until its answer has been sent nobody else gets the place of who has asked in full. */
+  #keepPlace({ socket }: IncomingMessage, response: ServerResponse): void {
+    const guest = this.#guestOf(socket);
+    if (guest === undefined || response.closed) return;
+    this.#gate.work(guest);
+    response.once('close', () => this.#gate.rest(guest));
+  }
+
+  async #sign(
+    caller: Parameters<Authority['sign']>[0],
+    body: Buffer,
+    address: string,
+  ): Promise<Answer> {
     const { authority, clock } = this.#options;
     const { who } = caller;
     const own = authority.admit(caller);
@@ -217,6 +250,7 @@ export class CaServer {
     }
     const { certificates, bundle, notAfterMs } = result;
     const notAfter = new Date(notAfterMs).toISOString();
+    await result.reported;
     return { status: 200, body: { certificates, bundle, notAfter } };
   }
 
@@ -249,6 +283,8 @@ export class CaServer {
     response.end(text);
   }
 }
+
+const crowded = 'too many connections of one address, or of all: closed';
 
 /**
  * Undefined when it has more bytes than any request needs. The rest of such a body is read and thrown away,

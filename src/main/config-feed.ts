@@ -24,6 +24,12 @@ import type { RoutingTable } from '../model/routing-table.ts';
 import { StartError } from './listen-problem.ts';
 import type { LogFields, LogLevel } from './log.ts';
 
+/** What is in force of a file with an error (config/closing-resources.ts). */
+const KEPT =
+  'its last good content stays in force, and beside it what closes more: policies that are new in it, ' +
+  'and those that cannot be evaluated, which deny';
+const NEVER_GOOD = 'it never had good content, so nothing of it is in force but who may call';
+
 export interface ConfigFeedOptions {
   readonly paths: readonly string[];
   readonly namespace: string;
@@ -159,8 +165,10 @@ export class ConfigFeed {
     this.#report(diagnostics);
     if (refusedFiles.length > 0) {
       this.counts.refused += 1;
-      const names = refusedFiles.join(', ');
-      this.#options.log('error', `${names} has an error: its last good content stays in force`);
+      for (const file of refusedFiles) {
+        const isKept = this.#goodTexts.has(file);
+        this.#options.log('error', `${file} has an error: ${isKept ? KEPT : NEVER_GOOD}`);
+      }
     }
     if (table === undefined) {
       if (refusedFiles.length === 0) this.counts.unchanged += 1;

@@ -19,13 +19,14 @@ import { readTrustBundle } from '../identity/trust-bundle.ts';
 import { agentLimits } from '../model/agent-limits.ts';
 import { hideMemory } from './hide-memory.ts';
 import type { IdentitySettings } from './identity-flags.ts';
+import { claimInstance } from './instance-name.ts';
 import { codeOf, StartError } from './listen-problem.ts';
 import type { Log } from './log.ts';
 
 export interface SidecarIdentityOptions {
   readonly settings: IdentitySettings;
   readonly trustDomain: string;
-  /** Where the settings name none. */
+  /** A name of this start alone; see instance-name.ts. */
   readonly instance: string;
   readonly wakeUps: WakeUps;
   readonly random: Random;
@@ -38,20 +39,23 @@ export class SidecarIdentity {
   readonly #options: SidecarIdentityOptions;
   readonly #agent: IdentityAgent;
   #file: BundleFile | undefined;
+  #instance: string;
 
   constructor(options: SidecarIdentityOptions) {
     this.#options = options;
-    const { settings, trustDomain, instance, wakeUps, random, log, onChange } = options;
+    const { settings, trustDomain, wakeUps, random, log, onChange } = options;
+    this.#instance = settings.instance || options.instance;
     const { answerBytesMax, callTimeoutMs: timeoutMs } = agentLimits;
     const call = { place: settings.authority, wakeUps, timeoutMs, answerBytesMax };
     this.#agent = new IdentityAgent({
       ...{ mesh: this.mesh, wakeUps, random, limits: agentLimits, trustDomain, onChange },
       wallTime: systemWallTime,
-      ...{ expectedId: settings.expectedId, instance: settings.instance || instance },
+      ...{ expectedId: settings.expectedId, instance: () => this.#instance },
       log: log.write,
       call: (request) => callAuthority(call, request),
       readToken: () => readToken(settings.tokenFile),
-      store: settings.folder === '' ? undefined : new IdentityStore(settings.folder),
+      store:
+        settings.folder === '' ? undefined : new IdentityStore(settings.folder, settings.tokenFile),
     });
   }
 
@@ -74,6 +78,7 @@ export class SidecarIdentity {
     const { settings, log, wakeUps } = this.#options;
     const { bundle } = settings;
     hideMemory();
+    if (settings.instance === '') await this.#claimInstance();
     if ('pem' in bundle) {
       const read = readTrustBundle(bundle.pem);
       return 'problem' in read ? undefined : this.#agent.takeBundle(read);
@@ -87,6 +92,14 @@ export class SidecarIdentity {
     });
     await this.#file.start();
     await taken;
+  }
+
+  /** Held until the process is gone: it is live for as long as it drains. */
+  async #claimInstance(): Promise<void> {
+    const { authority, expectedId, folder, tokenFile } = this.#options.settings;
+    const role = JSON.stringify([authority, expectedId, tokenFile]);
+    const claim = await claimInstance({ folder, role, fresh: this.#instance });
+    this.#instance = claim.name;
   }
 
   close(): void {
@@ -103,6 +116,7 @@ export class SidecarIdentity {
       generation: current?.generation ?? 0,
       notAfter: current === undefined ? '' : new Date(current.notAfterMs).toISOString(),
       secondsLeft: this.secondsLeft,
+      instance: this.#instance,
       authority: `${authority.host}:${authority.port}`,
       roots: this.#agent.bundle?.rootHashes ?? [],
       ownRoot: this.#agent.ownRoot,

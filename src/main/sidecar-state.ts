@@ -99,13 +99,15 @@ export function metricsPage(
   exemplars: readonly ExemplarEntry[] = [],
   isMerged = false,
 ): Iterable<string> {
-  const { feed, settings, telemetry, telemetrySettings } = sidecar;
+  const { feed, identity, settings, telemetry, telemetrySettings } = sidecar;
+  const principal = identity?.mesh.current?.id;
   const { batch, resource, knownMethods } = telemetrySettings;
   return renderParts(
     telemetry.metrics,
     {
       format,
-      identity: metricIdentity(resource, settings.labels, knownMethods),
+      identity: metricIdentity(resource, settings.labels, knownMethods, principal),
+      names: telemetry.names.names(),
       clusters: clusterLabels(feed.table),
       exemplars,
       queueMax: batch.queueMax,

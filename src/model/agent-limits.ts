@@ -29,6 +29,8 @@ export interface AgentLimits {
   readonly rootsMax: number;
   /** Between two looks at the file of the trust bundle. */
   readonly bundlePollMs: number;
+  /** Sidecars of one role in one network namespace that have names which outlast them. */
+  readonly seatsMax: number;
 }
 
 export const agentLimits: AgentLimits = Object.freeze({
@@ -45,4 +47,5 @@ export const agentLimits: AgentLimits = Object.freeze({
   bundleBytesMax: 64 * 1024,
   rootsMax: 16,
   bundlePollMs: 500,
+  seatsMax: 64,
 });

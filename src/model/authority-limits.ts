@@ -91,8 +91,10 @@ export interface AuthorityLimits {
   readonly statePollMs: number;
   /** The same of objects in a cluster, which cost the API server a call each. */
   readonly clusterPollMs: number;
-  /** Reports are written down at most this often. */
+  /** Between two writings of reports, at least and at most; an answer waits for its own so long. */
+  readonly reportsRestMinMs: number;
   readonly reportsWriteMs: number;
+  readonly reportsWaitMs: number;
   readonly tokenHours: number;
   readonly tokenHoursMax: number;
   /** Of a token in a file or a header; Kubernetes' own have about one KiB. */
@@ -144,7 +146,9 @@ export const authorityLimits: AuthorityLimits = Object.freeze({
   instanceLengthMax: 253,
   statePollMs: 1_000,
   clusterPollMs: 5_000,
+  reportsRestMinMs: 50,
   reportsWriteMs: 1_000,
+  reportsWaitMs: 2_000,
   tokenHours: 720,
   tokenHoursMax: 8_760,
   tokenBytesMax: 8 * 1024,

@@ -361,3 +361,8 @@ export const failure: Readonly<Record<Cause, Failure>> = Object.freeze(
 export function failureByCode(code: number): Failure | undefined {
   return failures[code - 1];
 }
+
+/** The failure of this cause, or undefined: a newer program may know more of them. */
+export function failureOf(cause: string): Failure | undefined {
+  return Object.hasOwn(failure, cause) ? failure[cause as Cause] : undefined;
+}

@@ -104,6 +104,12 @@ export interface TrafficLimits {
   readonly passthroughIdleMs: number;
   /** A TLS handshake from accept to its end. */
   readonly tlsHandshakeMs: number;
+  /**
+   * Of those that have begun with the outside, at a time and of one address: the oldest goes when there
+   * is one more. Each that stalls costs 43 to 77 KB.
+   */
+  readonly tlsHandshakesMax: number;
+  readonly tlsHandshakesPerAddressMax: number;
   /** Handshakes at gateways that begin in one turn of the loop: with RSA each takes 1 ms of CPU. */
   readonly handshakesPerTurn: number;
   /** How often certificate files are looked at. */
@@ -211,6 +217,8 @@ export const trafficLimits: TrafficLimits = Object.freeze({
   passthroughMax: 1_024,
   passthroughIdleMs: 60_000,
   tlsHandshakeMs: 5_000,
+  tlsHandshakesMax: 1_000,
+  tlsHandshakesPerAddressMax: 500,
   handshakesPerTurn: 4,
   tlsPollMs: 250,
   tlsPollsPerSecond: 400,
@@ -290,6 +298,10 @@ export interface TelemetryLimits {
   /** Outcomes (status, method, cause) that are counted apart, in all series and in one of them. */
   readonly metricCellsMax: number;
   readonly metricCellsPerSeriesMax: number;
+  /** The part of both that may be those of peers that have proved who they are. */
+  readonly metricPeerCellsShare: number;
+  /** Such peers that connections which are not read are counted by, of a direction. */
+  readonly metricConnectionPeersMax: number;
   /** Statuses unknown to IANA that one series tells apart; the rest of these is `other`. */
   readonly metricOddStatusesMax: number;
   /** Zones of callees that bytes are counted for; the rest is the zone `other`. */
@@ -373,6 +385,8 @@ export const telemetryLimits: TelemetryLimits = Object.freeze({
   metricSeriesMax: 2_000,
   metricCellsMax: 2_000,
   metricCellsPerSeriesMax: 100,
+  metricPeerCellsShare: 0.5,
+  metricConnectionPeersMax: 100,
   metricOddStatusesMax: 16,
   zonesMax: 100,
   policyCountsMax: 1_000,
@@ -563,6 +577,10 @@ export function assertLimits(limits: TrafficLimits): void {
   assert(limits.fieldNameBytesMax < limits.headBytesMax, 'a field name must fit into a head');
   assert(limits.poolIdleMs < limits.keepAliveIdleMs, 'we retire upstream connections first');
   assert(limits.drainListenMs < limits.drainMs, 'what came last has time to finish');
+  assert(
+    limits.tlsHandshakesPerAddressMax < limits.tlsHandshakesMax,
+    'one address leaves room for others',
+  );
   assert(limits.tlsPollMs <= limits.tlsPollMaxMs, 'few certificates are looked at oftener');
   assert(limits.meshHelloAgainMs <= limits.meshHelloMs, 'known callers are waited for no longer');
   assert(limits.meshHelloMs < limits.tlsHandshakeMs, 'a ClientHello leaves time for the handshake');

@@ -69,7 +69,9 @@ export class Caller {
   /** For a person: the proved identity, or that there is none. */
   describe(): string {
     const { identity, address } = this.facts;
-    return identity === '' ? `a caller without identity at ${address}` : identity;
+    if (identity !== '') return identity;
+    const way = this.#remote === address ? '' : `, by way of ${address}`;
+    return `a caller without identity at ${this.#remote}${way}`;
   }
 }
 

@@ -148,6 +148,7 @@ export class PlanKeeper {
       hosts,
       series: this.#planner.seriesOf(listener),
       noted: noted[listener.direction],
+      notedOnArrival: listener.gateway === undefined ? undefined : noted.inbound,
       guard: this.#guardOf(listener),
       tls: this.#tlsServer(listener.tls, oldTls),
       entrance: this.#entrances.of(listener, (tls) => this.#tlsServer(tls, oldTls)),

@@ -7,7 +7,7 @@
  */
 
 import { failureByCode } from '../model/failure.ts';
-import { type NameList, policyOf } from './attribute-parts.ts';
+import { type NameList, policiesOf } from './attribute-parts.ts';
 import { isUpgraded } from './connection-attributes.ts';
 import { Detected, detectedByWords, detectedWords } from './detection.ts';
 import {
@@ -26,7 +26,7 @@ import { splitTarget } from './url-parts.ts';
 export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: number): string {
   if (record.kind === RecordKind.Connection) return connectionLine(record, names, epochMs);
   const { path, query } = splitTarget(record.target);
-  const { client, detail } = readExtra(record.extra);
+  const { client, detail, subject } = readExtra(record.extra);
   return JSON.stringify({
     time: new Date(epochMs + record.startMs).toISOString(),
     direction: isOutbound(record) ? 'outbound' : 'inbound',
@@ -43,6 +43,7 @@ export function accessLogLine(record: ExchangeRecord, names: NameList, epochMs: 
     ...routingFields(record, names),
     attempt: record.attempt || undefined,
     client: client || undefined,
+    client_subject: subject || undefined,
     peer: record.peerAddress || undefined,
     ...securityFields(record, names),
     original_destination: names[record.destinationId] || undefined,
@@ -118,13 +119,14 @@ function routingFields(record: ExchangeRecord, names: NameList): object {
 
 /** Who the peer has proved to be, and what a policy did. */
 function securityFields(record: ExchangeRecord, names: NameList): object {
-  const policy = policyOf(record, names);
-  const ifBit = (bit: number) => ((record.policyBits & bit) !== 0 ? policy?.name : undefined);
+  const policies = policiesOf(record, names);
+  const ifBit = (bit: number, name: string | undefined) =>
+    (record.policyBits & bit) !== 0 ? name : undefined;
   return {
     peer_identity: names[record.principalId] || undefined,
-    policy: ifBit(PolicyBit.Denied),
-    policy_would: ifBit(PolicyBit.WouldDeny),
-    policy_audit: ifBit(PolicyBit.Audited),
+    policy: ifBit(PolicyBit.Denied, policies?.first.name),
+    policy_would: ifBit(PolicyBit.WouldDeny, policies?.first.name),
+    policy_audit: ifBit(PolicyBit.Audited, policies?.audit.name),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   sampledByWords,
   tlsVersionWords,
 } from './exchange-record.ts';
+import { readPolicies } from './policy-name.ts';
 import { readExtra } from './record-extra.ts';
 import type { RuleBook } from './rule-book.ts';
 import type { SpanKey, SpanValue } from './span-keys.ts';
@@ -129,30 +130,25 @@ export function putPolicy(
   record: ExchangeRecord,
   { names }: Pick<AttributeSources, 'names'>,
 ): void {
-  const policy = policyOf(record, names);
+  const policy = policiesOf(record, names);
   if (policy === undefined) return;
+  const { name, origin } = policy.first;
   if ((policy.bits & PolicyBit.Denied) !== 0) {
-    to.put('tracecar.policy', policy.name);
+    to.put('tracecar.policy', name);
     const isForLack = (policy.bits & PolicyBit.NoneAllows) !== 0;
     // A PeerAuthentication has no rules.
     const isJudged = record.causeCode !== failure['no-identity'].code;
     if (isJudged) to.put('tracecar.policy.reason', isForLack ? 'none-allows' : 'deny');
   }
-  if ((policy.bits & PolicyBit.WouldDeny) !== 0) to.put('tracecar.policy.would', policy.name);
-  if ((policy.bits & PolicyBit.Audited) !== 0) to.put('tracecar.policy.audit', policy.name);
-  if (policy.origin !== '') to.put('tracecar.policy.origin', policy.origin);
+  if ((policy.bits & PolicyBit.WouldDeny) !== 0) to.put('tracecar.policy.would', name);
+  if ((policy.bits & PolicyBit.Audited) !== 0) to.put('tracecar.policy.audit', policy.audit.name);
+  if (origin !== '') to.put('tracecar.policy.origin', origin);
 }
 
-/** The record's authorization policy, its place (`''`: not known) and its `PolicyBit`s. */
-export function policyOf(
-  record: ExchangeRecord,
-  names: NameList,
-): { readonly name: string; readonly origin: string; readonly bits: number } | undefined {
+/** The record's authorization policies, and its `PolicyBit`s. */
+export function policiesOf(record: ExchangeRecord, names: NameList) {
   const text = names[record.policyId];
-  if (!text) return undefined;
-  const gap = text.indexOf(' ');
-  const name = gap < 0 ? text : text.slice(0, gap);
-  return { name, origin: gap < 0 ? '' : text.slice(gap + 1), bits: record.policyBits };
+  return text ? { ...readPolicies(text), bits: record.policyBits } : undefined;
 }
 
 /** Custom tags of the table's tracing rules, then captured headers: what the user asked for. */

@@ -16,12 +16,13 @@ export const RecordKind = { Server: 1, Client: 2, Connection: 3, Mark: 4 } as co
 
 /**
  * How an outbound exchange was tied to the inbound one that caused it (tracing.md section 6).
- * `Correlation`: by a header whose value an open inbound request has; `joinField` says which.
+ * `Correlation`: by a header whose value an open inbound request has; `joinField` says which. `Gateway`:
+ * they are one, which a Gateway passes on.
  */
-export const Join = { None: 0, App: 1, Preload: 2, Correlation: 3 } as const;
+export const Join = { None: 0, App: 1, Preload: 2, Correlation: 3, Gateway: 4 } as const;
 
 /** By `Join`; of a correlation the name of the header follows. */
-export const joinWords: readonly string[] = ['none', 'app', 'preload', 'correlation'];
+export const joinWords: readonly string[] = ['none', 'app', 'preload', 'correlation', 'gateway'];
 
 /**
  * Why the trace is exported. `Retro`: a verdict about the trace came after this span's end. `Cap`: why

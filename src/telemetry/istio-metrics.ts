@@ -2,8 +2,8 @@
  * `istio_requests_total` and friends: Istio's standard metrics with its labels, made of the same cells,
  * so that Kiali and Istio's dashboards show this mesh too.
  *
- * What a sidecar cannot know yet is `unknown`, as with Istio: of a caller everything (until mesh TLS
- * proves it), of a callee its workload. Durations have our bounds, in milliseconds; sizes have a sum and
+ * What a sidecar cannot know is `unknown`, as with Istio: a caller has the name and the namespace that
+ * mutual TLS has proved, and no workload: several may have one account. Durations have our bounds, in milliseconds; sizes have a sum and
  * a count and no buckets.
  */
 
@@ -24,14 +24,22 @@ export interface ClusterLabels {
 
 const UNKNOWN = 'unknown';
 
-/** All families. `clusters` by name of the cluster. */
+/** Whose metrics these are, and what peers and clusters are. */
+export interface IstioNames {
+  readonly identity: MetricIdentity;
+  /** By name of the cluster. */
+  readonly clusters: ReadonlyMap<string, ClusterLabels>;
+  /** Of the NameTable, from its id 1 on. */
+  readonly names: readonly string[];
+}
+
+/** All families. */
 export function* addIstioMetrics(
   text: MetricText,
   registry: MetricRegistry,
-  identity: MetricIdentity,
-  clusters: ReadonlyMap<string, ClusterLabels>,
+  known: IstioNames,
 ): Steps {
-  const points = istioPoints(registry, identity, clusters);
+  const points = istioPoints(registry, known);
   const requests = 'istio_requests_total';
   text.family(requests, 'counter', 'Requests by status, flags and peers, as Istio counts them.');
   for (const [labels, { count }] of points) yield text.sample(requests, labels, count);
@@ -46,21 +54,20 @@ export function* addIstioMetrics(
     'Bytes of response bodies.',
     'responseBytes',
   );
-  addConnections(text, registry, identity);
+  addConnections(text, registry, known);
 }
 
-function istioPoints(
-  registry: MetricRegistry,
-  identity: MetricIdentity,
-  clusters: ReadonlyMap<string, ClusterLabels>,
-): Map<string, DurationSum> {
+function istioPoints(registry: MetricRegistry, known: IstioNames): Map<string, DurationSum> {
   const points = new Map<string, DurationSum>();
   for (const series of registry.allSeries()) {
-    const peers = peerLabels(series.labels, identity, clusters.get(series.labels.cluster));
+    const ofPeers = new Map<number | undefined, string>();
     for (const cell of series.cells) {
       const outcome = outcomeOf(cell.key);
       // Istio counts requests of the application, whatever number of attempts they took.
       if (outcome.part === Part.Attempt) continue;
+      const peerId = outcome.isOther ? undefined : cell.peerId;
+      const peers = ofPeers.get(peerId) ?? peerLabels(series.labels, peerId, known);
+      ofPeers.set(peerId, peers);
       sumOf(points, `${peers},${outcomeLabels(outcome)}`).add(series, cell);
     }
   }
@@ -92,16 +99,27 @@ function outcomeLabels(outcome: Outcome): string {
   ]);
 }
 
-/** Everything about source and destination, in Istio's order. */
+/**
+ * Everything about source and destination, in Istio's order. `peerId`: of the cell; undefined: it counts
+ * requests of any peers.
+ */
 function peerLabels(
   { direction, cluster }: Pick<RequestLabels, 'direction' | 'cluster'>,
-  identity: MetricIdentity,
-  callee: ClusterLabels | undefined,
+  peerId: number | undefined,
+  { identity, clusters, names }: IstioNames,
 ): string {
   const isInbound = direction === 'inbound';
   const place = clusterPlace(cluster);
-  const own = sideOf(identity);
-  const peer = isInbound ? nobody : sideOfCluster(place?.serviceNamespace, callee);
+  const isProved = peerId !== undefined && peerId !== 0;
+  const principal = isProved ? (names[peerId - 1] ?? UNKNOWN) : UNKNOWN;
+  const namespace = namespaceOf(principal);
+  const own = { ...sideOf(identity), principal: (isProved && identity.principal) || UNKNOWN };
+  const peer = isInbound
+    ? { ...nobody, principal, namespace: namespace ?? UNKNOWN }
+    : {
+        ...sideOfCluster(namespace ?? place?.serviceNamespace, clusters.get(cluster)),
+        principal,
+      };
   const service = place?.serviceName ?? (isInbound ? own.canonicalService : UNKNOWN);
   return printLabels([
     ['reporter', isInbound ? 'destination' : 'source'],
@@ -113,13 +131,24 @@ function peerLabels(
       'destination_service_namespace',
       place?.serviceNamespace || (isInbound ? own.namespace : UNKNOWN),
     ],
-    ['connection_security_policy', isInbound ? 'none' : UNKNOWN],
+    // A caller without mutual TLS may have TLS of its own: only the callee's side knows that.
+    [
+      'connection_security_policy',
+      isProved ? 'mutual_tls' : isInbound && peerId === 0 ? 'none' : UNKNOWN,
+    ],
   ]);
+}
+
+/** Of a SPIFFE id of the mesh. */
+function namespaceOf(principal: string): string | undefined {
+  return /\/ns\/([^/]+)\/sa\/[^/]+$/.exec(principal)?.[1];
 }
 
 interface Side {
   readonly workload: string;
   readonly namespace: string;
+  /** SPIFFE id. */
+  readonly principal: string;
   readonly app: string;
   readonly version: string;
   readonly cluster: string;
@@ -130,6 +159,7 @@ interface Side {
 const nobody: Side = {
   workload: UNKNOWN,
   namespace: UNKNOWN,
+  principal: UNKNOWN,
   app: UNKNOWN,
   version: UNKNOWN,
   cluster: UNKNOWN,
@@ -141,6 +171,7 @@ function sideOf(identity: MetricIdentity): Side {
   return {
     workload: identity.workload || UNKNOWN,
     namespace: identity.namespace || UNKNOWN,
+    principal: UNKNOWN,
     app: identity.app || UNKNOWN,
     version: identity.version || UNKNOWN,
     cluster: identity.cluster || UNKNOWN,
@@ -164,7 +195,7 @@ function sideLabels(name: 'source' | 'destination', side: Side): readonly LabelP
   return [
     [`${name}_workload`, side.workload],
     [`${name}_workload_namespace`, side.namespace],
-    [`${name}_principal`, UNKNOWN],
+    [`${name}_principal`, side.principal],
     [`${name}_app`, side.app],
     [`${name}_version`, side.version],
     [`${name}_cluster`, side.cluster],
@@ -188,21 +219,25 @@ const tcpFamilies = [
 ] as const;
 
 /** Of connections that were relayed unread; counted when they end. */
-function addConnections(
-  text: MetricText,
-  registry: MetricRegistry,
-  identity: MetricIdentity,
-): void {
+function addConnections(text: MetricText, registry: MetricRegistry, known: IstioNames): void {
   const directions: readonly Direction[] = ['inbound', 'outbound'];
+  const rest = printLabels([
+    ['request_protocol', 'tcp'],
+    ['response_flags', '-'],
+  ]);
   for (const [name, help, field] of tcpFamilies) {
     text.family(name, 'counter', help);
     for (const direction of directions) {
-      const peers = peerLabels({ direction, cluster: '' }, identity, undefined);
-      const rest = printLabels([
-        ['request_protocol', 'tcp'],
-        ['response_flags', '-'],
-      ]);
-      text.sample(name, `${peers},${rest}`, registry.connectionGauge(direction)[field]);
+      const counts = registry.connectionGauge(direction);
+      let plain = counts[field];
+      for (const each of counts.opaquePeers.values()) plain -= each[field];
+      const labelsOf = (peerId: number) => peerLabels({ direction, cluster: '' }, peerId, known);
+      const points = new Map([[labelsOf(0), plain]]);
+      for (const [peerId, each] of counts.opaquePeers) {
+        const peers = labelsOf(peerId);
+        points.set(peers, (points.get(peers) ?? 0) + each[field]);
+      }
+      for (const [peers, value] of points) text.sample(name, `${peers},${rest}`, value);
     }
   }
 }

@@ -11,15 +11,18 @@ export interface MetricIdentity {
   readonly app: string;
   readonly version: string;
   readonly cluster: string;
+  /** SPIFFE id that it proves. */
+  readonly principal: string;
   /** Methods that may be named; undefined: all. */
   readonly knownMethods: readonly string[] | undefined;
 }
 
-/** `resource`: its attributes; `labels`: of the workload. */
+/** `resource`: its attributes; `labels`: of the workload; `principal`: '' without an identity. */
 export function metricIdentity(
   resource: Readonly<Record<string, string>>,
   labels: Readonly<Record<string, string>>,
   knownMethods: readonly string[] | undefined,
+  principal = '',
 ): MetricIdentity {
   const service = resource['service.name'] ?? '';
   const first = (...keys: readonly string[]) =>
@@ -38,6 +41,7 @@ export function metricIdentity(
     app: labels.app ?? labels['app.kubernetes.io/name'] ?? service,
     version: labels.version ?? first('service.version') ?? '',
     cluster: first('k8s.cluster.name') ?? '',
+    principal,
     knownMethods,
   };
 }

@@ -52,7 +52,7 @@ export function seriesOf({ labels, places, keys, counts }: MetricsSnapshot): Cou
   const all = labels.map((each) => ({ labels: each, id: 0, cells: [] as RequestCell[] }));
   for (const [index, place] of places.entries()) {
     const start = index * CELL_NUMBERS;
-    const cell = new RequestCell(keys[index]!, counts.subarray(start, start + CELL_NUMBERS));
+    const cell = new RequestCell(keys[index]!, 0, counts.subarray(start, start + CELL_NUMBERS));
     all[place]!.cells.push(cell);
   }
   return all;

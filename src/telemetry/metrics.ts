@@ -19,11 +19,19 @@ import type { Direction } from '../model/routing-table.ts';
 import { DETECTION_PLACES } from './detection.ts';
 import { KeepBudgets } from './keep-state.ts';
 import { PolicyCounts } from './policy-counts.ts';
+import { UNNAMED_PEER } from './request-cell.ts';
 import { type CellBudget, type RequestLabels, RequestSeries } from './request-series.ts';
 import type { SpanCounts } from './worker-counters.ts';
 import { ZoneTable } from './zone-bytes.ts';
 
 export type { RequestLabels, RequestSeries };
+
+/** Connections that were relayed unread, counted at their end. */
+export class OpaqueCounts {
+  opaqueTotal = 0;
+  opaqueSentBytes = 0;
+  opaqueReceivedBytes = 0;
+}
 
 /** Connections and exchanges of one direction; the proxy writes the fields. */
 export class ConnectionCounts {
@@ -39,6 +47,8 @@ export class ConnectionCounts {
   opaqueTotal = 0;
   opaqueSentBytes = 0;
   opaqueReceivedBytes = 0;
+  /** The same of those whose peer has proved who it is, by its NameTable id or `UNNAMED_PEER`. */
+  readonly opaquePeers = new Map<number, OpaqueCounts>();
   /** Captured connections by what they turned out to speak: index is `detectionPlace`. */
   readonly detections = new Float64Array(DETECTION_PLACES);
   /** Connections that were not read and failed, by cause: index is `Failure.code`. */
@@ -59,6 +69,21 @@ export class ConnectionCounts {
   openOverflow = 0;
   /** Exchanges under way. */
   exchangesActive = 0;
+
+  /** A connection that was relayed unread has ended. `peerId`: `ExchangeRecord.principalId`. */
+  countOpaque(peerId: number, sentBytes: number, receivedBytes: number): void {
+    this.opaqueTotal++;
+    this.opaqueSentBytes += sentBytes;
+    this.opaqueReceivedBytes += receivedBytes;
+    if (peerId === 0) return;
+    const isFull = this.opaquePeers.size >= telemetryLimits.metricConnectionPeersMax;
+    const id = isFull && !this.opaquePeers.has(peerId) ? UNNAMED_PEER : peerId;
+    const counts = this.opaquePeers.get(id) ?? new OpaqueCounts();
+    this.opaquePeers.set(id, counts);
+    counts.opaqueTotal++;
+    counts.opaqueSentBytes += sentBytes;
+    counts.opaqueReceivedBytes += receivedBytes;
+  }
 }
 
 const OTHER = 'other';
@@ -107,7 +132,9 @@ export class MetricRegistry {
     this.zones = new ZoneTable(ownZone, telemetryLimits.zonesMax);
     this.#seriesMax = seriesMax;
     this.#budgets = new KeepBudgets(seriesMax);
-    this.#cells = { left: cellsMax, seriesMax: telemetryLimits.metricCellsPerSeriesMax };
+    const { metricCellsPerSeriesMax: cellsOfSeriesMax, metricPeerCellsShare } = telemetryLimits;
+    const peersLeft = Math.floor(cellsMax * metricPeerCellsShare);
+    this.#cells = { left: cellsMax, peersLeft, seriesMax: cellsOfSeriesMax };
     this.spanCounts = spanCounts;
   }
 

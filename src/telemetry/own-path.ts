@@ -15,6 +15,7 @@ import { Agent, type ClientRequestArgs } from 'node:http';
 import type { AgentOptions as SecureOptions } from 'node:https';
 import { connect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { describePlainly } from '../base/peer-certificate.ts';
 import type { OtlpSettings, Signal } from './otlp-settings.ts';
 import { DeniedDial, type OwnAnswer, type OwnDial } from './own-dial.ts';
 
@@ -73,7 +74,7 @@ export class OwnPath {
     const https = await import('node:https');
     return new (class extends https.Agent {
       override createConnection(options: DialOptions, done: Dialled): undefined {
-        path.#dial(options, true, done, (rest) => super.createConnection(rest));
+        path.#dial(options, true, done, (rest) => describePlainly(super.createConnection(rest)));
       }
     })({ keepAlive: true, ...certificates });
   }

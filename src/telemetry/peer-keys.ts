@@ -10,6 +10,7 @@ import { X509Certificate } from 'node:crypto';
 import { Agent as PlainAgent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
 import type { PeerCertificate } from 'node:tls';
+import { withPlainPeers } from '../base/peer-certificate.ts';
 import type { Secret } from '../base/secret.ts';
 import { MESH_PROTOCOL } from '../model/security.ts';
 
@@ -51,7 +52,7 @@ export function secureAgent(keys: PeerKeys, identity: string): PeerAgent {
     servername: '',
     checkServerIdentity: (_host, certificate) => problemOf(certificate, identity),
   });
-  return { agent, generation: keys.generation };
+  return { agent: withPlainPeers(agent), generation: keys.generation };
 }
 
 /** Leaves of the mesh have one name; the text of several is another one, however they are written. */

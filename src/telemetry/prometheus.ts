@@ -24,6 +24,8 @@ import { zoneFlows } from './zone-bytes.ts';
 export interface PageOptions {
   readonly format: TextFormat;
   readonly identity: MetricIdentity;
+  /** Of the NameTable, from its id 1 on: who peers have proved to be. */
+  readonly names?: readonly string[];
   /** By name of the cluster. */
   readonly clusters: ReadonlyMap<string, ClusterLabels>;
   readonly exemplars: readonly ExemplarEntry[];
@@ -64,18 +66,16 @@ export function renderPrometheus(
   return [...renderParts(registry, options)].join('');
 }
 
-function* addAll(
-  text: MetricText,
-  registry: MetricRegistry,
-  { identity, clusters, exemplars, queueMax = telemetryLimits.spanQueueMax }: PageOptions,
-): Steps {
+function* addAll(text: MetricText, registry: MetricRegistry, options: PageOptions): Steps {
+  const { identity, clusters, exemplars, names = [] } = options;
+  const { queueMax = telemetryLimits.spanQueueMax } = options;
   const book = new ExemplarBook(exemplars);
   const series = registry.allSeries();
   yield* addRequests(text, series);
   yield* addFailures(text, series);
   yield* addDurations(text, series);
   yield* addSemanticMetrics(text, durationPoints(series, identity.knownMethods), book);
-  yield* addIstioMetrics(text, registry, identity, clusters);
+  yield* addIstioMetrics(text, registry, { identity, clusters, names });
   yield* addSpanMetrics(text, registry, identity, book);
   addConnections(text, registry);
   addConnectionFailures(text, registry);
@@ -142,7 +142,7 @@ const connectionFamilies: readonly (readonly [
   name: string,
   type: 'counter' | 'gauge',
   help: string,
-  field: Exclude<keyof ConnectionCounts, 'causes' | 'detections'>,
+  field: Exclude<keyof ConnectionCounts, 'causes' | 'detections' | 'opaquePeers' | 'countOpaque'>,
 ])[] = [
   [
     'tracecar_downstream_connections_open',

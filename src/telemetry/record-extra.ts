@@ -6,6 +6,7 @@
  *   l<trace id>-<span id>         a span that this one links to
  *   m<method>                     the method, where it is not one that records have a number for
  *   a<address>                    at a Gateway: the client, as far as that can be believed
+ *   s<name>                       there: whom the certificate names that the client has shown
  *   d<text>                       what the failure was about
  *   e<SPIFFE id>, p<SPIFFE id>    who was expected at the other end, and who proved to be there instead
  *   c<index>:<value>              custom tag, by its place among the tags of the direction
@@ -23,6 +24,8 @@ export interface RecordExtra {
   readonly method: string;
   /** At a Gateway: the address of the client; empty elsewhere. */
   readonly client: string;
+  /** There: whom the client's verified certificate names; empty: it has shown none. */
+  readonly subject: string;
   /** What the failure was about, for a person; empty: there is none, or nothing to say of it. */
   readonly detail: string;
   /** SPIFFE ids of who was expected and of who was there instead; empty: it was no matter of that. */
@@ -44,6 +47,7 @@ const none: RecordExtra = {
   links: [],
   method: '',
   client: '',
+  subject: '',
   detail: '',
   expected: '',
   proved: '',
@@ -59,6 +63,11 @@ export function methodLine(method: string): string {
 /** The line of a client's address. */
 export function clientLine(address: string): string {
   return `a${address}`;
+}
+
+/** The line of whom a client's certificate names. */
+export function subjectLine(subject: string): string {
+  return `s${plainLine(subject)}`;
 }
 
 /** Anything that would end the line, or that a record has no byte for. */
@@ -99,6 +108,7 @@ export function readExtra(text: string): RecordExtra {
   let threshold = '';
   let method = '';
   let client = '';
+  let subject = '';
   let detail = '';
   let expected = '';
   let proved = '';
@@ -108,13 +118,14 @@ export function readExtra(text: string): RecordExtra {
     else if (line[0] === 'l') readLink(rest, links);
     else if (line[0] === 'm') method = rest;
     else if (line[0] === 'a') client = rest;
+    else if (line[0] === 's') subject = rest;
     else if (line[0] === 'd') detail = rest;
     else if (line[0] === 'e') expected = rest;
     else if (line[0] === 'p') proved = rest;
     else if (line[0] === 'c') readIndexed(rest, tags);
     else if (line[0] === 'h') readIndexed(rest, headers);
   }
-  return { threshold, links, method, client, detail, expected, proved, tags, headers };
+  return { threshold, links, method, client, subject, detail, expected, proved, tags, headers };
 }
 
 function readLink(rest: string, to: SpanLink[]): void {

@@ -1,5 +1,6 @@
 /**
- * A cell of a series: the requests that had one outcome, by duration, with the bytes of their bodies.
+ * A cell of a series: the requests that had one outcome and one peer, by duration, with the bytes of their
+ * bodies.
  *
  * What an outcome is fits one small integer, its key, so that the hot thread compares two integers
  * to count a request. The worker makes the same key of a record: exemplars are found by it.
@@ -117,13 +118,19 @@ const RESPONSE_BYTES = SUM_US + 2;
 /** Numbers in a cell's `counts`. */
 export const CELL_NUMBERS: number = SUM_US + 3;
 
+/** Peers that have proved who they are, and are not told apart because there are too many. */
+export const UNNAMED_PEER = -1;
+
 export class RequestCell {
   readonly key: number;
+  /** NameTable id of the SPIFFE id that the peer has proved; 0: none, or of one attempt; `UNNAMED_PEER`. */
+  readonly peerId: number;
   /** Counts a bucket of `latencyBoundsUs`, not cumulative, the last above every bound; then sums. */
   readonly counts: Float64Array;
 
-  constructor(key: number, counts: Float64Array = new Float64Array(CELL_NUMBERS)) {
+  constructor(key: number, peerId = 0, counts: Float64Array = new Float64Array(CELL_NUMBERS)) {
     this.key = key;
+    this.peerId = peerId;
     this.counts = counts;
   }
 

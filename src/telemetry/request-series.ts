@@ -5,7 +5,8 @@
  * The proxy holds the object beside its rule and calls `observe` once an exchange: most find the cell
  * of the request before. Outcomes are an upstream's choice, so cells are bounded, for one series and
  * for all together; what has no room is counted in `other` cells, where only status and cause are
- * still exact. Statuses have names as far as IANA knows them, and a few more. Counts are float64, exact
+ * still exact. Peers that have proved who they are have cells of their own, as long as those are at most
+ * a part of all; those that come later share theirs. Statuses have names as far as IANA knows them, and a few more. Counts are float64, exact
  * to 2^53.
  */
 
@@ -24,6 +25,7 @@ import {
   outcomeOf,
   Part,
   RequestCell,
+  UNNAMED_PEER,
 } from './request-cell.ts';
 
 /** Names from configuration only, so that their number is bounded; '' = does not apply. */
@@ -40,6 +42,8 @@ export interface RequestLabels {
 /** Cells that may still be made, over all series that share it. */
 export interface CellBudget {
   left: number;
+  /** Of them those of proved peers. */
+  peersLeft: number;
   /** Of one series. */
   readonly seriesMax: number;
 }
@@ -75,6 +79,17 @@ export interface StatusCount {
 /** Of an outcome that no exchange has: nothing is ever counted in it. */
 const NO_CELL = new RequestCell(-1);
 
+/** Cells of one peer. */
+class CellSet {
+  readonly peerId: number;
+  last: RequestCell = NO_CELL;
+  readonly cells = new Map<number, RequestCell>();
+
+  constructor(peerId: number) {
+    this.peerId = peerId;
+  }
+}
+
 export class RequestSeries {
   readonly labels: RequestLabels;
   /** Names the series in records, from 1; 0: records cannot. */
@@ -83,9 +98,13 @@ export class RequestSeries {
   readonly latency = new LatencyHistogram();
   readonly keep = new KeepState();
   #budget: CellBudget;
-  #last: RequestCell;
-  readonly #cells = new Map<number, RequestCell>();
+  /** Of who has proved nothing, with all attempts and `other` cells. */
+  readonly #plain = new CellSet(0);
+  #lastSet: CellSet = this.#plain;
+  /** Of who has, by `peerId`. */
+  readonly #peers = new Map<number, CellSet>();
   #own = 0;
+  #ownOfPeers = 0;
   /** By status and by cause: of exchanges in `other` cells. */
   /** Statuses that IANA does not know and that have a name all the same: the first to come. */
   readonly #odd: number[] = [];
@@ -96,7 +115,6 @@ export class RequestSeries {
     this.labels = labels;
     this.id = id;
     this.#budget = budget;
-    this.#last = NO_CELL;
   }
 
   /**
@@ -105,11 +123,16 @@ export class RequestSeries {
    */
   observe(record: ExchangeRecord, sentStatus: number, durationUs: number): void {
     const key = exchangeKey(record, sentStatus);
-    let cell = this.#last;
+    let set = this.#lastSet;
+    if (set.peerId !== record.principalId) {
+      set = this.#setOf(record.principalId);
+      this.#lastSet = set;
+    }
+    let cell = set.last;
     if (cell.key !== key) {
-      cell = this.#cells.get(key) ?? this.#addCell(key);
-      if (cell.key === key) this.#last = cell;
-      else this.#countOther(key);
+      cell = set.cells.get(key) ?? this.#addPeerCell(set, key);
+      if (cell.key !== key) this.#countOther(key);
+      else if (cell.peerId === set.peerId) set.last = cell;
     }
     const bucket = this.latency.observe(durationUs);
     cell.add(bucket, durationUs, record.requestBytes, record.responseBytes);
@@ -119,21 +142,24 @@ export class RequestSeries {
   /** One attempt of an outbound exchange that is followed by another; the last is counted by `observe`. */
   observeAttempt(record: ExchangeRecord): void {
     const key = attemptKey(record);
-    const cell = this.#cells.get(key) ?? this.#addCell(key);
+    const cell = this.#plain.cells.get(key) ?? this.#addCell(this.#plain, key);
     const { totalUs, requestBytes, responseBytes } = record;
     cell.add(bucketOf(totalUs), totalUs, requestBytes, responseBytes);
   }
 
   /** Of every outcome that was seen, in no order. */
   get cells(): Iterable<RequestCell> {
-    return this.#cells.values();
+    if (this.#peers.size === 0) return this.#plain.cells.values();
+    return [this.#plain, ...this.#peers.values()].flatMap(({ cells }) => [...cells.values()]);
   }
 
   /** No table has it any more: what still counts here makes no more cells. Gives its own back. */
   retire(): void {
     this.#budget.left += this.#own;
+    this.#budget.peersLeft += this.#ownOfPeers;
     this.#own = 0;
-    this.#budget = { left: 0, seriesMax: 0 };
+    this.#ownOfPeers = 0;
+    this.#budget = { left: 0, peersLeft: 0, seriesMax: 0 };
   }
 
   /** Counts of exchanges by status sent, in order, without zeros. None ever gets less. */
@@ -161,7 +187,7 @@ export class RequestSeries {
   /** All exchanges, whatever their outcome. */
   total(): RequestCell {
     const total = new RequestCell(0);
-    for (const { key, counts } of this.#cells.values()) {
+    for (const { key, counts } of this.cells) {
       if (outcomeOf(key).part === Part.Attempt) continue;
       for (const [index, count] of counts.entries()) total.counts[index]! += count;
     }
@@ -169,26 +195,56 @@ export class RequestSeries {
   }
 
   *#exchanges(): Iterable<readonly [Outcome, RequestCell]> {
-    for (const cell of this.#cells.values()) {
+    for (const cell of this.cells) {
       const outcome = outcomeOf(cell.key);
       if (outcome.part !== Part.Attempt && !outcome.isOther) yield [outcome, cell];
     }
   }
 
-  #addCell(key: number): RequestCell {
+  #setOf(peerId: number): CellSet {
+    if (peerId === 0) return this.#plain;
+    const known = this.#peers.get(peerId);
+    if (known !== undefined) return known;
+    // Without room for its cells it would be there for nothing, for each peer that there is.
+    if (peerId !== UNNAMED_PEER && !this.#hasRoomForPeers) return this.#setOf(UNNAMED_PEER);
+    const set = new CellSet(peerId);
+    this.#peers.set(peerId, set);
+    return set;
+  }
+
+  get #hasRoomForPeers(): boolean {
+    const { left, peersLeft, seriesMax } = this.#budget;
+    if (left <= 0 || peersLeft <= 0 || this.#own >= seriesMax) return false;
+    return this.#ownOfPeers < seriesMax * telemetryLimits.metricPeerCellsShare;
+  }
+
+  /** A cell of `set`, or what there is room for: one of those that share theirs, or `other`. */
+  #addPeerCell(set: CellSet, key: number): RequestCell {
+    if (set.peerId <= 0) return this.#addCell(set, key);
+    if (!this.#hasRoomForPeers) {
+      const unnamed = this.#setOf(UNNAMED_PEER);
+      return unnamed.cells.get(key) ?? this.#addCell(unnamed, key);
+    }
+    this.#budget.peersLeft--;
+    this.#ownOfPeers++;
+    return this.#addCell(set, key);
+  }
+
+  #addCell(set: CellSet, key: number): RequestCell {
     const budget = this.#budget;
     if (budget.left <= 0 || this.#own >= budget.seriesMax) {
+      const { cells } = this.#plain;
       const other = otherKey(key);
-      const known = this.#cells.get(other);
+      const known = cells.get(other);
       if (known !== undefined) return known;
       const cell = new RequestCell(other);
-      this.#cells.set(other, cell);
+      cells.set(other, cell);
       return cell;
     }
     budget.left--;
     this.#own++;
-    const cell = new RequestCell(key);
-    this.#cells.set(key, cell);
+    const cell = new RequestCell(key, set.peerId);
+    set.cells.set(key, cell);
     this.#name(outcomeOf(key).status);
     return cell;
   }

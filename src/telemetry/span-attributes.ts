@@ -108,22 +108,26 @@ function putServer(to: AttributeSink, record: ExchangeRecord): void {
     to.put('server.address', host);
     to.put('server.port', port);
   }
-  if (record.peerAddress !== '') to.put('client.address', record.peerAddress);
+  const { client: named, subject } = readExtra(record.extra);
+  if (subject !== '') to.put('tls.client.subject', subject);
+  const client = named || record.peerAddress;
+  if (client !== '') to.put('client.address', client);
   if (record.userAgent !== '') to.put('user_agent.original', record.userAgent);
 }
 
 function putClient(to: AttributeSink, record: ExchangeRecord, sources: AttributeSources): void {
   const endpoint = sources.names[record.endpointId];
-  const { host, port, printed } = splitAuthority(record.authority || (endpoint ?? ''), HTTP_PORT);
+  // To a peer of the mesh TLS is the sidecars' own; to anybody else it is the server's.
+  const isHttps = (record.flags & RecordFlag.Tls) !== 0 && record.principalId === 0;
+  const usualPort = isHttps ? HTTPS_PORT : HTTP_PORT;
+  const { host, port, printed } = splitAuthority(record.authority || (endpoint ?? ''), usualPort);
   const { path, query } = splitTarget(record.target);
   to.put('tracecar.direction', 'outbound');
-  const { client } = readExtra(record.extra);
-  if (client !== '') to.put('client.address', client);
   to.put('server.address', host);
   to.put('server.port', port);
   // `OPTIONS *` asks about the server itself: its URL has no path.
   const pathAndQuery = `${path === '*' ? '' : path}${query === undefined ? '' : `?${query}`}`;
-  to.put('url.full', `${SCHEME}://${printed}${pathAndQuery}`);
+  to.put('url.full', `${isHttps ? 'https' : SCHEME}://${printed}${pathAndQuery}`);
   if (record.attempt > 0) to.put('http.request.resend_count', record.attempt);
   const reason = failureByCode(record.attemptReason);
   if (reason !== undefined) to.put('tracecar.attempt.reason', reason.cause);

@@ -27,6 +27,8 @@ export const spanKeys = {
   'service.peer.namespace': 'text',
   'tls.established': 'truth',
   'tls.protocol.version': 'text',
+  /** Of the certificate that the client of a Gateway has shown, and that was verified. */
+  'tls.client.subject': 'text',
   'tracecar.direction': 'text',
   'tracecar.route': 'text',
   'tracecar.rule': 'whole',

@@ -118,8 +118,12 @@ function judged(of: Reader): string {
   const [would, audit] = [of('tracecar.policy.would'), of('tracecar.policy.audit')];
   const origin = of('tracecar.policy.origin');
   const where = origin === '' ? '' : ` (${origin})`;
-  if (would !== '') return `Policy ${would}${where}, a dry run, would have denied it.`;
-  return audit === '' ? '' : `Policy ${audit}${where} asks for an audit of it.`;
+  // Where there are two, the place is of the one that says more.
+  const isAlone = would === '' && of('tracecar.policy') === '';
+  const asked =
+    audit === '' ? '' : `Policy ${audit}${isAlone ? where : ''} asks for an audit of it.`;
+  if (would === '') return asked;
+  return `Policy ${would}${where}, a dry run, would have denied it. ${asked}`.trimEnd();
 }
 
 /** A try after the first says what the one before it met. */
@@ -171,7 +175,9 @@ function policyWords(of: Reader): string {
   const origin = of('tracecar.policy.origin');
   if (policy === '') return '';
   const isForLack = of('tracecar.policy.reason') === 'none-allows';
-  const by = isForLack ? `, for no ALLOW policy lets it in: ${policy} could have` : `, by ${policy}`;
+  const by = isForLack
+    ? `, for no ALLOW policy lets it in: ${policy} could have`
+    : `, by ${policy}`;
   return `${by}${origin === '' ? '' : ` (${origin})`}`;
 }
 

@@ -88,8 +88,8 @@ class Authority {
     }
   }
 
-  async stop(): Promise<number | null> {
-    this.#child.kill('SIGTERM');
+  async stop(by: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.#child.kill(by);
     return this.ended;
   }
 }
@@ -230,32 +230,39 @@ test('an authority whose keys others may read says so and does not start', guard
   assert.doesNotMatch(status.stderr, / at |bug/);
 });
 
-test('started again it has the same root, and knows the sidecars', guard, async (t) => {
-  const state = join(temporaryFolder(t), 'state');
-  const first = await Authority.start(t, '--state', state, '--trust-domain', 'mesh.example');
-  const token = await tokenOf(state);
-  const roots = readFileSync(join(state, 'bundle.pem'), 'utf8');
-  const signed = await sign(first, roots, token);
-  await first.stop();
-  const second = await Authority.start(t, '--state', state);
-  const again = await sign(second, roots, token, { bundle: signed.body.bundle, instance: 'web-2' });
-  assert.equal(again.body.bundle, roots);
-  await second.stop();
-  const { stdout } = await act(showStatus, state, '--output', 'json');
-  const status = JSON.parse(stdout);
-  assert.equal(status.trustDomain, 'mesh.example');
-  const known = status.sidecars.map(
-    (each: { id: string; instance: string; hasBundle: boolean }) => [
-      each.id,
-      each.instance,
-      each.hasBundle,
-    ],
-  );
-  assert.deepEqual(known, [
-    ['spiffe://mesh.example/ns/default/sa/default', 'web-1', false],
-    ['spiffe://mesh.example/ns/default/sa/default', 'web-2', true],
-  ]);
-});
+test(
+  'started again it has the same root, and knows each sidecar that it has answered',
+  guard,
+  async (t) => {
+    const state = join(temporaryFolder(t), 'state');
+    const first = await Authority.start(t, '--state', state, '--trust-domain', 'mesh.example');
+    const token = await tokenOf(state);
+    const roots = readFileSync(join(state, 'bundle.pem'), 'utf8');
+    const signed = await sign(first, roots, token);
+    await first.stop('SIGKILL');
+    const second = await Authority.start(t, '--state', state);
+    const again = await sign(second, roots, token, {
+      bundle: signed.body.bundle,
+      instance: 'web-2',
+    });
+    assert.equal(again.body.bundle, roots);
+    await second.stop();
+    const { stdout } = await act(showStatus, state, '--output', 'json');
+    const status = JSON.parse(stdout);
+    assert.equal(status.trustDomain, 'mesh.example');
+    const known = status.sidecars.map(
+      (each: { id: string; instance: string; hasBundle: boolean }) => [
+        each.id,
+        each.instance,
+        each.hasBundle,
+      ],
+    );
+    assert.deepEqual(known, [
+      ['spiffe://mesh.example/ns/default/sa/default', 'web-1', false],
+      ['spiffe://mesh.example/ns/default/sa/default', 'web-2', true],
+    ]);
+  },
+);
 
 test(
   'a state that is taken away while it runs changes nothing, and is not replaced',
@@ -285,11 +292,15 @@ test(
     const signing = (count: number) => (line: Said) =>
       line.message === 'signing' && (line.roots as string[]).length === count;
 
-    assert.match((await ca('rotate', '--state', state)).stdout, /phase 1 of 3/);
+    const began = (await ca('rotate', '--state', state)).stdout;
+    assert.match(began, /phase 1 of 3/);
+    const older =
+      /^before phase 3: trust bundles from before \d{4}-\S+Z have the old root alone; recreate the pods/m;
+    assert.match(began, older);
+    assert.match((await act(showStatus, state)).stdout, older);
     await authority.said(signing(2));
     const both = (await sign(authority, old, token, { bundle: old })).body.bundle;
     assert.equal(readTrustBundleCount(both), 2);
-    // What was heard is written down within a second; its end writes it at once.
     const last = await sign(authority, both, token, { bundle: both, instance: 'web-2' });
     assert.equal(last.status, 200);
     assert.equal(await authority.stop(), 0);
@@ -320,12 +331,13 @@ function readTrustBundleCount(pem: string): number {
   return 'roots' in bundle ? bundle.roots.length : 0;
 }
 
+const p256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+
 /** An issuer under a root, as an outside authority would write it. */
-function makeOutside(folder: string, name: string) {
+function makeOutside(folder: string, name: string, keyKind: readonly string[] = p256) {
   const file = (end: string) => join(folder, `${name}.${end}`);
   const openssl = (...args: readonly string[]) =>
     execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   const isCa = [
     '-addext',
     'keyUsage=critical,keyCertSign',
@@ -336,7 +348,8 @@ function makeOutside(folder: string, name: string) {
     openssl(
       'req',
       '-x509',
-      ...curve,
+      ...p256,
+      '-nodes',
       '-keyout',
       'root.key',
       '-out',
@@ -351,7 +364,8 @@ function makeOutside(folder: string, name: string) {
   }
   openssl(
     'req',
-    ...curve,
+    ...keyKind,
+    '-nodes',
     '-keyout',
     file('key'),
     '-out',
@@ -408,6 +422,14 @@ test(
     assert.match(
       wrong.message,
       /tls\.crt is not for \S+tls\.key: key values mismatch \(compare `openssl .*`\); what was read before stays/,
+    );
+    assert.match(await issuerOf(), /issuer-1/);
+
+    use(makeOutside(folder, 'weak', ['-newkey', 'rsa:1024']));
+    await authority.said(({ message }) =>
+      /CN=weak is not believed: an RSA key of 1024 bits; .*; what was read before stays/.test(
+        message,
+      ),
     );
     assert.match(await issuerOf(), /issuer-1/);
 

@@ -2,6 +2,7 @@
  * An example that is ended by Ctrl-C as soon as it prints, and what it leaves behind.
  */
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -27,11 +28,12 @@ export async function interruptExample(t: TestContext, program: string): Promise
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));
-  const ended = once(child, 'exit');
-  await once(child.stdout, 'data');
+  const ended = once(child, 'exit') as Promise<[number | null]>;
+  const early = ended.then(([status]) => assert.fail(`it ended with status ${status}, silently`));
+  await Promise.race([once(child.stdout, 'data'), early]);
   const during = left();
   child.stdout.resume();
   child.kill('SIGINT');
-  const [status] = (await ended) as [number | null];
+  const [status] = await ended;
   return { during, after: left(), status };
 }

@@ -7,13 +7,14 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { freePorts } from '../../bench/stage/free-ports.ts';
+import { readReports, type SidecarReport } from '../../src/identity/sidecar-reports.ts';
 import {
   anyPorts,
   type RunningSidecar,
@@ -94,6 +95,12 @@ export class AuthorityProcess {
       if ((error as { code?: unknown }).code === 1) return false;
       throw error;
     }
+  }
+
+  /** What sidecars have said, as it is written down, within a second. */
+  reports(): readonly SidecarReport[] {
+    const path = join(this.folder, 'sidecars.json');
+    return existsSync(path) ? readReports(readFileSync(path, 'utf8'))!.sidecars : [];
   }
 
   #do(action: string, ...flags: readonly string[]) {

@@ -5,7 +5,6 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { interruptExample } from './interrupted-example.ts';
 import { tracecar } from './sidecar-process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -37,11 +36,4 @@ test('its resources have no mistake', async () => {
   const { status, output } = await run(tracecar, 'validate', ...paths);
   assert.equal(output, '0 errors, 0 warnings in 4 files\n');
   assert.equal(status, 0);
-});
-
-test('Ctrl-C leaves no folder behind', async (t) => {
-  const { during, after, status } = await interruptExample(t, 'examples/mutual-tls/run.ts');
-  assert.equal(during.length, 2, during.join(', '));
-  assert.deepEqual(after, []);
-  assert.equal(status, 130);
 });

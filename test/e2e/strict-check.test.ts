@@ -20,6 +20,23 @@ function check(...args: string[]): Promise<{ status: number; output: string }> {
   });
 }
 
+function idOf(account: string): string {
+  return `spiffe://cluster.local/ns/default/sa/${account}`;
+}
+
+/** Requests on a page of metrics, by what Istio's counter says of them. */
+function countOf(page: string, reporter: string) {
+  return (security: string, label: string) => {
+    const lines = page.split('\n').filter((line) => {
+      const labels = [`reporter="${reporter}"`, `connection_security_policy="${security}"`, label];
+      return (
+        line.startsWith('istio_requests_total{') && labels.every((each) => line.includes(each))
+      );
+    });
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  };
+}
+
 const limit = { timeout: 60_000 };
 
 test(
@@ -46,6 +63,16 @@ test(
     const named = await check('--config', strict, callee.admin);
     assert.equal(named.status, 1, named.output);
     assert.match(named.output, new RegExp(`127\\.0\\.0\\.1 to port ${payments}: 2 connections, `));
+
+    const ofPayments = (await get(callee.metrics, '/metrics')).body;
+    const [ordersId, paymentsId] = ['orders', 'payments'].map(idOf);
+    const inwards = countOf(ofPayments, 'destination');
+    assert.equal(inwards('mutual_tls', `source_principal="${ordersId}"`), 1);
+    assert.equal(inwards('mutual_tls', `destination_principal="${paymentsId}"`), 1);
+    assert.equal(inwards('none', 'source_principal="unknown"'), 2);
+    const outwards = countOf((await get(caller.metrics, '/metrics')).body, 'source');
+    assert.equal(outwards('mutual_tls', `source_principal="${ordersId}"`), 1);
+    assert.equal(outwards('mutual_tls', `destination_principal="${paymentsId}"`), 1);
 
     writeConfig(
       config,

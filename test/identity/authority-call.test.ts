@@ -12,6 +12,7 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { callAuthority } from '../../src/identity/authority-call.ts';
 import { type MeshLeaf, makeLeaf, makeRoot } from '../support/mesh-material.ts';
+import { makeDecoy } from '../support/odd-issuers.ts';
 
 const root = makeRoot();
 const id = 'spiffe://cluster.local/ns/tracecar-system/sa/tracecar-ca';
@@ -67,6 +68,13 @@ test('an authority under the trust bundle, by its id, gets token and request', a
   assert.deepEqual([head.method, head.url], ['POST', '/v1/sign']);
   assert.equal(head.headers.authorization, 'Bearer token-of-web');
   assert.deepEqual(JSON.parse(body), { csr: 'CSR', bundleHash: 'ab', instance: 'pod-1' });
+});
+
+test('what an authority sends behind its own certificate proves nothing, and ends nobody', async (t) => {
+  const leaf = makeLeaf(root, authority);
+  const certificates = leaf.certificates + makeDecoy(root);
+  const { call } = await serve(t, { ...leaf, certificates }, giveGrant);
+  assert.deepEqual(await callAuthority(call, request), grant);
 });
 
 const impostors: readonly (readonly [string, MeshLeaf, TlsOptions, RegExp])[] = [

@@ -46,7 +46,9 @@ function openAuthority(state?: AuthorityState, leafLifeMs = dayMs) {
     random,
     leafLifeMs,
     onLeaf: (leaf) => audited.push(leaf),
-    onReport: (report) => reports.push(report),
+    onReport: async (report) => {
+      reports.push(report);
+    },
   });
   const material = materialOf(state ?? createState('cluster.local', dayMs, time.nowMs, random));
   assert.ok(!('problem' in material));

@@ -54,6 +54,7 @@ function outsideOf(odd: OddIssuer) {
       roots: file('ca.crt', odd.by.roots),
     },
     'cluster.local',
+    Date.now(),
   );
 }
 

@@ -96,7 +96,7 @@ export function makeAgent(
   const lines: string[] = [];
   const agent = new IdentityAgent({
     ...{ mesh, wallTime: () => authority.nowMs, wakeUps: authority.time, call: authority.call },
-    ...{ random: seededRandom(choices.seed ?? 1), limits: agentLimits, instance: 'pod-1' },
+    ...{ random: seededRandom(choices.seed ?? 1), limits: agentLimits, instance: () => 'pod-1' },
     ...{ trustDomain: 'cluster.local', expectedId: choices.expectedId, store: choices.store },
     log: (level, text) => lines.push(`${level}: ${text}`),
     readToken: async () => new Secret('token-of-web'),

@@ -18,7 +18,11 @@ import { authorityLimits } from '../../src/model/authority-limits.ts';
 
 const dayMs = 86_400_000;
 
-async function start(verify?: VerifyToken, isCostly = true) {
+async function start(
+  verify?: VerifyToken,
+  isCostly = true,
+  reported: () => Promise<void> = async () => {},
+) {
   const nowMs = Date.now();
   const clock = new ManualClock();
   const authority = new Authority({
@@ -27,7 +31,7 @@ async function start(verify?: VerifyToken, isCostly = true) {
     random: systemRandom,
     leafLifeMs: dayMs,
     onLeaf: () => {},
-    onReport: () => {},
+    onReport: reported,
   });
   const material = materialOf(createState('cluster.local', dayMs, nowMs, systemRandom));
   assert.ok(!('problem' in material));
@@ -272,6 +276,23 @@ test('an address that keeps connections open leaves places for the others', asyn
   for (const socket of held) socket.destroy();
 });
 
+test('addresses that keep all places and say nothing keep nobody out', async () => {
+  const at = await start();
+  const { connectionsMax, connectionsPerAddressMax } = authorityLimits;
+  const held = await Promise.all(
+    Array.from({ length: connectionsMax }, async (_, index) => {
+      const localAddress = `127.0.0.${2 + Math.floor(index / connectionsPerAddressMax)}`;
+      const socket = dial({ host: '127.0.0.1', port: at.port, localAddress });
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      return socket;
+    }),
+  );
+  for (let round = 0; round < 5; round += 1) assert.equal((await ask(at)).status, 200);
+  assert.ok(!at.turnedAway.includes('127.0.0.1'));
+  for (const socket of held) socket.destroy();
+});
+
 test('a caller that goes in the middle of a body is refused, and no bug', async () => {
   const at = await start();
   const socket = connect({ host: '127.0.0.1', port: at.port, ca: at.ca, servername: 'localhost' });
@@ -285,6 +306,23 @@ test('a caller that goes in the middle of a body is refused, and no bug', async 
     at.refusals.map(({ cause, message }) => `${cause}: ${message}`),
     ['body: the body ended too early'],
   );
+});
+
+test('nobody has a certificate before the list of sidecars is written', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isWritten = false;
+  const asked = Promise.withResolvers<void>();
+  const at = await start(undefined, true, () => {
+    asked.resolve();
+    return promise;
+  });
+  const answer = ask(at).then(({ status }) => ({ status, isWritten }));
+  await asked.promise;
+  // A whole call of the same server later.
+  await ask(at, { method: 'GET', path: '/healthz', token: undefined, body: '' });
+  isWritten = true;
+  resolve();
+  assert.deepEqual(await answer, { status: 200, isWritten: true });
 });
 
 test('it says that it is well', async () => {

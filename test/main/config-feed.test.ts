@@ -224,7 +224,9 @@ test(
     feed.watch();
     volume.publish({ 'services.yaml': services, 'route.yaml': route(60, -40) });
     await waitFor(() =>
-      lines.some((line) => line.endsWith('its last good content stays in force')),
+      lines.some((line) =>
+        line.includes('route.yaml has an error: its last good content stays in force'),
+      ),
     );
     assert.equal(weights(tables.at(-1)), '9080: v1 60, v2 40');
     volume.publish({ 'services.yaml': services, 'route.yaml': route(1, 1) });

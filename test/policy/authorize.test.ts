@@ -220,6 +220,14 @@ for (const pattern of ['reviews.shop:9080', 'Reviews.Shop.:09080', '*views.shop:
     ['the same in another spelling', { host: 'Reviews.shop.:09080' }, false],
   ]);
 }
+for (const pattern of ['[2001:db8::1]:8080', '[2001:DB8:0::0:1]:08080']) {
+  holdsFor(`{to: [{operation: {hosts: ["${pattern}"]}}]}`, [
+    ['the address', { host: '[2001:db8::1]:8080' }, true],
+    ['the address in another spelling', { host: '[2001:0db8:0:0::1]:8080' }, true],
+    ['the address at another port', { host: '[2001:db8:0::1]:81' }, false],
+    ['another address', { host: '[2001:db8::2]:8080' }, false],
+  ]);
+}
 for (const [rule, host, destinationPort] of [
   ['hosts: ["reviews.shop:9080"]', 'reviews.shop', 9080],
   ['hosts: ["reviews.shop:80"]', 'reviews.shop.', 8080],

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { usualSecurity } from '../../src/model/security.ts';
 import { PolicyBit } from '../../src/telemetry/exchange-record.ts';
+import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { callMesh } from '../support/call-mesh.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { extension, helloMessage, inRecords, serverName } from '../support/client-hello.ts';
@@ -58,7 +59,11 @@ test('bytes of a caller that is let in by its identity pass, those of another do
   await proxy.telemetry.recorded(2);
   for (const record of proxy.telemetry.records.slice(0, 2)) {
     assert.equal(record.causeCode, failure.denied.code);
-    assert.equal(record.policyBits, PolicyBit.Denied);
+    assert.equal(record.policyBits, PolicyBit.Denied | PolicyBit.NoneAllows);
+    assert.match(
+      readExtra(record.extra).detail,
+      /^no rule of shop\/web-only lets .* in: a connection to port \d+$/,
+    );
   }
   assert.equal(proxy.telemetry.metrics.policies.of('shop/web-only').denied, 2);
   assert.match(

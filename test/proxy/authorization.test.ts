@@ -7,8 +7,10 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { usualSecurity } from '../../src/model/security.ts';
-import { PolicyBit } from '../../src/telemetry/exchange-record.ts';
+import { accessLogLine } from '../../src/telemetry/access-log.ts';
+import { PolicyBit, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { callMesh } from '../support/call-mesh.ts';
 import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import { makeIdentity, makeLeaf, makeRoot } from '../support/mesh-material.ts';
@@ -116,6 +118,10 @@ test('a denial is in the record with its policy, and counted by it', async (t) =
   assert.equal(record!.causeCode, failure.denied.code);
   assert.equal(record!.status, 403);
   assert.equal(record!.policyBits, PolicyBit.Denied);
+  const { detail } = readExtra(record!.extra);
+  assert.match(detail, /^shop\/no-admin denies a caller without identity .*: GET \/admin\/x/);
+  assert.ok(record!.proxyUs > 0, 'what was done was the work of this proxy');
+  assert.ok(record!.proxyUs <= record!.totalUs);
   const name = proxy.telemetry.names.names()[record!.policyId - 1];
   assert.equal(name, 'shop/no-admin policies.yaml:1:1');
   const page = renderPrometheus(proxy.telemetry.metrics);
@@ -134,10 +140,46 @@ test('a dry run and an audit are counted and traced, and block nothing', async (
     assert.equal((await downstream.response()).body, 'application');
   }
   const bits = proxy.telemetry.records.map(({ policyBits }) => policyBits);
-  assert.deepEqual(bits, [PolicyBit.WouldDeny, PolicyBit.WouldDeny]);
+  assert.deepEqual(bits, [PolicyBit.WouldDeny, PolicyBit.WouldDeny | PolicyBit.Audited]);
   const page = renderPrometheus(proxy.telemetry.metrics);
   assert.match(page, /decisions_total\{policy="shop\/try",decision="would_deny"\} 2/);
   assert.match(page, /decisions_total\{policy="shop\/watch",decision="audited"\} 1/);
+});
+
+test('an audit is in the log beside what a dry run or a denial says of the same call', async (t) => {
+  const deny = '{action: DENY, rules: [{to: [{operation: {paths: ["/d*"]}}]}]}';
+  const watch = policyText('watch', '{action: AUDIT, rules: [{}]}');
+  const dryRun = policyText('try', '{action: DENY, rules: [{}]}', 'istio.io/dry-run: "true"');
+  const proxy = await startListener(t, policyText('keep-out', deny), dryRun, watch);
+  const downstream = await proxy.connect();
+  const { telemetry } = proxy;
+  for (const [index, path] of ['/a', '/d', '/a'].entries()) {
+    await downstream.send(getOf(path));
+    await downstream.response();
+    await telemetry.recorded(index + 1);
+  }
+  const names = ['', ...telemetry.names.names()];
+  const lines = telemetry.records.map((record) => accessLogLine(record, names, 0));
+  const policies = lines.map((line) => {
+    const { policy, policy_would, policy_audit } = JSON.parse(line);
+    return [policy, policy_would, policy_audit];
+  });
+  const tried = [undefined, 'shop/try', 'shop/watch'];
+  assert.deepEqual(policies, [tried, ['shop/keep-out', undefined, 'shop/watch'], tried]);
+});
+
+test('who is denied as a probe of the kubelet is in a trace, who is let in is in none', async (t) => {
+  const proxy = await startListener(t, noAdmin);
+  const downstream = await proxy.connect();
+  const probe = (path: string) =>
+    getOf(path).replace('\r\n\r\n', '\r\nUser-Agent: kube-probe/1.36\r\n\r\n');
+  for (const [index, path] of ['/admin', '/a'].entries()) {
+    await downstream.send(probe(path));
+    await downstream.response();
+    await proxy.telemetry.recorded(index + 1);
+  }
+  const flags = proxy.telemetry.records.map(({ flags }) => flags & RecordFlag.Muted);
+  assert.deepEqual(flags, [0, RecordFlag.Muted]);
 });
 
 test('a sidecar without an identity says why it lets in nobody that a policy knows by identity', async (t) => {
@@ -211,6 +253,40 @@ for (const start of [startGuarded, startListener]) {
     });
   }
 
+  test(`an escape of what a path may hold hides it from no rule: ${start.name}`, async (t) => {
+    const held = "/v1/items:!$&'()*+,=@";
+    const rule = `{to: [{operation: {paths: ["${held.replace('*', '%2A')}"]}}]}`;
+    const proxy = await start(t, policyText('held', `{action: DENY, rules: [${rule}]}`));
+    const downstream = await enter(proxy);
+    const escaped = (letter: string) => `%${letter.charCodeAt(0).toString(16)}`;
+    for (const letter of held.slice('/v1/items'.length)) {
+      await downstream.send(getOf(held.replace(letter, () => escaped(letter))));
+      assert.equal((await downstream.response()).status, 403, letter);
+    }
+    await downstream.send(getOf('/v1/items%3Adelete?a=%3A'));
+    assert.equal((await downstream.response()).status, 200);
+    assert.match(proxy.origin.received, /^GET \/v1\/items:delete\?a=%3A HTTP/, 'as it was judged');
+  });
+
+  test(`what a path may hold only as an escape hides it from no rule: ${start.name}`, async (t) => {
+    const rule = '{to: [{operation: {paths: ["/%22%3C%3E%5B%5D%5E%60%7B%7C%7D"]}}]}';
+    const proxy = await start(t, policyText('odd', `{action: DENY, rules: [${rule}]}`));
+    const downstream = await enter(proxy);
+    await downstream.send(getOf('/"<>[]^`{|}'));
+    assert.equal((await downstream.response()).status, 403);
+    await downstream.send(getOf('/[%3b;%25%2561]'));
+    assert.equal((await downstream.response()).status, 200);
+    assert.match(
+      proxy.origin.received,
+      /^GET \/%5B%3B;%25%2561%5D HTTP/,
+      '`;` and `%` as they are',
+    );
+    const long = 2_000;
+    await downstream.send(getOf(`/${'|'.repeat(long)}`));
+    assert.equal((await downstream.response()).status, 200);
+    assert.match(proxy.origin.received, new RegExp(`GET /(?:%7C){${long}} HTTP`));
+  });
+
   test(`the application gets the path that was judged: ${start.name}`, async (t) => {
     const proxy = await start(t, noAdmin, publicOnly);
     const downstream = await enter(proxy);
@@ -224,9 +300,9 @@ test('where no policy is about requests a captured path goes on as it was sent',
   const local = policyText('local', '{rules: [{from: [{source: {ipBlocks: [127.0.0.1]}}]}]}');
   const proxy = await startGuarded(t, local);
   const downstream = await proxy.inbound(proxy.origin.port);
-  await downstream.send(getOf('/a//b/%2fc'));
+  await downstream.send(getOf('/a//b/%2fc%3a|'));
   assert.equal((await downstream.response()).status, 200);
-  assert.match(proxy.origin.received, /^GET \/a\/\/b\/%2fc HTTP/);
+  assert.match(proxy.origin.received, /^GET \/a\/\/b\/%2fc%3a\| HTTP/);
 });
 
 test('a header that is named in Connection is judged where it is passed on', async (t) => {

@@ -11,7 +11,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { after, type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import type { Listener, ListenerTls } from '../../src/model/routing-table.ts';
+import { RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   connectSecure,
@@ -193,6 +196,14 @@ test('OPTIONAL_MUTUAL serves who shows no certificate, tells of a good one, refu
     value ?? '',
     /^Hash=[0-9a-f]{64};Subject="CN=caller.example.com";DNS=caller.example.com$/,
   );
+  await gateway.telemetry.recorded(2);
+  const subjects = gateway.telemetry.records
+    .filter(({ kind }) => kind === RecordKind.Server)
+    .map(({ target, extra }) => [target, readExtra(extra).subject]);
+  assert.deepEqual(subjects, [
+    ['/plain', ''],
+    ['/shown', 'CN=caller.example.com'],
+  ]);
   const strangers = new CertificateAuthority(mkdtempSync(join(folder, 'other-')), 'strangers');
   const stranger = strangers.issue('caller.example.com');
   const bad = await connectSecure(t, gateway.port, authority, 'a', stranger);
@@ -219,6 +230,24 @@ test('MUTUAL lets in who has one of the names that are asked for, and nobody els
   assert.match(gateway.log.join('\n'), /is not for caller\.example\.com or spiffe:\/\/partner/);
 });
 
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`whose certificate MUTUAL refuses is in the log, with its address and why (${maxVersion})`, async (t) => {
+    const tls = { ...shop, mode: 'mutual' as const, caFile };
+    const gateway = await startGateway(t, gatewayOf([serverOf(['*'], { tls })]));
+    const strangers = new CertificateAuthority(mkdtempSync(join(folder, 'other-')), 'strangers');
+    const peer = connectTls({
+      ...{ port: gateway.port, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'], maxVersion },
+      ...strangers.issue('caller.example.com'),
+    });
+    peer.on('error', () => undefined);
+    await new Promise((settle) => peer.once('close', settle));
+    const why = 'its certificate: UNABLE_TO_VERIFY_LEAF_SIGNATURE';
+    assert.deepEqual(gateway.log, [`warn TLS handshake with 127.0.0.1 failed: ${why}`]);
+    assert.equal(gateway.proxy.counts.failedHandshakes, 1);
+    assert.equal(gateway.origin.connections.length, 0);
+  });
+}
+
 test('plain text is told to come by https, and the rest of the port goes on', async (t) => {
   const servers = [
     serverOf(['shop.example.com'], { action: 'redirect' }),
@@ -232,9 +261,10 @@ test('plain text is told to come by https, and the rest of the port goes on', as
   assert.match(redirect.head, /location: https:\/\/shop\.example\.com\/a\?b=c\r\n/);
   await downstream.send(getAt('open.example.com'));
   assert.equal((await downstream.response()).status, 200);
-  await gateway.telemetry.recorded(2);
+  await gateway.telemetry.recorded(3);
+  const served = gateway.telemetry.records.filter(({ kind }) => kind === RecordKind.Server);
   assert.deepEqual(
-    gateway.telemetry.records.map(({ status, causeCode }) => [status, causeCode]),
+    served.map(({ status, causeCode }) => [status, causeCode]),
     [
       [301, 0],
       [200, 0],

@@ -2,19 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import { keepLimits } from '../../src/model/limits.ts';
 import { usualSecurity } from '../../src/model/security.ts';
 import { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
 import { KeepSender } from '../../src/telemetry/keep-sender.ts';
 import type { PeerKeys } from '../../src/telemetry/peer-keys.ts';
 import { ManualTime } from '../support/manual-time.ts';
-import {
-  idOf,
-  type MeshSigner,
-  makeIdentity,
-  makeMaterial,
-  makeRoot,
-} from '../support/mesh-material.ts';
+import { idOf, type MeshSigner, makeMaterial, makeRoot } from '../support/mesh-material.ts';
+import { makeDecoy } from '../support/odd-issuers.ts';
 import { type ProxyFixture, startProxy } from '../support/proxy-fixture.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
 import { untilSo } from '../support/turns.ts';
@@ -23,13 +19,16 @@ const root = makeRoot();
 const web = { serviceAccount: 'web' };
 const shop = { serviceAccount: 'shop' };
 
-/** The shop's sidecar, STRICT. */
-function startShop(t: TestContext): Promise<ProxyFixture> {
+/** The shop's sidecar, STRICT. `more`: PEM that it sends behind its certificate. */
+function startShop(t: TestContext, more = ''): Promise<ProxyFixture> {
   const table = {
     ...tableOf([listenerOf([ruleOf()], { direction: 'inbound' })], [clusterOf([9])]),
     security: { ...usualSecurity, mode: 'strict' as const },
   };
-  return startProxy(t, { table, mesh: makeIdentity(root, shop) });
+  const mesh = new MeshIdentity();
+  const material = makeMaterial(root, shop);
+  mesh.replace({ ...material, certificates: material.certificates + more });
+  return startProxy(t, { table, mesh });
 }
 
 function keysOf(by: MeshSigner, generation = 1): PeerKeys {
@@ -81,4 +80,13 @@ test('without keys, to another identity or under other roots nothing is told, an
   assert.deepEqual(telemetry.asked, []);
   assert.equal(telemetry.metrics.connectionGauge('inbound').downstreamTotal, 0);
   await Promise.all([without, toOther, elsewhere].map((each) => each.close()));
+});
+
+test('a sidecar that sends odd certificates behind its own is told like any other, and ends nobody', async (t) => {
+  const { port } = await startShop(t, makeDecoy(root));
+  const time = new ManualTime();
+  const sender = new KeepSender(time, () => idOf(shop));
+  t.after(() => sender.close());
+  sender.setKeys(keysOf(root));
+  assert.equal(await tell(sender, time, port, 1), 'sent');
 });

@@ -8,6 +8,7 @@ import type { TlsOptions } from 'node:tls';
 import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import type { UpstreamTls } from '../../src/model/security.ts';
 import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
+import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { hostileLeaves } from '../support/hostile-leaves.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { idOf, makeIdentity, makeLeaf, makeMaterial, makeRoot } from '../support/mesh-material.ts';
@@ -78,6 +79,13 @@ test('a peer with another identity gets nothing of the request, and the cause na
   assert.equal(cause, 'tls-wrong-identity');
   assert.match(body, new RegExp(`expected ${idOf(shop)}, and ${idOf(web)} answered`));
   assert.equal(fixture.origin.connections.map(({ received }) => received).join(''), '');
+  const { records } = fixture.telemetry;
+  assert.ok(records.length > 0);
+  for (const { extra } of records) {
+    const { expected, proved, detail } = readExtra(extra);
+    assert.deepEqual([expected, proved], [idOf(shop), idOf(web)]);
+    assert.match(detail, /^expected spiffe:.* answered, 127\.0\.0\.1:\d+$/);
+  }
 });
 
 const stranger = makeRoot();

@@ -7,7 +7,11 @@ import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { generateKeys, issueCertificate } from '../../src/identity/certificate.ts';
-import { isShownFor, shownCertificate } from '../../src/proxy/tls/shown-certificate.ts';
+import {
+  isShownFor,
+  shownCertificate,
+  shownSubject,
+} from '../../src/proxy/tls/shown-certificate.ts';
 
 const keys = generateKeys();
 
@@ -33,6 +37,14 @@ test('hash, subject and names are told, and quotes do not end them', () => {
     /^Hash=[0-9a-f]{64};Subject="CN=.*b.*c";DNS=one\.example\.com;DNS=two\.example\.com$/,
   );
   assert.equal(told.replaceAll('\\"', '').match(/"/g)?.length, 2);
+});
+
+test('spans name it by its subject, or by its first name where that is empty', () => {
+  assert.equal(shownSubject(showing('clerk', 'one.example.com')), 'CN=clerk');
+  const raw = showing('', 'one.example.com').getPeerX509Certificate()?.raw;
+  const nameless = { getPeerX509Certificate: () => ({ raw, subject: undefined }) };
+  assert.equal(shownSubject(nameless as unknown as TLSSocket), 'one.example.com');
+  assert.equal(shownSubject(showing('a'.repeat(2_000))).length, 256);
 });
 
 test('a subject that is too long is left out whole, and the names are told', () => {

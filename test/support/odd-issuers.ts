@@ -1,9 +1,11 @@
 /** Issuers as outside authorities may write them, each with one limit, and who may use them. */
 
+import { generateKeyPairSync } from 'node:crypto';
 import {
   distinguishedName,
   extension,
   generateKeys,
+  type KeyPair,
   keyHash,
   pemOf,
   privateKeyPem,
@@ -26,6 +28,10 @@ import { signerOf } from '../../src/identity/leaf.ts';
 import { type MeshSigner, makeIssuer, makeRoot } from './mesh-material.ts';
 
 export interface IssuerTerms {
+  /** Default: P-256. */
+  readonly keys?: KeyPair;
+  /** From now, milliseconds; default an hour ago. */
+  readonly beginsInMs?: number;
   readonly extra?: readonly DerValue[];
   /** It is under an issuer that allows none below it. */
   readonly isBelowLast?: boolean;
@@ -118,10 +124,11 @@ export const issuerCases: readonly IssuerCase[] = [
   },
 ];
 
-export function makeOddIssuer({ extra = [], isBelowLast = false }: IssuerTerms): OddIssuer {
+export function makeOddIssuer(terms: IssuerTerms): OddIssuer {
+  const { beginsInMs = -3_600_000, extra = [], isBelowLast = false } = terms;
   const root = makeRoot();
   const above = isBelowLast ? makeIssuer(root) : root;
-  const keys = generateKeys();
+  const { keys = generateKeys() } = terms;
   const keyId = keyHash(keys.publicKey).subarray(0, 20);
   const now = Date.now();
   const der = signCertificate(
@@ -129,7 +136,7 @@ export function makeOddIssuer({ extra = [], isBelowLast = false }: IssuerTerms):
       serial,
       issuer: ownDer(above.signer.name),
       subject: distinguishedName('odd issuer'),
-      notBefore: now - 3_600_000,
+      notBefore: now + beginsInMs,
       notAfter: now + 86_400_000,
       publicKey: spkiOf(keys.publicKey),
       extensions: [
@@ -149,3 +156,27 @@ export function makeOddIssuer({ extra = [], isBelowLast = false }: IssuerTerms):
 }
 
 const serial = Buffer.from('51525354555657585152535455565758', 'hex');
+
+/** On a curve that nobody believes, and that Node.js cannot describe (base/peer-certificate.ts). */
+export function oddCurveKeys(): KeyPair {
+  return generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+}
+
+/**
+ * A certificate with the root's name and key id, of a key on an odd curve, PEM: it proves nothing, and
+ * anybody may send it behind a good one.
+ */
+export function makeDecoy({ signer }: MeshSigner): string {
+  const { privateKey, publicKey } = oddCurveKeys();
+  const now = Date.now();
+  const parts = {
+    ...{ serial, issuer: ownDer(signer.name), subject: ownDer(signer.name) },
+    ...{ notBefore: now - 3_600_000, notAfter: now + 86_400_000, publicKey: spkiOf(publicKey) },
+    extensions: [
+      extension('2.5.29.19', true, sequence(isTrue())),
+      extension('2.5.29.14', false, octets(signer.keyId)),
+      extension('2.5.29.35', false, sequence(taggedBytes(0, signer.keyId))),
+    ],
+  };
+  return pemOf(signCertificate(parts, privateKey));
+}

@@ -47,6 +47,18 @@ test('a line of a gateway has its client beside the endpoint that was asked', ()
   assert.equal('client' in JSON.parse(accessLogLine(outbound(), names, 0)), false);
 });
 
+test('a line of what failed says what it was about', () => {
+  const failed = {
+    causeCode: failure['connect-refused'].code,
+    extra: 'dECONNREFUSED, 10.0.0.9:80',
+  };
+  for (const kind of [RecordKind.Server, RecordKind.Client, RecordKind.Connection]) {
+    const line = JSON.parse(accessLogLine(outbound({ kind, ...failed }), names, 0));
+    assert.equal(line.detail, 'ECONNREFUSED, 10.0.0.9:80');
+  }
+  assert.ok(!('detail' in JSON.parse(accessLogLine(outbound(), names, 0))));
+});
+
 test('a line of a relayed connection has where it went, its bytes and its times', () => {
   const record = inbound({
     kind: RecordKind.Connection,

@@ -17,6 +17,7 @@ import {
   Part,
   spanKey,
   spanKeyOf,
+  UNNAMED_PEER,
 } from '../../src/telemetry/request-cell.ts';
 import type { RequestSeries } from '../../src/telemetry/request-series.ts';
 import { readPage, sumOf } from './metric-page.ts';
@@ -130,6 +131,46 @@ test('an upstream that answers every status fills its own cells and no more', ()
   assert.equal(sumOf(page, name, other), 2_000 - most * 2);
   assert.equal(sumOf(page, 'istio_requests_total', { response_code: 'other' }), 2_000 - most * 2);
   assert.equal(sumOf(page, 'traces_span_metrics_calls_total', { span_name: 'other' }), 1_800);
+});
+
+test('many proved peers use half of the cells at most, and are counted all the same', () => {
+  const registry = new MetricRegistry();
+  const series = registry.requestSeries({ ...labels, direction: 'inbound' });
+  const half = telemetryLimits.metricCellsPerSeriesMax * telemetryLimits.metricPeerCellsShare;
+  const flags = RecordFlag.Tls;
+  for (let round = 0; round < 2; round++) {
+    for (let principalId = 1; principalId <= 3 * half; principalId++) {
+      series.observe(inbound({ principalId, flags }), 200, 1);
+    }
+  }
+  const cells = [...series.cells];
+  assert.equal(cells.filter(({ peerId }) => peerId > 0).length, half);
+  const [shared, ...more] = cells.filter(({ peerId }) => peerId === UNNAMED_PEER);
+  assert.deepEqual([shared!.count, more.length], [4 * half, 0]);
+  series.observe(inbound({ principalId: 1, flags, status: 503 }), 503, 1);
+  series.observe(inbound({ status: 500 }), 500, 1);
+  assert.deepEqual(series.statuses(), [
+    { status: 200, count: 6 * half },
+    { status: 500, count: 1 },
+    { status: 503, count: 1 },
+  ]);
+  assert.ok([...series.cells].every(({ key }) => !outcomeOf(key).isOther));
+  const page = readPage(renderPrometheus(registry));
+  const secure = { connection_security_policy: 'mutual_tls' };
+  assert.equal(sumOf(page, 'istio_requests_total', secure), 6 * half + 1);
+});
+
+test('cells of proved peers are given back with their series', () => {
+  const registry = new MetricRegistry(2, undefined, 4);
+  for (const route of ['a', 'b', 'c', 'd']) {
+    registry.beginTable();
+    const series = registry.requestSeries({ ...labels, route });
+    registry.requestSeries({ ...labels, route: `${route} beside` });
+    registry.endTable();
+    for (const principalId of [1, 2]) series.observe(outbound({ principalId }), 200, 1);
+    const named = [...series.cells].filter(({ peerId }) => peerId > 0);
+    assert.equal(named.length, 2, route);
+  }
 });
 
 test('all series together have at most as many cells as there may be, and get them back', () => {

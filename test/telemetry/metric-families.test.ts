@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
 import { failure, failures } from '../../src/model/failure.ts';
+import { telemetryLimits } from '../../src/model/limits.ts';
 import { type ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { ExemplarStore, HeldExemplars } from '../../src/telemetry/exemplars.ts';
 import { metricIdentity } from '../../src/telemetry/metric-identity.ts';
@@ -152,6 +153,74 @@ test("Istio's labels say who, whom, and what is unknown", () => {
   assert.equal(sumOf(page, 'istio_request_bytes_sum', destination), 7);
   assert.equal(sumOf(page, 'istio_response_bytes_sum', destination), 9);
   assert.equal(sumOf(page, 'istio_response_bytes_count'), 2);
+});
+
+const ids = ['cart', 'web'].map((account) => `spiffe://cluster.local/ns/buy/sa/${account}`);
+const meshed: PageOptions = {
+  ...options,
+  identity: { ...identity, principal: 'spiffe://cluster.local/ns/shop/sa/web' },
+  names: ids,
+};
+const tls = RecordFlag.Tls;
+
+test('Istio tells mutual TLS from plain text, and callers by who they have proved to be', () => {
+  const registry = new MetricRegistry();
+  const series = registry.requestSeries(inwards);
+  for (const principalId of [1, 2, 1, 0]) {
+    const flags = principalId === 0 ? 0 : tls;
+    series.observe(inbound({ principalId, flags }), 200, 1_000);
+  }
+  const page = readPage(renderPrometheus(registry, meshed));
+  const name = 'istio_requests_total';
+  const secure = {
+    ...{ reporter: 'destination', connection_security_policy: 'mutual_tls' },
+    ...{ source_workload: 'unknown', source_workload_namespace: 'buy' },
+    destination_principal: 'spiffe://cluster.local/ns/shop/sa/web',
+  };
+  assert.equal(sumOf(page, name, { ...secure, source_principal: ids[0]! }), 2);
+  assert.equal(sumOf(page, name, { ...secure, source_principal: ids[1]! }), 1);
+  const plain = {
+    ...{ connection_security_policy: 'none', source_workload_namespace: 'unknown' },
+    ...{ source_principal: 'unknown', destination_principal: 'unknown' },
+  };
+  assert.equal(sumOf(page, name, plain), 1);
+  assert.equal(sumOf(page, name), 4);
+  assert.equal(sumOf(page, 'http_server_request_duration_seconds_count'), 4);
+});
+
+test("the caller's side says so too, of endpoints that have proved who they are", () => {
+  const registry = new MetricRegistry();
+  const series = registry.requestSeries(outwards);
+  series.observe(outbound({ principalId: 1, flags: tls }), 200, 1_000);
+  series.observe(outbound(), 200, 1_000);
+  const page = readPage(renderPrometheus(registry, meshed));
+  const secure = {
+    ...{ reporter: 'source', connection_security_policy: 'mutual_tls' },
+    source_principal: 'spiffe://cluster.local/ns/shop/sa/web',
+    ...{ destination_principal: ids[0]!, destination_workload_namespace: 'buy' },
+  };
+  assert.equal(sumOf(page, 'istio_requests_total', secure), 1);
+  const open = { connection_security_policy: 'unknown', destination_principal: 'unknown' };
+  assert.equal(sumOf(page, 'istio_requests_total', open), 1);
+});
+
+test('connections that are not read are counted by proved peers too, up to a number of them', () => {
+  const registry = new MetricRegistry();
+  const counts = registry.connectionGauge('inbound');
+  const most = telemetryLimits.metricConnectionPeersMax;
+  counts.countOpaque(0, 1, 2);
+  for (let peerId = 1; peerId <= most + 3; peerId++) counts.countOpaque(peerId, 10, 20);
+  counts.countOpaque(1, 10, 20);
+  assert.equal(counts.opaquePeers.size, most + 1);
+  const page = readPage(renderPrometheus(registry, meshed));
+  const closed = (labels: Record<string, string>) =>
+    sumOf(page, 'istio_tcp_connections_closed_total', { reporter: 'destination', ...labels });
+  assert.equal(closed({ connection_security_policy: 'none' }), 1);
+  assert.equal(closed({ source_principal: ids[0]! }), 2);
+  assert.equal(closed({ connection_security_policy: 'mutual_tls' }), most + 4);
+  const received = { connection_security_policy: 'mutual_tls', reporter: 'destination' };
+  assert.equal(sumOf(page, 'istio_tcp_received_bytes_total', received), 10 * (most + 4));
+  assert.equal(counts.opaqueTotal, most + 5);
 });
 
 test("Jaeger's Monitor tab finds its calls, errors and durations", () => {

@@ -5,6 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { failure } from '../../src/model/failure.ts';
+import { telemetryLimits } from '../../src/model/limits.ts';
 import { type CustomTag, noTracingRules, type Rule } from '../../src/model/routing-table.ts';
 import {
   type ExchangeRecord,
@@ -14,6 +16,13 @@ import {
   RecordKind,
   SampledBy,
 } from '../../src/telemetry/exchange-record.ts';
+import {
+  addDetail,
+  addIdentities,
+  readExtra,
+  subjectLine,
+} from '../../src/telemetry/record-extra.ts';
+import { EXTRA_BYTES_MAX } from '../../src/telemetry/record-layout.ts';
 import { RecordSpan } from '../../src/telemetry/record-span.ts';
 import { RuleBook, rulesMessage } from '../../src/telemetry/rule-book.ts';
 import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
@@ -86,11 +95,66 @@ test('a policy is on the span by what it did, with the place where it is written
       ([key]) => key.startsWith('tracecar.policy'),
     );
   const origin = ['tracecar.policy.origin', 'policies.yaml:3:1'];
-  assert.deepEqual(policy(PolicyBit.Denied), [['tracecar.policy', 'shop/nobody'], origin]);
+  const denies = (name: string, why: string) => [
+    ['tracecar.policy', name],
+    ['tracecar.policy.reason', why],
+  ];
+  assert.deepEqual(policy(PolicyBit.Denied), [...denies('shop/nobody', 'deny'), origin]);
+  const lacks = PolicyBit.Denied | PolicyBit.NoneAllows;
+  assert.deepEqual(policy(lacks), [...denies('shop/nobody', 'none-allows'), origin]);
   assert.deepEqual(policy(PolicyBit.WouldDeny), [['tracecar.policy.would', 'shop/nobody'], origin]);
   assert.deepEqual(policy(PolicyBit.Audited), [['tracecar.policy.audit', 'shop/nobody'], origin]);
-  assert.deepEqual(policy(PolicyBit.Denied, 2), [['tracecar.policy', 'shop/bare']]);
+  assert.deepEqual(policy(PolicyBit.Denied, 2), denies('shop/bare', 'deny'));
   assert.deepEqual(policy(PolicyBit.Denied, 0), []);
+});
+
+test('a server that TLS is originated to is called by https, a peer of the mesh by http', () => {
+  const host = { authority: 'api.example.com', flags: RecordFlag.Tls, tlsVersion: 2 };
+  const outside = attributesOf(outbound(host));
+  assert.equal(outside['url.full'], 'https://api.example.com/reviews/7');
+  assert.equal(outside['server.port'], 443);
+  const named = spanOf(outbound({ ...host, principalId: 1 }), { names: ['', caller] });
+  assert.equal(named.attributes['url.full'], 'http://api.example.com/reviews/7');
+  assert.equal(named.attributes['server.port'], 80);
+});
+
+test('whom the certificate of a client of a gateway names is on its span', () => {
+  const extra = `a192.0.2.7\n${subjectLine('CN=clerk, O=Acme')}`;
+  assert.equal(attributesOf(inbound({ extra }))['tls.client.subject'], 'CN=clerk, O=Acme');
+  assert.ok(!('tls.client.subject' in attributesOf(inbound())));
+});
+
+test('what a failure was about is on the span, of a request and of a connection', () => {
+  const extra = addDetail('', 'expected a, and b answered');
+  const { code } = failure['tls-wrong-identity'];
+  for (const kind of [RecordKind.Server, RecordKind.Client, RecordKind.Connection]) {
+    const attributes = attributesOf(outbound({ kind, extra, causeCode: code }));
+    assert.equal(attributes['tracecar.detail'], 'expected a, and b answered');
+  }
+  assert.ok(!('tracecar.detail' in attributesOf(outbound({ causeCode: code }))));
+});
+
+test('who was expected and who proved to be there instead are on the span', () => {
+  const other = 'spiffe://cluster.local/ns/shop/sa/other';
+  const { code } = failure['tls-wrong-identity'];
+  const extra = addDetail(addIdentities('', caller, other), 'about');
+  const attributes = attributesOf(outbound({ extra, causeCode: code }));
+  assert.equal(attributes['tracecar.peer.expected'], caller);
+  assert.equal(attributes['tracecar.peer.identity'], other);
+  assert.equal(attributes['tracecar.detail'], 'about');
+});
+
+test('a detail is one line of what a record has bytes for, before all else that may be cut', () => {
+  const attributes = (extra: string) =>
+    readExtra(extra.slice(0, EXTRA_BYTES_MAX)) as ReturnType<typeof readExtra>;
+  const odd = attributes(addDetail('a192.0.2.7', 'a\nc0:forged \u{1f600} \u0085 caf\u00e9'));
+  assert.equal(odd.detail, 'a\\u{a}c0:forged \\u{1f600} \\u{85} caf\u00e9');
+  assert.equal(odd.client, '192.0.2.7');
+  assert.equal(odd.tags.size, 0);
+  const notes = `c0:${'x'.repeat(250)}`;
+  const long = attributes(addDetail(`${notes}\n${notes}\n${notes}`, 'd'.repeat(2_000)));
+  assert.equal(long.detail.length, telemetryLimits.failureDetailCharsMax);
+  assert.deepEqual(long.tags.get(0), [notes.slice(3)], 'whole lines, as many as there is room for');
 });
 
 test('a rule has the place where its own table has it written; one of two places has none', () => {

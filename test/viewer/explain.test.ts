@@ -159,6 +159,53 @@ test('what a dry run would have denied, and what is audited, is told though it w
   assert.equal(sentenceOf({}), undefined);
 });
 
+test('a denial says whether a rule denied or none let in, and what it was about', () => {
+  const [web] = demoTrace(traceId, startMs) as [SpanFixture];
+  const failedOf = (of: Readonly<Record<string, string>>) => {
+    const attributes = { 'tracecar.cause': 'denied', 'tracecar.policy': 'shop/callers', ...of };
+    const { why } = explainAsJson(traceOf([{ ...web, isError: true, attributes }])).spans[0]!;
+    return why.find(({ topic }) => topic === 'failed')!.text;
+  };
+  assert.match(
+    failedOf({
+      'tracecar.policy.reason': 'deny',
+      'tracecar.detail': 'shop/callers denies x: GET /',
+    }),
+    /^Denied: denied, by shop\/callers\. .* \(shop\/callers denies x: GET \/\)$/,
+  );
+  assert.match(
+    failedOf({ 'tracecar.policy.reason': 'none-allows' }),
+    /^Denied: denied, for no ALLOW policy lets it in: shop\/callers could have\. /,
+  );
+});
+
+test('a peer that is somebody else is told with the one that it had to be', () => {
+  const [web] = demoTrace(traceId, startMs) as [SpanFixture];
+  const attributes = {
+    'tracecar.peer.identity': 'spiffe://b',
+    'tracecar.peer.expected': 'spiffe://a',
+  };
+  const { why } = explainAsJson(traceOf([{ ...web, kind: 3, attributes }])).spans[0]!;
+  const proved = why.find(({ topic }) => topic === 'proved')!.text;
+  assert.equal(proved, 'The endpoint proved to be spiffe://b, and had to be spiffe://a.');
+});
+
+test('a connection that was denied is not said to have gone on', () => {
+  const [web] = demoTrace(traceId, startMs) as [SpanFixture];
+  const routedOf = (cause: string) => {
+    const attributes = {
+      'tracecar.direction': 'outbound',
+      'tracecar.original_destination': '192.0.2.1:443',
+      ...(cause === '' ? {} : { 'tracecar.cause': cause }),
+    };
+    const { why } = explainAsJson(traceOf([{ ...web, attributes }])).spans[0]!;
+    return why.find(({ topic }) => topic === 'routed')!.text;
+  };
+  const nothing = 'No rule was about it: it';
+  assert.equal(routedOf('denied'), `${nothing} was going to 192.0.2.1:443.`);
+  assert.equal(routedOf(''), `${nothing} went on to 192.0.2.1:443, where it was going.`);
+});
+
 test('a denial names the policy, and who the caller proved to be', () => {
   const [web] = demoTrace(traceId, startMs) as [SpanFixture];
   const attributes = {

@@ -26,31 +26,34 @@ interface Head {
 
 const DRY_RUN = 'istio.io/dry-run';
 
-/** @param spec undefined where there is none, which has been complained of */
+/** @param written undefined where there is none, which has been complained of */
 export function readPolicy(
   kind: PolicyKind,
   head: Head,
   root: Cursor,
-  spec: Cursor | undefined,
+  written: Cursor | undefined,
   isSound: () => boolean,
 ): AuthorizationPolicyResource | RequestAuthenticationResource {
   const { at } = root;
   if (kind === 'RequestAuthentication') {
-    const read = spec && requestAuthenticationSpec(spec);
+    const read = written && requestAuthenticationSpec(written);
     const message =
       'RequestAuthentication asks for tokens, and JSON Web Tokens are not checked yet';
-    complainOfPolicy(root, message);
+    complainOfPolicy(root, message, false);
     return { kind, ...head, spec: read ?? { selector: undefined }, at, isSound: false };
   }
-  const read = spec && authorizationPolicySpec(spec);
+  const read = written && authorizationPolicySpec(written);
   const isDryRun = readDryRun(root);
   const isWhole = isSound();
-  if (!isWhole) complainOfPolicy(root, 'The policy cannot be evaluated as it is written');
-  return { kind, ...head, spec: read ?? emptyPolicy, at, isSound: isWhole, isDryRun };
+  if (!isWhole) complainOfPolicy(root, 'The policy cannot be evaluated as it is written', isDryRun);
+  const spec = read ?? emptyPolicy;
+  return { kind, ...head, spec, at, isSound: isWhole, isDryRun, isAside: false };
 }
 
-function complainOfPolicy(root: Cursor, message: string): void {
-  const effect = 'so everything that it selects is denied';
+function complainOfPolicy(root: Cursor, message: string, isDryRun: boolean): void {
+  const effect = isDryRun
+    ? 'so it says of everything that it selects that it would be denied; a dry run blocks nothing'
+    : 'so everything that it selects is denied';
   const fix = 'Mend what is complained of, or remove the resource.';
   root.complain('policy-unsupported', `${message}, ${effect}`, fix);
 }

@@ -69,6 +69,8 @@ export interface ConnectionOwner extends RouteAsker, DenialPrinter {
   readonly isEntrance?: boolean;
   /** What a Gateway passes on of the certificate that was shown to it; '' for none. */
   readonly certificate?: string;
+  /** Whom that certificate names, for spans and logs; '' for nobody. */
+  readonly subject?: string;
   /** Whoever has not proved who it is by mutual TLS of the mesh is refused. */
   readonly isStrict?: boolean;
   onConnectionClosed(connection: DownstreamConnection): void;
@@ -87,8 +89,11 @@ export class DownstreamConnection
   /** From the first byte of a head to the end of what it brings; none while nothing is there to do. */
   exchange: Exchange | undefined = undefined;
   readonly deadline: Deadline;
+  /** Of the client, by a PROXY header where there is one. */
   readonly peerAddress: string;
   readonly peerPort: number;
+  /** Of whoever has connected, whatever it says. */
+  readonly socketAddress: string;
   /** TLS ends here. */
   readonly isSecure: boolean;
   readonly tls: TlsFacts | undefined;
@@ -109,6 +114,7 @@ export class DownstreamConnection
   /** Reading has stopped until somebody has taken what is held. */
   isPaused = false;
   readonly #scope: ProxyScope;
+  readonly #isInbound: boolean;
   readonly #counts: ConnectionCounts;
   readonly #exchanges: ExchangePool;
   /** Bytes of answers from which on the socket tells when it has sent them ('drain'). */
@@ -135,7 +141,8 @@ export class DownstreamConnection
   ) {
     this.id = scope.nextConnectionId();
     const { source } = owner;
-    this.peerAddress = source?.address ?? plainAddress(accepted.remoteAddress ?? '');
+    this.socketAddress = plainAddress(accepted.remoteAddress ?? '');
+    this.peerAddress = source?.address ?? this.socketAddress;
     this.peerPort = source?.port ?? accepted.remotePort ?? 0;
     this.isSecure = accepted instanceof TLSSocket;
     this.tls = this.isSecure ? tlsFactsOf(accepted) : undefined;
@@ -145,6 +152,7 @@ export class DownstreamConnection
     this.#scope = scope;
     this.owner = owner;
     this.#counts = scope.countsOf(owner.plan.listener.direction);
+    this.#isInbound = this.#counts === scope.inbound;
     this.#exchanges = scope.exchangesOf(owner.plan.listener.direction);
     this.deadline = new Deadline(this);
     this.#counts.downstreamOpen++;
@@ -162,10 +170,6 @@ export class DownstreamConnection
   get isPeer(): boolean {
     this.#isPeer ??= this.meshPeer !== undefined || this.#scope.peers.has(this.peerAddress);
     return this.#isPeer;
-  }
-
-  get #isInbound(): boolean {
-    return this.#counts === this.#scope.inbound;
   }
 
   /** An exchange is under way. */

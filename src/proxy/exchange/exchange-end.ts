@@ -22,7 +22,7 @@ import { printLocalReply } from '../../wire/http1/print.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
 import type { ExchangeReport } from './exchange-report.ts';
-import { printFailure } from './local-reply.ts';
+import { isToldOutside, printFailure } from './local-reply.ts';
 import { isLoginOfConnection } from './login-of-connection.ts';
 import { RequestState } from './request-relay.ts';
 import { isEndOfKept } from './retry-rule.ts';
@@ -121,8 +121,8 @@ export class ExchangeEnd {
     report.failed(what, 0, detail);
     report.replied(what.httpStatus, now, end);
     // Outside a mesh nobody is told the names and addresses that are inside it.
-    const isInside = downstream.owner.isEntrance !== true || what.side === 'downstream';
-    const told = isInside ? detail : '';
+    const isTold = downstream.owner.isEntrance !== true || isToldOutside(what);
+    const told = isTold ? detail : '';
     const text = printFailure(what, told, keeps, isHead, report.verdictLine);
     downstream.socket.write(text, 'latin1');
     this.#finish(end);

@@ -3,7 +3,8 @@
  *
  * The exchange says what happened and when; this file knows what a SERVER and a CLIENT record want
  * of it. A SERVER record covers the whole exchange, a CLIENT record one attempt, a sibling of the
- * others in the same trace. Counters count exchanges, whatever number of attempts they took.
+ * others in the same trace. Counters count exchanges, whatever number of attempts they took. At a Gateway
+ * there are both: the SERVER record is arrival-report.ts, and the parent of the others.
  *
  *    start      head read   connected  head sent   first byte        last byte
  *      │ .. own .. │ connect │ .. own .. │  waiting   │ own │  body ... │
@@ -13,12 +14,11 @@ import type { Milliseconds } from '../../base/clock.ts';
 import type { Failure } from '../../model/failure.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/exchange-record.ts';
 import type { RequestSeries } from '../../telemetry/metrics.ts';
-import { addDetail, addIdentities, clientLine, methodLine } from '../../telemetry/record-extra.ts';
+import { addDetail, addIdentities, methodLine } from '../../telemetry/record-extra.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 import type { BackendPlan, ListenerPlan, RulePlan } from '../plan/plan.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import type { WriteSlab } from '../socket/write-slab.ts';
-import type { TlsFacts } from '../tls/tls-server.ts';
 import { type NotedHeaders, noteFields } from '../trace/noted-headers.ts';
 import {
   lastServerTiming,
@@ -32,10 +32,16 @@ import {
 import type { TraceHeaders } from '../trace/trace-headers.ts';
 import type { EndpointPool } from '../upstream/endpoint-pool.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
+import { ArrivalReport } from './arrival-report.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
+import { describeCaller, describeDownstream } from './server-record.ts';
 
 export class ExchangeReport {
   readonly record: ExchangeRecord = new ExchangeRecord();
+  /** At a Gateway, of the request under way. */
+  #arrival: ArrivalReport | undefined = undefined;
+  /** The same object, for the next one. */
+  #spareArrival: ArrivalReport | undefined = undefined;
   readonly #scope: ProxyScope;
   readonly #isServer: boolean;
   #series: RequestSeries;
@@ -66,6 +72,7 @@ export class ExchangeReport {
    * until a rule is found.
    */
   begin(startMs: Milliseconds, readMs: Milliseconds, plan: ListenerPlan): void {
+    this.#arrival = undefined;
     this.record.reset();
     this.record.startMs = startMs;
     this.record.generation = plan.generation;
@@ -105,10 +112,25 @@ export class ExchangeReport {
     this.record.peerPort = onward.port;
   }
 
-  /** At a Gateway, of the request that `setRequest` was told of: its client. */
-  setClient(address: string): void {
-    const line = clientLine(address);
-    this.#notes = this.#notes === '' ? line : `${this.#notes}\n${line}`;
+  /** At a Gateway, before `beginSpan`: a request has come; see ArrivalReport. */
+  arrive(
+    head: MessageHead | undefined,
+    downstream: DownstreamConnection,
+    trace: TraceHeaders,
+    plan: ListenerPlan,
+    client: string,
+  ): void {
+    this.#spareArrival ??= new ArrivalReport(this.#scope);
+    this.#arrival = this.#spareArrival;
+    this.#arrival.begin(head, downstream, trace, plan, this.#startMs, client);
+  }
+
+  /** Of the request itself, whatever attempts there are: what policies and calls of applications are about. */
+  get requestRecord(): ExchangeRecord {
+    const arrived = this.#arrival?.record;
+    return arrived === undefined || (arrived.flags & RecordFlag.Muted) !== 0
+      ? this.record
+      : arrived;
   }
 
   /** A method that is not known, for which a record has no number. */
@@ -122,23 +144,11 @@ export class ExchangeReport {
     const { known } = downstream.owner;
     if (known !== undefined) record.destinationId = known.nameId;
     if (!this.#isServer) return;
-    record.connectionId = downstream.id;
-    record.connectionRequests = downstream.requests;
-    if (downstream.requests > 1) record.flags |= RecordFlag.ConnectionReused;
-    if (downstream.isSecure) record.flags |= RecordFlag.Tls;
-    if (downstream.meshPeer !== undefined) record.principalId = downstream.meshPeer.nameId;
-    if (downstream.tls !== undefined) this.#setTls(downstream.tls, downstream.requests === 1);
-    record.peerAddress = downstream.peerAddress;
-    record.peerPort = downstream.peerPort;
-  }
-
-  #setTls({ version, handshakeUs }: TlsFacts, isFirst: boolean): void {
-    this.record.tlsVersion = version;
-    if (isFirst) this.record.tlsUs = handshakeUs;
+    describeDownstream(record, downstream);
   }
 
   beginSpan(trace: TraceHeaders, downstream: DownstreamConnection): void {
-    if (this.#isServer) this.#setCaller(trace.callbackPort, downstream);
+    if (this.#isServer) describeCaller(this.record, trace.callbackPort, downstream);
     else {
       this.record.join = trace.join;
       this.record.joinField = trace.joinField;
@@ -148,11 +158,12 @@ export class ExchangeReport {
     if (this.#notes !== '') this.#addNotes();
   }
 
-  /** A sidecar of the mesh that is believed; whoever else says that it is one is told nothing. */
-  #setCaller(callbackPort: number, downstream: DownstreamConnection): void {
-    const isMeshed = callbackPort !== 0 && downstream.isPeer;
-    this.record.callbackPort = isMeshed ? callbackPort : 0;
-    if (isMeshed) this.record.flags |= RecordFlag.PeerMeshed;
+  /** It is denied: what would have made no span as a probe makes one, for probes are let in. */
+  unmute(trace: TraceHeaders, downstream: DownstreamConnection): void {
+    if (!trace.isProbe) return;
+    trace.recordFlags &= ~RecordFlag.Muted;
+    this.record.flags &= ~RecordFlag.Muted;
+    this.beginSpan(trace, downstream);
   }
 
   /** What the request's fields say, behind what the trace's own lines say. */
@@ -215,6 +226,7 @@ export class ExchangeReport {
     if (this.#noted !== undefined) {
       record.extra = noteFields(this.#noted.response, head, record.extra);
     }
+    this.#arrival?.hear(head);
     const index = this.#isServer ? -1 : lastServerTiming(head);
     if (index < 0) return '';
     if (!pool.isPeer) return isAsSent ? '' : stripServerTiming(head);
@@ -228,45 +240,59 @@ export class ExchangeReport {
 
   /** An answer with this status is about to be sent: whether its trace is kept, as far as is known. */
   answering(status: number, now: Milliseconds): void {
+    this.#answering(status, status, now);
+  }
+
+  /** `status`: of the record; `sentStatus`: what is sent. */
+  #answering(status: number, sentStatus: number, now: Milliseconds): void {
     const { record } = this;
     record.status = status;
     const isKept = this.#scope.telemetry.decide(record, this.#series, now, false);
-    if (this.#tellsMesh && isKept) record.flags |= RecordFlag.PeerKeeps;
+    if (this.#arrival !== undefined) this.#arrival.answering(sentStatus, this.#series, now);
+    else if (this.#tellsMesh() && isKept) record.flags |= RecordFlag.PeerKeeps;
   }
 
   /** The downstream is told of the trace. */
   get tellsVerdict(): boolean {
-    return this.#tellsMesh || this.#tellsEdge;
+    return this.#tellsMesh() || this.#tellsEdge();
   }
 
   /** Puts what it is told, as a line of the head. */
   putVerdict(out: WriteSlab): void {
-    if (!this.#tellsMesh) {
+    if (!this.#tellsMesh()) {
       out.putText(this.verdictLine);
       return;
     }
-    const isKept = this.#scope.telemetry.verdictOf(this.record);
+    const record = this.#served!;
+    const isKept = this.#scope.telemetry.verdictOf(record);
     const memory = out.reserve(SERVER_TIMING_BYTES);
-    out.length = putServerTiming(this.record, isKept, memory, out.length);
+    out.length = putServerTiming(record, isKept, memory, out.length);
   }
 
   /** The same as text, '' when nothing is told. */
   get verdictLine(): string {
     if (!this.tellsVerdict) return '';
     const { telemetry, tracing } = this.#scope;
-    const name = this.#tellsMesh ? 'trace' : tracing.edgeResponseHeader;
+    const name = this.#tellsMesh() ? 'trace' : tracing.edgeResponseHeader;
     if (name === 'off') return '';
-    return printServerTiming(this.record, telemetry.verdictOf(this.record), name);
+    const record = this.#served!;
+    return printServerTiming(record, telemetry.verdictOf(record), name);
   }
 
-  get #tellsMesh(): boolean {
-    return this.#isServer && this.record.callbackPort !== 0 && this.#scope.telemetry.isExporting;
+  /** The SERVER record, if there is one. */
+  get #served(): ExchangeRecord | undefined {
+    return this.#isServer ? this.record : this.#arrival?.record;
   }
 
-  get #tellsEdge(): boolean {
+  #tellsMesh(): boolean {
+    const port = this.#served?.callbackPort ?? 0;
+    return port !== 0 && this.#scope.telemetry.isExporting;
+  }
+
+  #tellsEdge(): boolean {
     const { telemetry, tracing } = this.#scope;
     if (tracing.edge === undefined || tracing.edgeResponseHeader === 'off') return false;
-    return this.#isServer && this.record.callbackPort === 0 && telemetry.isExporting;
+    return this.#served?.callbackPort === 0 && telemetry.isExporting;
   }
 
   /** The last byte of the request has been written. */
@@ -285,6 +311,11 @@ export class ExchangeReport {
 
   /** `detail`: what it is about, for whoever reads the trace or the log; '' for nothing. */
   failed(what: Failure, flags: number, detail: string): void {
+    this.#arrival?.detail(detail);
+    this.#failed(what, flags, detail);
+  }
+
+  #failed(what: Failure, flags: number, detail: string): void {
     const { record } = this;
     record.causeCode = what.code;
     record.flags |= flags;
@@ -303,7 +334,7 @@ export class ExchangeReport {
   replied(status: number, from: Milliseconds, to: Milliseconds): void {
     this.#sentStatus = status;
     this.#answered(from, to);
-    this.answering(this.#isServer ? status : this.record.status, to);
+    this.#answering(this.#isServer ? status : this.record.status, status, to);
   }
 
   /** A Gateway answers by itself, and well: it is the status of the record, whatever its kind. */
@@ -327,8 +358,12 @@ export class ExchangeReport {
     responseBytes: number,
   ): void {
     const { record } = this;
+    const arrival = this.#arrival;
+    // A Gateway that has asked nobody has made no attempt.
+    const isAlone = arrival !== undefined && this.#pool === undefined && record.attempt === 0;
     this.#close(now, firstByteMs, requestBytes, responseBytes);
-    this.#end(now);
+    if (!isAlone) this.#end(now);
+    arrival?.finish(record, isAlone, this.#sentStatus, firstByteMs, this.#series, now);
     const totalUs = this.#isServer ? record.totalUs : microseconds(this.#startMs, now);
     this.#series.observe(record, this.#sentStatus, totalUs);
   }
@@ -341,7 +376,7 @@ export class ExchangeReport {
     const { record } = this;
     const attempt = record.attempt + 1;
     if (!this.#isServer) {
-      this.failed(what, 0, detail);
+      this.#failed(what, 0, detail);
       this.#close(now, -1, 0, 0);
       this.#series.observeAttempt(record);
       this.#end(now);

@@ -17,6 +17,7 @@ import { type Failure, failure } from '../../model/failure.ts';
 import type { ConnectionCounts } from '../../telemetry/metrics.ts';
 import { HeadReader } from '../../wire/http1/head-reader.ts';
 import { MessageHead } from '../../wire/http1/message-head.ts';
+import { Method } from '../../wire/http1/method.ts';
 import { passesUpgrade } from '../../wire/http1/print.ts';
 import { chooseRoute, detailOf, faultOf, RouteChoice } from '../plan/exchange-route.ts';
 import { applyEdits, type CompiledEdits } from '../plan/header-edits.ts';
@@ -139,6 +140,11 @@ export class Exchange implements UpstreamUser, HeadSource {
     return head.hasUpgrade && (this.#route.isAsSent || passesUpgrade(head));
   }
 
+  /** Whom it answers is not in the mesh. */
+  get isOutside(): boolean {
+    return this.downstream.owner.isEntrance === true;
+  }
+
   get responseEdits(): CompiledEdits {
     return this.#route.backend!.responseEdits;
   }
@@ -160,20 +166,19 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#trace.read(head, this.downstream);
     this.#report.setRequest(head, this.downstream);
     const { entrance } = plan;
-    const { trustedHops } = this.#scope.outside;
-    if (entrance !== undefined) {
-      this.#report.setClient(clientAddressOf(head, this.downstream, trustedHops));
-    }
+    if (entrance !== undefined) this.#arrive(head, plan);
     this.#report.beginSpan(this.#trace, this.downstream);
-    this.#trace.begun(head, this.#report.record);
-    if (entrance?.redirects(head) === true && !this.#isHttps) {
+    const record = this.#report.requestRecord;
+    this.#trace.begun(head, record);
+    // Before policies look: what a caller says of certificates and of itself is nobody's proof.
+    const clientLines = this.#settleClient(plan);
+    const denied = plan.guard?.onRequest(head, this.downstream, record);
+    if (denied !== undefined) this.#report.unmute(this.#trace, this.downstream);
+    else if (entrance?.redirects(head) === true && !this.#isHttps()) {
       const keeps = this.request.state === RequestState.Done && this.#mayKeep();
       this.ending.redirect(httpsUrl(head, entrance.httpsPort), keeps, now);
       return from;
     }
-    // Before policies look: what a caller says of certificates and of itself is nobody's proof.
-    const clientLines = this.#settleClient(plan);
-    const denied = plan.guard?.onRequest(head, this.downstream, this.#report.record);
     const refused = denied ?? this.#chooseRoute(plan, now);
     if (refused !== undefined) {
       this.#failRoute(refused, head, plan.guard?.detail ?? '', now);
@@ -191,20 +196,40 @@ export class Exchange implements UpstreamUser, HeadSource {
     return position;
   }
 
-  /** A head that was refused or did not come in time: a record and an end like every other's. */
+  /**
+   * A head that was refused or did not come in time, or a whole one by which nobody is let in: a record and
+   * an end like every other's.
+   */
   refuse(plan: ListenerPlan, what: Failure, detail: string, startMs: Milliseconds): void {
     const now = this.#scope.clock.now();
     this.#start(plan, startMs, now);
-    this.#trace.clear();
-    const known = this.headReader.hasStartLine ? this.head : undefined;
+    const isWhole = what === failure['no-identity'];
+    // Its caller has a trace of it, as of a call that a policy denies.
+    if (isWhole) this.#trace.read(this.head, this.downstream);
+    else this.#trace.clear();
+    const known = isWhole || this.headReader.hasStartLine ? this.head : undefined;
     this.#report.setRefused(known, this.downstream);
     if (what === failure['not-implemented']) this.#report.setMethod(this.head);
-    if (what === failure['no-identity']) {
+    if (isWhole) {
       const { inboundModes, telemetry } = this.#scope;
       inboundModes.note(this.downstream.owner.port, this.#report.record, telemetry.names);
     }
+    if (plan.entrance !== undefined) this.#arrive(known, plan);
     this.#report.beginSpan(this.#trace, this.downstream);
-    this.ending.reply(what, detail, false, false, now);
+    if (isWhole) {
+      this.#report.unmute(this.#trace, this.downstream);
+      this.#trace.begun(this.head, this.#report.record);
+    }
+    this.ending.reply(what, detail, false, isWhole && this.head.method === Method.Head, now);
+  }
+
+  /** At a Gateway; `head`: as far as it could be read. */
+  #arrive(head: MessageHead | undefined, plan: ListenerPlan): void {
+    const { downstream } = this;
+    const { trustedHops } = this.#scope.outside;
+    const client =
+      head === undefined ? downstream.peerAddress : clientAddressOf(head, downstream, trustedHops);
+    this.#report.arrive(head, downstream, this.#trace, plan, client);
   }
 
   /** Body bytes of the request; returns the index of the first byte beyond the body. */
@@ -432,7 +457,7 @@ export class Exchange implements UpstreamUser, HeadSource {
   }
 
   /** How the client of a Gateway has called. */
-  get #isHttps(): boolean {
+  #isHttps(): boolean {
     return isHttps(this.head, this.downstream, this.#scope.outside.trustedHops);
   }
 
@@ -440,7 +465,7 @@ export class Exchange implements UpstreamUser, HeadSource {
     const route = this.#route;
     const { head } = this;
     const { owner } = this.downstream;
-    if (plan.entrance?.isElsewhere(head, this.#isHttps)) return failure.misdirected;
+    if (plan.entrance?.isElsewhere(head, this.#isHttps())) return failure.misdirected;
     const refused = chooseRoute(plan, head, owner, this.#trace.isLoop, route);
     if (route.rule !== undefined) this.#report.setRule(route.rule);
     if (route.backend !== undefined) this.#report.setBackend(route.backend);

@@ -13,6 +13,7 @@ import { AuthorizationVerdict, Authorizer } from '../../policy/authorize.ts';
 import { Caller } from '../../policy/caller.ts';
 import { type ExchangeRecord, PolicyBit } from '../../telemetry/exchange-record.ts';
 import type { PolicyCount } from '../../telemetry/policy-counts.ts';
+import { policyPair } from '../../telemetry/policy-name.ts';
 import { settleJudgedPath } from '../../wire/http1/judged-path.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 import { Reason } from '../../wire/http1/refusal.ts';
@@ -38,8 +39,11 @@ export interface GuardedOwner {
 
 /** How telemetry knows a policy. */
 interface Known {
+  readonly text: string;
   readonly nameId: number;
   readonly count: PolicyCount;
+  /** Ids of it and an AUDIT policy that held for the same call. */
+  readonly beside: Map<AuthorizationPolicy, number>;
 }
 
 export class Guard {
@@ -99,28 +103,50 @@ export class Guard {
 
   #note(record: ExchangeRecord): void {
     const { denying, isForLack, wouldDeny, audits } = this.#verdict;
-    if (audits !== undefined) this.#mark(record, audits, PolicyBit.Audited).audited++;
-    const denies = isForLack ? PolicyBit.Denied | PolicyBit.NoneAllows : PolicyBit.Denied;
-    if (denying !== undefined) this.#mark(record, denying, denies).denied++;
     // What was denied anyway is not news.
-    else if (wouldDeny !== undefined)
-      this.#mark(record, wouldDeny, PolicyBit.WouldDeny).wouldDeny++;
+    const policy = denying ?? wouldDeny;
+    if (policy === undefined && audits === undefined) return;
+    let bits = 0;
+    if (denying !== undefined) {
+      this.#knownOf(denying).count.denied++;
+      bits = isForLack ? PolicyBit.Denied | PolicyBit.NoneAllows : PolicyBit.Denied;
+    } else if (wouldDeny !== undefined) {
+      this.#knownOf(wouldDeny).count.wouldDeny++;
+      bits = PolicyBit.WouldDeny;
+    }
+    if (audits !== undefined) {
+      this.#knownOf(audits).count.audited++;
+      bits |= PolicyBit.Audited;
+    }
+    record.policyBits = bits;
+    record.policyId = this.#idOf(policy, audits);
   }
 
-  /** A record has room for one: what denies before what would, and that before what marks. */
-  #mark(record: ExchangeRecord, policy: AuthorizationPolicy, bit: number): PolicyCount {
-    const { nameId, count } = this.#known.get(policy) ?? this.#learn(policy);
-    record.policyId = nameId;
-    record.policyBits = bit;
-    return count;
+  /** A record has room for one name: two policies are one too (policy-name.ts), of pairs that are met. */
+  #idOf(policy: AuthorizationPolicy | undefined, audits: AuthorizationPolicy | undefined): number {
+    if (policy === undefined || audits === undefined)
+      return this.#knownOf(policy ?? audits!).nameId;
+    const { text, beside } = this.#knownOf(policy);
+    const id = beside.get(audits);
+    if (id !== undefined) return id;
+    const { names } = this.#scope.telemetry;
+    const made = names.idOf(policyPair(text, this.#knownOf(audits).text));
+    beside.set(audits, made);
+    return made;
+  }
+
+  #knownOf(policy: AuthorizationPolicy): Known {
+    return this.#known.get(policy) ?? this.#learn(policy);
   }
 
   #learn(policy: AuthorizationPolicy): Known {
     const { names, metrics } = this.#scope.telemetry;
-    const place = policy.origin.slice(policy.origin.lastIndexOf('/') + 1);
+    const text = `${policy.name} ${policy.origin.slice(policy.origin.lastIndexOf('/') + 1)}`;
     const known = {
-      nameId: names.idOf(`${policy.name} ${place}`),
+      text,
+      nameId: names.idOf(text),
       count: metrics.policies.of(policy.name),
+      beside: new Map<AuthorizationPolicy, number>(),
     };
     this.#known.set(policy, known);
     return known;
@@ -151,11 +177,14 @@ export class Guard {
 }
 
 function callerOf(downstream: DownstreamConnection): Caller {
-  const { owner, socket, meshPeer, peerAddress } = downstream;
-  return makeCaller(owner, socket, meshPeer, peerAddress, serverNameOf(socket));
+  const { owner, socket, meshPeer, socketAddress } = downstream;
+  return makeCaller(owner, socket, meshPeer, socketAddress, serverNameOf(socket));
 }
 
-/** @param serverName of a ClientHello; '' without one */
+/**
+ * @param address of the socket's other end, whatever that says of whom it speaks for
+ * @param serverName of a ClientHello; '' without one
+ */
 export function makeCaller(
   { port, destination }: GuardedOwner,
   socket: Socket,

@@ -206,7 +206,7 @@ export class RequestRelay implements BodySink {
 
   /** When the body is next judged too slow; Infinity when no body is awaited. */
   deadline(): Milliseconds {
-    if (!this.#isTimed) return Number.POSITIVE_INFINITY;
+    if (!this.#isTimed()) return Number.POSITIVE_INFINITY;
     const { bodyIdleMs, bodyRateWindowMs } = this.#scope.limits;
     return Math.min(this.#lastByteMs + bodyIdleMs, this.#windowMs + bodyRateWindowMs);
   }
@@ -214,7 +214,7 @@ export class RequestRelay implements BodySink {
   /** Whether the body is too slow at `now`; begins a new window when the old one was good. */
   isTooSlow(now: Milliseconds): boolean {
     const { bodyIdleMs, bodyRateWindowMs, bodyRateBytesPerSecondMin } = this.#scope.limits;
-    if (!this.#isTimed) return false;
+    if (!this.#isTimed()) return false;
     if (now >= this.#lastByteMs + bodyIdleMs) return true;
     if (now < this.#windowMs + bodyRateWindowMs) return false;
     const wanted = (bodyRateBytesPerSecondMin * bodyRateWindowMs) / 1000;
@@ -225,7 +225,7 @@ export class RequestRelay implements BodySink {
   }
 
   /** The downstream owes body bytes, and has not all the time in the world for them. */
-  get #isTimed(): boolean {
+  #isTimed(): boolean {
     return this.isReading && !this.#awaitsContinue && !this.#mayBeSlow;
   }
 }

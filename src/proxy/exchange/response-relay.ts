@@ -31,7 +31,7 @@ import type { WriteSlab } from '../socket/write-slab.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import { BodyBatch, Framing } from './body-batch.ts';
 import type { Exchange } from './exchange.ts';
-import { printRefusal } from './local-reply.ts';
+import { bodyForOutside, printRefusal } from './local-reply.ts';
 
 const FINAL_STATUS = 200;
 const SWITCHING = 101;
@@ -52,6 +52,8 @@ export class ResponseRelay implements BodySink {
   #framing: number = Framing.Plain;
   /** Chunk lines and trailers go on as they came. */
   #isRaw = false;
+  /** The body goes no further: another one does in its place. */
+  #isWithheld = false;
   /** How the body will be framed downstream: a `BodyKind`; and the lines that edits add. */
   #bodyKind: number = BodyKind.None;
   #addedLines = '';
@@ -69,6 +71,7 @@ export class ResponseRelay implements BodySink {
     this.#headStartMs = -1;
     this.#interims = 0;
     this.#isRaw = false;
+    this.#isWithheld = false;
     this.#batch.clear();
   }
 
@@ -155,7 +158,7 @@ export class ResponseRelay implements BodySink {
 
   onBody(chunk: Buffer, start: number, end: number): void {
     this.bytes += end - start;
-    if (!this.#isRaw) this.#batch.add(chunk, start, end);
+    if (!this.#isRaw && !this.#isWithheld) this.#batch.add(chunk, start, end);
   }
 
   #write(isDone: boolean, upstream: UpstreamConnection): void {
@@ -163,7 +166,8 @@ export class ResponseRelay implements BodySink {
     if (!this.isHeadSent) this.#putHead(upstream.head, out);
     this.isHeadSent = true;
     const isLast = isDone && this.#framing === Framing.Chunked;
-    this.#batch.putInto(out, this.#framing, isLast, isLast ? upstream.bodyReader.trailers : '');
+    const trailers = isLast && !this.#isWithheld ? upstream.bodyReader.trailers : '';
+    this.#batch.putInto(out, this.#framing, isLast, trailers);
     out.send(this.#exchange.downstream.socket);
   }
 
@@ -244,6 +248,7 @@ export class ResponseRelay implements BodySink {
       exchange.onFinalHead(head, bodyKind !== BodyKind.UntilClose, now);
       return;
     }
+    const own = exchange.isOutside ? bodyForOutside(head) : '';
     if (bodyKind === BodyKind.UntilClose && minorVersion === 1) bodyKind = BodyKind.Chunked;
     else if (bodyKind === BodyKind.Chunked && minorVersion === 0) bodyKind = BodyKind.UntilClose;
     this.#framing = bodyKind === BodyKind.Chunked ? Framing.Chunked : Framing.Plain;
@@ -252,6 +257,17 @@ export class ResponseRelay implements BodySink {
     applyEdits(edits, head);
     this.#bodyKind = bodyKind;
     this.#addedLines = lines === '' ? edits.lines : lines + edits.lines;
+    if (own !== '') this.#replaceBody(head, own);
+  }
+
+  /** What is behind `head` is read to its end, and `text` goes on. */
+  #replaceBody(head: MessageHead, text: string): void {
+    this.#isWithheld = true;
+    const bytes = Buffer.from(text, 'latin1');
+    this.#batch.add(bytes, 0, bytes.length);
+    if (this.#bodyKind !== BodyKind.Length) return;
+    head.drop('content-length');
+    this.#addedLines += `content-length: ${bytes.length}\r\n`;
   }
 
   /** Our own limit, or a second less than what the peer's Keep-Alive promises. */

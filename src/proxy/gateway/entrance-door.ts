@@ -7,6 +7,7 @@
  */
 
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Failure } from '../../model/failure.ts';
 import type { ClientHelloReader } from '../../wire/client-hello.ts';
 import { type ConnectionOwner, DownstreamConnection } from '../exchange/downstream-connection.ts';
@@ -15,8 +16,9 @@ import { isFailure } from '../plan/connection-choice.ts';
 import type { Entrance, EntranceServer } from '../plan/entrance.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { WarningLimit } from '../scope/warning-limit.ts';
+import { plainAddress } from '../socket/print-address.ts';
 import { resetSocket } from '../socket/socket-reads.ts';
-import { shownCertificate } from '../tls/shown-certificate.ts';
+import { shownCertificate, shownSubject } from '../tls/shown-certificate.ts';
 import { readSecure } from '../tls/tls-server.ts';
 import { type Arrived, EntranceArrival, type EntranceTaker } from './entrance-arrival.ts';
 import { EntranceOwner, type PeerAddress } from './entrance-owner.ts';
@@ -74,13 +76,14 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
     const { accepted, source, said } = arrived;
     // TLS takes what is in the stream before what the kernel has; it keeps the memory.
     accepted.unshift(Buffer.from(said));
-    tls.accept(accepted, (secure) => {
+    const onSecure = (secure: TLSSocket) => {
       const isTold = this.#scope.clientCertMode !== 'off';
       const shown = isTold ? shownCertificate(secure) : '';
-      const owner = new EntranceOwner(this.#listener, server, source, shown);
+      const owner = new EntranceOwner(this.#listener, server, source, shown, shownSubject(secure));
       const { connections } = this.#listener;
       connections.add(new DownstreamConnection(this.#scope, owner, secure, readSecure));
-    });
+    };
+    tls.accept(accepted, onSecure, source?.address);
   }
 
   #relay({ accepted, source, said }: Arrived, hello: ClientHelloReader): void {
@@ -107,9 +110,10 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
       { port: this.#listener.port },
       accepted,
       undefined,
-      record.peerAddress,
+      plainAddress(accepted.remoteAddress ?? ''),
       serverName,
     );
+    caller.setRemote(record.peerAddress);
     const denied = guard.onConnection(caller, record);
     if (denied === undefined) return undefined;
     relay.report.detail = guard.detail;
@@ -118,7 +122,7 @@ export class EntranceDoor implements EntranceTaker, RelayOwner {
   }
 
   #open(accepted: Socket, source: PeerAddress | undefined): DownstreamConnection {
-    const owner = new EntranceOwner(this.#listener, undefined, source, '');
+    const owner = new EntranceOwner(this.#listener, undefined, source, '', '');
     const connection = new DownstreamConnection(this.#scope, owner, accepted);
     this.#listener.connections.add(connection);
     return connection;

@@ -26,6 +26,8 @@ export class EntranceOwner implements ConnectionOwner {
   readonly source: PeerAddress | undefined;
   /** What goes on of the certificate that downstream has shown; '' for none. */
   readonly certificate: string;
+  /** Whom that certificate names, for spans and logs; '' for nobody. */
+  readonly subject: string;
   readonly #listener: ConnectionOwner;
 
   constructor(
@@ -33,11 +35,13 @@ export class EntranceOwner implements ConnectionOwner {
     server: EntranceServer | undefined,
     source: PeerAddress | undefined,
     certificate: string,
+    subject: string,
   ) {
     this.#listener = listener;
     this.server = server;
     this.source = source;
     this.certificate = certificate;
+    this.subject = subject;
   }
 
   get plan(): ListenerPlan {

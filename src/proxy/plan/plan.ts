@@ -58,6 +58,8 @@ export interface ListenerPlan {
   readonly series: RequestSeries;
   /** Header fields that go into spans; undefined: none do. */
   readonly noted: NotedHeaders | undefined;
+  /** Likewise of the SERVER span at a Gateway; elsewhere undefined. */
+  readonly notedOnArrival: NotedHeaders | undefined;
   /** Who may call; undefined: everybody. */
   readonly guard: Guard | undefined;
   /** Ends TLS of what the listener accepts; undefined: plain text. */

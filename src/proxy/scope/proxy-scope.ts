@@ -26,6 +26,7 @@ import { Slab, SlabPool } from '../socket/slab.ts';
 import type { SocketSettings } from '../socket/socket-reads.ts';
 import { WriteSlab } from '../socket/write-slab.ts';
 import { CredentialStore } from './credential-store.ts';
+import { HandshakeCrowd } from './handshake-crowd.ts';
 import { HandshakeTurns } from './handshake-turns.ts';
 import { InboundModes } from './inbound-modes.ts';
 import type { LocalHop } from './local-hop.ts';
@@ -172,6 +173,7 @@ export class ProxyScope {
   handshakes = 0;
   /** At gateways. */
   readonly handshakeTurns: HandshakeTurns;
+  readonly handshakeCrowd: HandshakeCrowd;
   /** Sets of certificate files that are followed. */
   tlsSets = 0;
   readonly #inboundExchanges: ExchangePool;
@@ -191,6 +193,7 @@ export class ProxyScope {
     this.mesh = options.mesh;
     this.clientCertMode = options.clientCertMode ?? 'append';
     this.outside = options.outside ?? nobodyOutside;
+    this.handshakeCrowd = new HandshakeCrowd(limits);
     this.handshakeTurns = new HandshakeTurns(options.wakeUps, limits.handshakesPerTurn);
     this.peers = new PeerList(this.tracing.peers);
     this.deadlines = new Deadlines(options.clock, options.wakeUps);

@@ -27,6 +27,7 @@ interface StreamBinding {
   readonly WriteWrap: new () => WriteRequest;
   readonly streamBaseState: Int32Array;
   readonly kLastWriteWasAsync: number;
+  readonly kReadBytesOrError: number;
 }
 
 interface StreamHandle {
@@ -203,6 +204,13 @@ export function newWriteRequest(): WriteRequest | undefined {
   return request;
 }
 
+/**
+ * How many bytes the read has brought whose end Node.js is telling of; 0 or less: none. Undefined where
+ * Node.js does not let us know.
+ */
+export const lastReadLength: (() => number) | undefined =
+  binding === undefined ? undefined : () => binding.streamBaseState[binding.kReadBytesOrError]!;
+
 export function systemError(syscall: string, status: number): Error {
   const code = getSystemErrorName(status);
   return Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall });
@@ -221,12 +229,14 @@ function bindingOf<Binding>(name: string): Partial<Binding> | undefined {
 /** Undefined where there is none, or another one. */
 function findBinding(): StreamBinding | undefined {
   const found = bindingOf<StreamBinding>('stream_wrap');
-  const { WriteWrap, streamBaseState, kLastWriteWasAsync } = found ?? {};
+  const { WriteWrap, streamBaseState, kLastWriteWasAsync, kReadBytesOrError } = found ?? {};
   const isWhole =
     typeof WriteWrap === 'function' &&
     streamBaseState instanceof Int32Array &&
     typeof kLastWriteWasAsync === 'number' &&
-    kLastWriteWasAsync < streamBaseState.length;
+    kLastWriteWasAsync < streamBaseState.length &&
+    typeof kReadBytesOrError === 'number' &&
+    kReadBytesOrError < streamBaseState.length;
   return isWhole ? (found as StreamBinding) : undefined;
 }
 

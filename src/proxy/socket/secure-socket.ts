@@ -78,12 +78,12 @@ export class SecureSocket extends TLSSocket {
   /** What OpenSSL found wrong with the peer's chain; undefined: nothing. Of a finished handshake. */
   get chainError(): (Error & { code?: string }) | undefined {
     // Null where all is well.
-    return this.#handle?.verifyError() ?? undefined;
+    return this.#handle()?.verifyError() ?? undefined;
   }
 
   /** Gives what the peer offers for later handshakes (RFC 8446 4.6.1) to `take`, each time. */
   takeSessions(take: (session: Buffer) => void): void {
-    const handle = this.#handle;
+    const handle = this.#handle();
     if (handle === null) return;
     handle.onnewsession = (_id, session) => take(session);
     handle.enableSessionCallbacks();
@@ -92,7 +92,7 @@ export class SecureSocket extends TLSSocket {
   /** Sends `bytes`; their memory is the caller's again. Not for sockets that have been ended. */
   send(bytes: Buffer): void {
     const request = this.#request;
-    const handle = this.#handle;
+    const handle = this.#handle();
     if (request === undefined || handle === null || !this.#mayWrite(request)) {
       this.write(Buffer.from(bytes));
       return;
@@ -116,7 +116,7 @@ export class SecureSocket extends TLSSocket {
       beneath.resetAndDestroy();
       return this;
     }
-    const tcp = this.#handle?._parent;
+    const tcp = this.#handle()?._parent;
     const { reset, close } = tcp ?? {};
     // Refused then, and Node.js would take the socket for closed: its descriptor would stay open.
     const mayReset = !this.#isFinishing;
@@ -162,7 +162,7 @@ export class SecureSocket extends TLSSocket {
     });
   }
 
-  get #handle(): SecureHandle | null {
+  #handle(): SecureHandle | null {
     return (this as unknown as { readonly _handle: SecureHandle | null })._handle;
   }
 
@@ -197,7 +197,7 @@ export class SecureSocket extends TLSSocket {
    * a bare FIN ends that reading. A stopped socket hears no FIN, only what had come before.
    */
   #noteEnd(): void {
-    const handle = this.#handle;
+    const handle = this.#handle();
     if (handle === null || this.encrypted !== true) return;
     this.isCut = handle.reading && handle._parent.readStart() === 0;
   }

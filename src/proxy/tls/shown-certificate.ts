@@ -10,6 +10,7 @@ import { dnsNamesOf, uriNamesOf } from '../../identity/uri-names.ts';
 
 const NAMES_MAX = 8;
 const VALUE_CHARACTERS_MAX = 1_024;
+const SUBJECT_CHARACTERS_MAX = 256;
 
 /** '' where none was shown. Whoever may connect is decided before this. */
 export function shownCertificate(secure: TLSSocket): string {
@@ -27,6 +28,18 @@ export function shownCertificate(secure: TLSSocket): string {
     if (/^[\x21-\x7e]+$/.test(name) && !/[",;=]/.test(name)) parts.push(`${kind}=${name}`);
   }
   return joined(parts);
+}
+
+/**
+ * Its subject, or without one its first URI or DNS name, for spans and logs, at most 256 characters; '' where
+ * none was shown.
+ */
+export function shownSubject(secure: TLSSocket): string {
+  const certificate = secure.getPeerX509Certificate();
+  if (certificate === undefined) return '';
+  const { raw, subject } = certificate;
+  const name = subject?.split('\n').reverse().join(', ');
+  return (name || uriNamesOf(raw)[0] || dnsNamesOf(raw)[0] || '').slice(0, SUBJECT_CHARACTERS_MAX);
 }
 
 /** Without the parts for which there is no room: half of one could be taken for something else. */

@@ -11,6 +11,7 @@ import { createServer, type SecureContextOptions, type Server, type TLSSocket } 
 import type { Milliseconds } from '../../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../../base/deadlines.ts';
 import type { ListenerTls } from '../../model/routing-table.ts';
+import type { Handshaker } from '../scope/handshake-crowd.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { WarningLimit } from '../scope/warning-limit.ts';
 import { plainAddress } from '../socket/print-address.ts';
@@ -108,10 +109,15 @@ export class TlsServer {
     return this.#files.whyUnloaded;
   }
 
-  /** Does the handshake on `accepted`; `onSecure` gets the socket to read and write, if it worked. */
-  accept(accepted: Socket, onSecure: (secure: TLSSocket) => void): void {
-    const handshake = new Handshake(this.#scope, accepted, onSecure, (why) =>
-      this.#onEnded(accepted, why),
+  /**
+   * Does the handshake on `accepted`; `onSecure` gets the socket to read and write, if it worked. `from`:
+   * where it comes from, if that is not its peer.
+   */
+  accept(accepted: Socket, onSecure: (secure: TLSSocket) => void, from?: string): void {
+    // Whoever is gone has none.
+    const address = from ?? plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
+    const handshake = new Handshake(this.#scope, { accepted, address, onSecure }, (why) =>
+      this.#onEnded(accepted, address, why),
     );
     this.#handshakes.set(accepted, handshake);
     if (this.#server !== undefined) this.#server.emit('connection', accepted);
@@ -153,7 +159,7 @@ export class TlsServer {
     });
     server.on('secureConnection', (secure) => this.#onSecure(secure));
     server.on('tlsClientError', (error: NodeJS.ErrnoException, secure) => {
-      this.#handshakes.get(beneath(secure)!)?.fail(error.code ?? error.message);
+      this.#handshakes.get(beneath(secure)!)?.fail(reasonOf(error, secure));
     });
     return server;
   }
@@ -175,21 +181,36 @@ export class TlsServer {
     return `it is not for ${names.join(' or ')}`;
   }
 
-  #onEnded(accepted: Socket, why: string): void {
+  #onEnded(accepted: Socket, address: string, why: string): void {
     this.#handshakes.delete(accepted);
     if (why === '') return;
     this.#scope.counts.failedHandshakes++;
-    const peer = plainAddress(accepted.remoteAddress ?? 'a peer that is gone');
-    this.#warnings.warn(`TLS handshake with ${peer} failed: ${why}`);
+    this.#warnings.warn(`TLS handshake with ${address} failed: ${why}`);
   }
+}
+
+/** Of a certificate that Node.js has refused the error says only that the connection is over. */
+function reasonOf(error: NodeJS.ErrnoException, secure: TLSSocket): string {
+  const refused = secure.authorizationError as Error | string | null | undefined;
+  if (refused) return `its certificate: ${refused}`;
+  return error.code === 'ECONNRESET' ? 'the peer went away' : (error.code ?? error.message);
 }
 
 function beneath(secure: TLSSocket): Socket | null {
   return (secure as unknown as WithParent)._parent;
 }
 
+/** What one begins with. */
+interface HandshakeTerms {
+  readonly accepted: Socket;
+  /** Where it comes from. */
+  readonly address: string;
+  readonly onSecure: (secure: TLSSocket) => void;
+}
+
 /** One handshake under way; it ends once, well or badly. */
-class Handshake implements DeadlineOwner {
+class Handshake implements DeadlineOwner, Handshaker {
+  readonly address: string;
   readonly #scope: ProxyScope;
   readonly #accepted: Socket;
   readonly #onSecure: (secure: TLSSocket) => void;
@@ -200,20 +221,22 @@ class Handshake implements DeadlineOwner {
 
   constructor(
     scope: ProxyScope,
-    accepted: Socket,
-    onSecure: (secure: TLSSocket) => void,
+    { accepted, address, onSecure }: HandshakeTerms,
     onEnded: (why: string) => void,
   ) {
+    this.address = address;
     this.#scope = scope;
     this.#accepted = accepted;
     this.#onSecure = onSecure;
     this.#onEnded = onEnded;
     scope.handshakes++;
+    scope.handshakeCrowd.enter(this);
     this.#startMs = scope.clock.now();
     scope.deadlines.set(this.#deadline, this.#startMs + scope.limits.tlsHandshakeMs);
     // A peer that goes away in the middle: 'close' tells all there is to tell.
     accepted.on('error', () => undefined);
-    accepted.on('close', () => this.fail('the peer went away'));
+    // Behind a certificate that was refused 'tlsClientError' follows, which knows why.
+    accepted.on('close', () => process.nextTick(() => this.fail('the peer went away')));
   }
 
   succeed(secure: TLSSocket): void {
@@ -242,6 +265,7 @@ class Handshake implements DeadlineOwner {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#scope.handshakes--;
+    this.#scope.handshakeCrowd.leave(this);
     this.#scope.deadlines.remove(this.#deadline);
     this.#onEnded(why);
     return true;

@@ -42,7 +42,7 @@ import { Correlation } from './correlation.ts';
 import { FOREIGN_FORMATS, readForeign } from './foreign-headers.ts';
 import { FOREIGN, Seen, TraceFields } from './trace-fields.ts';
 import { hasTrace, OTHER_MEMBERS_MAX } from './trace-lines.ts';
-import { dropOutside, isToken, isUntraced, namesPeers } from './trace-trust.ts';
+import { dropOutside, isProbe, isToken, isUntraced, namesPeers } from './trace-trust.ts';
 
 const { forcedSamplesPerSecond } = telemetryLimits;
 
@@ -116,6 +116,8 @@ export class TraceHeaders {
   states = '';
   /** Bits of RecordFlag that the record of the request has from its begin. */
   recordFlags = 0;
+  /** It makes no span only because it says that it is a kubelet's probe, which anybody can. */
+  isProbe = false;
   /** Line of `record.extra` that names the span which the request came from and is no part of. */
   #link = '';
   readonly #self: TraceSelf;
@@ -169,6 +171,7 @@ export class TraceHeaders {
     this.callbackPort = 0;
     this.states = '';
     this.recordFlags = 0;
+    this.isProbe = false;
     this.#link = '';
     this.context.clear();
   }
@@ -207,9 +210,9 @@ export class TraceHeaders {
       if (isToken(head, at, this.#debugToken)) this.context.decision = Decision.Debug;
     }
     const { port, isMuted = false } = caller.owner;
-    if (isMuted || isUntraced(head, fields, this.#isOutbound, port, this.#untracedPaths)) {
-      this.recordFlags |= RecordFlag.Muted;
-    }
+    const isUnwanted = isMuted || isUntraced(head, this.#isOutbound, port, this.#untracedPaths);
+    this.isProbe = !isUnwanted && !this.#isOutbound && isProbe(head, fields);
+    if (isUnwanted || this.isProbe) this.recordFlags |= RecordFlag.Muted;
   }
 
   /** The request comes from where no sidecar is known to be, to an edge that begins traces. */
@@ -297,6 +300,35 @@ export class TraceHeaders {
     }
     if (this.#isOutbound || this.isOff || !hasTrace(record)) return;
     this.#correlation.opened(head, this.#fields, this.lacksRequestId, record, this.context);
+  }
+
+  /**
+   * What goes on is the work of the span that `record` tells of, which a Gateway has begun for this very
+   * request: a child of it, and no longer one of what came.
+   */
+  continueFrom(record: ExchangeRecord): void {
+    if (!hasTrace(record)) return;
+    const { context } = this;
+    const isPassed =
+      context.present &&
+      record.spanId0 === context.parentId0 &&
+      record.spanId1 === context.parentId1;
+    if (!isPassed) {
+      // Nothing of what came goes on as it was received.
+      context.formats &= ~Propagator.W3c;
+      this.join = Join.Gateway;
+    }
+    this.recordFlags &= ~RecordFlag.Edge;
+    context.present = true;
+    context.traceId0 = record.traceId0;
+    context.traceId1 = record.traceId1;
+    context.traceId2 = record.traceId2;
+    context.traceId3 = record.traceId3;
+    context.parentId0 = record.spanId0;
+    context.parentId1 = record.spanId1;
+    const isRandom = (record.flags & RecordFlag.RandomId) !== 0;
+    const isSampled = (record.flags & RecordFlag.Sampled) !== 0;
+    context.flags = (isSampled ? TraceFlag.Sampled : 0) | (isRandom ? TraceFlag.Random : 0);
   }
 
   /** The exchange is over. */

@@ -46,7 +46,6 @@ export function dropOutside(head: MessageHead): void {
 /** `port`: where the caller connected to, or meant to. `untracedPaths`: prefixes. */
 export function isUntraced(
   head: MessageHead,
-  fields: TraceFields,
   isOutbound: boolean,
   port: number,
   untracedPaths: readonly string[],
@@ -55,9 +54,13 @@ export function isUntraced(
   for (let index = 0; index < untracedPaths.length; index++) {
     if (text.startsWith(untracedPaths[index]!, targetStart)) return true;
   }
-  if (isOutbound) return exporterPorts.includes(port) || isOtlp(head);
+  return isOutbound && (exporterPorts.includes(port) || isOtlp(head));
+}
+
+/** Whether it says that it is a kubelet's probe. */
+export function isProbe({ text, valueStart }: MessageHead, fields: TraceFields): boolean {
   if (!fields.has(Seen.UserAgent)) return false;
-  return text.startsWith(PROBE, head.valueStart[fields.indexOf(Seen.UserAgent)]);
+  return text.startsWith(PROBE, valueStart[fields.indexOf(Seen.UserAgent)]);
 }
 
 /** An application's spans, metrics or logs on their way to a collector at a port of its own. */

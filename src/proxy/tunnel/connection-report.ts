@@ -166,9 +166,7 @@ export class ConnectionReport {
     const { record } = this;
     if (!this.#isBegun) this.begin();
     const counts = this.#scope.countsOf(this.direction);
-    counts.opaqueTotal++;
-    counts.opaqueSentBytes += record.requestBytes;
-    counts.opaqueReceivedBytes += record.responseBytes;
+    counts.countOpaque(record.principalId, record.requestBytes, record.responseBytes);
     const { zones } = this.#scope.telemetry.metrics;
     const zone = this.direction === 'inbound' ? zones.inbound : (this.#zone ?? zones.outbound(''));
     zone.add(record.requestBytes, record.responseBytes);

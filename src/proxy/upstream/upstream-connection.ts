@@ -134,19 +134,19 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
   }
 
   get head(): MessageHead {
-    return this.#http.head;
+    return this.#http().head;
   }
 
   get headReader(): HeadReader {
-    return this.#http.headReader;
+    return this.#http().headReader;
   }
 
   get bodyReader(): BodyReader {
-    return this.#http.bodyReader;
+    return this.#http().bodyReader;
   }
 
   /** A connection that is relayed unread has none. */
-  get #http(): HttpReading {
+  #http(): HttpReading {
     this.#reading ??= new HttpReading(this.#scope);
     return this.#reading;
   }
