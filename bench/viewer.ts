@@ -20,7 +20,7 @@ import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otl
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { systemClock } from '../src/base/clock.ts';
-import { viewerLimits } from '../src/model/limits.ts';
+import { viewerLimits } from '../src/model/viewer-limits.ts';
 import { findDependencies } from '../src/viewer/dependencies.ts';
 import { MetricStore } from '../src/viewer/metric-store.ts';
 import { type Encoding, OtlpIngest } from '../src/viewer/otlp-ingest.ts';

@@ -54,9 +54,13 @@ function keepCompiled(): void {
   if (process.geteuid?.() === 0) chmodSync(folder, 0o1777);
 }
 
-/** A peer's test starts clusters and measures: it wants the machine alone, and minutes. */
+/**
+ * Half of the time of a hermetic test is waiting, so three of them keep two cores busy. A peer's test
+ * starts clusters and measures: it wants the machine alone, and minutes. Of a file that hangs is said
+ * which when its time is over; on a busy machine a good one takes several times its usual.
+ */
 const pace = {
-  hermetic: { concurrency: 2, timeout: 120_000 },
+  hermetic: { concurrency: 3, timeout: 300_000 },
   peers: { concurrency: 1, timeout: 600_000 },
 };
 

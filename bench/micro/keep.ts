@@ -7,7 +7,8 @@
  */
 
 import { systemRandom } from '../../src/base/random.ts';
-import { keepLimits, telemetryLimits, trafficLimits } from '../../src/model/limits.ts';
+import { trafficLimits } from '../../src/model/limits.ts';
+import { keepLimits, telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import {
   lastServerTiming,
   printServerTiming,

@@ -8,7 +8,7 @@
  */
 
 import { seededRandom, systemRandom } from '../../src/base/random.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
 import { MetricRegistry } from '../../src/telemetry/metrics.ts';

@@ -38,9 +38,9 @@ export function pauseMs(
 ): Milliseconds {
   const { backoffMinMs, backoffMaxMs, backoffLifeShare } = limits;
   const doubled = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(count - 1, 16));
-  // Of a leaf that is over no share is left: the whole mesh would ask each second after an outage.
-  const isOver = leftMs === undefined || leftMs <= 0;
-  const ofLife = isOver ? doubled : Math.max(backoffMinMs, leftMs * backoffLifeShare);
+  // Past its end as long as it is over, which doubles anew: else the whole mesh would ask each second.
+  const share = leftMs !== undefined && leftMs > 0 ? leftMs * backoffLifeShare : -(leftMs ?? 0);
+  const ofLife = leftMs === undefined ? doubled : Math.max(backoffMinMs, share);
   const wanted = Math.max(Math.min(doubled, ofLife), Math.min(retryAfterMs, backoffMaxMs));
   return wanted * (1 + 0.2 * signedShare(random));
 }

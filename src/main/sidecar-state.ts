@@ -9,11 +9,12 @@ import type { AdminState } from '../admin/admin-server.ts';
 import { trafficLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import { usualSecurity } from '../model/security.ts';
+import type { ServedCertificate } from '../proxy/tls/tls-files.ts';
 import type { ExemplarEntry } from '../telemetry/exemplars.ts';
 import type { ClusterLabels } from '../telemetry/istio-metrics.ts';
 import { addKeepMetrics } from '../telemetry/keep-report.ts';
 import { metricIdentity } from '../telemetry/metric-identity.ts';
-import type { MetricText, TextFormat } from '../telemetry/metric-text.ts';
+import { type MetricText, printLabels, type TextFormat } from '../telemetry/metric-text.ts';
 import { renderParts } from '../telemetry/prometheus.ts';
 import { isLogLevel, logLevels } from './log.ts';
 import type { Sidecar } from './sidecar.ts';
@@ -178,6 +179,12 @@ function addOwnMetrics(
       [['', proxy.unopened().length]],
     ],
     [
+      'tracecar_served_cert_seconds_left',
+      'gauge',
+      'Until a certificate ends that downstreams are shown; 0: it has ended.',
+      servedSamples(proxy.served(), clock.epochMs + clock.now()),
+    ],
+    [
       'tracecar_upgrades_total',
       'counter',
       'Connections that became tunnels after 101 (WebSocket and others).',
@@ -216,6 +223,14 @@ function addOwnMetrics(
   }
   const kept = telemetry.keepReport();
   if (kept !== undefined) addKeepMetrics(text, kept);
+}
+
+/** Listeners with other terms may share a file. */
+function servedSamples(served: readonly ServedCertificate[], wallMs: number): Family[3] {
+  const left = new Map(
+    served.map(({ file, notAfterMs }) => [file, Math.max(0, (notAfterMs - wallMs) / 1_000)]),
+  );
+  return [...left].map(([file, seconds]) => [printLabels([['file', file]]), Math.round(seconds)]);
 }
 
 /** Absent where there is no identity: a 0 would be an alarm. */

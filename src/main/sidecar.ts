@@ -16,13 +16,9 @@ import { systemRandom } from '../base/random.ts';
 import { CompilerThread } from '../config/compiler-thread.ts';
 import { diagnosticCodes } from '../config/syntax/diagnostic-codes.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import {
-  assertLimits,
-  type TrafficLimits,
-  telemetryLimits,
-  trafficLimits,
-} from '../model/limits.ts';
+import { assertLimits, type TrafficLimits, trafficLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { type ListenError, ProxyServer, type UnloadedCertificate } from '../proxy/proxy-server.ts';
 import { warmUp } from '../proxy/warm-up.ts';
 import type { TelemetrySettings } from '../telemetry/settings.ts';

@@ -7,7 +7,7 @@
 
 import { isIP } from 'node:net';
 import { parseRange } from '../base/ip-address.ts';
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import {
   type EdgeResponseHeader,
   type SpansMode,

@@ -5,7 +5,7 @@
  * `--trace` it asks a viewer that runs already, without it it is that viewer.
  */
 
-import { viewerLimits } from '../model/limits.ts';
+import { viewerLimits } from '../model/viewer-limits.ts';
 import { type Environment, type Flag, type FlagValues, readFlags, UsageError } from './flags.ts';
 import { readSocketAddress, type SocketAddress } from './socket-address.ts';
 

@@ -7,7 +7,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
-import { viewerLimits } from '../model/limits.ts';
+import { viewerLimits } from '../model/viewer-limits.ts';
 import { readStoredTrace, type StoredTrace } from '../viewer/stored-trace.ts';
 import { printWaterfall, type WaterfallOptions } from '../viewer/waterfall.ts';
 import type { Environment } from './flags.ts';

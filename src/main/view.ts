@@ -8,7 +8,7 @@
 
 import { getHeapStatistics } from 'node:v8';
 import { systemClock } from '../base/clock.ts';
-import { viewerLimits } from '../model/limits.ts';
+import { viewerLimits } from '../model/viewer-limits.ts';
 import { ListenFailure, printAddress } from '../viewer/http-listener.ts';
 import { type Imported, ImportFailure } from '../viewer/otlp-import.ts';
 import type { SpanBodies } from '../viewer/span-bodies.ts';

@@ -25,6 +25,7 @@ import { EntrancePlanner } from './plan/entrance-planner.ts';
 import { HostPlanner } from './plan/host-planner.ts';
 import type { HostPlan, ListenerPlan, Plans } from './plan/plan.ts';
 import type { ProxyScope } from './scope/proxy-scope.ts';
+import type { ServedCertificate } from './tls/tls-files.ts';
 import { TlsServer, tlsKey } from './tls/tls-server.ts';
 import { type NotedHeaders, notedHeaders } from './trace/noted-headers.ts';
 
@@ -73,6 +74,7 @@ export class PlanKeeper {
       for (const host of hosts.values()) if (!kept.has(host)) this.#planner.release(host);
     }
     for (const [key, server] of oldTls) if (!this.#tls.has(key)) this.#oldTls.add(server);
+    for (const [server, hosts] of this.#hostsOfTls()) server.expect([...hosts]);
     return this.#plansOf(table);
   }
 
@@ -90,6 +92,11 @@ export class PlanKeeper {
   async tlsLoaded(): Promise<void> {
     await this.#clusters.tlsLoaded();
     await Promise.all([...this.#tls.values()].map((server) => server.loaded));
+  }
+
+  /** Certificates that downstreams are shown. */
+  served(): readonly ServedCertificate[] {
+    return [...this.#tls.values()].flatMap(({ served }) => served);
   }
 
   /** No more handshakes, no more reading of files. */
@@ -193,6 +200,20 @@ export class PlanKeeper {
         others: { outbound: planOf(outbound), inbound: planOf(inbound) },
       },
     };
+  }
+
+  /** Servers of Gateways with the same files share a TlsServer. */
+  #hostsOfTls(): ReadonlyMap<TlsServer, ReadonlySet<string>> {
+    const found = new Map<TlsServer, Set<string>>();
+    for (const { entrance } of this.#listeners.values()) {
+      for (const { server, tls } of entrance?.servers ?? []) {
+        if (tls === undefined) continue;
+        const hosts = found.get(tls) ?? new Set();
+        for (const host of server.hosts) hosts.add(host);
+        found.set(tls, hosts);
+      }
+    }
+    return found;
   }
 
   #tlsServer(

@@ -28,6 +28,7 @@ import {
   type ProxySnapshot,
   snapshotOf,
 } from './snapshot.ts';
+import type { ServedCertificate } from './tls/tls-files.ts';
 
 export type { ListenError } from './scope/accept-socket.ts';
 
@@ -124,6 +125,11 @@ export class ProxyServer {
       if (problem === '') return [];
       return [{ listener: name, file, problem, server: '', isPartial: false }];
     });
+  }
+
+  /** Certificates that downstreams are shown, but for the mesh's; of two kinds of key both. */
+  served(): readonly ServedCertificate[] {
+    return this.#keeper.served();
   }
 
   /** Bound addresses, in the order of opening; then where captured connections arrive. */

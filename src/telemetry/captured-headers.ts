@@ -4,7 +4,7 @@
  * Fields that carry secrets are never among them, whoever asks.
  */
 
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import type { EnvReader } from './env-reader.ts';
 
 /** Names lower-case, each once. */

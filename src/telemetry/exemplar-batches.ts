@@ -6,7 +6,7 @@
  */
 
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
-import type { TelemetryLimits } from '../model/limits.ts';
+import type { TelemetryLimits } from '../model/telemetry-limits.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { type ExemplarStore, HeldExemplars } from './exemplars.ts';
 import type { RecordText } from './record-text.ts';

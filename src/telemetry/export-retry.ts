@@ -7,7 +7,7 @@
  */
 
 import { type Random, randomBelow } from '../base/random.ts';
-import type { TelemetryLimits } from '../model/limits.ts';
+import type { TelemetryLimits } from '../model/telemetry-limits.ts';
 
 /** A failure after which the same bytes may be sent again. */
 export class RetryableError extends Error {

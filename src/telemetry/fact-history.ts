@@ -11,7 +11,7 @@
  * spans say less, never wrong things. What the newest one has is always held.
  */
 
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 
 /** Memory of a version, and of a table that is remembered, beside what they say. An estimate. */
 const VERSION_BYTES = 96;

@@ -13,7 +13,7 @@
  * sidecars. Pure; a state is a number, 0: no sidecar passed yet.
  */
 
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { hexDigit, putHexHalf } from './hex-digits.ts';
 
 const { hopsMax, loopHopsMin, loopVisitsMin } = telemetryLimits;

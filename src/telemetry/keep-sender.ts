@@ -18,7 +18,7 @@
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import type { WakeUps } from '../base/deadlines.ts';
-import { keepLimits } from '../model/limits.ts';
+import { keepLimits } from '../model/telemetry-limits.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { type PeerAgent, type PeerKeys, plainAgent, secureAgent } from './peer-keys.ts';
 import type { PeerTeller } from './recall.ts';

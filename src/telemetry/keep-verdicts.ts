@@ -12,7 +12,7 @@
  */
 
 import type { Milliseconds } from '../base/clock.ts';
-import { keepLimits } from '../model/limits.ts';
+import { keepLimits } from '../model/telemetry-limits.ts';
 import { ExchangeRecord, RecordFlag, RecordKind, SampledBy } from './exchange-record.ts';
 import { type KeepCounts, KeepJudge, REFUSED } from './keep-judge.ts';
 import { KeepMarks, Verdict } from './keep-marks.ts';

@@ -20,8 +20,8 @@ import {
   type SumMetricData,
 } from '@opentelemetry/sdk-metrics';
 import type { Clock, Milliseconds } from '../base/clock.ts';
-import type { TelemetryLimits } from '../model/limits.ts';
 import { metricAttributes, metricNames } from '../model/metric-names.ts';
+import type { TelemetryLimits } from '../model/telemetry-limits.ts';
 import { latencyBoundsUs } from './latency-histogram.ts';
 import { type MetricsSnapshot, seriesOf } from './metrics-snapshot.ts';
 import type { OwnPath } from './own-path.ts';

@@ -14,8 +14,8 @@
  */
 
 import { failures } from '../model/failure.ts';
-import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { DETECTION_PLACES } from './detection.ts';
 import { KeepBudgets } from './keep-state.ts';
 import { PolicyCounts } from './policy-counts.ts';

@@ -10,7 +10,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
 import { type TraceContext, TraceFlag } from './trace-context.ts';
 

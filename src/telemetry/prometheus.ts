@@ -7,8 +7,8 @@
  */
 
 import { failures } from '../model/failure.ts';
-import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { detectedByWords, detectedWords, detectionPlace } from './detection.ts';
 import { ExemplarBook, type ExemplarEntry } from './exemplars.ts';
 import { addIstioMetrics, type ClusterLabels } from './istio-metrics.ts';

@@ -13,7 +13,7 @@
  *   h<index>:<value>              captured header, by its place: those of the request, then the response's
  */
 
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { EXTRA_BYTES_MAX } from './record-layout.ts';
 
 export interface RecordExtra {

@@ -11,7 +11,7 @@
  */
 
 import type { Milliseconds } from '../base/clock.ts';
-import { keepLimits } from '../model/limits.ts';
+import { keepLimits } from '../model/telemetry-limits.ts';
 import { ExchangeRecord } from './exchange-record.ts';
 import { RECORD_WORDS, TEXT_HEAD_BYTES } from './record-layout.ts';
 import { RecordText } from './record-text.ts';

@@ -8,7 +8,7 @@
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
-import type { TelemetryLimits } from '../model/limits.ts';
+import type { TelemetryLimits } from '../model/telemetry-limits.ts';
 import { accessLogLine } from './access-log.ts';
 import { DropWarnings } from './drop-warnings.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from './exchange-record.ts';

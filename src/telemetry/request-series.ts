@@ -11,8 +11,8 @@
  */
 
 import { failures } from '../model/failure.ts';
-import { telemetryLimits } from '../model/limits.ts';
 import type { Direction } from '../model/routing-table.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { KeepState } from './keep-state.ts';
 import { bucketOf, LatencyHistogram } from './latency-histogram.ts';

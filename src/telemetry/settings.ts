@@ -7,7 +7,7 @@
  * one. What no such variable says comes beside them, as TracingChoices.
  */
 
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { type CapturedHeaders, readCapturedHeaders } from './captured-headers.ts';
 import { type Environment, EnvReader, isToken } from './env-reader.ts';
 import {

@@ -10,7 +10,7 @@
  */
 
 import type { Milliseconds } from '../base/clock.ts';
-import { keepLimits } from '../model/limits.ts';
+import { keepLimits } from '../model/telemetry-limits.ts';
 import type { RequestSeries } from './request-series.ts';
 
 const SHARE = 0.99;

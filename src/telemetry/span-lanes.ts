@@ -11,7 +11,7 @@
  */
 
 import { failure } from '../model/failure.ts';
-import type { TelemetryLimits } from '../model/limits.ts';
+import type { TelemetryLimits } from '../model/telemetry-limits.ts';
 import { type ExchangeRecord, SampledBy } from './exchange-record.ts';
 import type { RecordText } from './record-text.ts';
 import type { BatchSettings } from './settings.ts';

@@ -16,7 +16,7 @@ import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import { type Random, systemRandom } from '../base/random.ts';
-import { type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
+import { type TelemetryLimits, telemetryLimits } from '../model/telemetry-limits.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { nextDelay, RetryableError } from './export-retry.ts';
 import { describeError } from './own-transport.ts';

@@ -10,8 +10,8 @@
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
-import { keepLimits, type TelemetryLimits, telemetryLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import { keepLimits, type TelemetryLimits, telemetryLimits } from '../model/telemetry-limits.ts';
 import { type ExchangeRecord, isExported } from './exchange-record.ts';
 import type { ExemplarEntry } from './exemplars.ts';
 import { type KeepReport, reportOf } from './keep-report.ts';

@@ -6,7 +6,7 @@
  * calls `context.clear()`. Hot: no regex, no object, no string.
  */
 
-import { telemetryLimits } from '../model/limits.ts';
+import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { type ExchangeRecord, RecordFlag } from './exchange-record.ts';
 
 /** Bits of a traceparent's flags that we know; the rest is zeroed on the way out. */

@@ -5,7 +5,7 @@
  * telemetry finds them in TelemetrySettings. docs/tracing-settings.md explains each to users.
  */
 
-import { keepLimits } from '../model/limits.ts';
+import { keepLimits } from '../model/telemetry-limits.ts';
 
 /** What is exported although the head sampler did not choose it. A retry and a denial always are. */
 export interface KeepSettings {

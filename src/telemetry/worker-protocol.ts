@@ -7,7 +7,7 @@
  */
 
 import type { MessagePort } from 'node:worker_threads';
-import type { TelemetryLimits } from '../model/limits.ts';
+import type { TelemetryLimits } from '../model/telemetry-limits.ts';
 import type { ExemplarEntry } from './exemplars.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
 import type { OwnAnswer, OwnDial } from './own-dial.ts';

@@ -5,7 +5,7 @@
  * span. One reader serves one span, resource, event or link at a time; `begin` starts its budget.
  */
 
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { type AnyValue, asObject, type KeyValue } from './otlp-json.ts';
 
 const integerText = /^-?\d{1,19}$/;

@@ -9,7 +9,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { systemWakeUps } from '../base/deadlines.ts';
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 
 /** An IP address or `localhost`, and a port; port 0 asks the system for one. */
 export interface ListenAddress {

@@ -11,7 +11,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../base/clock.ts';
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { findDependencies } from './dependencies.ts';
 import { answer } from './http-listener.ts';
 import { type JaegerTrace, jaegerTrace } from './jaeger-json.ts';

@@ -6,8 +6,8 @@
  * opentelemetry-proto 1.9, metrics.proto.
  */
 
-import type { ViewerLimits } from '../model/limits.ts';
 import { metricNames } from '../model/metric-names.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { AttributeReader } from './attribute-reader.ts';
 import { asObject, attributeText, type KeyValue, valueText } from './otlp-json.ts';
 

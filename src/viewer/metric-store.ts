@@ -14,8 +14,8 @@
 
 import { hash } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
-import type { ViewerLimits } from '../model/limits.ts';
 import { metricAttributes } from '../model/metric-names.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import type { DurationPoint, PointGroup } from './metric-decode.ts';
 import { type Increment, MetricRow, slotMs, slotsMax } from './metric-row.ts';
 import { boundsSeconds } from './request-tally.ts';

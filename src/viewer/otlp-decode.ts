@@ -7,7 +7,7 @@
  * out, which OTLP asks of receivers. Source: opentelemetry-proto 1.9, docs/specification.md.
  */
 
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { AttributeReader } from './attribute-reader.ts';
 import {
   asObject,

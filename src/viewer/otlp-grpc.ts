@@ -19,7 +19,7 @@ import {
 } from 'node:http2';
 import type { Clock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { type ListenAddress, ListenFailure, listenMessage } from './http-listener.ts';
 import type { IncomingBody, OtlpIngest, Outcome, RefusalKind, Signal } from './otlp-ingest.ts';
 import { printExportAnswer } from './otlp-protobuf.ts';

@@ -11,7 +11,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { gunzipSync } from 'node:zlib';
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { findJsonExcess } from './json-guard.ts';
 import { decodeMetrics } from './metric-decode.ts';
 import type { MetricStore } from './metric-store.ts';

@@ -7,7 +7,7 @@
  */
 
 import type { ServerResponse } from 'node:http';
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { answer } from './http-listener.ts';
 import {
   type FoundParameter,

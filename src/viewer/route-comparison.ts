@@ -3,8 +3,8 @@
  * whatever is sampled. Spans are only examples: one pass over the newest ones finds those of all subsets.
  */
 
-import type { ViewerLimits } from '../model/limits.ts';
 import { metricAttributes } from '../model/metric-names.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { tokenOf } from './attribute-tokens.ts';
 import { type MetricRow, slotMs } from './metric-row.ts';
 import type { MetricStore, Window } from './metric-store.ts';

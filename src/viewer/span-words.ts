@@ -247,6 +247,7 @@ function joined({ span }: TraceRow, join: string): string {
     const header = join.slice('correlation:'.length);
     return `To the one open request that came with the same ${header}.`;
   }
+  if (join === 'gateway') return 'To the request that has come: a gateway passes it on.';
   return join === 'none'
     ? 'To nothing: no header said which request caused it, so it began a trace of its own.'
     : `By ${join}.`;

@@ -7,7 +7,7 @@
  * as texts; of at most `searchReadBytesMax` in all, then the search ends with what it has.
  */
 
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { tokenOf } from './attribute-tokens.ts';
 import {
   attributeText,

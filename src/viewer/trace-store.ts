@@ -8,7 +8,7 @@
  * (a sender repeats a request after a timeout) is kept once. No clock: age is arrival.
  */
 
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { TokenList } from './attribute-tokens.ts';
 import { MemoryBodies } from './memory-bodies.ts';
 import type { DecodedGroup, DecodedSpan } from './otlp-decode.ts';

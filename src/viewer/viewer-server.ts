@@ -9,7 +9,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../base/clock.ts';
-import type { ViewerLimits } from '../model/limits.ts';
+import type { ViewerLimits } from '../model/viewer-limits.ts';
 import { answer, answerText, HttpListener, type ListenAddress } from './http-listener.ts';
 import { LegacyApi } from './legacy-api.ts';
 import { MetricStore } from './metric-store.ts';

@@ -281,10 +281,10 @@ test('a backend that is not there is an error for each connection, not a hang', 
 
 test('a closed loop ends early after the requests that were asked for', async () => {
   const port = await listen((socket, _, id) => socket.write(right(id)));
-  const order = { kind: 'closed', port, connections: 2, seconds: 5, requests: 50 } as const;
+  const order = { kind: 'closed', port, connections: 2, seconds: 60, requests: 50 } as const;
   const { completed, elapsedSeconds } = await generator.run(order);
   assert.equal(completed, 50);
-  assert.ok(elapsedSeconds < 4);
+  assert.ok(elapsedSeconds < 50);
 });
 
 test('bodies of requests arrive whole, with a length or chunked, and large answers are verified', async () => {

@@ -106,9 +106,9 @@ test('a table that is in force already is not sent', bounded, async () => {
   assert.deepEqual([outcome.table, outcome.digest], [undefined, digest]);
 });
 
-test('this thread goes on while ten thousand rules are read', bounded, async () => {
+test('this thread goes on while a thousand rules are read', bounded, async () => {
   const rules = Array.from(
-    { length: 10_000 },
+    { length: 1_000 },
     (_, index) =>
       `    - match: [{uri: {prefix: /p${index}/}}]\n      route: [{destination: {host: reviews}}]\n`,
   );
@@ -124,7 +124,7 @@ test('this thread goes on while ten thousand rules are read', bounded, async () 
   const { table } = await new CompilerThread().run(job);
   isOver = true;
   const hosts = table?.capture?.outbound.flatMap(({ virtualHosts }) => virtualHosts) ?? [];
-  assert.ok(hosts.some((host) => host.rules.length === 10_000));
+  assert.ok(hosts.some((host) => host.rules.length === 1_000));
   // Read here, it would be one turn or two.
   assert.ok(turns > 100, `${turns} turns`);
 });

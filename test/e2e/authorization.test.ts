@@ -89,7 +89,7 @@ kind: RequestAuthentication
 metadata: {name: jwt, namespace: default}
 spec: {jwtRules: [{issuer: x}]}
 `;
-  const { folder, call, edit } = await start(t, local);
+  const { sidecar, folder, call, edit } = await start(t, local);
   assert.equal((await call('/status/a')).status, 200);
   for (const [name, text] of [
     ['default/ask-them', custom],
@@ -106,5 +106,14 @@ spec: {jwtRules: [{issuer: x}]}
     assert.match(checked.stdout, /more\.yaml:\d+:\d+: error TC1341: .*everything that it selects/);
     await edit(() => rmSync(join(folder, 'more.yaml')));
     assert.equal((await call('/status/a')).status, 200);
+    // In the file that was good it is no less in force, whatever its last good content lets in.
+    await edit(() => writeConfig(folder, 'policies.yaml', `${local}---\n${text}`));
+    assert.equal((await call('/status/a')).status, 403);
+    await edit(() => writeConfig(folder, 'policies.yaml', local));
+    assert.equal((await call('/status/a')).status, 200);
   }
+  await sidecar.logged(
+    /policies\.yaml has an error: its last good content stays in force, and beside/,
+  );
+  await sidecar.logged(/more\.yaml has an error: it never had good content, so nothing of it is/);
 });

@@ -52,9 +52,11 @@ test('who starts again after a kill counts once, who lives counts always', {
   await Promise.all([kill(first), kill(kept)]);
   // Its certificate is of no use any more, its name is.
   rmSync(join(folder, 'identity.json'));
-  await Promise.all([start(one), start(keeping, folder)]);
+  const [, again] = await Promise.all([start(one), start(keeping, folder)]);
   const after = await counted(authority, 2, before.lastMs);
   assert.deepEqual(after.names, before.names);
+  // The authority writes its list before it answers.
+  await identityUntil(again, ({ generation }) => generation > 0);
 
   rmSync(join(folder, 'identity.json'));
   await start(beside, folder);

@@ -12,7 +12,7 @@ import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { callMesh } from '../support/call-mesh.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { extension, helloMessage, inRecords, serverName } from '../support/client-hello.ts';
-import { makeIdentity, makeLeaf, makeRoot } from '../support/mesh-material.ts';
+import { idOf, makeIdentity, makeLeaf, makeRoot } from '../support/mesh-material.ts';
 import { planOf, policyText } from '../support/policies.ts';
 import { getOf } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
@@ -66,6 +66,12 @@ test('bytes of a caller that is let in by its identity pass, those of another do
     );
   }
   assert.equal(proxy.telemetry.metrics.policies.of('shop/web-only').denied, 2);
+  const { opaqueTotal, opaquePeers } = proxy.telemetry.metrics.connectionGauge('inbound');
+  assert.equal(opaqueTotal, 2);
+  const counts = [...opaquePeers].map(([id, each]) => [id, each.opaqueTotal]);
+  assert.deepEqual(counts, [
+    [proxy.telemetry.names.idOf(idOf({ namespace: 'bank', serviceAccount: 'teller' })), 1],
+  ]);
   assert.match(
     proxy.log.join('\n'),
     /^warn inbound denied: no rule of shop\/web-only lets spiffe:.*teller in/m,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { trafficLimits } from '../../src/model/limits.ts';
 import { clientAddressOf } from '../../src/proxy/exchange/client-address.ts';
+import { RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { HeadReader } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
@@ -92,9 +93,9 @@ test('behind trusted hops their entries go on, with our peer, and nothing to the
   assert.match(received, /x-forwarded-proto: https\r\n/);
   assert.match(received, /X-Forwarded-Port: 443\r\n/);
   assert.doesNotMatch(received, /6\.6\.6\.6/);
-  await gateway.telemetry.recorded(1);
-  const [record] = gateway.telemetry.records;
-  assert.equal(readExtra(record!.extra).client, '192.0.2.7');
+  await gateway.telemetry.recorded(2);
+  const arrival = gateway.telemetry.records.find(({ kind }) => kind === RecordKind.Server);
+  assert.equal(readExtra(arrival!.extra).client, '192.0.2.7');
 });
 
 const outside = { trustedHops: 0, takesProxyHeader: true };

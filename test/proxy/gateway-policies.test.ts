@@ -139,7 +139,9 @@ test('whoever connects does not choose by a PROXY header where it connects from'
   }
 });
 
-test('of a relayed connection too its peer and the client of its PROXY header are told apart', async (t) => {
+test('of a relayed connection too its peer and the client of its PROXY header are told apart', {
+  timeout: 30_000,
+}, async (t) => {
   const listener = gatewayOf([serverOf(['inside.example.com'], { action: 'relay' })], true, [
     connectionRuleOf({ matches: [{ sniHosts: ['inside.example.com'], subnets: [] }] }),
   ]);

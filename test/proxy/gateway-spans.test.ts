@@ -16,6 +16,7 @@ import {
   RecordKind,
 } from '../../src/telemetry/exchange-record.ts';
 import { readExtra } from '../../src/telemetry/record-extra.ts';
+import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   connectSecure,
@@ -239,6 +240,30 @@ test('where an edge links, the arrival has the link, and its trace the attempt',
   assert.equal(parentOf(attempt), spanOf(arrival));
   const told = `traceparent;desc="00-${traceOf(arrival)}-${spanOf(arrival)}-`;
   assert.ok(head.includes(told), 'and whoever called is told of it');
+});
+
+test('headers to be captured are noted by the direction of each span', async (t) => {
+  const gateway = await startGateway(t, plain, {
+    script: answering(() => okWith('ok', 'X-Shard: 7\r\n')),
+    tracing: {
+      ...usualChoices,
+      capturedHeaders: {
+        inbound: { request: ['x-lane'], response: ['x-shard'] },
+        outbound: { request: ['user-agent'], response: [] },
+      },
+    },
+  });
+  const downstream = await gateway.connect();
+  await downstream.send(getAt('shop', 'X-Lane: blue\r\nUser-Agent: phone\r\n'));
+  await downstream.response();
+  await gateway.telemetry.recorded(2);
+  const [attempt, arrival] = gateway.telemetry.records as [ExchangeRecord, ExchangeRecord];
+  const headersOf = ({ extra }: ExchangeRecord) => [...readExtra(extra).headers];
+  assert.deepEqual(headersOf(arrival), [
+    [0, ['blue']],
+    [1, ['7']],
+  ]);
+  assert.deepEqual(headersOf(attempt), [[0, ['phone']]]);
 });
 
 test('who is no gateway makes one span a request, as ever', async (t) => {

@@ -93,10 +93,10 @@ test('strangers that send a ClientHello and stop are closed, and who goes on is 
     await each.send(hello);
     await each.until(() => each.received !== '', 'the first words of the gateway');
   }
-  await stalled[0]!.closed();
-  await stalled[1]!.closed();
+  await stalled[0]!.ended();
+  await stalled[1]!.ended();
   const { downstream } = await connectSecure(t, gateway.port, authority, 'shop.example.com');
-  await stalled[2]!.closed();
+  await stalled[2]!.ended();
   await downstream.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   assert.equal((await downstream.response()).body, 'application');
   assert.equal(gateway.proxy.counts.failedHandshakes, 3);

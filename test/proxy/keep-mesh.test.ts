@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
-import { keepLimits } from '../../src/model/limits.ts';
 import { usualSecurity } from '../../src/model/security.ts';
+import { keepLimits } from '../../src/model/telemetry-limits.ts';
 import { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
 import { KeepSender } from '../../src/telemetry/keep-sender.ts';
 import type { PeerKeys } from '../../src/telemetry/peer-keys.ts';

@@ -4,12 +4,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { telemetryLimits } from '../../src/model/limits.ts';
 import {
   type CustomTag,
   noTracingRules,
   type RoutingTable,
 } from '../../src/model/routing-table.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { readExtra } from '../../src/telemetry/record-extra.ts';
 import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
 import { getOf, startProxy } from '../support/proxy-fixture.ts';
@@ -102,5 +102,8 @@ test('each attempt of a request has the fields of the request once', async (t) =
     await downstream.response();
   }
   assert.ok(telemetry.records.some(({ attempt }) => attempt > 0));
-  for (const { extra } of telemetry.records) assert.equal(extra, 'c0:acme');
+  for (const { extra } of telemetry.records) {
+    const { tags } = readExtra(extra);
+    assert.deepEqual([...tags], [[0, ['acme']]]);
+  }
 });

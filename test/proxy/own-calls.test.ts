@@ -17,7 +17,8 @@ import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { DeniedDial } from '../../src/telemetry/own-dial.ts';
 import { OwnPath } from '../../src/telemetry/own-path.ts';
 import { ownAddress, startCapture } from '../support/capture-fixture.ts';
-import { CertificateAuthority } from '../support/certificates.ts';
+import { makeLeaf, makeRoot } from '../support/mesh-material.ts';
+import { makeDecoy } from '../support/odd-issuers.ts';
 import { answering, type OriginScript, okWith, RawOrigin } from '../support/raw-origin.ts';
 import {
   clusterOf,
@@ -121,10 +122,12 @@ test('another table: an idle connection is not used again', async (t) => {
 test('TLS to a collector is spoken end to end, by the authority that is configured', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tracecar-own-calls-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const authority = new CertificateAuthority(folder);
+  const root = makeRoot();
   const file = join(folder, 'authority.crt');
-  writeFileSync(file, authority.cert);
-  const collector = createSecureServer(authority.issue('otel.example'), (_, response) => {
+  writeFileSync(file, root.roots);
+  const { certificates: chain, privateKey: key } = makeLeaf(root, { dnsNames: ['otel.example'] });
+  // What it sends behind its own certificate proves nothing, and harms nobody.
+  const collector = createSecureServer({ cert: chain + makeDecoy(root), key }, (_, response) => {
     response.end('ok');
   });
   t.after(() => new Promise((settle) => collector.close(settle)));

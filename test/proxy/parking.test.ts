@@ -122,8 +122,8 @@ test('a drain before the first table waits for nobody', async (t) => {
   const proxy = await startCapture(t, { isParking: true, limits });
   const parked = [await proxy.outbound(1), await proxy.inbound(1)];
   const started = Date.now();
-  assert.deepEqual(await proxy.proxy.drain(10_000), { finished: 2, cut: 0 });
-  assert.ok(Date.now() - started < 8_000, 'the time in which callers still come is left out');
+  assert.deepEqual(await proxy.proxy.drain(60_000), { finished: 2, cut: 0 });
+  assert.ok(Date.now() - started < 50_000, 'the time in which callers still come is left out');
   for (const each of parked) assert.equal(await each.closed(), 'reset');
   assert.deepEqual(await proxy.proxy.apply(proxy.table), []);
 });

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { Agent, createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { telemetryLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
 import { startProxy } from '../support/proxy-fixture.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';

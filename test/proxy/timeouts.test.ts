@@ -108,21 +108,20 @@ test('row 157: a body that pauses gets 408 and its connections are not reused', 
 });
 
 test('a body that is steady enough is never cut', async (t) => {
-  const { connect } = await startPair(
-    t,
-    async (upstream) => {
-      await upstream.untilReceived('0123456789'.repeat(3));
-      await upstream.send(okWith('done'));
-    },
-    { limits: { bodyRateWindowMs: 40, bodyRateBytesPerSecondMin: 100, bodyIdleMs: 200 } },
-  );
+  const time = new ManualTime();
+  const { connect, origin } = await startPair(t, () => undefined, {
+    time,
+    limits: { bodyRateWindowMs: 40, bodyRateBytesPerSecondMin: 100, bodyIdleMs: 200 },
+  });
   const downstream = await connect();
-  await downstream.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n');
-  let sent = 0;
-  const drip = setInterval(() => {
-    if (sent++ < 3) downstream.socket.write('0123456789');
-  }, 20);
-  t.after(() => clearInterval(drip));
+  await downstream.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\n\r\n');
+  const upstream = await origin.connection(0);
+  for (let sent = 1; sent <= 6; sent++) {
+    await time.advance(20);
+    await downstream.send('0123456789');
+    await upstream.untilReceived('0123456789'.repeat(sent));
+  }
+  await upstream.send(okWith('done'));
   assert.equal((await downstream.response()).body, 'done');
 });
 

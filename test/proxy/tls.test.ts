@@ -239,6 +239,7 @@ function filesAt(path: string, settings = settingsOf(path)) {
   const files = new TlsFiles({
     settings,
     credentials: new CredentialStore(),
+    hosts: () => [],
     wakeUps: { after: () => () => undefined },
     pollMs: () => 10,
     wallMs: Date.now,
@@ -303,6 +304,7 @@ test('an authority file that cannot be read keeps the old one and says so', asyn
   const files = new TlsFiles({
     settings: { ...settingsOf(path), mode: 'mutual', caFile: file },
     credentials: new CredentialStore(),
+    hosts: () => [],
     wakeUps: systemWakeUps,
     pollMs: () => 10,
     wallMs: Date.now,
@@ -356,6 +358,7 @@ test('an expired certificate does not replace a good one', async (t) => {
   const files = new TlsFiles({
     settings: settingsOf(path),
     credentials: new CredentialStore(),
+    hosts: () => [],
     wakeUps: systemWakeUps,
     pollMs: () => 10,
     wallMs: () => wallMs,

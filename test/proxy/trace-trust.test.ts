@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
-import { telemetryLimits, trafficLimits } from '../../src/model/limits.ts';
+import { trafficLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import {
   type TraceChoices,
   TraceHeaders,

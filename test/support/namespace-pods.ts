@@ -89,7 +89,7 @@ export class Pod {
       encoding: 'utf8',
       env: { ...process.env, ...options.env },
       input: options.input ?? '',
-      timeout: options.timeoutMs ?? 20_000,
+      timeout: options.timeoutMs ?? 40_000,
     });
     return { status: done.status, output: done.stdout, errors: done.stderr };
   }
@@ -102,7 +102,7 @@ export class Pod {
   ): Promise<RunResult> {
     const child = spawn('ip', this.#arguments(user, command), {
       env: { ...process.env, ...options.env },
-      timeout: options.timeoutMs ?? 20_000,
+      timeout: options.timeoutMs ?? 40_000,
     });
     this.#children.add(child);
     const said: [string, string] = ['', ''];
@@ -135,7 +135,7 @@ export class Pod {
    */
   dial(user: readonly string[], address: string, port: number, text = ''): string {
     const script =
-      'exec 3<>"/dev/tcp/$0/$1" && { [ -z "$2" ] || printf %s "$2" >&3; } && exec timeout 5 cat <&3';
+      'exec 3<>"/dev/tcp/$0/$1" && { [ -z "$2" ] || printf %s "$2" >&3; } && exec timeout 20 cat <&3';
     const command = ['bash', '-c', script, address, `${port}`, text];
     const { status, output, errors } = this.run(user, command);
     if (status === 0) return output.trim();

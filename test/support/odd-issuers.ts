@@ -32,6 +32,10 @@ export interface IssuerTerms {
   readonly keys?: KeyPair;
   /** From now, milliseconds; default an hour ago. */
   readonly beginsInMs?: number;
+  /** Likewise; default in a day. */
+  readonly endsInMs?: number;
+  /** Default: a fresh one. */
+  readonly root?: MeshSigner;
   readonly extra?: readonly DerValue[];
   /** It is under an issuer that allows none below it. */
   readonly isBelowLast?: boolean;
@@ -125,8 +129,9 @@ export const issuerCases: readonly IssuerCase[] = [
 ];
 
 export function makeOddIssuer(terms: IssuerTerms): OddIssuer {
-  const { beginsInMs = -3_600_000, extra = [], isBelowLast = false } = terms;
-  const root = makeRoot();
+  const { beginsInMs = -3_600_000, endsInMs = 86_400_000 } = terms;
+  const { extra = [], isBelowLast = false } = terms;
+  const { root = makeRoot() } = terms;
   const above = isBelowLast ? makeIssuer(root) : root;
   const { keys = generateKeys() } = terms;
   const keyId = keyHash(keys.publicKey).subarray(0, 20);
@@ -137,7 +142,7 @@ export function makeOddIssuer(terms: IssuerTerms): OddIssuer {
       issuer: ownDer(above.signer.name),
       subject: distinguishedName('odd issuer'),
       notBefore: now + beginsInMs,
-      notAfter: now + 86_400_000,
+      notAfter: now + endsInMs,
       publicKey: spkiOf(keys.publicKey),
       extensions: [
         extension('2.5.29.19', true, sequence(isTrue())),

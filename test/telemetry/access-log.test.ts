@@ -20,7 +20,7 @@ import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { failure } from '../../src/model/failure.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { accessLogLine } from '../../src/telemetry/access-log.ts';
 import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
 import {
@@ -40,11 +40,11 @@ import { inbound, outbound } from './records.ts';
 
 const names = ['', 'reviews-route', 'v1', '10.0.0.7:9080', 'outbound|9080|v1|reviews'];
 
-test('a line of a gateway has its client beside the endpoint that was asked', () => {
-  const line = JSON.parse(accessLogLine(outbound({ extra: 'a192.0.2.7' }), names, 0));
-  assert.equal(line.client, '192.0.2.7');
-  assert.notEqual(line.peer, '192.0.2.7');
-  assert.equal('client' in JSON.parse(accessLogLine(outbound(), names, 0)), false);
+test('a line of an arrival at a gateway has its client beside the peer that has called', () => {
+  const arrival = inbound({ peerAddress: '10.0.0.8', extra: 'a192.0.2.7' });
+  const line = JSON.parse(accessLogLine(arrival, names, 0));
+  assert.deepEqual([line.direction, line.client, line.peer], ['inbound', '192.0.2.7', '10.0.0.8']);
+  assert.equal('client' in JSON.parse(accessLogLine(inbound(), names, 0)), false);
 });
 
 test('a line of what failed says what it was about', () => {

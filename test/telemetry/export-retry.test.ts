@@ -8,7 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { seededRandom } from '../../src/base/random.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { nextDelay, RetryableError } from '../../src/telemetry/export-retry.ts';
 import { OwnTransport, type TransportAnswer } from '../../src/telemetry/own-transport.ts';
 import { RequestWatch } from '../../src/telemetry/request-watch.ts';

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
 import { type CustomTag, noTracingRules } from '../../src/model/routing-table.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { ClusterBook, clustersMessage } from '../../src/telemetry/cluster-facts.ts';
 import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { FactHistory } from '../../src/telemetry/fact-history.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createRawServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { keepLimits } from '../../src/model/limits.ts';
+import { keepLimits } from '../../src/model/telemetry-limits.ts';
 import { KeepSender } from '../../src/telemetry/keep-sender.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { outbound } from './records.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
-import { keepLimits } from '../../src/model/limits.ts';
+import { keepLimits } from '../../src/model/telemetry-limits.ts';
 import {
   ExchangeRecord,
   RecordFlag,

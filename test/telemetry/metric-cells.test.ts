@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { STATUS_CODES } from 'node:http';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
 import { renderPrometheus } from '../../src/telemetry/prometheus.ts';

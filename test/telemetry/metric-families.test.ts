@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
 import { failure, failures } from '../../src/model/failure.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { type ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { ExemplarStore, HeldExemplars } from '../../src/telemetry/exemplars.ts';
 import { metricIdentity } from '../../src/telemetry/metric-identity.ts';

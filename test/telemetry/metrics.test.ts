@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
 import { failure, failures } from '../../src/model/failure.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { LatencyHistogram, latencyBoundsUs } from '../../src/telemetry/latency-histogram.ts';
 import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
 import { NameTable } from '../../src/telemetry/name-table.ts';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
-import { type TelemetryLimits, telemetryLimits } from '../../src/model/limits.ts';
+import { type TelemetryLimits, telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { type ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import { createRingMemory, type RingMemory } from '../../src/telemetry/record-layout.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';

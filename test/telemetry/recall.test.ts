@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
-import { keepLimits } from '../../src/model/limits.ts';
+import { keepLimits } from '../../src/model/telemetry-limits.ts';
 import {
   ExchangeRecord,
   RecordFlag,

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keepLimits } from '../../src/model/limits.ts';
+import { keepLimits } from '../../src/model/telemetry-limits.ts';
 import { MetricRegistry, type RequestSeries } from '../../src/telemetry/metrics.ts';
 import { SlowLimits } from '../../src/telemetry/slow-limit.ts';
 import { inbound } from './records.ts';

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
-import { telemetryLimits } from '../../src/model/limits.ts';
 import { type CustomTag, noTracingRules, type Rule } from '../../src/model/routing-table.ts';
+import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import {
   type ExchangeRecord,
   Join,
@@ -176,9 +176,12 @@ test('a rule has the place where its own table has it written; one of two places
   assert.equal(originOf({ generation: 9, routeId: 1 }), undefined);
 });
 
-test('the client of a gateway is on its CLIENT span; elsewhere nobody knows one', () => {
-  const span = attributesOf(outbound({ extra: 'h0:x\na192.0.2.7' }));
+test('the client of a gateway is on its SERVER span; elsewhere it is the peer', () => {
+  const peerAddress = '10.0.0.9';
+  const span = attributesOf(inbound({ peerAddress, extra: 'h0:x\na192.0.2.7' }));
   assert.equal(span['client.address'], '192.0.2.7');
+  assert.equal(span['network.peer.address'], peerAddress);
+  assert.equal(attributesOf(inbound({ peerAddress }))['client.address'], peerAddress);
   assert.equal('client.address' in attributesOf(outbound()), false);
 });
 
@@ -191,6 +194,7 @@ test('a join by a header names the header', () => {
   assert.deepEqual(joinOf({ join: Join.None }), ['none', undefined]);
   assert.deepEqual(joinOf({ join: Join.App }), ['app', 1]);
   assert.deepEqual(joinOf({ join: Join.Preload }), ['preload', 1]);
+  assert.deepEqual(joinOf({ join: Join.Gateway }), ['gateway', 1]);
   assert.deepEqual(joinOf({ join: Join.Correlation }), ['correlation:x-request-id', 1]);
   assert.deepEqual(joinOf({ join: Join.Correlation, joinField: 1 }), ['correlation:x-lane', 1]);
 });

@@ -10,7 +10,7 @@ import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
-import { type TelemetryLimits, telemetryLimits } from '../../src/model/limits.ts';
+import { type TelemetryLimits, telemetryLimits } from '../../src/model/telemetry-limits.ts';
 import { RetryableError } from '../../src/telemetry/export-retry.ts';
 import { RecordText } from '../../src/telemetry/record-text.ts';
 import { readTelemetrySettings } from '../../src/telemetry/settings.ts';

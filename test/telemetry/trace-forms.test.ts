@@ -9,6 +9,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { type Random, seededRandom } from '../../src/base/random.ts';
+import { failure } from '../../src/model/failure.ts';
 import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
 import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
@@ -288,6 +289,9 @@ for (const make of [inbound, outbound]) {
       { extra: `l${'a'.repeat(32)}-${'b'.repeat(16)}\nl${'c'.repeat(32)}-${'d'.repeat(16)}` },
       { extra: 'c0:blue\nh0:"x"\nh0:y\nh1:z\nt\nlx\nc:\n?' },
       { method: 0, extra: 'mBREW' },
+      { causeCode: failure.denied.code, extra: 'dno rule lets "x" in: caf\xe9\na192.0.2.7\nsCN=a' },
+      { causeCode: failure['tls-wrong-identity'].code, extra: 'dabout\nespiffe://a\npspiffe://b' },
+      { flags: RecordFlag.Sampled | RecordFlag.Tls, tlsVersion: 2 },
       { routeId: names.length },
     ];
     assertSame(odd.flatMap((each) => [make(routing), make({ ...routing, ...each })]));

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { ViewerLimits } from '../../src/model/limits.ts';
+import type { ViewerLimits } from '../../src/model/viewer-limits.ts';
 import { exportBody, sendSpans } from './span-fixtures.ts';
 import { type RunningViewer, startViewer } from './viewer-fixture.ts';
 

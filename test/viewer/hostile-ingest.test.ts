@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ManualClock } from '../../src/base/clock.ts';
-import { viewerLimits } from '../../src/model/limits.ts';
+import { viewerLimits } from '../../src/model/viewer-limits.ts';
 import { MetricStore } from '../../src/viewer/metric-store.ts';
 import { type Encoding, OtlpIngest, type Signal } from '../../src/viewer/otlp-ingest.ts';
 import { readMetrics, readTraces } from '../../src/viewer/otlp-protobuf.ts';

@@ -11,7 +11,7 @@ import { gzipSync } from 'node:zlib';
 import { ManualClock } from '../../src/base/clock.ts';
 import { readViewSettings } from '../../src/main/view-settings.ts';
 import { showTrace } from '../../src/main/view-trace.ts';
-import { viewerLimits } from '../../src/model/limits.ts';
+import { viewerLimits } from '../../src/model/viewer-limits.ts';
 import { ImportFailure } from '../../src/viewer/otlp-import.ts';
 import type { SpanBodies } from '../../src/viewer/span-bodies.ts';
 import { SqliteBodies } from '../../src/viewer/sqlite-bodies.ts';

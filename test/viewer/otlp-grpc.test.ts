@@ -8,7 +8,7 @@ import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders }
 import { connect as connectTcp } from 'node:net';
 import { after, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { viewerLimits } from '../../src/model/limits.ts';
+import { viewerLimits } from '../../src/model/viewer-limits.ts';
 import { startViewer } from './viewer-fixture.ts';
 
 const viewer = await startViewer({ grpcResetBurst: 20, grpcResetsPerSecond: 1 });

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../../src/base/clock.ts';
-import { viewerLimits } from '../../src/model/limits.ts';
+import { viewerLimits } from '../../src/model/viewer-limits.ts';
 import { MemoryBodies } from '../../src/viewer/memory-bodies.ts';
 import { MetricStore } from '../../src/viewer/metric-store.ts';
 import { OtlpIngest, type Outcome } from '../../src/viewer/otlp-ingest.ts';

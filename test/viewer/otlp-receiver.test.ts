@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { viewerLimits } from '../../src/model/limits.ts';
+import { viewerLimits } from '../../src/model/viewer-limits.ts';
 import { spansOf } from './query-api-cases.ts';
 import { attributeList, exportBody, sendSpans } from './span-fixtures.ts';
 import { startViewer } from './viewer-fixture.ts';

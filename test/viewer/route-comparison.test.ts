@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { ManualClock } from '../../src/base/clock.ts';
-import { viewerLimits } from '../../src/model/limits.ts';
+import { viewerLimits } from '../../src/model/viewer-limits.ts';
 import { decodeMetrics } from '../../src/viewer/metric-decode.ts';
 import { MetricStore } from '../../src/viewer/metric-store.ts';
 import { decodeTraces } from '../../src/viewer/otlp-decode.ts';

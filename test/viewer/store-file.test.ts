@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
-import { viewerLimits } from '../../src/model/limits.ts';
+import { viewerLimits } from '../../src/model/viewer-limits.ts';
 import { findDependencies } from '../../src/viewer/dependencies.ts';
 import { decodeTraces } from '../../src/viewer/otlp-decode.ts';
 import { traceJson } from '../../src/viewer/query-api.ts';

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type ViewerLimits, viewerLimits } from '../../src/model/limits.ts';
+import { type ViewerLimits, viewerLimits } from '../../src/model/viewer-limits.ts';
 import { decodeTraces } from '../../src/viewer/otlp-decode.ts';
 import { traceJson } from '../../src/viewer/query-api.ts';
 import type { SpanBodies } from '../../src/viewer/span-bodies.ts';

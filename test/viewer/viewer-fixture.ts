@@ -3,7 +3,7 @@
  */
 
 import { ManualClock } from '../../src/base/clock.ts';
-import { type ViewerLimits, viewerLimits } from '../../src/model/limits.ts';
+import { type ViewerLimits, viewerLimits } from '../../src/model/viewer-limits.ts';
 import { ViewerServer } from '../../src/viewer/viewer-server.ts';
 
 export interface RunningViewer {

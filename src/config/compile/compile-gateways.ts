@@ -166,7 +166,7 @@ class PortWork {
     const action = this.#actionOf(entry);
     const tls =
       action === 'forward' && spec.tls !== undefined && this.#isSecure
-        ? this.#parts.credentials.tlsOf(spec.tls)
+        ? this.#parts.credentials.tlsOf(spec.tls, [...hosts])
         : undefined;
     const isClosed = action === 'forward' && this.#isSecure && tls === undefined;
     for (const resource of this.#parts.world.virtualServices) {

@@ -10,11 +10,13 @@
  * texts beside it.
  */
 
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
+import { hostsWithout } from '../../identity/certificate-hosts.ts';
 import type { CertificateFiles, ListenerTls } from '../../model/routing-table.ts';
 import type { GatewayTls } from '../resource/gateway-tls.ts';
 import { resourceName, type SecretResource } from '../resource/resource.ts';
-import type { Complaints, Placed } from '../syntax/complaints.ts';
+import type { Complaints, Place, Placed } from '../syntax/complaints.ts';
+import { listOfNames } from '../syntax/nearest-name.ts';
 
 /** Where Secrets are looked for when nobody says where they are mounted. */
 export const usualSecretsFolder = '/etc/tracecar/secrets';
@@ -40,11 +42,13 @@ export class Credentials {
     this.#complaints = complaints;
   }
 
-  /** Undefined when there is no way to the certificate, which was complained of. */
-  tlsOf(tls: GatewayTls): ListenerTls | undefined {
+  /**
+   * For a server of `hosts`. Undefined when there is no way to the certificate, which was complained of.
+   */
+  tlsOf(tls: GatewayTls, hosts: readonly string[]): ListenerTls | undefined {
     const { mode } = tls;
     if (mode === undefined || mode === 'passthrough') return undefined;
-    const [first, ...others] = this.#pairsOf(tls) ?? [];
+    const [first, ...others] = this.#pairsOf(tls, hosts) ?? [];
     const caFile = mode === 'simple' ? '' : this.#rootsOf(tls);
     if (first === undefined || caFile === undefined) return undefined;
     return {
@@ -59,7 +63,7 @@ export class Credentials {
     };
   }
 
-  #pairsOf(tls: GatewayTls): readonly CertificateFiles[] | undefined {
+  #pairsOf(tls: GatewayTls, hosts: readonly string[]): readonly CertificateFiles[] | undefined {
     const { serverCertificate, privateKey, tlsCertificates, credentialName } = tls;
     if (serverCertificate !== undefined && privateKey !== undefined) {
       return [{ certificateFile: serverCertificate, keyFile: privateKey }];
@@ -71,11 +75,11 @@ export class Credentials {
       }));
     }
     const names = credentialName === undefined ? tls.credentialNames : [credentialName];
-    const pairs = names?.map((name) => this.#pairOf(name));
+    const pairs = names?.map((name) => this.#pairOf(name, hosts));
     return pairs?.every((pair) => pair !== undefined) === true ? pairs : undefined;
   }
 
-  #pairOf({ value, at }: Placed<string>): CertificateFiles | undefined {
+  #pairOf({ value, at }: Placed<string>, hosts: readonly string[]): CertificateFiles | undefined {
     const secret = this.#find(value);
     if (secret === undefined) {
       const path = `${this.#sources.secretsFolder}/${value}`;
@@ -83,6 +87,7 @@ export class Credentials {
     }
     const { certificate, key } = secret.spec;
     if (certificate !== '' && key !== '') {
+      this.#complainOfHosts(secret, at, hosts);
       return {
         certificateFile: this.#put(secret, 'tls.crt', certificate),
         keyFile: this.#put(secret, 'tls.key', key),
@@ -92,6 +97,18 @@ export class Credentials {
     const message = `Secret ${resourceName(secret)} has no \`${missing}\`: nobody is served`;
     this.#complaints.add('bad-secret', at, message, `Add \`${missing}\` to it.`);
     return undefined;
+  }
+
+  /** What is mounted the proxy looks at, when it reads it. */
+  #complainOfHosts(secret: SecretResource, at: Place, hosts: readonly string[]): void {
+    const certificate = certificateOf(secret);
+    const missing = certificate === undefined ? [] : hostsWithout(certificate, hosts);
+    if (certificate === undefined || missing.length === 0) return;
+    const names = certificate.subjectAltName ?? certificate.subject;
+    const message = `The certificate of Secret ${resourceName(secret)} is for ${names}, not for ${listOfNames(missing)}`;
+    const fix =
+      'Callers of these hosts will refuse it: renew it with their names, or name another.';
+    this.#complaints.add('certificate-hosts', at, message, fix);
   }
 
   #rootsOf(tls: GatewayTls): string | undefined {
@@ -122,5 +139,20 @@ export class Credentials {
     const path = `secret:${resourceName(secret)}/${part}#${digest}`;
     this.texts.set(path, text);
     return path;
+  }
+}
+
+const known = new WeakMap<SecretResource, X509Certificate>();
+
+/** It was read when the resource was; undefined: it could not be, which was complained of. */
+function certificateOf(secret: SecretResource): X509Certificate | undefined {
+  const found = known.get(secret);
+  if (found !== undefined) return found;
+  try {
+    const certificate = new X509Certificate(secret.spec.certificate);
+    known.set(secret, certificate);
+    return certificate;
+  } catch {
+    return undefined;
   }
 }

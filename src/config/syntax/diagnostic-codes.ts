@@ -111,6 +111,7 @@ const rows = {
   'gateway-host-taken': ['TC1531', 'error', 'Two servers of a TLS port have the same host.'],
   'host-not-at-gateway': ['TC1532', 'warning', 'A host that no server of its gateway serves.'],
   'gateway-protocols': ['TC1533', 'error', 'Servers of one port speak TLS and plain text.'],
+  'certificate-hosts': ['TC1534', 'warning', 'A certificate has no name for a host of its server.'],
   'certificate-unread': ['TC1601', 'error', 'A listener never had the certificate that it needs.'],
   'strict-without-identity': ['TC1602', 'error', 'STRICT, and the sidecar has no identity.'],
 } as const satisfies Readonly<Record<string, readonly [string, Severity, string]>>;

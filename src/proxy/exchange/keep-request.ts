@@ -14,7 +14,7 @@
  */
 
 import type { Milliseconds } from '../../base/clock.ts';
-import { keepLimits } from '../../model/limits.ts';
+import { keepLimits } from '../../model/telemetry-limits.ts';
 import { BodyKind } from '../../wire/http1/body-kind.ts';
 import { FieldId } from '../../wire/http1/field-id.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';

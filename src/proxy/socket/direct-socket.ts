@@ -30,6 +30,13 @@ interface StreamBinding {
   readonly kReadBytesOrError: number;
 }
 
+/** Of the stream's own state: its getters ask for it anew each time. */
+export interface WritableParts {
+  /** Bytes that the stream holds. */
+  readonly length: number;
+  readonly corked: number;
+}
+
 interface StreamHandle {
   /** 0, or an error number of libuv's (negative). */
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
@@ -107,12 +114,14 @@ export class DirectSocket extends Socket {
   readonly reads: ReadMemory | undefined;
   /** Has been given to the kernel, which has not taken all of it. */
   #underWay: WriteRequest | undefined;
+  readonly #writable: WritableParts;
   /** Error number of a write that failed at once; 0 = none. */
   #failed = 0;
 
   constructor(options?: object, reads?: ReadMemory) {
     super(options);
     this.reads = reads;
+    this.#writable = writablePartsOf(this);
   }
 
   /** The socket of a dial that has begun. `options`: those of `Socket`. */
@@ -168,7 +177,8 @@ export class DirectSocket extends Socket {
    * is corked: it would keep ours from `_write`, and hand them on later together with others.
    */
   #holdsBytes(): boolean {
-    return this.writableLength !== 0 || this.writableCorked !== 0;
+    const { length, corked } = this.#writable;
+    return length !== 0 || corked !== 0;
   }
 
   /** The stream's way to the kernel; bytes that `send` has given away are only waited for. */
@@ -180,6 +190,20 @@ export class DirectSocket extends Socket {
     } else if (this.#failed !== 0) done(systemError('write', this.#failed));
     else super._write(chunk, encoding, done);
   }
+}
+
+/** Where Node.js shows us no state the socket tells the same itself. */
+export function writablePartsOf(socket: Socket): WritableParts {
+  const { _writableState: state } = socket as unknown as { _writableState?: WritableParts };
+  if (typeof state?.length === 'number' && typeof state.corked === 'number') return state;
+  return {
+    get length() {
+      return socket.writableLength;
+    },
+    get corked() {
+      return socket.writableCorked;
+    },
+  };
 }
 
 /** Of a request until the stream waits for it. */

@@ -12,6 +12,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { Milliseconds } from '../../base/clock.ts';
 import type { WakeUps } from '../../base/deadlines.ts';
+import { hostsWithout } from '../../identity/certificate-hosts.ts';
 import { pairProblem } from '../../identity/key-pair.ts';
 import type { TrafficLimits } from '../../model/limits.ts';
 import type { CertificateFiles, ListenerTls } from '../../model/routing-table.ts';
@@ -26,6 +27,9 @@ const suites12 = ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305']
 
 /** A look at a file costs 35 us of CPU, and a gateway may have a thousand pairs (2026-11-26). */
 const LOOKS_PER_KEY = 4;
+/** In a line of the log: hosts, and characters of the names of a certificate. */
+const HOSTS_SHOWN = 3;
+const NAMES_SHOWN = 200;
 
 export interface TlsFilesOptions {
   readonly settings: ListenerTls;
@@ -37,8 +41,17 @@ export interface TlsFilesOptions {
   /** Wall clock, milliseconds since the epoch. */
   readonly wallMs: () => number;
   readonly log: (level: 'info' | 'warn', text: string) => void;
+  /** What is served with them; none: a listener that has no names. */
+  readonly hosts: () => readonly string[];
   /** Files that were proved to fit together. */
   readonly onLoaded: (material: SecureContextOptions) => void;
+}
+
+/** A certificate that is served. */
+export interface ServedCertificate {
+  readonly file: string;
+  /** Milliseconds since the epoch. */
+  readonly notAfterMs: number;
 }
 
 export class TlsFiles {
@@ -49,6 +62,7 @@ export class TlsFiles {
   /** What the files looked like when they were last read, by path. */
   #seen: ReadonlyMap<string, string> = new Map();
   #looks = 0;
+  #inUse: readonly X509Certificate[] = [];
   /** What was wrong at the last look; empty: nothing. */
   #doubt = '';
   #complaint = '';
@@ -92,6 +106,20 @@ export class TlsFiles {
     this.#callOff?.();
   }
 
+  /** Other hosts are served now: what was kept out may fit them, what is in use may not. */
+  onHosts(): void {
+    if (this.#doubt === '') this.#checkHosts(this.#inUse);
+    else this.#seen = new Map();
+  }
+
+  /** Certificates in use. */
+  get served(): readonly ServedCertificate[] {
+    return this.#inUse.map(({ validToDate }, index) => ({
+      file: stableName(this.#certificateFiles[index]!),
+      notAfterMs: validToDate.getTime(),
+    }));
+  }
+
   async #look(): Promise<void> {
     let isRead = false;
     try {
@@ -106,9 +134,10 @@ export class TlsFiles {
       if (again.some((look, index) => look !== looks[index])) return;
       this.#seen = new Map(this.#paths.map((path, index) => [path, looks[index]!]));
       isRead = true;
-      this.#check(material);
+      const certificates = this.#check(material);
       if (this.#isClosed) return;
       this.#options.onLoaded(material);
+      this.#inUse = certificates;
       const wasMissed = this.#complaint !== '';
       this.#doubt = '';
       this.#complaint = '';
@@ -160,13 +189,13 @@ export class TlsFiles {
   }
 
   /** Throws when the files do not fit together, or when what is in use is better. */
-  #check(material: SecureContextOptions): void {
+  #check(material: SecureContextOptions): readonly X509Certificate[] {
     if (material.ca !== undefined) {
       checkAuthorities(this.#paths.at(-1)!, String((material.ca as Buffer[])[0]));
     }
     const kinds = new Set<string>();
-    (material.cert as Buffer[]).forEach((cert, index) => {
-      const certificate = new X509Certificate(cert);
+    const certificates = (material.cert as Buffer[]).map((each) => new X509Certificate(each));
+    certificates.forEach((certificate, index) => {
       const key = (material.key as Buffer[])[index]!;
       const path = this.#certificateFiles[index]!;
       const files = { certificateFile: path, keyFile: this.#keyFiles[index]! };
@@ -179,6 +208,27 @@ export class TlsFiles {
         this.#complainOfEnd(path, certificate.validTo);
       }
     });
+    this.#checkHosts(certificates);
+    return certificates;
+  }
+
+  /** A host that is served now is served on: its callers would refuse a certificate without its name. */
+  #checkHosts(certificates: readonly X509Certificate[]): void {
+    const hosts = this.#options.hosts();
+    const problems = certificates.flatMap((certificate, index) => {
+      const missing = hostsWithout(certificate, hosts);
+      if (missing.length === 0) return [];
+      const names = (certificate.subjectAltName ?? certificate.subject).slice(0, NAMES_SHOWN);
+      const file = stableName(this.#certificateFiles[index]!);
+      const problem = `${file} is for ${names}, not for ${listOf(missing)}`;
+      const inUse = this.#inUse[index];
+      const isLoss = inUse !== undefined && hostsWithout(inUse, missing).length < missing.length;
+      if (isLoss) throw new Error(problem);
+      return [problem];
+    });
+    for (const problem of problems) {
+      this.#options.log('warn', `TLS: ${problem}: who calls these refuses it`);
+    }
   }
 
   #complainOfEnd(path: string, validTo: string): void {
@@ -223,6 +273,11 @@ async function lookOf(path: string): Promise<string> {
   if (isCredential(path)) return path;
   const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path);
   return `${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+}
+
+function listOf(hosts: readonly string[]): string {
+  const more = hosts.length - HOSTS_SHOWN;
+  return `${hosts.slice(0, HOSTS_SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** Throws unless every certificate of the file reads: OpenSSL passes over what it cannot, silently. */

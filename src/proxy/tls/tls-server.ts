@@ -17,7 +17,7 @@ import { WarningLimit } from '../scope/warning-limit.ts';
 import { plainAddress } from '../socket/print-address.ts';
 import type { ByteTaker } from '../socket/socket-reads.ts';
 import { isShownFor } from './shown-certificate.ts';
-import { pollDelayMs, TlsFiles } from './tls-files.ts';
+import { pollDelayMs, type ServedCertificate, TlsFiles } from './tls-files.ts';
 
 /** Of a TLSSocket that a `tls.Server` made: the socket beneath (Node.js keeps it under this name). */
 interface WithParent {
@@ -85,7 +85,9 @@ export class TlsServer {
   /** Made of the first good files: each context of OpenSSL is 40 KiB. */
   #server: Server | undefined;
   readonly #handshakes = new Map<Socket, Handshake>();
+  #hosts: readonly string[] = [];
   #isRetired = false;
+
   constructor(scope: ProxyScope, settings: ListenerTls) {
     this.#scope = scope;
     this.#warnings = new WarningLimit(scope);
@@ -99,9 +101,22 @@ export class TlsServer {
       pollMs: () => pollDelayMs(scope.tlsSets, scope.random.u32() / 2 ** 32, scope.limits),
       wallMs: () => scope.clock.epochMs + scope.clock.now(),
       log: scope.log,
+      hosts: () => this.#hosts,
       onLoaded: (material) => this.#load(material),
     });
     this.loaded = this.#files.start();
+  }
+
+  /** `hosts` of Gateways are served with it from now on: its certificates should be for them. */
+  expect(hosts: readonly string[]): void {
+    if (hosts.join() === this.#hosts.join()) return;
+    this.#hosts = hosts;
+    this.#files.onHosts();
+  }
+
+  /** Certificates in use. */
+  get served(): readonly ServedCertificate[] {
+    return this.#files.served;
   }
 
   /** Why no certificate has been read yet; empty when one has. */

@@ -3,7 +3,7 @@
  * others must be able to take (W3C baggage 3.3.2).
  */
 
-import { telemetryLimits } from '../../model/limits.ts';
+import { telemetryLimits } from '../../model/telemetry-limits.ts';
 import { FieldId } from '../../wire/http1/field-id.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 

@@ -6,8 +6,8 @@
  * is the usual case, there is no NotedHeaders and nothing is looked at.
  */
 
-import { telemetryLimits } from '../../model/limits.ts';
 import type { CustomTag } from '../../model/routing-table.ts';
+import { telemetryLimits } from '../../model/telemetry-limits.ts';
 import type { CapturedHeaders } from '../../telemetry/captured-headers.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 

@@ -8,8 +8,8 @@
  */
 
 import type { Clock } from '../../base/clock.ts';
-import { telemetryLimits } from '../../model/limits.ts';
 import type { Direction } from '../../model/routing-table.ts';
+import { telemetryLimits } from '../../model/telemetry-limits.ts';
 import { type ExchangeRecord, Join, RecordFlag } from '../../telemetry/exchange-record.ts';
 import { hexText } from '../../telemetry/hex-digits.ts';
 import {

@@ -3,7 +3,7 @@
  * of tracestate before those of others, a request id where there is none.
  */
 
-import { telemetryLimits } from '../../model/limits.ts';
+import { telemetryLimits } from '../../model/telemetry-limits.ts';
 import { type ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/exchange-record.ts';
 import { HOP_LINE_BYTES, putHops } from '../../telemetry/hop-state.ts';
 import { putThreshold, replaceThreshold, THRESHOLD_BYTES } from '../../telemetry/sampling-state.ts';

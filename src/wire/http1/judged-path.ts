@@ -8,33 +8,45 @@
  */
 
 import { escapeOf, isPlainInPath } from '../../base/path-character.ts';
+import { hexValue } from './byte-class.ts';
 import type { MessageHead } from './message-head.ts';
 
-const others = '/;';
+const PERCENT = 0x25;
 
-/** 1: the character is an escape's first, or may not stand as itself. */
-const isOdd = Uint8Array.from({ length: 256 }, (_, code) => {
-  const character = String.fromCharCode(code);
-  return isPlainInPath(character) || others.includes(character) ? 0 : 1;
-});
+/** 1: stands as itself, so its escape is resolved. */
+const isPlain = Uint8Array.from({ length: 256 }, (_, code) =>
+  isPlainInPath(String.fromCharCode(code)) ? 1 : 0,
+);
+
+/** 1: may stand in the path as it is. */
+const isTaken = isPlain.map((plain, code) =>
+  plain === 1 || code === 0x2f || code === 0x3b ? 1 : 0,
+);
 
 /** What is matched and forwarded from now on is the judged form. Of a head without a fault in its path. */
 export function settleJudgedPath(head: MessageHead): void {
   const path = head.path();
   for (let at = 0; at < path.length; at++) {
-    if (isOdd[path.charCodeAt(at)] === 0) continue;
-    const judged = judgedForm(path);
-    if (judged !== path) head.normalPath = judged;
-    return;
+    const code = path.charCodeAt(at);
+    if (isTaken[code] === 1) continue;
+    if (code !== PERCENT || isPlain[escapedCode(path, at)] === 1) {
+      head.normalPath = judgedForm(path);
+      return;
+    }
+    at += 2;
   }
 }
 
 /** Of a path in its normal form. */
 export function judgedForm(path: string): string {
   return path.replace(/%[0-9A-F]{2}|[^%]/g, (written) => {
-    if (written.length === 1)
-      return isOdd[written.charCodeAt(0)] === 0 ? written : escapeOf(written);
-    const character = String.fromCharCode(Number.parseInt(written.slice(1), 16));
-    return isPlainInPath(character) ? character : written;
+    const code = written.length === 1 ? written.charCodeAt(0) : escapedCode(written, 0);
+    if (written.length === 1) return isTaken[code] === 1 ? written : escapeOf(written);
+    return isPlain[code] === 1 ? String.fromCharCode(code) : written;
   });
+}
+
+/** What the escape at `at` stands for. */
+function escapedCode(path: string, at: number): number {
+  return hexValue[path.charCodeAt(at + 1)]! * 16 + hexValue[path.charCodeAt(at + 2)]!;
 }

@@ -9,7 +9,7 @@ import { runInit, startSidecar } from '../../support/meshed-pods.ts';
 import { type Pod, users } from '../../support/namespace-pods.ts';
 
 /** What `npm test` does of them, and what `npm run test:soak` does. */
-export const coldStarts = Object.freeze({ some: 20, all: 200 });
+export const coldStarts = Object.freeze({ some: 12, all: 200 });
 
 /** Takes the rules of a pod away; without any it changes nothing. */
 export function flush(pod: Pod): void {

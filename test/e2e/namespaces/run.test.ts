@@ -76,7 +76,7 @@ function runToEnd(args: readonly string[], input = '', env = {}): Ran {
     env: { ...environmentOfAll, ...env },
     encoding: 'utf8',
     input,
-    timeout: 30_000,
+    timeout: 60_000,
   });
   return { status, output: stdout, errors: stderr };
 }
@@ -144,7 +144,7 @@ test('what the command dials goes through its sidecar, to others from the machin
   skip,
 }, () => {
   const { status, output, errors } = runToEnd([
-    ...['--', 'curl', '-s', '-m', '5', `http://${far.v4}:8080/one`],
+    ...['--', 'curl', '-s', '-m', '20', `http://${far.v4}:8080/one`],
   ]);
   assert.equal(status, 0, errors);
   const seen = JSON.parse(output);
@@ -166,7 +166,7 @@ test('on a machine that forwards IPv6 the command has it too, through its sideca
   forwards(1);
   t.after(() => forwards(0));
   const url = `http://[${far.v6}]:8080/six`;
-  const { status, output, errors } = runToEnd(['--', 'curl', '-s', '-m', '5', url]);
+  const { status, output, errors } = runToEnd(['--', 'curl', '-s', '-m', '20', url]);
   assert.equal(status, 0, errors);
   const seen = JSON.parse(output);
   assert.match(seen.traceparent, /^00-[0-9a-f]{32}-/);
@@ -179,12 +179,12 @@ test('on a machine that forwards IPv6 the command has it too, through its sideca
   await run.says(/^open/);
   const own = await run.says(/is reached at/);
   const [, address = ''] = / and (fd74\S+::2);/.exec(own)!;
-  const caller = runToEnd(['--', 'curl', '-s', '-m', '5', `http://[${address}]:8080/`]);
+  const caller = runToEnd(['--', 'curl', '-s', '-m', '20', `http://[${address}]:8080/`]);
   assert.match(JSON.parse(caller.output).traceparent, /^00-/, caller.errors);
 });
 
 test('what is skipped stays direct', { skip }, () => {
-  const args = ['curl', '-s', '-m', '5', `http://${far.v4}:8080/`];
+  const args = ['curl', '-s', '-m', '20', `http://${far.v4}:8080/`];
   for (const flag of ['--skip-outbound-ports=8080', `--skip-outbound-cidrs=${far.v4}`]) {
     assert.equal(JSON.parse(runToEnd([flag, '--', ...args]).output).traceparent, undefined);
   }
@@ -203,7 +203,7 @@ test('an unchanged Node.js application is one trace from its caller to whom it c
   const options = { NODE_OPTIONS: '--stack-trace-limit=7' };
   const run = startRun(t, ['--address=10.88.7.2', ...node(application)], options);
   assert.match(await run.says(/^open/), /--require ".*propagate\.cjs" --stack-trace-limit=7$/);
-  const curl = [...onMachine(), 'curl', '-s', '-m', '5', 'http://10.88.7.2:9080/'];
+  const curl = [...onMachine(), 'curl', '-s', '-m', '20', 'http://10.88.7.2:9080/'];
   const { own, far: called } = JSON.parse(spawnSync(curl[0]!, curl.slice(1)).stdout.toString());
   assert.match(own, /^00-[0-9a-f]{32}-/);
   assert.equal(called.traceparent.slice(0, 35), own.slice(0, 35));
@@ -212,7 +212,7 @@ test('an unchanged Node.js application is one trace from its caller to whom it c
 test('runs of one machine reach each other by their own addresses', { skip }, async (t) => {
   const run = startRun(t, ['--address=10.88.7.3', ...node(echo)]);
   await run.says(/^open/);
-  const curl = ['curl', '-s', '-m', '5', 'http://10.88.7.3:8080/'];
+  const curl = ['curl', '-s', '-m', '20', 'http://10.88.7.3:8080/'];
   const { output, errors } = runToEnd(['--address=10.88.7.4', '--', ...curl]);
   assert.match(JSON.parse(output).traceparent, /^00-/, errors);
   const taken = runToEnd(['--address=10.88.7.3', '--', ...curl]);

@@ -211,7 +211,7 @@ test('a server that speaks first is heard, and what follows is relayed untouched
 
 test('bytes that are no HTTP are relayed untouched', { skip }, () => {
   const bytes = '\u0016\u0003\u0001 not TLS either \r\n\r\n';
-  const script = 'exec 3<>"/dev/tcp/$0/6000"; printf %s "$1" >&3; exec timeout 5 head -c "$2" <&3';
+  const script = 'exec 3<>"/dev/tcp/$0/6000"; printf %s "$1" >&3; exec timeout 20 head -c "$2" <&3';
   const command = ['bash', '-c', script, reviews.v4, bytes, `${Buffer.byteLength(bytes)}`];
   assert.equal(web.run(users.app, command).output, bytes);
 });

@@ -27,7 +27,6 @@ let pod: Pod;
 let far: Pod;
 let flushed: Pod;
 let flushedSidecar: PodProcess;
-let flushedMs: number;
 
 const ready = (from: Pod) => from.get(users.app, '127.0.0.1', 15_021, '/healthz/ready');
 
@@ -43,7 +42,6 @@ before(async () => {
   // Half a minute goes by until the next proof: the other tests run meanwhile.
   assert.match(ready(flushed), /^HTTP\/1\.1 200/);
   flush(flushed);
-  flushedMs = Date.now();
 });
 
 after(() => network?.close());
@@ -75,12 +73,11 @@ test('a sidecar that starts again under callers loses none that it accepted', {
   }
 });
 
-test('a flush of the rules turns readiness off within 35 s, and their return turns it on', {
+test('a flush of the rules turns readiness off, and their return turns it on', {
   skip,
 }, async () => {
-  const line = await flushedSidecar.says(/not ready: the redirection rules of this pod are not/);
-  const tookMs = Date.parse(JSON.parse(line).time) - flushedMs;
-  assert.ok(tookMs < 35_000, `${tookMs} ms`);
+  // That it is 33 s at most is test/main/redirection-watch.test.ts's.
+  await flushedSidecar.says(/not ready: the redirection rules of this pod are not/);
   assert.match(ready(flushed), /^HTTP\/1\.1 503 .*redirection rules of this pod are not in force/s);
   assert.equal(runInit(flushed).status, 0);
   await flushedSidecar.says(/the redirection rules of this pod are in force/);
