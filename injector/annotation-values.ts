@@ -5,7 +5,7 @@
  * of what was written. Ports and prefixes are read by the readers that `tracecar init` uses.
  */
 
-import { readPortList, shown } from './init/port-list.ts';
+import { readPortList, shown } from '../src/base/port-list.ts';
 import { printPrefix, readPrefixList } from './init/prefix-list.ts';
 
 export type ValueResult<T> = { readonly value: T } | { readonly problem: string };

@@ -6,6 +6,7 @@
  * names the key; nothing of it reaches a pod as text that was not checked.
  */
 
+import { shown } from '../src/base/port-list.ts';
 import { didYouMean } from '../src/config/syntax/nearest-name.ts';
 import type { SpansMode } from '../src/telemetry/tracing-choices.ts';
 import {
@@ -26,7 +27,6 @@ import {
   type ValueResult,
 } from './annotation-values.ts';
 import { type BackendName, backendNames } from './init/backend.ts';
-import { shown } from './init/port-list.ts';
 import type { TextMap } from './pod.ts';
 
 export const keyPrefix = 'tracecar.dev/';
@@ -92,7 +92,7 @@ export const annotations: readonly Annotation[] = [
     key: 'tracecar.dev/skip-inbound-ports',
     value: 'PORTS',
     otherwise: '',
-    help: 'Ports of the pod that callers reach directly, past the sidecar: `22,9000-9010`.',
+    help: 'Ports of the pod that callers reach directly, past the sidecar: `22,9000-9010`. Callers send plain text there, and neither PeerAuthentication nor AuthorizationPolicy holds for them.',
   },
   {
     key: 'tracecar.dev/skip-outbound-ports',

@@ -7,6 +7,7 @@
  * hole in the mesh.
  */
 
+import { shown } from '../src/base/port-list.ts';
 import {
   injectKey,
   keyPrefix,
@@ -15,7 +16,6 @@ import {
   unknownLabels,
 } from './annotations.ts';
 import { exemptNamespaces } from './exempt-namespaces.ts';
-import { shown } from './init/port-list.ts';
 import { scrapeWarnings } from './merge-metrics.ts';
 import type { InjectionSettings } from './patch.ts';
 import {

@@ -9,7 +9,7 @@
  * other rule but the jumps to them. As in rules.ts only numbers and parsed prefixes are printed.
  */
 
-import type { PortRange } from './port-list.ts';
+import type { PortRange } from '../../src/base/port-list.ts';
 import { printPrefix, readPrefixList } from './prefix-list.ts';
 import {
   capturePorts,

@@ -5,9 +5,9 @@
  * never skipped, because that would capture (or leave out) traffic that somebody named.
  */
 
+import { readPortList } from '../../src/base/port-list.ts';
 import { type Environment, type Flag, readFlags, UsageError } from '../../src/main/flags.ts';
 import { type BackendName, backendNames } from './backend.ts';
-import { readPortList } from './port-list.ts';
 import { readPrefixList } from './prefix-list.ts';
 import type { RuleOptions } from './rules.ts';
 

@@ -7,7 +7,7 @@
  */
 
 import { isIPv4, isIPv6 } from 'node:net';
-import { shown } from './port-list.ts';
+import { shown } from '../../src/base/port-list.ts';
 
 export interface Prefix {
   readonly family: 4 | 6;

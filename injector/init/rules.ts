@@ -11,7 +11,7 @@
  * DNS stay untouched.)
  */
 
-import type { PortRange } from './port-list.ts';
+import type { PortRange } from '../../src/base/port-list.ts';
 import { type Prefix, prefixWithout, printPrefix } from './prefix-list.ts';
 
 export const tableName = 'tracecar';

@@ -6,13 +6,22 @@ import { Agent, createServer, get } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { withPlainPeers } from '../../src/base/peer-certificate.ts';
+import {
+  distinguishedName,
+  generateKeys,
+  pemOf,
+  privateKeyPem,
+  signCertificate,
+  spkiOf,
+} from '../../src/identity/certificate.ts';
+import { ownDer } from '../../src/identity/der.ts';
 import { type MeshLeaf, makeLeaf, makeRoot } from '../support/mesh-material.ts';
 import { makeDecoy } from '../support/odd-issuers.ts';
 
 const root = makeRoot();
 
 /** A server of TLS that shows `leaf`; gives how a GET ends that takes it for `servername`. */
-async function serve(t: TestContext, leaf: MeshLeaf) {
+async function serve(t: TestContext, leaf: Pick<MeshLeaf, 'certificates' | 'privateKey'>) {
   const server = createServer({ cert: leaf.certificates, key: leaf.privateKey }, (_head, answer) =>
     answer.end(),
   );
@@ -46,5 +55,21 @@ test('a peer is who its leaf says, whatever it sends behind it', async (t) => {
 
 test('a peer whose leaf has no DNS name is refused under any', async (t) => {
   const ask = await serve(t, makeLeaf(root));
+  assert.equal(await ask('shop.example'), 'ERR_TLS_CERT_ALTNAME_INVALID');
+});
+
+test('a peer without alternative names is who its common name says, as ever', async (t) => {
+  const keys = generateKeys();
+  const der = signCertificate(
+    {
+      ...{ serial: Buffer.of(1), issuer: ownDer(root.signer.name) },
+      ...{ subject: distinguishedName('old.example'), publicKey: spkiOf(keys.publicKey) },
+      ...{ notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000, extensions: [] },
+    },
+    root.signer.privateKey,
+  );
+  const certificates = pemOf(der);
+  const ask = await serve(t, { certificates, privateKey: privateKeyPem(keys.privateKey) });
+  assert.equal(await ask('old.example'), '200');
   assert.equal(await ask('shop.example'), 'ERR_TLS_CERT_ALTNAME_INVALID');
 });

@@ -6,7 +6,9 @@
  */
 
 import { isIP } from 'node:net';
+import type { Cursor } from '../syntax/cursor.ts';
 import { anyList, checked, flag, needed, openRecord, optional, text } from '../syntax/schema.ts';
+import { plainPortsOf } from './pod-sidecar.ts';
 import { hostname, ipAddress, labels, portNumber } from './values.ts';
 import { serviceAccount } from './workload-entry.ts';
 
@@ -79,12 +81,17 @@ export const endpointSliceSpec = checked(
   },
 );
 
-/** From the document's root. */
-export const podSpec = openRecord({
+const podParts = openRecord({
   metadata: optional(openRecord({ labels: optional(labels) })),
   spec: optional(openRecord({ serviceAccountName: optional(serviceAccount) })),
   status: optional(openRecord({ phase: optional(text), podIP: optional(ipAddress) })),
 });
+
+/** From the document's root. `plainPorts`: no sidecar takes what comes there. */
+export const podSpec = (cursor: Cursor) => {
+  const parts = podParts(cursor);
+  return parts && { ...parts, plainPorts: plainPortsOf(cursor) };
+};
 
 export type KubeServiceSpec = NonNullable<ReturnType<typeof kubeServiceSpec>>;
 export type EndpointSliceSpec = NonNullable<ReturnType<typeof endpointSliceSpec>>;

@@ -280,7 +280,8 @@ function namespaceOf(address: string): string | undefined {
 }
 
 function ownerOfPod({ namespace, spec }: PodResource): EndpointOwner {
-  return ownerOf(namespace, spec.spec?.serviceAccountName, spec.metadata?.labels);
+  const { metadata, plainPorts } = spec;
+  return { ...ownerOf(namespace, spec.spec?.serviceAccountName, metadata?.labels), plainPorts };
 }
 
 function ownerOf(
@@ -288,7 +289,7 @@ function ownerOf(
   serviceAccount: string = usualServiceAccount,
   labels: Labels = noLabels,
 ): EndpointOwner {
-  return { namespace, serviceAccount, labels };
+  return { namespace, serviceAccount, labels, plainPorts: [] };
 }
 
 const ZONE_LABEL = 'topology.kubernetes.io/zone';

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { initFlags, parseInitOptions } from '../../../injector/init/options.ts';
-import { readPortList } from '../../../injector/init/port-list.ts';
 import {
   type Prefix,
   prefixWithout,
@@ -16,6 +15,7 @@ import {
 import { spanOfPrefix } from '../../../injector/init/rule-differences.ts';
 import { healthPorts, printRules, sentinels } from '../../../injector/init/rules.ts';
 import * as health from '../../../src/admin/health-port.ts';
+import { readPortList } from '../../../src/base/port-list.ts';
 import { UsageError, variableOf } from '../../../src/main/flags.ts';
 import * as sentinel from '../../../src/proxy/capture/sentinel.ts';
 
