@@ -57,8 +57,7 @@ export class ExchangeEnd {
     const exchange = this.#exchange;
     const upstream = lease.upstream!;
     const isWhole = exchange.request.state === RequestState.Done;
-    const isSent = isWhole && upstream.socket.writableLength === 0;
-    if (leavesNoDoubt && isSent && this.#mayLendAgain()) {
+    if (leavesNoDoubt && isWhole && this.#mayLendAgain()) {
       if (exchange.isAsSent) exchange.downstream.pairWith(upstream);
       if (lease.isOwn || isLoginOfConnection(exchange.head)) lease.keep(now);
       else lease.release(now);
