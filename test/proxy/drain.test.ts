@@ -118,13 +118,13 @@ test('callers that still come are served for a while, and told to close', async 
     { direction: 'inbound', time, limits: { drainListenMs: 300, drainQuietMs: 20 } },
   );
   const drained = proxy.drain(10_000);
+  const heads: string[] = [];
   for (let asked = 0; asked < 14; asked++) {
-    const response = await askOnce(port);
-    assert.equal(response.body, 'x');
-    assert.match(response.head, /^Connection: close$/m);
+    heads.push(await askOnce(port).then(({ head }) => head, String));
     await time.advance(20);
   }
   assert.deepEqual(await time.advanceUntil(drained), { finished: 14, cut: 0 });
+  for (const head of heads) assert.match(head, /^Connection: close$/m);
   await assert.rejects(connectRaw(port), /ECONNREFUSED/);
 });
 

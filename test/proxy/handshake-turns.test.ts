@@ -20,7 +20,8 @@ import {
 const folder = mkdtempSync(join(tmpdir(), 'tracecar-turns-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test('so many begin in a turn, the others in the next ones, in their order', () => {
+/** Who begins when, of so many in a turn. */
+function turnsOf(perTurn: number) {
   const turns: (() => void)[] = [];
   const wakeUps = {
     after: (_ms: number, call: () => void) => {
@@ -28,21 +29,34 @@ test('so many begin in a turn, the others in the next ones, in their order', () 
       return () => undefined;
     },
   };
-  const gate = new HandshakeTurns(wakeUps, 2);
-  const begun: number[] = [];
-  const ask = (number: number) => gate.ask({ onTurn: () => begun.push(number) });
-  const turn = () => turns.shift()?.();
-  for (const number of [1, 2, 3, 4, 5]) ask(number);
-  assert.deepEqual(begun, [1, 2]);
+  const gate = new HandshakeTurns(wakeUps, perTurn);
+  const begun: string[] = [];
+  /** The first letter of a name is its address. */
+  const ask = (name: string) =>
+    gate.ask({ address: name[0]!, onTurn: () => void begun.push(name) });
+  return { turns, begun, ask, turn: () => turns.shift()?.() };
+}
+
+test('so many begin in a turn, the others in the next ones, in their order', () => {
+  const { turns, begun, ask, turn } = turnsOf(2);
+  for (const name of ['a1', 'a2', 'a3', 'a4', 'a5']) ask(name);
+  assert.deepEqual(begun, ['a1', 'a2']);
   turn();
-  assert.deepEqual(begun, [1, 2, 3, 4]);
-  ask(6);
+  assert.deepEqual(begun, ['a1', 'a2', 'a3', 'a4']);
+  ask('a6');
   turn();
-  assert.deepEqual(begun, [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(begun, ['a1', 'a2', 'a3', 'a4', 'a5', 'a6']);
   turn();
   assert.equal(turns.length, 0, 'nobody asks for a turn where nobody waits');
-  ask(7);
-  assert.deepEqual(begun.at(-1), 7);
+  ask('a7');
+  assert.deepEqual(begun.at(-1), 'a7');
+});
+
+test('a storm of one address is no queue for others', () => {
+  const { begun, ask, turn } = turnsOf(1);
+  for (const name of ['a1', 'a2', 'a3', 'a4', 'b1', 'c1', 'b2']) ask(name);
+  for (let turns = 0; turns < 7; turns++) turn();
+  assert.deepEqual(begun, ['a1', 'a2', 'b1', 'c1', 'a3', 'b2', 'a4']);
 });
 
 test('a storm of handshakes is served whole, while a request on another connection is answered', async (t) => {

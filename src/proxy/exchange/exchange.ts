@@ -255,10 +255,16 @@ export class Exchange implements UpstreamUser, HeadSource {
     this.#move(ExchangeState.AwaitingHead, ExchangeState.Relaying);
     const isEarly = this.request.state !== RequestState.Done;
     // A success before the end of the body may be a stream both ways; an error wants no more of it.
-    if (isEarly && head.status >= FIRST_ERROR_STATUS) this.request.stop();
+    const isUnwanted = isEarly && head.status >= FIRST_ERROR_STATUS;
+    if (isUnwanted) this.request.stop();
     const isKept = head.persistent || !this.#route.isAsSent;
-    this.keepsAlive = !isEarly && isFramed && isKept && this.#mayKeep();
+    this.keepsAlive = !isUnwanted && isFramed && isKept && this.#mayKeep();
     return this.onAnswer(head, now);
+  }
+
+  /** The whole response came with its head: where the request has not, the connection ends, and is told to. */
+  onWholeAtOnce(): void {
+    if (this.request.state !== RequestState.Done) this.keepsAlive = false;
   }
 
   /**

@@ -136,6 +136,8 @@ export class ResponseRelay implements BodySink {
       if (this.#isRaw && position > from) this.#batch.add(chunk, from, position);
     }
     const isFirst = !this.isHeadSent;
+    // Nobody will wait for the rest of the request.
+    if (isFirst && isDone) this.#exchange.onWholeAtOnce();
     this.#write(isDone, upstream);
     if (isDone) {
       this.#exchange.ending.complete(position === chunk.length && isReusable(upstream), now);

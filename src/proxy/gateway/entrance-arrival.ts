@@ -95,6 +95,11 @@ export class EntranceArrival implements ByteTaker, DeadlineOwner, Endable, TurnT
     this.#refuse('it took too long');
   }
 
+  /** Of the client, as far as it is known. */
+  get address(): string {
+    return this.#source?.address ?? plainAddress(this.#socket.remoteAddress ?? '');
+  }
+
   /** Its handshake, or its dial, may begin. */
   onTurn(): void {
     const server = this.#server!;

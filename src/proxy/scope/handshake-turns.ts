@@ -2,20 +2,26 @@
  * Turns for handshakes at gateways: a few begin in each turn of the loop, so that a storm of callers is
  * served between the requests of others and not before them.
  *
- *   ask ──► begins now, while there is room in this turn ──► else waits, first come, first served
+ *   ask ──► begins now, while there is room in this turn ──► else waits
+ *
+ *   waiting   192.0.2.7 ── h h h h h      addresses take turns, each first come, first served: a storm of
+ *             192.0.2.9 ── h              one address is no queue for others
  */
 
 import type { WakeUps } from '../../base/deadlines.ts';
 
 /** Who waits; it may be over by then. */
 export interface TurnTaker {
+  /** Where it comes from. */
+  readonly address: string;
   onTurn(): void;
 }
 
 export class HandshakeTurns {
   readonly #wakeUps: WakeUps;
   readonly #perTurn: number;
-  readonly #waiting: TurnTaker[] = [];
+  /** By address, the one whose turn it is first; none is empty. */
+  readonly #waiting = new Map<string, Set<TurnTaker>>();
   /** Begun in this turn; a new one has been asked for when it is not 0. */
   #begun = 0;
 
@@ -25,8 +31,12 @@ export class HandshakeTurns {
   }
 
   ask(taker: TurnTaker): void {
-    if (this.#begun < this.#perTurn && this.#waiting.length === 0) this.#begin(taker);
-    else this.#waiting.push(taker);
+    if (this.#begun < this.#perTurn && this.#waiting.size === 0) {
+      this.#begin(taker);
+      return;
+    }
+    const queue = this.#waiting.get(taker.address) ?? new Set();
+    this.#waiting.set(taker.address, queue.add(taker));
   }
 
   #begin(taker: TurnTaker): void {
@@ -36,6 +46,22 @@ export class HandshakeTurns {
 
   #next(): void {
     this.#begun = 0;
-    for (const taker of this.#waiting.splice(0, this.#perTurn)) this.#begin(taker);
+    while (this.#begun < this.#perTurn) {
+      const taker = this.#take();
+      if (taker === undefined) return;
+      this.#begin(taker);
+    }
+  }
+
+  /** The next one, out of its queue, which goes behind the others. */
+  #take(): TurnTaker | undefined {
+    for (const [address, queue] of this.#waiting) {
+      const [taker] = queue;
+      queue.delete(taker!);
+      this.#waiting.delete(address);
+      if (queue.size > 0) this.#waiting.set(address, queue);
+      return taker;
+    }
+    return undefined;
   }
 }
