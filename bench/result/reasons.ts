@@ -89,5 +89,6 @@ export const reasons: Readonly<Record<string, string>> = {
     'encryption, buffers that OpenSSL in Node.js frees and takes again for each record, and a turn of the ' +
     'loop that Node.js asks for after each write. Tried: writes to OpenSSL past the streams of Node.js ' +
     '(a fifth less of a round trip by itself, 2026-11-26), reads into one buffer where a socket is ' +
-    'dialled, one write a message. The rest is two plain hops.',
+    'dialled, one write a message. The rest is two plain hops. Where all of it goes, and what was taken ' +
+    'and tried since: docs/decisions/pair.md.',
 };

@@ -2,8 +2,8 @@
  * The application's page of metrics, asked for inside the pod when somebody scrapes the sidecar.
  *
  * Where a workload takes mutual TLS alone a scraper could not ask it. One question is under way at a time:
- * who asks meanwhile gets the same answer. It is bounded in bytes and time, and whatever is wrong with it
- * is an answer too, so that our own metrics are never lost with it.
+ * who asks meanwhile gets the same answer, or none when its own patience ends. It is bounded in bytes and
+ * time, and whatever is wrong with it is an answer too, so that our own metrics are never lost with it.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -46,38 +46,79 @@ export function readAppMetrics(text: string): AppMetricsPage | { readonly proble
   return { port: Number(port), path };
 }
 
+/** One question that is under way. */
+interface Question {
+  readonly answer: Promise<AppMetricsAnswer>;
+  readonly aborting: AbortController;
+  /** Who still waits for it. */
+  waiting: number;
+}
+
 export class AppMetrics {
   readonly #options: AppMetricsOptions;
-  readonly #asked = new Map<TextFormat, Promise<AppMetricsAnswer>>();
+  readonly #asked = new Map<TextFormat, Question>();
   #problem = '';
 
   constructor(options: AppMetricsOptions) {
     this.#options = options;
   }
 
-  /** In `format` if the application speaks it. Never rejects. */
+  /** In `format` if the application speaks it, or a problem after `timeoutMs`. Never rejects. */
   ask(format: TextFormat, timeoutMs: Milliseconds): Promise<AppMetricsAnswer> {
-    const underWay = this.#asked.get(format);
-    if (underWay !== undefined) return underWay;
-    const answer = this.#askOnce(format, timeoutMs).finally(() => this.#asked.delete(format));
-    this.#asked.set(format, answer);
-    return answer;
+    const question = this.#asked.get(format) ?? this.#begin(format);
+    question.waiting++;
+    return new Promise((resolve) => {
+      const callOff = this.#options.wakeUps.after(timeoutMs, () => {
+        const problem = `no answer within ${timeoutMs / 1_000} s`;
+        question.waiting--;
+        if (question.waiting === 0) this.#giveUp(format, question, problem);
+        resolve({ problem });
+      });
+      void question.answer.then((answer) => {
+        callOff();
+        resolve(answer);
+      });
+    });
   }
 
-  async #askOnce(format: TextFormat, timeoutMs: Milliseconds): Promise<AppMetricsAnswer> {
-    const { page, address, wakeUps, onProblem } = this.#options;
+  #begin(format: TextFormat): Question {
     const aborting = new AbortController();
-    const callOff = wakeUps.after(timeoutMs, () =>
-      aborting.abort(new Error(`no answer within ${timeoutMs / 1_000} s`)),
+    const { wakeUps } = this.#options;
+    const { askTimeoutMs } = appMetricsLimits;
+    const question: Question = {
+      answer: this.#fetch(format, aborting.signal).finally(() => {
+        callOff();
+        this.#forget(format, question);
+      }),
+      aborting,
+      waiting: 0,
+    };
+    // However many come one after the other: what does not answer is asked anew.
+    const callOff = wakeUps.after(askTimeoutMs, () =>
+      this.#giveUp(format, question, `no answer within ${askTimeoutMs / 1_000} s`),
     );
+    this.#asked.set(format, question);
+    return question;
+  }
+
+  /** Who asks from now on asks anew. */
+  #giveUp(format: TextFormat, question: Question, why: string): void {
+    this.#forget(format, question);
+    question.aborting.abort(new Error(why));
+  }
+
+  #forget(format: TextFormat, question: Question): void {
+    if (this.#asked.get(format) === question) this.#asked.delete(format);
+  }
+
+  async #fetch(format: TextFormat, signal: AbortSignal): Promise<AppMetricsAnswer> {
+    const { page, address, onProblem } = this.#options;
     let answer: AppMetricsAnswer;
     try {
-      answer = await getPage(page, address, format, aborting.signal);
+      answer = await getPage(page, address, format, signal);
     } catch (error) {
-      const cause = aborting.signal.aborted ? aborting.signal.reason : error;
+      const cause = signal.aborted ? signal.reason : error;
       answer = { problem: cause instanceof Error ? cause.message : String(cause) };
-    } finally {
-      callOff();
     }
     const problem = 'problem' in answer ? answer.problem : '';
     if (problem !== this.#problem) onProblem(problem);

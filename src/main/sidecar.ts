@@ -289,6 +289,7 @@ export class Sidecar {
       limits: this.#limits,
       telemetry: () => this.#makeTelemetry(warmUpRingBytes),
       table: warmUpTable,
+      mesh: this.identity?.mesh,
       atMostMs: settings.warmUpMs,
       isHeldUp: () => proxy.exchangesActive > 0,
       isOver: () => this.#isEnding,

@@ -8,14 +8,29 @@
 
 import { compileTable, readResources } from '../config/load.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
+import { usualTrustDomain } from '../model/security.ts';
 import type { WarmUpPlaces } from '../proxy/warm-up.ts';
 
-/** Both directions; a match, a weighted choice and a timeout: what most tables have. */
-export function warmUpTable({ host, origin, outbound, inbound }: WarmUpPlaces): RoutingTable {
+/**
+ * Both directions; a match, a weighted choice and a timeout: what most tables have. With an identity one of
+ * the two endpoints is the inbound half, by mutual TLS.
+ */
+export function warmUpTable(places: WarmUpPlaces): RoutingTable {
+  const { host, origin, outbound, inbound, identity } = places;
+  const [, trustDomain = usualTrustDomain, namespace = 'warm-up', account = ''] =
+    /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity) ?? [];
+  // The second is the inbound half then, which passes on to the origin. One exchange in ten: of a fresh pair
+  // the first request by mutual TLS took 10 ms instead of 19, the first 200 together 154 ms instead of 219
+  // (four in ten: 196 ms; medians of 5, 2026-11-26).
+  const secondWeight = account === '' ? 40 : 10;
+  const second =
+    account === ''
+      ? `ports: {http: ${origin}}, labels: {version: v2}`
+      : `ports: {http: ${inbound}}, labels: {version: v2, security.istio.io/tlsMode: istio}, serviceAccount: "${account}"`;
   const text = `
 apiVersion: networking.istio.io/v1
 kind: Sidecar
-metadata: {name: warm-up, namespace: warm-up}
+metadata: {name: warm-up, namespace: "${namespace}"}
 spec:
   ingress:
   - port: {number: ${inbound}, protocol: HTTP, name: http-inbound}
@@ -30,7 +45,7 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {name: origin, namespace: warm-up}
+metadata: {name: origin, namespace: "${namespace}"}
 spec:
   hosts: [${host}]
   location: MESH_INTERNAL
@@ -39,11 +54,11 @@ spec:
   - {number: 80, name: http, protocol: HTTP}
   endpoints:
   - {address: 127.0.0.1, ports: {http: ${origin}}, labels: {version: v1}}
-  - {address: 127.0.0.1, ports: {http: ${origin}}, labels: {version: v2}}
+  - {address: 127.0.0.1, ${second}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {name: origin, namespace: warm-up}
+metadata: {name: origin, namespace: "${namespace}"}
 spec:
   host: ${host}
   subsets:
@@ -52,7 +67,7 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: origin, namespace: warm-up}
+metadata: {name: origin, namespace: "${namespace}"}
 spec:
   hosts: [${host}]
   http:
@@ -60,10 +75,10 @@ spec:
     - uri: {prefix: /}
     timeout: 15s
     route:
-    - {destination: {host: ${host}, subset: v1}, weight: 60}
-    - {destination: {host: ${host}, subset: v2}, weight: 40}
+    - {destination: {host: ${host}, subset: v1}, weight: ${100 - secondWeight}}
+    - {destination: {host: ${host}, subset: v2}, weight: ${secondWeight}}
 `;
   const { resources } = readResources([{ file: 'warm-up.yaml', text }]);
-  const context = { namespace: 'warm-up', labels: {}, generation: 1, capture: 'none' } as const;
+  const context = { namespace, trustDomain, labels: {}, generation: 1, capture: 'none' } as const;
   return compileTable(resources, context).table;
 }

@@ -2,6 +2,7 @@
  * Warm-up: synthetic exchanges through the real codec, router and relay, before the proxy is ready.
  *
  *   callers ──► a second ProxyServer, with a table and telemetry of its own ──► origin
+ *                 └── where the workload has an identity some by mutual TLS, from half to half ──┘
  *
  * The first requests of a cold process take many times what later ones do: V8 interprets code until
  * it has run often. What V8 learns belongs to the code and not to an instance, so a second proxy warms
@@ -12,6 +13,7 @@
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import type { Random } from '../base/random.ts';
+import type { MeshIdentity } from '../identity/mesh-identity.ts';
 import type { TrafficLimits } from '../model/limits.ts';
 import type { RoutingTable } from '../model/routing-table.ts';
 import type { HotTelemetry } from '../telemetry/telemetry.ts';
@@ -26,6 +28,11 @@ export interface WarmUpPlaces {
   /** Ports to listen on. */
   readonly outbound: number;
   readonly inbound: number;
+  /**
+   * SPIFFE id of the inbound half, to which a part of the exchanges goes by mutual TLS; empty: there is no
+   * certificate (yet), so none does.
+   */
+  readonly identity: string;
 }
 
 export interface WarmUpOptions {
@@ -33,6 +40,8 @@ export interface WarmUpOptions {
   readonly random: Random;
   readonly wakeUps: WakeUps;
   readonly limits: TrafficLimits;
+  /** Of this workload; undefined where it has none. Its own certificate shows itself to itself. */
+  readonly mesh?: MeshIdentity | undefined;
   /** Makes its own: whatever is recorded and counted goes with it. */
   telemetry(): HotTelemetry;
   /** Compiles a table with a listener of each direction. */
@@ -97,11 +106,14 @@ class WarmUp implements Pace {
   async run(): Promise<number> {
     const ports = await freePorts(2);
     const [outbound, inbound] = ports as [number, number];
-    const places = { host: warmUpHost, origin: this.#origin, outbound, inbound };
-    const table = this.#options.table(places);
+    const { mesh, table } = this.#options;
+    const origin = this.#origin;
     for (this.#roundEnd of roundsEnd) {
       if (!this.goesOn()) break;
-      if (!(await this.#round(table, ports))) break;
+      // It may come meanwhile.
+      const identity = mesh?.current?.id ?? '';
+      const places = { host: warmUpHost, origin, outbound, inbound, identity };
+      if (!(await this.#round(table(places), ports))) break;
     }
     return this.#exchanges;
   }
@@ -126,7 +138,11 @@ class WarmUp implements Pace {
     const telemetry = this.#telemetry;
     const limits = this.#limits;
     const log = () => undefined;
-    const proxy = new ProxyServer({ clock, random, wakeUps, limits, telemetry, log });
+    const { mesh } = this.#options;
+    const proxy = new ProxyServer({
+      ...{ clock, random, wakeUps, limits, telemetry, log },
+      ...(mesh === undefined ? {} : { mesh }),
+    });
     try {
       const errors = await proxy.apply(table);
       if (errors.length > 0) return false;

@@ -13,6 +13,7 @@ import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
 import { appMetricsLimits } from '../../src/model/metrics-limits.ts';
 import { contentTypes, MetricText, type TextFormat } from '../../src/telemetry/metric-text.ts';
 import { MetricTextReader } from '../../src/telemetry/metric-text-reader.ts';
+import { untilSo } from '../support/turns.ts';
 
 const limit = { timeout: 30_000 };
 
@@ -204,7 +205,11 @@ test('a slow application is left before the scraper gives up', limit, async (t) 
   await ask({ 'x-prometheus-scrape-timeout-seconds': '900' });
   await ask();
   const { askTimeoutMs, patienceShare } = appMetricsLimits;
-  assert.deepEqual(waits, [2_000 * patienceShare, askTimeoutMs, askTimeoutMs]);
+  const own = waits.filter((_, index) => index % 2 === 1);
+  assert.deepEqual(own, [2_000 * patienceShare, askTimeoutMs, askTimeoutMs]);
+  // And the question itself, for however many it is.
+  const ofQuestions = waits.filter((_, index) => index % 2 === 0);
+  assert.deepEqual(ofQuestions, [askTimeoutMs, askTimeoutMs, askTimeoutMs]);
   assert.equal(problems[0], 'no answer within 1.5 s');
 });
 
@@ -224,6 +229,44 @@ test('the application is asked once for all who ask at the same time', limit, as
   await app.ask('prometheus', 20_000);
   assert.equal(asked, 2);
 });
+
+test(
+  'who has little patience does not wait as long as others who asked before',
+  limit,
+  async (t) => {
+    let answer = () => {};
+    const asked = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let asks = 0;
+    const ends: (() => void)[] = [];
+    const ofPatience = 1_000 * appMetricsLimits.patienceShare;
+    const wakeUps: WakeUps = {
+      after: (delayMs, call) => {
+        if (delayMs === ofPatience) ends.push(call);
+        return () => {};
+      },
+    };
+    const merged = await startMerged(
+      t,
+      (_request, response) => {
+        asks += 1;
+        void asked.then(() => response.end('up 1\n'));
+      },
+      wakeUps,
+    );
+    const patient = merged.scrape();
+    const hurried = { 'x-prometheus-scrape-timeout-seconds': '1' };
+    const first = merged.scrape(hurried);
+    await untilSo(() => ends.length > 0 && asks > 0, 'both to be asked');
+    for (const end of ends) end();
+    assert.match((await first).text, /^tracecar_app_metrics_up 0$/m);
+    answer();
+    assert.match((await patient).text, /^up 1$/m);
+    assert.equal(asks, 1);
+    assert.deepEqual(merged.problems, []);
+  },
+);
 
 test('what is said when it fails and works again is said once each', limit, async (t) => {
   let status = 404;

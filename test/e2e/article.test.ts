@@ -16,7 +16,7 @@ const [runOutput, validateOutput] = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/g
 
 function run(...args: string[]): Promise<{ status: number; output: string; problem: string }> {
   return new Promise((settle) => {
-    execFile(process.execPath, args, { cwd: root, timeout: 30_000 }, (error, output, problem) => {
+    execFile(process.execPath, args, { cwd: root, timeout: 120_000 }, (error, output, problem) => {
       settle({ status: error === null ? 0 : Number(error.code ?? 1), output, problem });
     });
   });

@@ -110,7 +110,9 @@ async function askOnce(port: number) {
   return response;
 }
 
-test('callers that still come are served for a while, and told to close', async (t) => {
+test('callers that still come are served for a while, and told to close', {
+  timeout: 60_000,
+}, async (t) => {
   const time = new ManualTime();
   const { proxy, port } = await startPair(
     t,

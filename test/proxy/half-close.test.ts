@@ -190,7 +190,8 @@ test('an early success is a stream both ways until the response ends', async (t)
   await downstream.send('4\r\nmore\r\n');
   const response = await downstream.response();
   assert.equal(response.body, 'pongmore');
-  assert.match(response.head, /^Connection: close$/m);
+  // It could not be known when the head went: whoever ends the request in time goes on.
+  assert.doesNotMatch(response.head, /^connection:/im);
   assert.equal(await downstream.ended(), 'fin');
   assert.equal(await (await origin.connection(0)).closed(), 'reset');
 });

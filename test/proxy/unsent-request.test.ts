@@ -1,6 +1,5 @@
 /**
- * An upstream that answers before it has read the request: the connection is lent again when all has
- * gone, and not a moment earlier.
+ * Upstreams that answer before the request is whole: what becomes of the connections on both sides.
  */
 
 import assert from 'node:assert/strict';
@@ -36,7 +35,7 @@ async function answeredTooEarly(t: TestContext) {
   await untilSo(() => held() > before, 'the end of the body');
   await upstream.send(okWith('early'));
   assert.equal((await downstream.response()).body, 'early');
-  return { ...pair, downstream, upstream };
+  return { origin, downstream, upstream };
 }
 
 async function bodyOf(downstream: RawConnection): Promise<string> {
@@ -44,35 +43,68 @@ async function bodyOf(downstream: RawConnection): Promise<string> {
   return (await downstream.response()).body;
 }
 
-test('a connection is lent again once the last request has gone whole', limit, async (t) => {
-  const { downstream, upstream, origin, proxy } = await answeredTooEarly(t);
-  assert.equal(proxy.snapshot().connections.upstreamOpen, 1);
-  const { socket } = upstream;
-  socket.resume();
-  await upstream.until(() => upstream.received.endsWith('\r\n0\r\n\r\n'), 'the end of the body');
-  // The peer may have it before the proxy hears that it has gone.
-  await untilSo(
-    () => proxy.snapshot().clusters[0]!.endpoints[0]!.idleConnections === 1,
-    'an idle connection',
-  );
-  const answered = bodyOf(downstream);
-  await upstream.untilReceived('GET /next');
-  await upstream.send(okWith('same'));
-  assert.equal(await answered, 'same');
-  assert.equal(origin.connections.length, 1);
-});
-
-test('while it has not, the next request takes another connection', limit, async (t) => {
+test('an upstream that answers what has not gone yet is not lent again', limit, async (t) => {
   const { downstream, upstream, origin } = await answeredTooEarly(t);
   assert.equal(await bodyOf(downstream), 'another');
   assert.equal(origin.connections.length, 2);
   assert.doesNotMatch(upstream.received, /GET/);
 });
 
-test('a byte behind the answer ends it, though it is still being written', limit, async (t) => {
-  const { upstream, proxy } = await answeredTooEarly(t);
-  const open = () => proxy.snapshot().connections.upstreamOpen;
-  assert.equal(open(), 1);
-  await upstream.send('HTTP/1.1 200 OK\r\n\r\n');
-  await untilSo(() => open() === 0, 'the end of the connection');
+const chunkedPost = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nping\r\n';
+const chunkedHead = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npong\r\n';
+
+test('a stream both ways, each ending whole, keeps both connections', limit, async (t) => {
+  const { connect, origin } = await startPair(t, async (upstream) => {
+    await upstream.untilReceived('ping');
+    await upstream.send(chunkedHead);
+    await upstream.until(() => upstream.received.endsWith('\r\n0\r\n\r\n'), 'the end of the body');
+    await upstream.send('0\r\n\r\n');
+    await upstream.untilReceived('GET /next');
+    await upstream.send(okWith('next'));
+  });
+  const downstream = await connect();
+  await downstream.send(chunkedPost);
+  await downstream.untilReceived('pong');
+  await downstream.send('4\r\nmore\r\n0\r\n\r\n');
+  const { head, body } = await downstream.response();
+  assert.equal(body, 'pong');
+  assert.doesNotMatch(head, /^connection:/im);
+  assert.equal(await bodyOf(downstream), 'next');
+  assert.equal(origin.connections.length, 1);
 });
+
+test(
+  'a stream whose answer ends before the request ends whole, and with the connection',
+  limit,
+  async (t) => {
+    const { connect } = await startPair(t, async (upstream) => {
+      await upstream.untilReceived('ping');
+      await upstream.send(chunkedHead);
+      await upstream.untilReceived('more');
+      await upstream.send('0\r\n\r\n');
+    });
+    const downstream = await connect();
+    await downstream.send(chunkedPost);
+    await downstream.untilReceived('pong');
+    await downstream.send('4\r\nmore\r\n');
+    assert.equal((await downstream.response()).body, 'pong');
+    assert.equal(await downstream.ended(), 'fin');
+  },
+);
+
+test(
+  'an answer that is whole before the request says that the connection ends',
+  limit,
+  async (t) => {
+    const { connect } = await startPair(t, async (upstream) => {
+      await upstream.untilReceived('ping');
+      await upstream.send(okWith('enough'));
+    });
+    const downstream = await connect();
+    await downstream.send(chunkedPost);
+    const { head, body } = await downstream.response();
+    assert.equal(body, 'enough');
+    assert.match(head, /^connection: close$/im);
+    assert.equal(await downstream.ended(), 'fin');
+  },
+);

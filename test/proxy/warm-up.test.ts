@@ -7,9 +7,13 @@ import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { seededRandom } from '../../src/base/random.ts';
+import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
+import { warmUpTable } from '../../src/main/warm-up-table.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import { type WarmUpOptions, type WarmUpPlaces, warmUp } from '../../src/proxy/warm-up.ts';
+import { RecordKind } from '../../src/telemetry/exchange-record.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';
+import { idOf, makeIdentity, makeRoot } from '../support/mesh-material.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
 
 function tableFor({ origin, outbound, inbound }: WarmUpPlaces) {
@@ -64,6 +68,44 @@ test('a warm-up runs whole exchanges of both directions, and nothing of it fails
     whole.some(({ requestBytes }) => requestBytes > 0),
     'no body was sent',
   );
+});
+
+test('a workload with an identity warms its mutual TLS up too, from half to half', async () => {
+  const names = { namespace: '123', serviceAccount: 'true' };
+  const mesh = makeIdentity(makeRoot(), names);
+  const followers = new Set<object>();
+  const follow = mesh.follow.bind(mesh);
+  mesh.follow = (listener) => {
+    const follower = {};
+    followers.add(follower);
+    const end = follow(listener);
+    return () => {
+      followers.delete(follower);
+      end();
+    };
+  };
+  let looks = 0;
+  const options = optionsOf({ mesh, table: warmUpTable, isOver: () => ++looks > 2_000 });
+  const exchanges = await warmUp(options);
+  const { records, names: table } = options.records[0]!;
+  assert.ok(exchanges > 300, `${exchanges}`);
+  const failed = records.filter(({ status, causeCode }) => status !== 200 || causeCode !== 0);
+  assert.equal(failed.length, 0);
+  const own = table.idOf(idOf(names));
+  const proved = records.filter(({ principalId }) => principalId === own);
+  for (const kind of [RecordKind.Server, RecordKind.Client]) {
+    const share = proved.filter((record) => record.kind === kind).length / exchanges;
+    assert.ok(share > 0.02 && share < 0.2, `${share} of kind ${kind}`);
+  }
+  assert.equal(followers.size, 0, 'something of it still waits for certificates');
+});
+
+test('without a certificate by then it is as without an identity', async () => {
+  let looks = 0;
+  const mesh = new MeshIdentity();
+  const options = optionsOf({ mesh, table: warmUpTable, isOver: () => ++looks > 400 });
+  assert.ok((await warmUp(options)) > 100);
+  assert.ok(options.records[0]!.records.every(({ principalId }) => principalId === 0));
 });
 
 test('a warm-up leaves no listener behind', async () => {

@@ -13,7 +13,10 @@ import { callsPerRequest } from '../../bench/rounds/system-calls.ts';
 import { MeasuredSidecar, type Tally } from '../support/measured-sidecar.ts';
 
 const CONNECTIONS = 8;
-/** V8 counts bytes in steps of some 100 KiB: they must be few beside those of a batch. */
+/**
+ * V8 counts bytes in steps of some 100 KiB: they must be few beside those of a batch. What a busy machine
+ * adds is timers in a longer batch, some bytes a request: limits leave room for that.
+ */
 const BATCH = 10_000;
 /** Batches after which code that is used is compiled, on the slowest machine. */
 const BATCHES_MAX = 30;
@@ -73,9 +76,9 @@ test('a plain request, all on, makes no promise, and the sampled spans arrive', 
   assert.equal(sidecar.collector.spans.size, sampled.size, 'the sampled ones and no others');
 });
 
-test('a plain request, all on, allocates at most 440 bytes', { timeout }, async (t) => {
+test('a plain request, all on, allocates at most 480 bytes', { timeout }, async (t) => {
   const sidecar = await warm(t);
-  const limit = 440;
+  const limit = 480;
   const bytes = await smallest(limit, async () => {
     const before = await sidecar.tally();
     await sidecar.ask('begin');

@@ -57,7 +57,9 @@ export class ExchangeEnd {
     const exchange = this.#exchange;
     const upstream = lease.upstream!;
     const isWhole = exchange.request.state === RequestState.Done;
-    if (leavesNoDoubt && isWhole && this.#mayLendAgain()) {
+    // Who answers what has not gone yet may take the rest of it for another request.
+    const isSent = isWhole && upstream.socket.writableLength === 0;
+    if (leavesNoDoubt && isSent && this.#mayLendAgain()) {
       if (exchange.isAsSent) exchange.downstream.pairWith(upstream);
       if (lease.isOwn || isLoginOfConnection(exchange.head)) lease.keep(now);
       else lease.release(now);

@@ -37,8 +37,6 @@ export class EndpointPool implements EndpointLoad {
   readonly tls: TlsClient | undefined;
   readonly #scope: ProxyScope;
   readonly #idle: UpstreamConnection[] = [];
-  /** Come back, but the end of their last request is still on its way to the kernel. */
-  readonly #sending: UpstreamConnection[] = [];
 
   constructor(scope: ProxyScope, address: string, port: number, isNamed = true, tls?: TlsClient) {
     this.#scope = scope;
@@ -73,53 +71,31 @@ export class EndpointPool implements EndpointLoad {
 
   /** Keeps an idle connection for the next request; false when it has to be closed instead. */
   giveBack(upstream: UpstreamConnection, now: Milliseconds): boolean {
-    return this.#keep(upstream, this.#idle, now);
-  }
-
-  /**
-   * As `giveBack`, of one whose peer has answered before all that was written had gone: nobody gets it until
-   * `sent`, because a peer that reads no more would keep the next request waiting.
-   */
-  giveBackSending(upstream: UpstreamConnection, now: Milliseconds): boolean {
-    return this.#keep(upstream, this.#sending, now);
-  }
-
-  /** All has gone. Nothing happens where the connection has ended meanwhile. */
-  sent(upstream: UpstreamConnection, now: Milliseconds): void {
-    if (!remove(this.#sending, upstream)) return;
-    if (!this.giveBack(upstream, now)) upstream.destroy(false);
-  }
-
-  #keep(upstream: UpstreamConnection, list: UpstreamConnection[], now: Milliseconds): boolean {
-    const most = this.#scope.limits.poolIdlePerEndpointMax;
-    if (this.isRetired || this.#idle.length + this.#sending.length >= most) return false;
+    if (this.isRetired || this.#idle.length >= this.#scope.limits.poolIdlePerEndpointMax) {
+      return false;
+    }
     if (!upstream.isCurrentAt(now)) return false;
-    list.push(upstream);
+    this.#idle.push(upstream);
     return true;
   }
 
   /** Takes out an idle connection that has ended. */
   forget(upstream: UpstreamConnection): void {
-    if (!remove(this.#idle, upstream)) remove(this.#sending, upstream);
+    const index = this.#idle.indexOf(upstream);
+    if (index !== -1) this.#idle.splice(index, 1);
   }
 
   /** Closes what is idle and was made with older keys or roots than those in force. */
   closeOld(): void {
     const now = this.#scope.clock.now();
-    const old = [...this.#idle, ...this.#sending].filter((each) => !each.isCurrentAt(now));
+    const old = this.#idle.filter((each) => !each.isCurrentAt(now));
     for (const upstream of old) upstream.destroy(false);
   }
 
   /** Closes what is idle; with `isRetired` set nothing comes back later. */
   closeIdle(): void {
-    const idle = [...this.#idle.splice(0), ...this.#sending.splice(0)];
-    for (const upstream of idle) upstream.destroy(false);
+    for (let upstream = this.#idle.pop(); upstream !== undefined; upstream = this.#idle.pop()) {
+      upstream.destroy(false);
+    }
   }
-}
-
-/** Whether it was there. */
-function remove(list: UpstreamConnection[], upstream: UpstreamConnection): boolean {
-  const index = list.indexOf(upstream);
-  if (index !== -1) list.splice(index, 1);
-  return index !== -1;
 }

@@ -25,8 +25,6 @@ import type { EndpointPool } from './endpoint-pool.ts';
 import { type HandshakeOwner, UpstreamHandshake } from './upstream-handshake.ts';
 import { isProblem } from './upstream-tls.ts';
 
-const nothing = Buffer.alloc(0);
-
 export const UpstreamState = { Connecting: 0, Leased: 1, Idle: 2, Closed: 3 } as const;
 
 /** Who has the lease. Each call may end the connection. */
@@ -233,24 +231,13 @@ export class UpstreamConnection implements ByteTaker, DeadlineOwner, HandshakeOw
     return this.handshake !== undefined && this.pool.tls?.identity !== '';
   }
 
-  /**
-   * Ends the lease after a whole response that leaves no doubt. What is still being written goes on, until
-   * then nobody gets the connection.
-   */
+  /** Ends the lease after a whole response that leaves no doubt. */
   release(now: Milliseconds): void {
     this.#move(UpstreamState.Leased, UpstreamState.Idle);
     this.#user = undefined;
     this.headReader.reset();
-    const { pool, socket } = this;
-    const isSending = socket.writableLength > 0;
-    const isKept = isSending ? pool.giveBackSending(this, now) : pool.giveBack(this, now);
-    if (!isKept) {
-      this.destroy(false);
-      return;
-    }
-    this.#scope.deadlines.set(this.#deadline, now + this.idleMs);
-    // Nothing is sent for it, but it is done after all that was written before.
-    if (isSending) socket.write(nothing, () => pool.sent(this, this.#scope.clock.now()));
+    if (this.pool.giveBack(this, now)) this.#scope.deadlines.set(this.#deadline, now + this.idleMs);
+    else this.destroy(false);
   }
 
   /** As `release`, but the pool never hears of it: whoever leased it leases it again, or ends it. */
