@@ -241,8 +241,10 @@ test(
     let asks = 0;
     const ends: (() => void)[] = [];
     const ofPatience = 1_000 * appMetricsLimits.patienceShare;
+    let waits = 0;
     const wakeUps: WakeUps = {
       after: (delayMs, call) => {
+        waits += 1;
         if (delayMs === ofPatience) ends.push(call);
         return () => {};
       },
@@ -258,7 +260,8 @@ test(
     const patient = merged.scrape();
     const hurried = { 'x-prometheus-scrape-timeout-seconds': '1' };
     const first = merged.scrape(hurried);
-    await untilSo(() => ends.length > 0 && asks > 0, 'both to be asked');
+    // Of the two, and of the question.
+    await untilSo(() => waits === 3 && asks > 0, 'both to wait');
     for (const end of ends) end();
     assert.match((await first).text, /^tracecar_app_metrics_up 0$/m);
     answer();

@@ -74,25 +74,6 @@ test('a stream both ways, each ending whole, keeps both connections', limit, asy
 });
 
 test(
-  'a stream whose answer ends before the request ends whole, and with the connection',
-  limit,
-  async (t) => {
-    const { connect } = await startPair(t, async (upstream) => {
-      await upstream.untilReceived('ping');
-      await upstream.send(chunkedHead);
-      await upstream.untilReceived('more');
-      await upstream.send('0\r\n\r\n');
-    });
-    const downstream = await connect();
-    await downstream.send(chunkedPost);
-    await downstream.untilReceived('pong');
-    await downstream.send('4\r\nmore\r\n');
-    assert.equal((await downstream.response()).body, 'pong');
-    assert.equal(await downstream.ended(), 'fin');
-  },
-);
-
-test(
   'an answer that is whole before the request says that the connection ends',
   limit,
   async (t) => {

@@ -317,9 +317,10 @@ interface ReadHandle {
 }
 
 /**
- * Gives what comes on `socket` to `taker` without Node.js's own steps for each read: 1 us of CPU less
- * a request and hop. The end of the stream and errors stay with Node.js. From here on `readInto` is
- * asked no more. A socket that is destroyed hears nothing: Node.js takes this from its handle.
+ * Gives what comes on `socket` to `taker` without Node.js's own steps for each read, which were 3 % of
+ * the CPU of two sidecars (docs/decisions/pair.md, 2026-11-26). The end of the stream and errors stay
+ * with Node.js. From here on `readInto` is asked no more. A socket that is destroyed hears nothing:
+ * Node.js takes this from its handle.
  */
 function takeReads(socket: Socket, reads: ReadMemory, taker: ByteTaker): void {
   const { _handle: handle } = socket as unknown as { readonly _handle: ReadHandle | null };
