@@ -8,7 +8,7 @@
 
 import { shown } from '../src/base/port-list.ts';
 import { didYouMean } from '../src/config/syntax/nearest-name.ts';
-import type { SpansMode } from '../src/telemetry/tracing-choices.ts';
+import type { SpansMode } from '../src/telemetry/settings/tracing-choices.ts';
 import {
   amountOf as bytesOf,
   readCpu,

@@ -29,9 +29,9 @@ import {
   UpstreamConnection,
   type UpstreamUser,
 } from '../../src/proxy/upstream/upstream-connection.ts';
-import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
-import { NameTable } from '../../src/telemetry/name-table.ts';
-import { RequestSeries } from '../../src/telemetry/request-series.ts';
+import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics/metrics.ts';
+import { RequestSeries } from '../../src/telemetry/metrics/request-series.ts';
+import { NameTable } from '../../src/telemetry/record/name-table.ts';
 import type { HotTelemetry } from '../../src/telemetry/telemetry.ts';
 import type { AblationStep } from './ablation.ts';
 

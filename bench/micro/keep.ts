@@ -16,14 +16,14 @@ import {
   readServerTiming,
   SERVER_TIMING_BYTES,
 } from '../../src/proxy/trace/server-timing.ts';
-import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { KeepVerdicts } from '../../src/telemetry/keep-verdicts.ts';
-import { MetricRegistry } from '../../src/telemetry/metrics.ts';
-import { RecordHistory } from '../../src/telemetry/record-history.ts';
-import { createRingMemory } from '../../src/telemetry/record-layout.ts';
-import { RingReader } from '../../src/telemetry/ring-reader.ts';
-import { RingWriter } from '../../src/telemetry/ring-writer.ts';
-import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
+import { KeepVerdicts } from '../../src/telemetry/keep/keep-verdicts.ts';
+import { RecordHistory } from '../../src/telemetry/keep/record-history.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics/metrics.ts';
+import { ExchangeRecord, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
+import { createRingMemory } from '../../src/telemetry/record/record-layout.ts';
+import { RingReader } from '../../src/telemetry/record/ring-reader.ts';
+import { RingWriter } from '../../src/telemetry/record/ring-writer.ts';
+import { usualChoices } from '../../src/telemetry/settings/tracing-choices.ts';
 import { HeadReader } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
 import { type Case, measureAll } from './measure.ts';

@@ -9,21 +9,21 @@
 
 import { seededRandom, systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
-import { MetricRegistry } from '../../src/telemetry/metrics.ts';
-import { createRingMemory } from '../../src/telemetry/record-layout.ts';
-import { RingReader } from '../../src/telemetry/ring-reader.ts';
-import { RingWriter } from '../../src/telemetry/ring-writer.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { createSurroundings } from '../../src/telemetry/span-surroundings.ts';
 import {
   putTraceparent,
   readTraceparent,
   TraceContext,
-} from '../../src/telemetry/trace-context.ts';
-import { TraceIds } from '../../src/telemetry/trace-ids.ts';
-import { TraceJson } from '../../src/telemetry/trace-json.ts';
+} from '../../src/telemetry/context/trace-context.ts';
+import { TraceIds } from '../../src/telemetry/context/trace-ids.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics/metrics.ts';
+import { ExchangeRecord, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
+import { createRingMemory } from '../../src/telemetry/record/record-layout.ts';
+import { RingReader } from '../../src/telemetry/record/ring-reader.ts';
+import { RingWriter } from '../../src/telemetry/record/ring-writer.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
+import { JsonBytes } from '../../src/telemetry/span/json-bytes.ts';
+import { createSurroundings } from '../../src/telemetry/span/span-surroundings.ts';
+import { TraceJson } from '../../src/telemetry/span/trace-json.ts';
 import { type Case, measureAll } from './measure.ts';
 
 const head =

@@ -10,8 +10,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
 import { appMetricsLimits } from '../model/metrics-limits.ts';
-import { contentTypes, type TextFormat } from '../telemetry/metric-text.ts';
-import { type MetricBlock, MetricTextReader } from '../telemetry/metric-text-reader.ts';
+import { contentTypes, type TextFormat } from '../telemetry/metrics/metric-text.ts';
+import { type MetricBlock, MetricTextReader } from '../telemetry/metrics/metric-text-reader.ts';
 
 // As in page-server.ts: an ESM import of it costs every sidecar 15 MB.
 const http = process.getBuiltinModule('node:http');

@@ -8,7 +8,7 @@
 
 import type { Milliseconds } from '../base/clock.ts';
 import { appMetricsLimits } from '../model/metrics-limits.ts';
-import { contentTypes, MetricText, type TextFormat } from '../telemetry/metric-text.ts';
+import { contentTypes, MetricText, type TextFormat } from '../telemetry/metrics/metric-text.ts';
 import type { AppMetrics, AppMetricsAnswer } from './app-metrics.ts';
 import { formatOf } from './metrics-server.ts';
 import { PageServer, pageLimits } from './page-server.ts';

@@ -5,7 +5,7 @@
  * Counting happens elsewhere; a scrape costs the rendering and nothing more.
  */
 
-import { contentTypes, type TextFormat } from '../telemetry/metric-text.ts';
+import { contentTypes, type TextFormat } from '../telemetry/metrics/metric-text.ts';
 import { type PageReply, PageServer, pageLimits } from './page-server.ts';
 
 /** The server of the metrics port, not yet listening. `render` gives the page's text. */

@@ -5,7 +5,7 @@
  */
 
 import type { AuthorityMaterial } from '../identity/authority-state.ts';
-import { MetricText, printLabels, type TextFormat } from '../telemetry/metric-text.ts';
+import { MetricText, printLabels, type TextFormat } from '../telemetry/metrics/metric-text.ts';
 
 export class CaMetrics {
   leaves = 0;

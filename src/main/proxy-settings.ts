@@ -11,7 +11,7 @@ import { type Probe, readProbes } from '../admin/probe-definition.ts';
 import { usualRootNamespace } from '../config/world/world.ts';
 import { trafficLimits } from '../model/limits.ts';
 import { telemetryLimits } from '../model/telemetry-limits.ts';
-import type { TracingChoices } from '../telemetry/tracing-choices.ts';
+import type { TracingChoices } from '../telemetry/settings/tracing-choices.ts';
 import { type Environment, type Flag, readFlags, UsageError } from './flags.ts';
 import { type GatewayChoices, gatewayFlags, readGatewayFlags } from './gateway-flags.ts';
 import { type IdentityChoices, identityFlags, readIdentityFlags } from './identity-flags.ts';

@@ -7,7 +7,7 @@
 
 import { systemClock } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
-import { readTelemetrySettings, type TelemetrySettings } from '../telemetry/settings.ts';
+import { readTelemetrySettings, type TelemetrySettings } from '../telemetry/settings/settings.ts';
 import { StartError } from './listen-problem.ts';
 import { Log } from './log.ts';
 import { judgeNodeVersion } from './node-version.ts';

@@ -13,7 +13,7 @@ import { createMergedServer } from '../admin/merged-server.ts';
 import { createMetricsServer } from '../admin/metrics-server.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
-import type { TextFormat } from '../telemetry/metric-text.ts';
+import type { TextFormat } from '../telemetry/metrics/metric-text.ts';
 import { drainSecretOf } from './drain-secret.ts';
 import { codeOf, listenProblem, StartError } from './listen-problem.ts';
 import type { Sidecar } from './sidecar.ts';

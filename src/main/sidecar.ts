@@ -21,7 +21,7 @@ import type { RoutingTable } from '../model/routing-table.ts';
 import { telemetryLimits } from '../model/telemetry-limits.ts';
 import { type ListenError, ProxyServer, type UnloadedCertificate } from '../proxy/proxy-server.ts';
 import { warmUp } from '../proxy/warm-up.ts';
-import type { TelemetrySettings } from '../telemetry/settings.ts';
+import type { TelemetrySettings } from '../telemetry/settings/settings.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { ConfigFeed } from './config-feed.ts';
 import { listenProblem, StartError } from './listen-problem.ts';

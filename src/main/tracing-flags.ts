@@ -13,7 +13,7 @@ import {
   type SpansMode,
   type TracingChoices,
   usualChoices,
-} from '../telemetry/tracing-choices.ts';
+} from '../telemetry/settings/tracing-choices.ts';
 import { type Flag, type FlagValues, UsageError } from './flags.ts';
 
 const edges = ['honour', 'ignore', 'link'] as const;

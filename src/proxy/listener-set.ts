@@ -103,6 +103,11 @@ export class ListenerSet {
     );
   }
 
+  /** Who calls by mutual TLS of the mesh from now on shakes hands in full. */
+  forgetSessions(): void {
+    this.#meshServer?.forgetSessions();
+  }
+
   /** The proxy ends: no more handshakes, and what is still open is cut. */
   cutAll(): void {
     this.#meshServer?.close();

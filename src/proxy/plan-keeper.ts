@@ -17,7 +17,7 @@ import type {
 } from '../model/routing-table.ts';
 import type { AuthorizationPlan } from '../model/security.ts';
 import { RouteIndex } from '../routing/route-index.ts';
-import type { RequestSeries } from '../telemetry/metrics.ts';
+import type { RequestSeries } from '../telemetry/metrics/metrics.ts';
 import { Guard } from './exchange/guard.ts';
 import { ClusterKeeper } from './plan/cluster-keeper.ts';
 import { DestinationPlanner } from './plan/destination-planner.ts';

@@ -11,8 +11,8 @@
 import { isIPv4 } from 'node:net';
 import type { Milliseconds } from '../base/clock.ts';
 import { noTracingRules, type RoutingTable } from '../model/routing-table.ts';
-import { usualSecurity } from '../model/security.ts';
-import type { OwnAnswer, OwnDial } from '../telemetry/own-dial.ts';
+import { type InboundSecurity, usualSecurity } from '../model/security.ts';
+import type { OwnAnswer, OwnDial } from '../telemetry/transport/own-dial.ts';
 import type { Family } from './capture/sentinel.ts';
 import { Drain } from './drain.ts';
 import { ListenerSet } from './listener-set.ts';
@@ -59,6 +59,8 @@ export class ProxyServer {
   #plans: Plans;
   #applying: Promise<unknown> = Promise.resolve();
   #callOffRetry: (() => void) | undefined;
+  /** Of the newest table. */
+  #security: InboundSecurity | undefined;
 
   constructor(options: ProxyOptions) {
     this.#scope = new ProxyScope(options);
@@ -212,11 +214,19 @@ export class ProxyServer {
     // A listener that ends TLS from now on must have its certificate by then.
     await this.#keeper.tlsLoaded();
     this.#plans = plans;
-    this.#scope.inboundModes = new InboundModes(table.security);
+    this.#followSecurity(table.security);
     await this.#listeners.follow(plans);
     for (const listener of this.#listeners.all()) listener.endRefused();
     this.#afterOpening();
     return this.#listeners.unopened;
+  }
+
+  /** The same object is the same rules: what did not change stays itself from table to table. */
+  #followSecurity(security: InboundSecurity): void {
+    if (this.#security === security) return;
+    this.#scope.inboundModes = new InboundModes(security);
+    if (this.#security !== undefined) this.#listeners.forgetSessions();
+    this.#security = security;
   }
 
   async #openRest(): Promise<void> {

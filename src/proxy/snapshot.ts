@@ -3,7 +3,7 @@
  */
 
 import type { Milliseconds } from '../base/clock.ts';
-import { detectedWords } from '../telemetry/detection.ts';
+import { detectedWords } from '../telemetry/record/detection.ts';
 import type { CapturedConnection } from './capture/captured-connection.ts';
 import type { DownstreamConnection } from './exchange/downstream-connection.ts';
 import type { UpgradedConnection } from './exchange/upgrade-switch.ts';

@@ -3,8 +3,8 @@
  */
 
 import type { RoutingTable } from '../model/routing-table.ts';
-import { type ClustersMessage, clustersMessage } from './cluster-facts.ts';
-import { type RulesMessage, rulesMessage, type TagEnvironment } from './rule-book.ts';
+import { type ClustersMessage, clustersMessage } from './span/cluster-facts.ts';
+import { type RulesMessage, rulesMessage, type TagEnvironment } from './span/rule-book.ts';
 
 /** Survives structured cloning. */
 export interface TableMessage {

@@ -8,11 +8,11 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { WakeUps } from '../base/deadlines.ts';
-import type { ExemplarEntry } from './exemplars.ts';
-import type { MetricsSnapshot } from './metrics-snapshot.ts';
-import type { OwnAnswer, OwnDial } from './own-dial.ts';
-import type { OwnKeys } from './peer-keys.ts';
+import type { OwnKeys } from './keep/peer-keys.ts';
+import type { ExemplarEntry } from './metrics/exemplars.ts';
+import type { MetricsSnapshot } from './metrics/metrics-snapshot.ts';
 import type { TableMessage } from './table-message.ts';
+import type { OwnAnswer, OwnDial } from './transport/own-dial.ts';
 import type {
   NamesMessage,
   ToWorkerMessage,

@@ -6,13 +6,13 @@
  */
 
 import type { Clock } from '../base/clock.ts';
-import { ExemplarOutput } from './exemplar-batches.ts';
-import { ExemplarStore } from './exemplars.ts';
-import type { MetricsExport } from './metrics-export.ts';
-import type { MetricsSnapshot } from './metrics-snapshot.ts';
-import type { OwnPath } from './own-path.ts';
-import type { SpanOutput } from './span-exporters.ts';
-import type { SpanSurroundings } from './span-surroundings.ts';
+import { ExemplarOutput } from './export/exemplar-batches.ts';
+import type { SpanOutput } from './export/span-exporters.ts';
+import { ExemplarStore } from './metrics/exemplars.ts';
+import type { MetricsExport } from './metrics/metrics-export.ts';
+import type { MetricsSnapshot } from './metrics/metrics-snapshot.ts';
+import type { SpanSurroundings } from './span/span-surroundings.ts';
+import type { OwnPath } from './transport/own-path.ts';
 import type { ExemplarsRequest, WorkerMessage, WorkerStart } from './worker-protocol.ts';
 
 export class WorkerMetrics {
@@ -69,7 +69,7 @@ export class WorkerMetrics {
   }
 
   async #load(): Promise<MetricsExport> {
-    const { MetricsExport: Export } = await import('./metrics-export.ts');
+    const { MetricsExport: Export } = await import('./metrics/metrics-export.ts');
     const { settings, limits, version, epochMs } = this.#start;
     this.#loaded = new Export({
       settings: settings.metrics,

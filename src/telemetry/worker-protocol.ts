@@ -8,13 +8,13 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { TelemetryLimits } from '../model/telemetry-limits.ts';
-import type { ExemplarEntry } from './exemplars.ts';
-import type { MetricsSnapshot } from './metrics-snapshot.ts';
-import type { OwnAnswer, OwnDial } from './own-dial.ts';
-import type { PeerKeys } from './peer-keys.ts';
-import type { RingMemory } from './record-layout.ts';
-import type { TelemetrySettings } from './settings.ts';
+import type { PeerKeys } from './keep/peer-keys.ts';
+import type { ExemplarEntry } from './metrics/exemplars.ts';
+import type { MetricsSnapshot } from './metrics/metrics-snapshot.ts';
+import type { RingMemory } from './record/record-layout.ts';
+import type { TelemetrySettings } from './settings/settings.ts';
 import type { TableMessage } from './table-message.ts';
+import type { OwnAnswer, OwnDial } from './transport/own-dial.ts';
 
 /** `workerData` of the worker. */
 export interface WorkerStart {

@@ -9,13 +9,13 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { systemClock } from '../base/clock.ts';
 import { systemWakeUps } from '../base/deadlines.ts';
 import { systemRandom } from '../base/random.ts';
-import { KeepSender } from './keep-sender.ts';
-import { LineOutput } from './line-output.ts';
-import { OwnPath } from './own-path.ts';
+import { LineOutput } from './export/line-output.ts';
+import { createOutput, watchPartialSuccess } from './export/span-exporters.ts';
+import { SpanQueue } from './export/span-queue.ts';
+import { KeepSender } from './keep/keep-sender.ts';
 import { RecordPipeline } from './record-pipeline.ts';
-import { createOutput, watchPartialSuccess } from './span-exporters.ts';
-import { SpanQueue } from './span-queue.ts';
-import { createSurroundings, type SpanSurroundings } from './span-surroundings.ts';
+import { createSurroundings, type SpanSurroundings } from './span/span-surroundings.ts';
+import { OwnPath } from './transport/own-path.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 import type {
   NamesPortMessage,

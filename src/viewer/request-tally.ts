@@ -5,7 +5,7 @@
  * of it here. Pure numbers, no clock.
  */
 
-import { latencyBoundsUs } from '../telemetry/latency-histogram.ts';
+import { latencyBoundsUs } from '../telemetry/metrics/latency-histogram.ts';
 import type { RequestFigures } from './view-answers.ts';
 
 /** Upper bounds of all tallies, in seconds; one bucket more. */

@@ -11,8 +11,12 @@ import { AppMetrics, readAppMetrics } from '../../src/admin/app-metrics.ts';
 import { createMergedServer } from '../../src/admin/merged-server.ts';
 import { systemWakeUps, type WakeUps } from '../../src/base/deadlines.ts';
 import { appMetricsLimits } from '../../src/model/metrics-limits.ts';
-import { contentTypes, MetricText, type TextFormat } from '../../src/telemetry/metric-text.ts';
-import { MetricTextReader } from '../../src/telemetry/metric-text-reader.ts';
+import {
+  contentTypes,
+  MetricText,
+  type TextFormat,
+} from '../../src/telemetry/metrics/metric-text.ts';
+import { MetricTextReader } from '../../src/telemetry/metrics/metric-text-reader.ts';
 import { untilSo } from '../support/turns.ts';
 
 const limit = { timeout: 30_000 };

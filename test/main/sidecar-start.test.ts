@@ -15,7 +15,7 @@ import { Log } from '../../src/main/log.ts';
 import { readProxySettings } from '../../src/main/proxy-settings.ts';
 import { Sidecar } from '../../src/main/sidecar.ts';
 import { metricsPage } from '../../src/main/sidecar-state.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
 import { get, getUntil, sidecarYaml } from '../e2e/sidecar-process.ts';
 
 interface Place {

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { UsageError } from '../../src/main/flags.ts';
 import { readProxySettings } from '../../src/main/proxy-settings.ts';
 import { tracingFlags } from '../../src/main/tracing-flags.ts';
-import { type TracingChoices, usualChoices } from '../../src/telemetry/tracing-choices.ts';
+import { type TracingChoices, usualChoices } from '../../src/telemetry/settings/tracing-choices.ts';
 
 function read(args: readonly string[], environment: Record<string, string> = {}): TracingChoices {
   return readProxySettings(['--config=dir', ...args], environment).tracing;

@@ -11,7 +11,7 @@ import { annotations } from '../../injector/annotations.ts';
 import { compileTable, readResources } from '../../src/config/load.ts';
 import { proxyFlags } from '../../src/main/proxy-settings.ts';
 import { tracingFlags } from '../../src/main/tracing-flags.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/tracing-settings.md'), 'utf8');
 

@@ -21,8 +21,12 @@ import {
   UpstreamConnection,
   type UpstreamUser,
 } from '../../src/proxy/upstream/upstream-connection.ts';
-import { Detected } from '../../src/telemetry/detection.ts';
-import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { Detected } from '../../src/telemetry/record/detection.ts';
+import {
+  ExchangeRecord,
+  RecordFlag,
+  RecordKind,
+} from '../../src/telemetry/record/exchange-record.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import { connectRaw, type RawConnection } from '../support/raw-connection.ts';

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordFlag, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import { ownAddress, startCapture } from '../support/capture-fixture.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { getOf, postOf } from '../support/proxy-fixture.ts';

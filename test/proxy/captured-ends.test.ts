@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Cause, failure } from '../../src/model/failure.ts';
-import { Detected } from '../../src/telemetry/detection.ts';
+import { Detected } from '../../src/telemetry/record/detection.ts';
 import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';
 import { RawOrigin } from '../support/raw-origin.ts';

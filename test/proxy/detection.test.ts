@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { trafficLimits } from '../../src/model/limits.ts';
-import { Detected, DetectedBy, detectionPlace } from '../../src/telemetry/detection.ts';
-import { RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { renderPrometheus } from '../../src/telemetry/metrics/prometheus.ts';
+import { Detected, DetectedBy, detectionPlace } from '../../src/telemetry/record/detection.ts';
+import { RecordFlag, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import { type CaptureFixture, startCapture } from '../support/capture-fixture.ts';
 import { alpn, helloMessage, inRecords, serverName } from '../support/client-hello.ts';
 import { ManualTime } from '../support/manual-time.ts';

@@ -14,9 +14,9 @@ import {
   Join,
   RecordFlag,
   RecordKind,
-} from '../../src/telemetry/exchange-record.ts';
-import { readExtra } from '../../src/telemetry/record-extra.ts';
-import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { readExtra } from '../../src/telemetry/record/record-extra.ts';
+import { usualChoices } from '../../src/telemetry/settings/tracing-choices.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   connectSecure,

@@ -13,8 +13,8 @@ import { Duplex } from 'node:stream';
 import { after, type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { Listener, ListenerTls } from '../../src/model/routing-table.ts';
-import { RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { readExtra } from '../../src/telemetry/record-extra.ts';
+import { RecordKind } from '../../src/telemetry/record/exchange-record.ts';
+import { readExtra } from '../../src/telemetry/record/record-extra.ts';
 import { CertificateAuthority } from '../support/certificates.ts';
 import {
   connectSecure,

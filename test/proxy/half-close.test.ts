@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
-import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
+import { RecordFlag } from '../../src/telemetry/record/exchange-record.ts';
 import { getOf, postOf, startPair } from '../support/proxy-fixture.ts';
 import { cutMessage } from '../support/raw-connection.ts';
 import { answering, okWith } from '../support/raw-origin.ts';

@@ -4,7 +4,11 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { KEEP_PORT } from '../../src/model/known-ports.ts';
 import { keepLimits } from '../../src/model/telemetry-limits.ts';
-import { type EdgePolicy, usualChoices, usualPeers } from '../../src/telemetry/tracing-choices.ts';
+import {
+  type EdgePolicy,
+  usualChoices,
+  usualPeers,
+} from '../../src/telemetry/settings/tracing-choices.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { getOf, startPair } from '../support/proxy-fixture.ts';
 import { answering, okWith } from '../support/raw-origin.ts';

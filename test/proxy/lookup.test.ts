@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
 import {

@@ -313,6 +313,24 @@ test('a session is resumed with the certificates that it began with, and not wit
   assert.equal(other.secure.isSessionReused(), false);
 });
 
+test('a session is resumed under the rules that it began under, and not under others', async (t) => {
+  const { table, proxy, speakMesh } = await startBound(t, { mode: 'strict' });
+  const { secure, downstream } = await speakMesh();
+  const ticket = new Promise<Buffer>((resolve) => secure.once('session', resolve));
+  await downstream.send(getOf('/a'));
+  await downstream.response();
+  const session = await ticket;
+  await proxy.apply({ ...table, generation: 2 });
+  const same = await speakMesh({ session });
+  assert.equal(same.secure.isSessionReused(), true);
+  const authorization = { ...table.security.authorization, audit: [] };
+  await proxy.apply({ ...table, generation: 3, security: { ...table.security, authorization } });
+  const other = await speakMesh({ session });
+  assert.equal(other.secure.isSessionReused(), false);
+  await other.downstream.send(getOf('/b'));
+  assert.equal((await other.downstream.response()).status, 200);
+});
+
 test('a session that is resumed does not outlive the certificate of its caller', async (t) => {
   const proxy = await startBound(t, { mode: 'strict' });
   const { brief, session } = await withBriefLeaf(async (leaf) => {

@@ -8,8 +8,8 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import { failure } from '../../src/model/failure.ts';
 import type { PeerMode } from '../../src/model/security.ts';
-import { detectedWords } from '../../src/telemetry/detection.ts';
-import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
+import { detectedWords } from '../../src/telemetry/record/detection.ts';
+import { RecordFlag, tlsVersionWords } from '../../src/telemetry/record/exchange-record.ts';
 import type { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import {
   cart,

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import type { TrafficLimits } from '../../src/model/limits.ts';
-import { RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import type { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import {
   cart,

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { TrafficLimits } from '../../src/model/limits.ts';
-import { RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordFlag, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import { idOf, makeIdentity, makeRoot } from '../support/mesh-material.ts';
 import { getOf, type ProxyFixture, postOf, startProxy } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';

@@ -10,8 +10,8 @@ import {
   type RoutingTable,
 } from '../../src/model/routing-table.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { readExtra } from '../../src/telemetry/record-extra.ts';
-import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
+import { readExtra } from '../../src/telemetry/record/record-extra.ts';
+import { usualChoices } from '../../src/telemetry/settings/tracing-choices.ts';
 import { getOf, startProxy } from '../support/proxy-fixture.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';

@@ -13,7 +13,7 @@ import type { Cluster, RoutingTable, VirtualHost } from '../../src/model/routing
 import { PlanKeeper } from '../../src/proxy/plan-keeper.ts';
 import { ProxyScope } from '../../src/proxy/scope/proxy-scope.ts';
 import { nextWeighted } from '../../src/routing/weighted-choice.ts';
-import { MetricRegistry } from '../../src/telemetry/metrics.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics/metrics.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import { backendOf, clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
-import { RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordFlag, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import { startBlackHole } from '../support/black-hole.ts';
 import { getOf, postOf, startPair, startProxy } from '../support/proxy-fixture.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';

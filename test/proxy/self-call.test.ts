@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { usualSecurity } from '../../src/model/security.ts';
 import { LocalHop } from '../../src/proxy/scope/local-hop.ts';
-import { RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import {
   type CaptureFixtureOptions,
   ownAddress,

@@ -8,7 +8,7 @@ import { Agent, createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { renderPrometheus } from '../../src/telemetry/metrics/prometheus.ts';
 import { startProxy } from '../support/proxy-fixture.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';
 import { readPage, sumOf } from '../telemetry/metric-page.ts';

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { ProxyTracing } from '../../src/proxy/scope/proxy-scope.ts';
-import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { usualChoices, usualPeers } from '../../src/telemetry/tracing-choices.ts';
+import { RecordFlag } from '../../src/telemetry/record/exchange-record.ts';
+import { usualChoices, usualPeers } from '../../src/telemetry/settings/tracing-choices.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { getOf, startPair } from '../support/proxy-fixture.ts';
 import { answering, RawOrigin } from '../support/raw-origin.ts';

@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type InboundSecurity, usualSecurity } from '../../src/model/security.ts';
-import { type ExchangeRecord, PolicyBit, RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { readExtra } from '../../src/telemetry/record-extra.ts';
+import {
+  type ExchangeRecord,
+  PolicyBit,
+  RecordFlag,
+} from '../../src/telemetry/record/exchange-record.ts';
+import { readExtra } from '../../src/telemetry/record/record-extra.ts';
 import { Method } from '../../src/wire/http1/method.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { root } from '../support/mesh-caller.ts';

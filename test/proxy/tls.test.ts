@@ -14,7 +14,7 @@ import { type TrafficLimits, trafficLimits } from '../../src/model/limits.ts';
 import type { ListenerTls } from '../../src/model/routing-table.ts';
 import { CredentialStore } from '../../src/proxy/scope/credential-store.ts';
 import { pollDelayMs, TlsFiles } from '../../src/proxy/tls/tls-files.ts';
-import { RecordFlag, tlsVersionWords } from '../../src/telemetry/exchange-record.ts';
+import { RecordFlag, tlsVersionWords } from '../../src/telemetry/record/exchange-record.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { type Certificate, CertificateAuthority } from '../support/certificates.ts';
 import { getOf, type PairFixture, startProxy } from '../support/proxy-fixture.ts';

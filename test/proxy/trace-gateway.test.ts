@@ -7,16 +7,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { TraceHeaders } from '../../src/proxy/trace/trace-headers.ts';
+import { TraceIds } from '../../src/telemetry/context/trace-ids.ts';
 import {
   ExchangeRecord,
   Join,
   RecordFlag,
   RecordKind,
   SampledBy,
-} from '../../src/telemetry/exchange-record.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { TraceIds } from '../../src/telemetry/trace-ids.ts';
-import type { SpansMode } from '../../src/telemetry/tracing-choices.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
+import type { SpansMode } from '../../src/telemetry/settings/tracing-choices.ts';
 import { headOf, passedLines, selfOf } from '../support/trace-head.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';

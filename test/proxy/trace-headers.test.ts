@@ -6,17 +6,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { TraceHeaders, type TraceSelf } from '../../src/proxy/trace/trace-headers.ts';
+import { OpenRequests } from '../../src/telemetry/context/open-requests.ts';
+import { TraceIds } from '../../src/telemetry/context/trace-ids.ts';
+import { ConnectionCounts } from '../../src/telemetry/metrics/metrics.ts';
 import {
   ExchangeRecord,
   Join,
   RecordFlag,
   RecordKind,
-} from '../../src/telemetry/exchange-record.ts';
-import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
-import { OpenRequests } from '../../src/telemetry/open-requests.ts';
-import { hexWord, traceIdOf } from '../../src/telemetry/record-span.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
+import { hexWord, traceIdOf } from '../../src/telemetry/span/record-span.ts';
 import { passedLines, readTrace, selfOf, testSelf } from '../support/trace-head.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';

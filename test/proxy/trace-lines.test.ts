@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { TraceHeaders } from '../../src/proxy/trace/trace-headers.ts';
-import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { KeepVerdicts } from '../../src/telemetry/keep-verdicts.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { TraceIds } from '../../src/telemetry/trace-ids.ts';
-import { type SpansMode, usualChoices } from '../../src/telemetry/tracing-choices.ts';
+import { TraceIds } from '../../src/telemetry/context/trace-ids.ts';
+import { KeepVerdicts } from '../../src/telemetry/keep/keep-verdicts.ts';
+import { ExchangeRecord, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
+import { type SpansMode, usualChoices } from '../../src/telemetry/settings/tracing-choices.ts';
 import { headOf, passedLines, selfOf, someCaller } from '../support/trace-head.ts';
 
 const trace = '0af7651916cd43dd8448eb211c80319c';

@@ -12,16 +12,16 @@ import {
   TraceHeaders,
   type TraceSelf,
 } from '../../src/proxy/trace/trace-headers.ts';
+import { TraceIds } from '../../src/telemetry/context/trace-ids.ts';
+import { ConnectionCounts } from '../../src/telemetry/metrics/metrics.ts';
 import {
   ExchangeRecord,
   RecordFlag,
   RecordKind,
   SampledBy,
-} from '../../src/telemetry/exchange-record.ts';
-import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { TraceIds } from '../../src/telemetry/trace-ids.ts';
-import { usualPeers } from '../../src/telemetry/tracing-choices.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
+import { usualPeers } from '../../src/telemetry/settings/tracing-choices.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { MessageHead } from '../../src/wire/http1/message-head.ts';
 import { passedLines, selfOf, someCaller } from '../support/trace-head.ts';

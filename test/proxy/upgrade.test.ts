@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
-import { RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import { startCapture } from '../support/capture-fixture.ts';
 import { getOf, type PairFixture, startPair } from '../support/proxy-fixture.ts';
 import type { RawConnection } from '../support/raw-connection.ts';

@@ -11,7 +11,7 @@ import {
   howDetected,
 } from '../../src/proxy/capture/first-move.ts';
 import { expectedOf, noteVerdict, VerdictMemory } from '../../src/proxy/scope/verdict-memory.ts';
-import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
+import { Detected, DetectedBy } from '../../src/telemetry/record/detection.ts';
 
 function after(...verdicts: readonly number[]) {
   const entry = new VerdictMemory(1).entryOf('10.0.0.1', 80);

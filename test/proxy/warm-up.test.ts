@@ -11,7 +11,7 @@ import { MeshIdentity } from '../../src/identity/mesh-identity.ts';
 import { warmUpTable } from '../../src/main/warm-up-table.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import { type WarmUpOptions, type WarmUpPlaces, warmUp } from '../../src/proxy/warm-up.ts';
-import { RecordKind } from '../../src/telemetry/exchange-record.ts';
+import { RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 import { MemoryTelemetry } from '../support/memory-telemetry.ts';
 import { idOf, makeIdentity, makeRoot } from '../support/mesh-material.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../support/tables.ts';

@@ -5,11 +5,11 @@
  * sampling are telemetry's own and are tested there: this one samples everything.
  */
 
-import { ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { MetricRegistry } from '../../src/telemetry/metrics.ts';
-import { NameTable } from '../../src/telemetry/name-table.ts';
+import type { TraceContext } from '../../src/telemetry/context/trace-context.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics/metrics.ts';
+import { ExchangeRecord, RecordFlag } from '../../src/telemetry/record/exchange-record.ts';
+import { NameTable } from '../../src/telemetry/record/name-table.ts';
 import type { HotTelemetry } from '../../src/telemetry/telemetry.ts';
-import type { TraceContext } from '../../src/telemetry/trace-context.ts';
 
 export class MemoryTelemetry implements HotTelemetry {
   readonly isExporting = true;

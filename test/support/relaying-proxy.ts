@@ -12,8 +12,8 @@ import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { trafficLimits } from '../../src/model/limits.ts';
 import { ProxyServer } from '../../src/proxy/proxy-server.ts';
-import { MetricRegistry } from '../../src/telemetry/metrics.ts';
-import { NameTable } from '../../src/telemetry/name-table.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics/metrics.ts';
+import { NameTable } from '../../src/telemetry/record/name-table.ts';
 import { capturePlanOf, tableOf } from './tables.ts';
 
 export interface RelayingState {

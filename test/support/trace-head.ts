@@ -11,10 +11,10 @@ import {
   type TraceSelf,
 } from '../../src/proxy/trace/trace-headers.ts';
 import { putRequestIdLine, putTraceLines } from '../../src/proxy/trace/trace-lines.ts';
-import type { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
-import { TokenBucket } from '../../src/telemetry/keep-state.ts';
-import { ConnectionCounts } from '../../src/telemetry/metrics.ts';
-import { OpenRequests } from '../../src/telemetry/open-requests.ts';
+import { OpenRequests } from '../../src/telemetry/context/open-requests.ts';
+import { TokenBucket } from '../../src/telemetry/metrics/keep-state.ts';
+import { ConnectionCounts } from '../../src/telemetry/metrics/metrics.ts';
+import type { ExchangeRecord } from '../../src/telemetry/record/exchange-record.ts';
 import { HeadReader, HeadState } from '../../src/wire/http1/head-reader.ts';
 import { Dropped, MessageHead } from '../../src/wire/http1/message-head.ts';
 

@@ -6,9 +6,9 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { readTraceparent, TraceContext } from '../../src/telemetry/context/trace-context.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
-import { readTraceparent, TraceContext } from '../../src/telemetry/trace-context.ts';
 import { outbound } from './records.ts';
 
 const { settings } = readTelemetrySettings({ OTEL_TRACES_EXPORTER: 'none' });

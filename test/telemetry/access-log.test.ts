@@ -21,20 +21,20 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { accessLogLine } from '../../src/telemetry/access-log.ts';
-import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
+import { accessLogLine } from '../../src/telemetry/export/access-log.ts';
+import { LineOutput } from '../../src/telemetry/export/line-output.ts';
+import { Detected, DetectedBy } from '../../src/telemetry/record/detection.ts';
 import {
   PolicyBit,
   RecordFlag,
   RecordKind,
   SampledBy,
   sampledByWords,
-} from '../../src/telemetry/exchange-record.ts';
-import { LineOutput } from '../../src/telemetry/line-output.ts';
-import { createRingMemory } from '../../src/telemetry/record-layout.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { createRingMemory } from '../../src/telemetry/record/record-layout.ts';
+import { RingWriter } from '../../src/telemetry/record/ring-writer.ts';
 import { RecordPipeline } from '../../src/telemetry/record-pipeline.ts';
-import { RingWriter } from '../../src/telemetry/ring-writer.ts';
-import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
+import type { SpanSurroundings } from '../../src/telemetry/span/span-surroundings.ts';
 import { untilSo, untilStill } from '../support/turns.ts';
 import { inbound, outbound } from './records.ts';
 

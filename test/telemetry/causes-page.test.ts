@@ -7,8 +7,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type FailureSide, failures, type RetryRule } from '../../src/model/failure.ts';
-import { MetricRegistry } from '../../src/telemetry/metrics.ts';
-import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics/metrics.ts';
+import { renderPrometheus } from '../../src/telemetry/metrics/prometheus.ts';
 
 const page = join(import.meta.dirname, '../../docs/causes.md');
 

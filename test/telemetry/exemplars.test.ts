@@ -4,9 +4,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
-import { ExemplarBook, ExemplarStore, HeldExemplars } from '../../src/telemetry/exemplars.ts';
-import { spanKey } from '../../src/telemetry/request-cell.ts';
+import {
+  ExemplarBook,
+  ExemplarStore,
+  HeldExemplars,
+} from '../../src/telemetry/metrics/exemplars.ts';
+import { spanKey } from '../../src/telemetry/metrics/request-cell.ts';
+import type { ExchangeRecord } from '../../src/telemetry/record/exchange-record.ts';
 import { outbound } from './records.ts';
 
 function heldOf(...fields: readonly Partial<ExchangeRecord>[]): HeldExemplars {

@@ -9,10 +9,10 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { seededRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { nextDelay, RetryableError } from '../../src/telemetry/export-retry.ts';
-import { OwnTransport, type TransportAnswer } from '../../src/telemetry/own-transport.ts';
-import { RequestWatch } from '../../src/telemetry/request-watch.ts';
-import { serializerOf } from '../../src/telemetry/span-exporters.ts';
+import { serializerOf } from '../../src/telemetry/export/span-exporters.ts';
+import { nextDelay, RetryableError } from '../../src/telemetry/transport/export-retry.ts';
+import { OwnTransport, type TransportAnswer } from '../../src/telemetry/transport/own-transport.ts';
+import { RequestWatch } from '../../src/telemetry/transport/request-watch.ts';
 
 const limits = telemetryLimits;
 

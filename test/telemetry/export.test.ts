@@ -11,11 +11,15 @@ import { failure } from '../../src/model/failure.ts';
 import { noTracingRules } from '../../src/model/routing-table.ts';
 import { usualSecurity } from '../../src/model/security.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
-import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { readTraceparent, TraceContext } from '../../src/telemetry/context/trace-context.ts';
+import { Detected, DetectedBy } from '../../src/telemetry/record/detection.ts';
+import {
+  ExchangeRecord,
+  RecordFlag,
+  RecordKind,
+} from '../../src/telemetry/record/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
-import { readTraceparent, TraceContext } from '../../src/telemetry/trace-context.ts';
 import { OtlpSink, type SinkAttribute, type SinkSpan } from './otlp-sink.ts';
 import { inbound, outbound } from './records.ts';
 

@@ -5,11 +5,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
-import { ExchangeRecord, RecordFlag, SampledBy } from '../../src/telemetry/exchange-record.ts';
-import { HeadSampler } from '../../src/telemetry/head-sampler.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { readTraceparent, TraceContext } from '../../src/telemetry/trace-context.ts';
-import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+import { HeadSampler } from '../../src/telemetry/context/head-sampler.ts';
+import { readTraceparent, TraceContext } from '../../src/telemetry/context/trace-context.ts';
+import { TraceIds } from '../../src/telemetry/context/trace-ids.ts';
+import {
+  ExchangeRecord,
+  RecordFlag,
+  SampledBy,
+} from '../../src/telemetry/record/exchange-record.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
 import { printTraceparent } from './records.ts';
 
 function ids(env: Record<string, string>, seed = 1): TraceIds {

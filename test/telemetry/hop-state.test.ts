@@ -15,7 +15,7 @@ import {
   readCallbackPort,
   readHops,
   unknownHops,
-} from '../../src/telemetry/hop-state.ts';
+} from '../../src/telemetry/context/hop-state.ts';
 
 /** How many sidecars a request reaches, the one that refuses it included; at most 200. */
 function hopsOf(tagAt: (hop: number) => HopTag): number {

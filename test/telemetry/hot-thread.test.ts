@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { NameTable } from '../../src/telemetry/name-table.ts';
+import { NameTable } from '../../src/telemetry/record/name-table.ts';
 
 const room = resolve(import.meta.dirname, '../../src/telemetry');
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { keepLimits } from '../../src/model/telemetry-limits.ts';
-import { KeepMarks, Verdict } from '../../src/telemetry/keep-marks.ts';
+import { KeepMarks, Verdict } from '../../src/telemetry/keep/keep-marks.ts';
 
 const { Keep, Refused, None } = Verdict;
 

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, createServer as createRawServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { keepLimits } from '../../src/model/telemetry-limits.ts';
-import { KeepSender } from '../../src/telemetry/keep-sender.ts';
+import { KeepSender } from '../../src/telemetry/keep/keep-sender.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import { outbound } from './records.ts';
 

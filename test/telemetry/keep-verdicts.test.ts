@@ -4,16 +4,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { keepLimits } from '../../src/model/telemetry-limits.ts';
+import { KeepVerdicts } from '../../src/telemetry/keep/keep-verdicts.ts';
+import { KeepState } from '../../src/telemetry/metrics/keep-state.ts';
+import { MetricRegistry, type RequestSeries } from '../../src/telemetry/metrics/metrics.ts';
 import {
   ExchangeRecord,
   RecordFlag,
   RecordKind,
   SampledBy,
-} from '../../src/telemetry/exchange-record.ts';
-import { KeepState } from '../../src/telemetry/keep-state.ts';
-import { KeepVerdicts } from '../../src/telemetry/keep-verdicts.ts';
-import { MetricRegistry, type RequestSeries } from '../../src/telemetry/metrics.ts';
-import { type KeepSettings, usualChoices } from '../../src/telemetry/tracing-choices.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { type KeepSettings, usualChoices } from '../../src/telemetry/settings/tracing-choices.ts';
 import { inbound, outbound } from './records.ts';
 
 const { HasParent, Kept, Muted, PeerKeeps, PeerMeshed, Refused, Sampled } = RecordFlag;

@@ -7,9 +7,8 @@ import { STATUS_CODES } from 'node:http';
 import { test } from 'node:test';
 import { failure } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
-import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics/metrics.ts';
+import { renderPrometheus } from '../../src/telemetry/metrics/prometheus.ts';
 import {
   attemptKey,
   exchangeKey,
@@ -18,8 +17,9 @@ import {
   spanKey,
   spanKeyOf,
   UNNAMED_PEER,
-} from '../../src/telemetry/request-cell.ts';
-import type { RequestSeries } from '../../src/telemetry/request-series.ts';
+} from '../../src/telemetry/metrics/request-cell.ts';
+import type { RequestSeries } from '../../src/telemetry/metrics/request-series.ts';
+import { RecordFlag } from '../../src/telemetry/record/exchange-record.ts';
 import { readPage, sumOf } from './metric-page.ts';
 import { inbound, outbound } from './records.ts';
 

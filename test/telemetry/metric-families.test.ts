@@ -8,12 +8,16 @@ import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
 import { failure, failures } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { type ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { ExemplarStore, HeldExemplars } from '../../src/telemetry/exemplars.ts';
-import { metricIdentity } from '../../src/telemetry/metric-identity.ts';
-import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
-import { type PageOptions, renderParts, renderPrometheus } from '../../src/telemetry/prometheus.ts';
-import { spanOutcome } from '../../src/telemetry/span-outcome.ts';
+import { ExemplarStore, HeldExemplars } from '../../src/telemetry/metrics/exemplars.ts';
+import { metricIdentity } from '../../src/telemetry/metrics/metric-identity.ts';
+import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics/metrics.ts';
+import {
+  type PageOptions,
+  renderParts,
+  renderPrometheus,
+} from '../../src/telemetry/metrics/prometheus.ts';
+import { type ExchangeRecord, RecordFlag } from '../../src/telemetry/record/exchange-record.ts';
+import { spanOutcome } from '../../src/telemetry/span/span-outcome.ts';
 import { labelsOf, readPage, sumOf } from './metric-page.ts';
 import { inbound, outbound } from './records.ts';
 

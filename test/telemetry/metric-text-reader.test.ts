@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { TextFormat } from '../../src/telemetry/metric-text.ts';
-import { MetricTextReader } from '../../src/telemetry/metric-text-reader.ts';
+import type { TextFormat } from '../../src/telemetry/metrics/metric-text.ts';
+import { MetricTextReader } from '../../src/telemetry/metrics/metric-text-reader.ts';
 
 const lineLengthMax = 300;
 

@@ -12,14 +12,17 @@ import { ManualClock, systemClock } from '../../src/base/clock.ts';
 import { systemWakeUps } from '../../src/base/deadlines.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { latencyBoundsUs } from '../../src/telemetry/latency-histogram.ts';
-import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
-import { MetricsExport } from '../../src/telemetry/metrics-export.ts';
-import { MetricsFeed } from '../../src/telemetry/metrics-feed.ts';
-import { type MetricsSnapshot, takeSnapshot } from '../../src/telemetry/metrics-snapshot.ts';
-import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
-import { watchPartialSuccess } from '../../src/telemetry/span-exporters.ts';
+import { watchPartialSuccess } from '../../src/telemetry/export/span-exporters.ts';
+import { latencyBoundsUs } from '../../src/telemetry/metrics/latency-histogram.ts';
+import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics/metrics.ts';
+import { MetricsExport } from '../../src/telemetry/metrics/metrics-export.ts';
+import { MetricsFeed } from '../../src/telemetry/metrics/metrics-feed.ts';
+import {
+  type MetricsSnapshot,
+  takeSnapshot,
+} from '../../src/telemetry/metrics/metrics-snapshot.ts';
+import { renderPrometheus } from '../../src/telemetry/metrics/prometheus.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
 import { ManualTime } from '../support/manual-time.ts';
 import type { SinkAttribute } from './otlp-sink.ts';

@@ -7,10 +7,13 @@ import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
 import { failure, failures } from '../../src/model/failure.ts';
 import { telemetryLimits } from '../../src/model/telemetry-limits.ts';
-import { LatencyHistogram, latencyBoundsUs } from '../../src/telemetry/latency-histogram.ts';
-import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics.ts';
-import { NameTable } from '../../src/telemetry/name-table.ts';
-import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
+import {
+  LatencyHistogram,
+  latencyBoundsUs,
+} from '../../src/telemetry/metrics/latency-histogram.ts';
+import { MetricRegistry, type RequestLabels } from '../../src/telemetry/metrics/metrics.ts';
+import { renderPrometheus } from '../../src/telemetry/metrics/prometheus.ts';
+import { NameTable } from '../../src/telemetry/record/name-table.ts';
 import { readPage } from './metric-page.ts';
 import { outbound } from './records.ts';
 

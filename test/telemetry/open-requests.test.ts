@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
-import { correlationFieldsOf } from '../../src/telemetry/correlation-fields.ts';
-import { RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { Found, OpenRequests } from '../../src/telemetry/open-requests.ts';
-import { TraceContext, TraceFlag } from '../../src/telemetry/trace-context.ts';
+import { correlationFieldsOf } from '../../src/telemetry/context/correlation-fields.ts';
+import { Found, OpenRequests } from '../../src/telemetry/context/open-requests.ts';
+import { TraceContext, TraceFlag } from '../../src/telemetry/context/trace-context.ts';
+import { RecordFlag } from '../../src/telemetry/record/exchange-record.ts';
 import { inbound } from './records.ts';
 
 const none = new TraceContext();

@@ -4,17 +4,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { keepLimits } from '../../src/model/telemetry-limits.ts';
+import { Recall } from '../../src/telemetry/keep/recall.ts';
+import { RecordHistory } from '../../src/telemetry/keep/record-history.ts';
 import {
   ExchangeRecord,
   RecordFlag,
   RecordKind,
   SampledBy,
-} from '../../src/telemetry/exchange-record.ts';
-import { Recall } from '../../src/telemetry/recall.ts';
-import { RecordHistory } from '../../src/telemetry/record-history.ts';
-import { createRingMemory } from '../../src/telemetry/record-layout.ts';
-import { RingReader } from '../../src/telemetry/ring-reader.ts';
-import { RingWriter } from '../../src/telemetry/ring-writer.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { createRingMemory } from '../../src/telemetry/record/record-layout.ts';
+import { RingReader } from '../../src/telemetry/record/ring-reader.ts';
+import { RingWriter } from '../../src/telemetry/record/ring-writer.ts';
 import { inbound, outbound, randomRecord } from './records.ts';
 
 const MEBIBYTE = 1024 * 1024;

@@ -6,10 +6,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { randomBelow, seededRandom } from '../../src/base/random.ts';
-import { ExchangeRecord, isExported, RecordFlag } from '../../src/telemetry/exchange-record.ts';
-import { createRingMemory, RECORD_BYTES } from '../../src/telemetry/record-layout.ts';
-import { RingReader } from '../../src/telemetry/ring-reader.ts';
-import { RingWriter } from '../../src/telemetry/ring-writer.ts';
+import {
+  ExchangeRecord,
+  isExported,
+  RecordFlag,
+} from '../../src/telemetry/record/exchange-record.ts';
+import { createRingMemory, RECORD_BYTES } from '../../src/telemetry/record/record-layout.ts';
+import { RingReader } from '../../src/telemetry/record/ring-reader.ts';
+import { RingWriter } from '../../src/telemetry/record/ring-writer.ts';
 import { inbound, outbound, randomRecord } from './records.ts';
 
 const TEXT_MAX = 1_024;

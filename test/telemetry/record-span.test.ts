@@ -6,18 +6,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure, failures } from '../../src/model/failure.ts';
-import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
-import { Detected, DetectedBy } from '../../src/telemetry/detection.ts';
+import { Detected, DetectedBy } from '../../src/telemetry/record/detection.ts';
 import {
   type ExchangeRecord,
   Join,
   RecordFlag,
   RecordKind,
   SampledBy,
-} from '../../src/telemetry/exchange-record.ts';
-import { methodNames } from '../../src/telemetry/method-names.ts';
-import { RecordSpan } from '../../src/telemetry/record-span.ts';
-import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
+import { ClusterBook } from '../../src/telemetry/span/cluster-facts.ts';
+import { methodNames } from '../../src/telemetry/span/method-names.ts';
+import { RecordSpan } from '../../src/telemetry/span/record-span.ts';
+import type { SpanSurroundings } from '../../src/telemetry/span/span-surroundings.ts';
 import { Method, methodName } from '../../src/wire/http1/method.ts';
 import { inbound, outbound } from './records.ts';
 import { surroundings } from './surroundings.ts';

@@ -3,8 +3,11 @@
  */
 
 import { type Random, randomBelow } from '../../src/base/random.ts';
-import { ExchangeRecord, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { putTraceparent, TRACEPARENT_LINE_BYTES } from '../../src/telemetry/trace-context.ts';
+import {
+  putTraceparent,
+  TRACEPARENT_LINE_BYTES,
+} from '../../src/telemetry/context/trace-context.ts';
+import { ExchangeRecord, RecordKind } from '../../src/telemetry/record/exchange-record.ts';
 
 /** A record with the given fields over those of a plain outbound GET that went well. */
 export function outbound(fields: Partial<ExchangeRecord> = {}): ExchangeRecord {

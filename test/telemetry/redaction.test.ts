@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
-import { RecordSpan } from '../../src/telemetry/record-span.ts';
+import type { ExchangeRecord } from '../../src/telemetry/record/exchange-record.ts';
+import { RecordSpan } from '../../src/telemetry/span/record-span.ts';
 import { inbound, outbound } from './records.ts';
 import { surroundings } from './surroundings.ts';
 

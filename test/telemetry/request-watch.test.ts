@@ -9,14 +9,14 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
-import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
+import { ByteBatches } from '../../src/telemetry/export/span-batches.ts';
+import { JsonBytes } from '../../src/telemetry/span/json-bytes.ts';
 import {
   EndlessAnswer,
   OwnTransport,
   type TransportAnswer,
-} from '../../src/telemetry/own-transport.ts';
-import { watchRequests } from '../../src/telemetry/request-watch.ts';
-import { ByteBatches } from '../../src/telemetry/span-batches.ts';
+} from '../../src/telemetry/transport/own-transport.ts';
+import { watchRequests } from '../../src/telemetry/transport/request-watch.ts';
 
 const limit = { timeout: 30_000 };
 

@@ -3,9 +3,9 @@
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { ExchangeRecord } from '../../src/telemetry/exchange-record.ts';
-import type { RingMemory } from '../../src/telemetry/record-layout.ts';
-import { RingReader } from '../../src/telemetry/ring-reader.ts';
+import { ExchangeRecord } from '../../src/telemetry/record/exchange-record.ts';
+import type { RingMemory } from '../../src/telemetry/record/record-layout.ts';
+import { RingReader } from '../../src/telemetry/record/ring-reader.ts';
 
 const { memory, total } = workerData as { memory: RingMemory; total: number };
 const reader = new RingReader(memory);

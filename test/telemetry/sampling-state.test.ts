@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { HeadSampler, reaches } from '../../src/telemetry/head-sampler.ts';
+import { HeadSampler, reaches } from '../../src/telemetry/context/head-sampler.ts';
 import {
   putThreshold,
   readSampling,
@@ -13,8 +13,8 @@ import {
   replaceThreshold,
   THRESHOLD_BYTES,
   thresholdDigits,
-} from '../../src/telemetry/sampling-state.ts';
-import { TraceContext } from '../../src/telemetry/trace-context.ts';
+} from '../../src/telemetry/context/sampling-state.ts';
+import { TraceContext } from '../../src/telemetry/context/trace-context.ts';
 
 /** 56 bits as one number: for comparing with what the specification says. */
 function wide(high: number, low: number): bigint {

@@ -11,8 +11,8 @@ import {
   Propagator,
   readTelemetrySettings,
   type TelemetrySettings,
-} from '../../src/telemetry/settings.ts';
-import { usualChoices } from '../../src/telemetry/tracing-choices.ts';
+} from '../../src/telemetry/settings/settings.ts';
+import { usualChoices } from '../../src/telemetry/settings/tracing-choices.ts';
 
 function read(env: Record<string, string>): TelemetrySettings {
   const { settings, warnings } = readTelemetrySettings(env);

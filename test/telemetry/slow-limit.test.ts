@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keepLimits } from '../../src/model/telemetry-limits.ts';
-import { MetricRegistry, type RequestSeries } from '../../src/telemetry/metrics.ts';
-import { SlowLimits } from '../../src/telemetry/slow-limit.ts';
+import { MetricRegistry, type RequestSeries } from '../../src/telemetry/metrics/metrics.ts';
+import { SlowLimits } from '../../src/telemetry/metrics/slow-limit.ts';
 import { inbound } from './records.ts';
 
 const { slowFactor, slowRequestsMin, slowSeriesPerTurn, slowTurnMs, slowWindowMs } = keepLimits;

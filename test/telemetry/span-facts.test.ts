@@ -15,17 +15,17 @@ import {
   RecordFlag,
   RecordKind,
   SampledBy,
-} from '../../src/telemetry/exchange-record.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
 import {
   addDetail,
   addIdentities,
   readExtra,
   subjectLine,
-} from '../../src/telemetry/record-extra.ts';
-import { EXTRA_BYTES_MAX } from '../../src/telemetry/record-layout.ts';
-import { RecordSpan } from '../../src/telemetry/record-span.ts';
-import { RuleBook, rulesMessage } from '../../src/telemetry/rule-book.ts';
-import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
+} from '../../src/telemetry/record/record-extra.ts';
+import { EXTRA_BYTES_MAX } from '../../src/telemetry/record/record-layout.ts';
+import { RecordSpan } from '../../src/telemetry/span/record-span.ts';
+import { RuleBook, rulesMessage } from '../../src/telemetry/span/rule-book.ts';
+import type { SpanSurroundings } from '../../src/telemetry/span/span-surroundings.ts';
 import { listenerOf, ruleOf, tableOf } from '../support/tables.ts';
 import { inbound, outbound } from './records.ts';
 import { surroundings } from './surroundings.ts';

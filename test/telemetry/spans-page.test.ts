@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { sampledByWords } from '../../src/telemetry/exchange-record.ts';
-import { spanKeys } from '../../src/telemetry/span-keys.ts';
+import { sampledByWords } from '../../src/telemetry/record/exchange-record.ts';
+import { spanKeys } from '../../src/telemetry/span/span-keys.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/spans.md'), 'utf8');
 

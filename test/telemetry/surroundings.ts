@@ -3,11 +3,11 @@
  */
 
 import { emptyResource } from '@opentelemetry/resources';
-import { readTelemetrySettings } from '../../src/telemetry/settings.ts';
+import { readTelemetrySettings } from '../../src/telemetry/settings/settings.ts';
 import {
   createSurroundings,
   type SpanSurroundings,
-} from '../../src/telemetry/span-surroundings.ts';
+} from '../../src/telemetry/span/span-surroundings.ts';
 
 /** Of a resource without attributes, with the given fields over the usual ones. */
 export function surroundings(fields: Partial<SpanSurroundings> = {}): SpanSurroundings {

@@ -8,13 +8,13 @@ import { test } from 'node:test';
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import fc from 'fast-check';
-import { ExchangeRecord, RecordFlag } from '../../src/telemetry/exchange-record.ts';
 import {
   acceptTracestate,
   readTraceparent,
   TraceContext,
   TraceFlag,
-} from '../../src/telemetry/trace-context.ts';
+} from '../../src/telemetry/context/trace-context.ts';
+import { ExchangeRecord, RecordFlag } from '../../src/telemetry/record/exchange-record.ts';
 import { printTraceparent } from './records.ts';
 
 const TRACE = '12345678901234567890123456789012';

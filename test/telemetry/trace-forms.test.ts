@@ -10,17 +10,21 @@ import { OTLPTraceExporter as ProtobufTraceExporter } from '@opentelemetry/expor
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { failure } from '../../src/model/failure.ts';
-import { ClusterBook } from '../../src/telemetry/cluster-facts.ts';
-import { ExchangeRecord, RecordFlag, RecordKind } from '../../src/telemetry/exchange-record.ts';
-import { JsonBytes } from '../../src/telemetry/json-bytes.ts';
-import { ProtoBytes } from '../../src/telemetry/proto-bytes.ts';
-import { RecordSpan } from '../../src/telemetry/record-span.ts';
-import { RecordText } from '../../src/telemetry/record-text.ts';
-import { RuleBook } from '../../src/telemetry/rule-book.ts';
-import { serializerOf } from '../../src/telemetry/span-exporters.ts';
-import type { SpanSurroundings } from '../../src/telemetry/span-surroundings.ts';
-import { TraceJson } from '../../src/telemetry/trace-json.ts';
-import { TraceProto } from '../../src/telemetry/trace-proto.ts';
+import { serializerOf } from '../../src/telemetry/export/span-exporters.ts';
+import {
+  ExchangeRecord,
+  RecordFlag,
+  RecordKind,
+} from '../../src/telemetry/record/exchange-record.ts';
+import { RecordText } from '../../src/telemetry/record/record-text.ts';
+import { ClusterBook } from '../../src/telemetry/span/cluster-facts.ts';
+import { JsonBytes } from '../../src/telemetry/span/json-bytes.ts';
+import { ProtoBytes } from '../../src/telemetry/span/proto-bytes.ts';
+import { RecordSpan } from '../../src/telemetry/span/record-span.ts';
+import { RuleBook } from '../../src/telemetry/span/rule-book.ts';
+import type { SpanSurroundings } from '../../src/telemetry/span/span-surroundings.ts';
+import { TraceJson } from '../../src/telemetry/span/trace-json.ts';
+import { TraceProto } from '../../src/telemetry/span/trace-proto.ts';
 import { readTraces } from '../../src/viewer/otlp-protobuf.ts';
 import { inbound, outbound, randomRecord } from './records.ts';
 import { surroundings } from './surroundings.ts';

@@ -11,14 +11,14 @@ import {
   type TracingRule,
   type TracingRules,
 } from '../../src/model/routing-table.ts';
+import { TraceContext } from '../../src/telemetry/context/trace-context.ts';
+import { TraceIds } from '../../src/telemetry/context/trace-ids.ts';
 import {
   ExchangeRecord,
   isExported,
   RecordFlag,
   RecordKind,
-} from '../../src/telemetry/exchange-record.ts';
-import { TraceContext } from '../../src/telemetry/trace-context.ts';
-import { TraceIds } from '../../src/telemetry/trace-ids.ts';
+} from '../../src/telemetry/record/exchange-record.ts';
 
 const parentBased = { isParentBased: true, ratio: 0 };
 

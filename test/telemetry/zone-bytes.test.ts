@@ -4,9 +4,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MetricRegistry } from '../../src/telemetry/metrics.ts';
-import { renderPrometheus } from '../../src/telemetry/prometheus.ts';
-import { ZoneTable, zoneFlows } from '../../src/telemetry/zone-bytes.ts';
+import { MetricRegistry } from '../../src/telemetry/metrics/metrics.ts';
+import { renderPrometheus } from '../../src/telemetry/metrics/prometheus.ts';
+import { ZoneTable, zoneFlows } from '../../src/telemetry/metrics/zone-bytes.ts';
 import { readPage } from './metric-page.ts';
 
 test('the page has one counter for each way between two zones', () => {

@@ -8,8 +8,8 @@
 
 import { configLimits } from '../../model/limits.ts';
 import type { CustomTag } from '../../model/routing-table.ts';
-import { secretFields } from '../../telemetry/captured-headers.ts';
-import { spanKeys } from '../../telemetry/span-keys.ts';
+import { secretFields } from '../../telemetry/settings/captured-headers.ts';
+import { spanKeys } from '../../telemetry/span/span-keys.ts';
 import type { Place } from '../syntax/complaints.ts';
 import type { Cursor } from '../syntax/cursor.ts';
 import {

@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net';
 import { type Failure, failure } from '../../model/failure.ts';
 import type { Caller } from '../../policy/caller.ts';
-import type { ExchangeRecord } from '../../telemetry/exchange-record.ts';
+import type { ExchangeRecord } from '../../telemetry/record/exchange-record.ts';
 import { makeCaller } from '../exchange/guard.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { plainAddress } from '../socket/print-address.ts';

@@ -6,7 +6,7 @@
  */
 
 import { hasKnownProtocol } from '../../model/known-ports.ts';
-import { Detected, DetectedBy, detectedWords } from '../../telemetry/detection.ts';
+import { Detected, DetectedBy, detectedWords } from '../../telemetry/record/detection.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { expectedOf, type VerdictEntry } from '../scope/verdict-memory.ts';
 import { printAddress } from '../socket/print-address.ts';

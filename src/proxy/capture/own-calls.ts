@@ -10,7 +10,7 @@
  */
 
 import { createServer, type Socket } from 'node:net';
-import type { OwnAnswer, OwnDial } from '../../telemetry/own-dial.ts';
+import type { OwnAnswer, OwnDial } from '../../telemetry/transport/own-dial.ts';
 import type { DownstreamConnection } from '../exchange/downstream-connection.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { arrivalOf } from '../socket/socket-reads.ts';

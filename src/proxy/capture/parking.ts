@@ -10,7 +10,7 @@
 
 import type { Socket } from 'node:net';
 import { Deadline, type DeadlineOwner } from '../../base/deadlines.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import type { OriginalDestination } from '../socket/original-destination.ts';
 import { resetSocket } from '../socket/socket-reads.ts';

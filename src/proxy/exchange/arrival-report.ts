@@ -9,9 +9,14 @@
  */
 
 import type { Milliseconds } from '../../base/clock.ts';
-import { ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/exchange-record.ts';
-import type { RequestSeries } from '../../telemetry/metrics.ts';
-import { addDetail, clientLine, methodLine, subjectLine } from '../../telemetry/record-extra.ts';
+import type { RequestSeries } from '../../telemetry/metrics/metrics.ts';
+import { ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/record/exchange-record.ts';
+import {
+  addDetail,
+  clientLine,
+  methodLine,
+  subjectLine,
+} from '../../telemetry/record/record-extra.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 import type { ListenerPlan } from '../plan/plan.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';

@@ -15,8 +15,8 @@
 import { assert } from '../../base/assert.ts';
 import type { Milliseconds } from '../../base/clock.ts';
 import { type Failure, failure } from '../../model/failure.ts';
-import { RecordFlag } from '../../telemetry/exchange-record.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
+import { RecordFlag } from '../../telemetry/record/exchange-record.ts';
 import { Method } from '../../wire/http1/method.ts';
 import { printLocalReply } from '../../wire/http1/print.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';

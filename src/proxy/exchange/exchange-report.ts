@@ -12,9 +12,9 @@
 
 import type { Milliseconds } from '../../base/clock.ts';
 import type { Failure } from '../../model/failure.ts';
-import { ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/exchange-record.ts';
-import type { RequestSeries } from '../../telemetry/metrics.ts';
-import { addDetail, addIdentities, methodLine } from '../../telemetry/record-extra.ts';
+import type { RequestSeries } from '../../telemetry/metrics/metrics.ts';
+import { ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/record/exchange-record.ts';
+import { addDetail, addIdentities, methodLine } from '../../telemetry/record/record-extra.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 import type { BackendPlan, ListenerPlan, RulePlan } from '../plan/plan.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';

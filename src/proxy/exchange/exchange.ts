@@ -14,7 +14,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Milliseconds } from '../../base/clock.ts';
 import { type Failure, failure } from '../../model/failure.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
 import { HeadReader } from '../../wire/http1/head-reader.ts';
 import { MessageHead } from '../../wire/http1/message-head.ts';
 import { Method } from '../../wire/http1/method.ts';

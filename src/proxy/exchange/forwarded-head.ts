@@ -3,7 +3,7 @@
  * trace context, and what is proved of the client, in either case.
  */
 
-import type { ExchangeRecord } from '../../telemetry/exchange-record.ts';
+import type { ExchangeRecord } from '../../telemetry/record/exchange-record.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 import {
   headRoom,

@@ -2,7 +2,7 @@
  * What a SERVER record says of the connection that its request has come by.
  */
 
-import { type ExchangeRecord, RecordFlag } from '../../telemetry/exchange-record.ts';
+import { type ExchangeRecord, RecordFlag } from '../../telemetry/record/exchange-record.ts';
 import type { TlsFacts } from '../tls/tls-server.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 

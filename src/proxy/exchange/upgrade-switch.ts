@@ -8,8 +8,8 @@
  * asks), and the end of a drain cuts it.
  */
 
-import { Detected } from '../../telemetry/detection.ts';
-import type { ExchangeRecord } from '../../telemetry/exchange-record.ts';
+import { Detected } from '../../telemetry/record/detection.ts';
+import type { ExchangeRecord } from '../../telemetry/record/exchange-record.ts';
 import { upgradeTokens } from '../../wire/http1/upgrade-tokens.ts';
 import type { Endable, ProxyScope } from '../scope/proxy-scope.ts';
 import { printAddress } from '../socket/print-address.ts';

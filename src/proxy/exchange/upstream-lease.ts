@@ -11,7 +11,7 @@ import { pickEndpoint } from '../../balancing/pick-endpoint.ts';
 import { assert } from '../../base/assert.ts';
 import type { Milliseconds } from '../../base/clock.ts';
 import { type Failure, failure } from '../../model/failure.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
 import { connectTimeoutOf } from '../plan/connect-timeout.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';

@@ -9,7 +9,7 @@
 
 import type { Socket } from 'node:net';
 import { type Failure, failure } from '../../model/failure.ts';
-import { Detected, DetectedBy } from '../../telemetry/detection.ts';
+import { Detected, DetectedBy } from '../../telemetry/record/detection.ts';
 import type { ClientHelloReader } from '../../wire/client-hello.ts';
 import type { ConnectionChoice } from '../plan/connection-choice.ts';
 import type { Endable, ProxyScope } from '../scope/proxy-scope.ts';

@@ -29,7 +29,7 @@ import { HandshakePlaces, type PlaceHolder } from './handshake-places.ts';
 import { meshContext } from './mesh-context.ts';
 import { type MeshPeer, setMeshPeer } from './mesh-peer.ts';
 
-/** Index of `tlsVersionWords` (telemetry/exchange-record.ts). */
+/** Index of `tlsVersionWords` (telemetry/record/exchange-record.ts). */
 const TLS_1_3 = 2;
 /** Leaves that are known: a peer has one, and comes back with it. */
 const PEERS_MAX = 1_024;
@@ -94,6 +94,11 @@ export class MeshServer {
     }
     places.hurry();
     return handshake;
+  }
+
+  /** Sessions from before are resumed no more: each context has ticket keys of its own. */
+  forgetSessions(): void {
+    if (this.#material !== undefined) this.#load(this.#material);
   }
 
   /** The proxy ends: no more handshakes. */

@@ -8,7 +8,7 @@
 import type { Backend, Cluster, Listener, Rule, VirtualHost } from '../../model/routing-table.ts';
 import { HostIndex } from '../../routing/route-index.ts';
 import { startWeights, type WeightState, weightsKey } from '../../routing/weighted-choice.ts';
-import type { RequestSeries } from '../../telemetry/metrics.ts';
+import type { RequestSeries } from '../../telemetry/metrics/metrics.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import type { ClusterKeeper } from './cluster-keeper.ts';
 import { compileEdits } from './header-edits.ts';

@@ -13,7 +13,7 @@ import type { Milliseconds } from '../../base/clock.ts';
 import type { Cluster, Direction } from '../../model/routing-table.ts';
 import { noHeaderEdits } from '../../model/routing-table.ts';
 import { autoTls } from '../../model/security.ts';
-import type { RequestSeries } from '../../telemetry/metrics.ts';
+import type { RequestSeries } from '../../telemetry/metrics/metrics.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { EndpointPool } from '../upstream/endpoint-pool.ts';
 import type { TlsClient } from '../upstream/upstream-tls.ts';

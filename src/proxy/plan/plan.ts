@@ -20,7 +20,7 @@ import type {
 } from '../../model/routing-table.ts';
 import type { HostIndex, RouteIndex } from '../../routing/route-index.ts';
 import type { WeightState } from '../../routing/weighted-choice.ts';
-import type { RequestSeries } from '../../telemetry/metrics.ts';
+import type { RequestSeries } from '../../telemetry/metrics/metrics.ts';
 import type { Guard } from '../exchange/guard.ts';
 import type { TlsServer } from '../tls/tls-server.ts';
 import type { NotedHeaders } from '../trace/noted-headers.ts';

@@ -3,8 +3,8 @@
  */
 
 import type { InboundSecurity, PeerMode, PortMode } from '../../model/security.ts';
-import { type ExchangeRecord, PolicyBit } from '../../telemetry/exchange-record.ts';
-import type { NameTable } from '../../telemetry/name-table.ts';
+import { type ExchangeRecord, PolicyBit } from '../../telemetry/record/exchange-record.ts';
+import type { NameTable } from '../../telemetry/record/name-table.ts';
 
 export class InboundModes {
   readonly #mode: PeerMode;

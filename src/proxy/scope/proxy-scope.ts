@@ -13,13 +13,13 @@ import type { TrafficLimits } from '../../model/limits.ts';
 import type { Direction } from '../../model/routing-table.ts';
 import { type ClientCertMode, usualSecurity } from '../../model/security.ts';
 import { RetryBudget } from '../../policy/retry-budget.ts';
-import type { HopTag } from '../../telemetry/hop-state.ts';
-import { TokenBucket } from '../../telemetry/keep-state.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
-import { OpenRequests } from '../../telemetry/open-requests.ts';
-import type { TelemetrySettings } from '../../telemetry/settings.ts';
+import type { HopTag } from '../../telemetry/context/hop-state.ts';
+import { OpenRequests } from '../../telemetry/context/open-requests.ts';
+import { TokenBucket } from '../../telemetry/metrics/keep-state.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
+import type { TelemetrySettings } from '../../telemetry/settings/settings.ts';
+import { type TracingChoices, usualChoices } from '../../telemetry/settings/tracing-choices.ts';
 import type { HotTelemetry } from '../../telemetry/telemetry.ts';
-import { type TracingChoices, usualChoices } from '../../telemetry/tracing-choices.ts';
 import { ExchangePool } from '../exchange/exchange-pool.ts';
 import type { OriginalDestinationReader } from '../socket/original-destination.ts';
 import { Slab, SlabPool } from '../socket/slab.ts';
@@ -111,7 +111,7 @@ export interface OutsideTrust {
 
 const nobodyOutside: OutsideTrust = Object.freeze({ trustedHops: 0, takesProxyHeader: false });
 
-/** What sidecars of the mesh say in place of a port (telemetry/hop-state.ts). */
+/** What sidecars of the mesh say in place of a port (telemetry/context/hop-state.ts). */
 export const NO_INBOUND_HALF = 1;
 
 /** Most heads have less: so a head and a whole read fit into one write. */

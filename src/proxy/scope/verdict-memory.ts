@@ -7,7 +7,7 @@
  * Bounded: the destination that was added first is forgotten first.
  */
 
-import { Detected } from '../../telemetry/detection.ts';
+import { Detected } from '../../telemetry/record/detection.ts';
 
 /** How many in a row make an expectation: two may be chance, a fourth would cost another silence. */
 const sameMin = 3;

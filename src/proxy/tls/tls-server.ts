@@ -56,7 +56,7 @@ export function tlsIdentity(settings: ListenerTls): string {
 export interface TlsFacts {
   /** How long it took, microseconds. */
   readonly handshakeUs: number;
-  /** Index of `tlsVersionWords` (telemetry/exchange-record.ts). */
+  /** Index of `tlsVersionWords` (telemetry/record/exchange-record.ts). */
   readonly version: number;
 }
 

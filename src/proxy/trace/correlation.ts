@@ -6,11 +6,11 @@
  *   outbound  tie: the first field whose value one open request has, and no second one
  */
 
-import { KNOWN_CORRELATION_FIELDS } from '../../telemetry/correlation-fields.ts';
-import type { ExchangeRecord } from '../../telemetry/exchange-record.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
-import { Found, type OpenRequests } from '../../telemetry/open-requests.ts';
-import type { TraceContext } from '../../telemetry/trace-context.ts';
+import { KNOWN_CORRELATION_FIELDS } from '../../telemetry/context/correlation-fields.ts';
+import { Found, type OpenRequests } from '../../telemetry/context/open-requests.ts';
+import type { TraceContext } from '../../telemetry/context/trace-context.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
+import type { ExchangeRecord } from '../../telemetry/record/exchange-record.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 import { putRequestIdValue, REQUEST_ID_LENGTH } from './request-id.ts';
 import { Seen, type TraceFields } from './trace-fields.ts';

@@ -11,11 +11,11 @@ import {
   putB3Multi,
   readB3,
   readB3Multi,
-} from '../../telemetry/b3.ts';
-import type { ExchangeRecord } from '../../telemetry/exchange-record.ts';
-import { Propagator } from '../../telemetry/settings.ts';
-import { TraceContext } from '../../telemetry/trace-context.ts';
-import { putUber, readUber, UBER_BYTES } from '../../telemetry/uber-trace.ts';
+} from '../../telemetry/context/b3.ts';
+import { TraceContext } from '../../telemetry/context/trace-context.ts';
+import { putUber, readUber, UBER_BYTES } from '../../telemetry/context/uber-trace.ts';
+import type { ExchangeRecord } from '../../telemetry/record/exchange-record.ts';
+import { Propagator } from '../../telemetry/settings/settings.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 import type { WriteSlab } from '../socket/write-slab.ts';
 import { FOREIGN, Seen, type TraceFields } from './trace-fields.ts';

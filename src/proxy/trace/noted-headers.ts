@@ -2,13 +2,13 @@
  * Noted headers: the fields of messages that spans carry because somebody asked for them, as custom tags
  * of a Telemetry resource or as captured headers.
  *
- * What is noted is lines of `record.extra` (telemetry/record-extra.ts). Where nothing is asked for, which
+ * What is noted is lines of `record.extra` (telemetry/record/record-extra.ts). Where nothing is asked for, which
  * is the usual case, there is no NotedHeaders and nothing is looked at.
  */
 
 import type { CustomTag } from '../../model/routing-table.ts';
 import { telemetryLimits } from '../../model/telemetry-limits.ts';
-import type { CapturedHeaders } from '../../telemetry/captured-headers.ts';
+import type { CapturedHeaders } from '../../telemetry/settings/captured-headers.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 
 export interface NotedHeaders {

@@ -7,8 +7,8 @@
  * A trace id of 64 bits, as B3 and Jaeger have them, has its digits in the second half: then it is that.
  */
 
-import type { ExchangeRecord } from '../../telemetry/exchange-record.ts';
-import { putHexHalf, putHexWord } from '../../telemetry/hex-digits.ts';
+import { putHexHalf, putHexWord } from '../../telemetry/context/hex-digits.ts';
+import type { ExchangeRecord } from '../../telemetry/record/exchange-record.ts';
 
 const NAME = Buffer.from('x-request-id: ', 'latin1');
 const DASH = 45;

@@ -9,7 +9,7 @@
  * metric `trace` is taken out unread where an answer is normalised anyway; every other metric stays.
  */
 
-import { type ExchangeRecord, RecordFlag } from '../../telemetry/exchange-record.ts';
+import { type ExchangeRecord, RecordFlag } from '../../telemetry/record/exchange-record.ts';
 import { FieldId } from '../../wire/http1/field-id.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 

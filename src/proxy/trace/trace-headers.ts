@@ -10,8 +10,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Direction } from '../../model/routing-table.ts';
 import { telemetryLimits } from '../../model/telemetry-limits.ts';
-import { type ExchangeRecord, Join, RecordFlag } from '../../telemetry/exchange-record.ts';
-import { hexText } from '../../telemetry/hex-digits.ts';
+import { hexText } from '../../telemetry/context/hex-digits.ts';
 import {
   advanceHops,
   HOP_MEMBER_BYTES,
@@ -21,20 +20,25 @@ import {
   readCallbackPort,
   readHops,
   unknownHops,
-} from '../../telemetry/hop-state.ts';
-import type { TokenBucket } from '../../telemetry/keep-state.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
-import type { OpenRequests } from '../../telemetry/open-requests.ts';
-import { isSamplingMember, readSampling, readThreshold } from '../../telemetry/sampling-state.ts';
-import { Propagator } from '../../telemetry/settings.ts';
+} from '../../telemetry/context/hop-state.ts';
+import type { OpenRequests } from '../../telemetry/context/open-requests.ts';
+import {
+  isSamplingMember,
+  readSampling,
+  readThreshold,
+} from '../../telemetry/context/sampling-state.ts';
 import {
   acceptTracestate,
   Decision,
   readTraceparent,
   TraceContext,
   TraceFlag,
-} from '../../telemetry/trace-context.ts';
-import type { EdgePolicy } from '../../telemetry/tracing-choices.ts';
+} from '../../telemetry/context/trace-context.ts';
+import type { TokenBucket } from '../../telemetry/metrics/keep-state.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
+import { type ExchangeRecord, Join, RecordFlag } from '../../telemetry/record/exchange-record.ts';
+import { Propagator } from '../../telemetry/settings/settings.ts';
+import type { EdgePolicy } from '../../telemetry/settings/tracing-choices.ts';
 import { FieldId } from '../../wire/http1/field-id.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 import { dropBaggage } from './baggage.ts';
@@ -108,7 +112,7 @@ export class TraceHeaders {
   lacksRequestId = false;
   idSpan0 = 0;
   idSpan1 = 0;
-  /** The state that goes on from here (telemetry/hop-state.ts). */
+  /** The state that goes on from here (telemetry/context/hop-state.ts). */
   hops = 0;
   /** Of the sidecar that sent it, if one did and says so; see `ExchangeRecord.callbackPort`. */
   callbackPort = 0;

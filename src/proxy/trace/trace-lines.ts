@@ -4,16 +4,24 @@
  */
 
 import { telemetryLimits } from '../../model/telemetry-limits.ts';
-import { type ExchangeRecord, RecordFlag, RecordKind } from '../../telemetry/exchange-record.ts';
-import { HOP_LINE_BYTES, putHops } from '../../telemetry/hop-state.ts';
-import { putThreshold, replaceThreshold, THRESHOLD_BYTES } from '../../telemetry/sampling-state.ts';
-import { Propagator } from '../../telemetry/settings.ts';
+import { HOP_LINE_BYTES, putHops } from '../../telemetry/context/hop-state.ts';
+import {
+  putThreshold,
+  replaceThreshold,
+  THRESHOLD_BYTES,
+} from '../../telemetry/context/sampling-state.ts';
 import {
   Decision,
   putTraceparent,
   TRACEPARENT_LINE_BYTES,
   type TraceContext,
-} from '../../telemetry/trace-context.ts';
+} from '../../telemetry/context/trace-context.ts';
+import {
+  type ExchangeRecord,
+  RecordFlag,
+  RecordKind,
+} from '../../telemetry/record/exchange-record.ts';
+import { Propagator } from '../../telemetry/settings/settings.ts';
 import { FieldId } from '../../wire/http1/field-id.ts';
 import type { MessageHead } from '../../wire/http1/message-head.ts';
 import type { WriteSlab } from '../socket/write-slab.ts';

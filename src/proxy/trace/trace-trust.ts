@@ -7,7 +7,7 @@
  * who knows the token gets its trace exported wherever it comes from.
  */
 
-import { usualPeers } from '../../telemetry/tracing-choices.ts';
+import { usualPeers } from '../../telemetry/settings/tracing-choices.ts';
 import { FieldId } from '../../wire/http1/field-id.ts';
 import { Dropped, type MessageHead } from '../../wire/http1/message-head.ts';
 import { Method } from '../../wire/http1/method.ts';

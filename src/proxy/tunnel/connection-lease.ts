@@ -6,7 +6,7 @@
 
 import { pickEndpoint } from '../../balancing/pick-endpoint.ts';
 import { type Failure, failure } from '../../model/failure.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
 import { connectTimeoutOf } from '../plan/connect-timeout.ts';
 import type { ConnectionChoice } from '../plan/connection-choice.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';

@@ -8,7 +8,7 @@
 
 import type { EndpointLoad } from '../../balancing/pick-endpoint.ts';
 import type { Milliseconds } from '../../base/clock.ts';
-import type { ZoneBytes } from '../../telemetry/zone-bytes.ts';
+import type { ZoneBytes } from '../../telemetry/metrics/zone-bytes.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 import { printAddress } from '../socket/print-address.ts';
 import type { TlsProblem } from '../tls/tls-problem.ts';

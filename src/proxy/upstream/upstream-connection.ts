@@ -13,7 +13,7 @@ import { assert } from '../../base/assert.ts';
 import type { Milliseconds } from '../../base/clock.ts';
 import { Deadline, type DeadlineOwner } from '../../base/deadlines.ts';
 import { failure } from '../../model/failure.ts';
-import type { ConnectionCounts } from '../../telemetry/metrics.ts';
+import type { ConnectionCounts } from '../../telemetry/metrics/metrics.ts';
 import { BodyReader } from '../../wire/http1/body-reader.ts';
 import { HeadReader } from '../../wire/http1/head-reader.ts';
 import { MessageHead } from '../../wire/http1/message-head.ts';

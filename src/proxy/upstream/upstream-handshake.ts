@@ -12,7 +12,7 @@ import type { SecureSocket } from '../socket/secure-socket.ts';
 import { handshakeProblem, isAlert, type TlsProblem } from '../tls/tls-problem.ts';
 import type { TlsDial, TlsSession } from './upstream-tls.ts';
 
-/** Index of `tlsVersionWords` (telemetry/exchange-record.ts). */
+/** Index of `tlsVersionWords` (telemetry/record/exchange-record.ts). */
 const versions: readonly string[] = ['', 'TLSv1.2', 'TLSv1.3'];
 
 /** Who dialled. */

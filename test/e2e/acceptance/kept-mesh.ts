@@ -12,7 +12,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { freePorts } from '../../../bench/stage/free-ports.ts';
-import type { KeepReport } from '../../../src/telemetry/keep-report.ts';
+import type { KeepReport } from '../../../src/telemetry/keep/keep-report.ts';
 import { OtlpSink, type SinkSpan } from '../../telemetry/otlp-sink.ts';
 import {
   anyPorts,

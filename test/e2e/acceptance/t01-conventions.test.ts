@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { after, before, type TestContext, test } from 'node:test';
-import { type SpanKey, spanKeys } from '../../../src/telemetry/span-keys.ts';
+import { type SpanKey, spanKeys } from '../../../src/telemetry/span/span-keys.ts';
 import { connectRaw } from '../../support/raw-connection.ts';
 import type { SinkAttribute, SinkSpan } from '../../telemetry/otlp-sink.ts';
 import { attributeIn, hostOf, startPair, startServer, type TracedPair } from './traced-pair.ts';

@@ -9,16 +9,16 @@ import { defaultTextMapGetter, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import { B3InjectEncoding, B3Propagator } from '@opentelemetry/propagator-b3';
 import { type Random, seededRandom } from '../../../src/base/random.ts';
 import { TraceHeaders, type TraceSelf } from '../../../src/proxy/trace/trace-headers.ts';
+import { Decision, type TraceContext } from '../../../src/telemetry/context/trace-context.ts';
+import { TraceIds } from '../../../src/telemetry/context/trace-ids.ts';
 import {
   ExchangeRecord,
   RecordFlag,
   RecordKind,
   SampledBy,
-} from '../../../src/telemetry/exchange-record.ts';
-import { hexWord, traceIdOf } from '../../../src/telemetry/record-span.ts';
-import { Propagator, readTelemetrySettings } from '../../../src/telemetry/settings.ts';
-import { Decision, type TraceContext } from '../../../src/telemetry/trace-context.ts';
-import { TraceIds } from '../../../src/telemetry/trace-ids.ts';
+} from '../../../src/telemetry/record/exchange-record.ts';
+import { Propagator, readTelemetrySettings } from '../../../src/telemetry/settings/settings.ts';
+import { hexWord, traceIdOf } from '../../../src/telemetry/span/record-span.ts';
 import { headOf, passedLines, selfOf, someCaller } from '../../support/trace-head.ts';
 import { hexOf, linesOf, randomFields, reordered } from '../../support/trace-requests.ts';
 

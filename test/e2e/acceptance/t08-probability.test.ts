@@ -8,8 +8,12 @@ import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/base/clock.ts';
 import { systemWakeUps } from '../../../src/base/deadlines.ts';
 import { seededRandom } from '../../../src/base/random.ts';
-import { ExchangeRecord, isExported, RecordKind } from '../../../src/telemetry/exchange-record.ts';
-import { readTelemetrySettings } from '../../../src/telemetry/settings.ts';
+import {
+  ExchangeRecord,
+  isExported,
+  RecordKind,
+} from '../../../src/telemetry/record/exchange-record.ts';
+import { readTelemetrySettings } from '../../../src/telemetry/settings/settings.ts';
 import { Telemetry } from '../../../src/telemetry/telemetry.ts';
 import { passedLines, readTrace } from '../../support/trace-head.ts';
 import { OtlpSink } from '../../telemetry/otlp-sink.ts';

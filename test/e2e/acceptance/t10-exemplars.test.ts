@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { latencyBoundsUs } from '../../../src/telemetry/latency-histogram.ts';
+import { latencyBoundsUs } from '../../../src/telemetry/metrics/latency-histogram.ts';
 import { labelsOf, type ReadPage, readPage, sumOf } from '../../telemetry/metric-page.ts';
 import { accept, refuse } from '../../telemetry/otlp-sink.ts';
 import { startViewer } from '../../viewer/viewer-fixture.ts';

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RecordKind } from '../../../src/telemetry/exchange-record.ts';
+import { RecordKind } from '../../../src/telemetry/record/exchange-record.ts';
 import { getOf, startPair, startProxy } from '../../support/proxy-fixture.ts';
 import { answering, okWith } from '../../support/raw-origin.ts';
 import { clusterOf, listenerOf, ruleOf, tableOf } from '../../support/tables.ts';

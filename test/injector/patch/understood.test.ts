@@ -13,7 +13,7 @@ import { parseInitOptions } from '../../../injector/init/options.ts';
 import { type InjectionSettings, injectPod } from '../../../injector/patch.ts';
 import type { Container } from '../../../injector/pod.ts';
 import { readProxySettings } from '../../../src/main/proxy-settings.ts';
-import { readTelemetrySettings } from '../../../src/telemetry/settings.ts';
+import { readTelemetrySettings } from '../../../src/telemetry/settings/settings.ts';
 import { settings } from './pod-fixtures.ts';
 
 const folder = join(import.meta.dirname, '../../golden/injector');

@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '../../../src/model/failure.ts';
-import { metricIdentity } from '../../../src/telemetry/metric-identity.ts';
-import { MetricRegistry } from '../../../src/telemetry/metrics.ts';
-import { renderPrometheus } from '../../../src/telemetry/prometheus.ts';
+import { metricIdentity } from '../../../src/telemetry/metrics/metric-identity.ts';
+import { MetricRegistry } from '../../../src/telemetry/metrics/metrics.ts';
+import { renderPrometheus } from '../../../src/telemetry/metrics/prometheus.ts';
 import { findPeer, installCommand } from '../../../tools/peers.ts';
 import { skipWithout } from '../../support/skip-without.ts';
 import { inbound, outbound } from '../../telemetry/records.ts';
