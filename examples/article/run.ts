@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Agent, createServer, request, type Server } from 'node:http';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { exitOnSignal } from '../ab-rollout/driver/exit-on-signal.ts';
 
 const REQUESTS = 1_000;
 const CONNECTIONS = 8;
@@ -37,6 +38,8 @@ function startSidecar(): Promise<ChildProcess> {
     env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  // Whoever ends this early ends it too, or its port stays taken.
+  process.on('exit', () => child.kill('SIGTERM'));
   return new Promise((settle, reject) => {
     let last = 'it ended without a word';
     createInterface({ input: child.stderr }).on('line', (line) => {
@@ -74,6 +77,7 @@ async function countAnswers(): Promise<ReadonlyMap<string, number>> {
   return counts;
 }
 
+exitOnSignal();
 const servers: Server[] = [];
 let sidecar: ChildProcess | undefined;
 try {

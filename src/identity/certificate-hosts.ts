@@ -16,6 +16,6 @@ export function hostsWithout(certificate: X509Certificate, hosts: readonly strin
   return hosts.filter((host) => {
     if (host === '*') return false;
     if (host.startsWith('*')) return !names.some((name) => name.endsWith(host.slice(1)));
-    return certificate.checkHost(host) === undefined;
+    return certificate.checkHost(host, { subject: 'never', partialWildcards: false }) === undefined;
   });
 }

@@ -14,7 +14,7 @@ export interface PairFiles {
 }
 
 /** Why the two cannot be used together, for people; undefined: they can. `key`: PEM. */
-export function pairProblem(
+export function misfitOf(
   certificate: X509Certificate,
   key: string | Buffer,
   { certificateFile, keyFile }: PairFiles,

@@ -22,7 +22,7 @@ import {
 } from '../identity/authority-state.ts';
 import { generateKeys, privateKeyPem, spkiOf } from '../identity/certificate.ts';
 import { issuersProblem } from '../identity/issuer-constraints.ts';
-import { type PairFiles, pairProblem } from '../identity/key-pair.ts';
+import { misfitOf, type PairFiles } from '../identity/key-pair.ts';
 import { strengthProblem } from '../identity/key-strength.ts';
 import { issueLeaf } from '../identity/leaf.ts';
 import { splitPem } from '../identity/serving-certificate.ts';
@@ -134,7 +134,7 @@ function readOutside(
       };
     }
   }
-  const unfit = pairProblem(sent[0], key.reveal(), files);
+  const unfit = misfitOf(sent[0], key.reveal(), files);
   if (unfit !== undefined) return { problem: unfit };
   const unlinked = sent.findIndex((each, at) => at + 1 < sent.length && !isBy(each, sent[at + 1]!));
   if (unlinked !== -1) {

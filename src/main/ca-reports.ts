@@ -52,7 +52,7 @@ export class ReportsKeeper {
     return this.#reports.size;
   }
 
-  /** Resolves when it has been written, or at the end of an answer's patience (`reportsWaitMs`). */
+  /** Resolves when it has been written or could not be, or at the end of an answer's patience (`reportsWaitMs`). */
   add(report: SidecarReport): Promise<void> {
     this.#reports.add(report);
     this.#batch ??= Promise.withResolvers();

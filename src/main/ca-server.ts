@@ -114,7 +114,7 @@ export class CaServer {
     // Asked for later, when the peer may have gone.
     this.#guests.set(socket, guest);
     const isIn = this.#gate.enter(guest, (other) => {
-      this.#turnAway(other.address, 'all places are taken, and it has asked nothing: closed');
+      this.#turnAway(other.address, 'all places are taken, and it asks nothing: closed');
     });
     if (isIn) {
       socket.on('close', () => this.#gate.leave(guest));

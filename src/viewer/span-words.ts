@@ -6,7 +6,7 @@
  * somebody else has none of the attributes and gets few sentences or none; nothing is guessed.
  */
 
-import { type Cause, failure } from '../model/failure.ts';
+import { type Cause, failureOf } from '../model/failure.ts';
 import { causeOf, hasReachedApplication, isOfSidecar } from './blame.ts';
 import type { NetworkGap } from './network-gap.ts';
 import { attributeText, SpanKind } from './otlp-json.ts';
@@ -143,7 +143,7 @@ function triedAgain({ span, parent }: TraceRow, { rows }: TraceLayout, of: Reade
 
 /** What the closed table of failures says of a cause; empty for a word that is not in it. */
 function sentenceOf(cause: string): string {
-  return Object.hasOwn(failure, cause) ? failure[cause as Cause].sentence : '';
+  return failureOf(cause)?.sentence ?? '';
 }
 
 function wordOf({ span }: TraceRow): string {

@@ -11,8 +11,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { freePorts } from '../../bench/stage/free-ports.ts';
 
-test('they differ, and lie where the kernel gives none by itself', async () => {
+test('they differ, and lie where the kernel gives none by itself', async (t) => {
   const [lowest] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s+/);
+  if (Number(lowest) < 32_000) {
+    t.skip(`the kernel of this machine gives ports from ${lowest} on: it may take one of ours`);
+    return;
+  }
   const ports = [...(await freePorts(50)), ...(await freePorts(50))];
   assert.equal(new Set(ports).size, 100);
   assert.deepEqual(
@@ -25,7 +29,8 @@ test('one that has a listener is passed over', async (t) => {
   const [before] = (await freePorts(1)) as [number];
   const taken = createServer().listen(before + 1, '127.0.0.1');
   t.after(() => taken.close());
-  await once(taken, 'listening');
+  // Where it cannot listen, somebody else does.
+  await Promise.race([once(taken, 'listening'), once(taken, 'error')]);
   assert.notEqual((await freePorts(1))[0], before + 1);
 });
 

@@ -14,7 +14,12 @@ import { CertificateAuthority } from '../support/certificates.ts';
 import { connectSecure, filesOf, gatewayOf, serverOf } from '../support/gateway-fixture.ts';
 import { cartId, type InboundOptions, root, startBound, webId } from '../support/mesh-caller.ts';
 import { idOf, makeIdentity } from '../support/mesh-material.ts';
-import { getOf, type ProxyFixture, startProxy } from '../support/proxy-fixture.ts';
+import {
+  type FixtureOptions,
+  getOf,
+  type ProxyFixture,
+  startProxy,
+} from '../support/proxy-fixture.ts';
 import { answering, okWith, RawOrigin } from '../support/raw-origin.ts';
 import {
   capturePlanOf,
@@ -114,7 +119,11 @@ interface Sidecar {
 }
 
 /** Before an application that calls `web`. */
-async function startCartSidecar(t: TestContext, port: number): Promise<Sidecar> {
+async function startCartSidecar(
+  t: TestContext,
+  port: number,
+  options: Partial<FixtureOptions> = {},
+): Promise<Sidecar> {
   const virtual = { address: '192.0.2.10', port: 5432 };
   const destination = destinationOf({
     ...virtual,
@@ -132,23 +141,29 @@ async function startCartSidecar(t: TestContext, port: number): Promise<Sidecar> 
       ownAddresses: ['10.0.0.1'],
       ports: { outbound: 0, inbound: 0 },
     },
+    ...options,
   });
   const portOf = (part: string) =>
     near.proxy.addresses().find(({ name }) => name.startsWith(part))!.port;
   return { near, http: portOf('outbound|'), opaque: portOf('capture|outbound') };
 }
 
-test('an application cannot say by its sidecar who was before it', async (t) => {
-  const web = await startBound(t);
-  const { near, http } = await startCartSidecar(t, web.port);
-  const downstream = await near.connect(http);
-  for (const fields of [forged, `${forged}x-forwarded-client-cert: URI=a\r\n`]) {
-    await downstream.send(getOf('/', fields));
-    await downstream.response();
-  }
-  for (const line of told(web.origin)) assert.match(line, new RegExp(`^${provedOf(cartId)}$`));
-  assert.equal(told(web.origin).length, 2);
-});
+for (const [about, options] of [
+  ['', {}],
+  [', where names have no ids any more', { namesMax: 0 }],
+] as const) {
+  test(`an application cannot say by its sidecar who was before it${about}`, async (t) => {
+    const web = await startBound(t);
+    const { near, http } = await startCartSidecar(t, web.port, options);
+    const downstream = await near.connect(http);
+    for (const fields of [forged, `${forged}x-forwarded-client-cert: URI=a\r\n`]) {
+      await downstream.send(getOf('/', fields));
+      await downstream.response();
+    }
+    for (const line of told(web.origin)) assert.match(line, new RegExp(`^${provedOf(cartId)}$`));
+    assert.equal(told(web.origin).length, 2);
+  });
+}
 
 test('nor by a connection that its sidecar relays unread, and nobody parses but the other one', async (t) => {
   const web = await startBound(t);

@@ -13,7 +13,7 @@ import type { HotTelemetry } from '../../src/telemetry/telemetry.ts';
 
 export class MemoryTelemetry implements HotTelemetry {
   readonly isExporting = true;
-  readonly names: NameTable = new NameTable(() => undefined, 10_000);
+  readonly names: NameTable;
   readonly metrics: MetricRegistry = new MetricRegistry();
   /** Copies, in the order of `finish`. */
   readonly records: ExchangeRecord[] = [];
@@ -26,6 +26,11 @@ export class MemoryTelemetry implements HotTelemetry {
   askedMax = Number.POSITIVE_INFINITY;
   #spans = 0;
   readonly #waiting: (() => void)[] = [];
+
+  /** @param namesMax from then on names have the id 0 */
+  constructor(namesMax = 10_000) {
+    this.names = new NameTable(() => undefined, namesMax);
+  }
 
   beginSpan(record: ExchangeRecord, context: TraceContext): void {
     this.#spans++;

@@ -56,12 +56,14 @@ export interface FixtureOptions {
   readonly isParking?: boolean;
   /** Time that the test moves. */
   readonly time?: ManualTime;
+  /** Names that telemetry has ids for; more than enough unless said. */
+  readonly namesMax?: number;
   /** Bugs that the test provokes on purpose. */
   readonly bugsExpected?: number;
 }
 
 export async function startProxy(t: TestContext, options: FixtureOptions): Promise<ProxyFixture> {
-  const telemetry = new MemoryTelemetry();
+  const telemetry = new MemoryTelemetry(options.namesMax);
   const log: string[] = [];
   const proxy = new ProxyServer({
     clock: options.time?.clock ?? systemClock,

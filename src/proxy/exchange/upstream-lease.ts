@@ -56,7 +56,8 @@ export class UpstreamLease {
 
   /** Mutual TLS of the mesh is spoken to the endpoint. */
   get isMeshed(): boolean {
-    return this.pool !== undefined && this.pool.principalId !== 0;
+    // Not by principalId: a NameTable that is full gives 0, and policies are not to hang on that.
+    return (this.pool?.tls?.identity ?? '') !== '';
   }
 
   /** The connection of the lease is one that `keep` has kept for this downstream. */

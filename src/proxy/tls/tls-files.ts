@@ -13,7 +13,7 @@ import type { SecureContextOptions } from 'node:tls';
 import type { Milliseconds } from '../../base/clock.ts';
 import type { WakeUps } from '../../base/deadlines.ts';
 import { hostsWithout } from '../../identity/certificate-hosts.ts';
-import { pairProblem } from '../../identity/key-pair.ts';
+import { misfitOf } from '../../identity/key-pair.ts';
 import type { TrafficLimits } from '../../model/limits.ts';
 import type { CertificateFiles, ListenerTls } from '../../model/routing-table.ts';
 import { type CredentialStore, isCredential, stableName } from '../scope/credential-store.ts';
@@ -199,7 +199,7 @@ export class TlsFiles {
       const key = (material.key as Buffer[])[index]!;
       const path = this.#certificateFiles[index]!;
       const files = { certificateFile: path, keyFile: this.#keyFiles[index]! };
-      const problem = pairProblem(certificate, key, files);
+      const problem = misfitOf(certificate, key, files);
       if (problem !== undefined) throw new Error(problem);
       const kind = certificate.publicKey.asymmetricKeyType ?? '';
       if (kinds.has(kind)) throw new Error(`${path} is the second certificate of ${kind}`);

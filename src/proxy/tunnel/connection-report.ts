@@ -182,11 +182,11 @@ export class ConnectionReport {
   /** What the failure was about. */
   #say(): void {
     const { record } = this;
+    record.extra = addDetail(record.extra, this.detail);
     const stranger = this.#problem?.stranger;
     if (stranger !== undefined) {
       record.extra = addIdentities(record.extra, stranger.expected, stranger.proved);
     }
-    record.extra = addDetail(record.extra, this.detail);
   }
 
   #since(from: Milliseconds): number {

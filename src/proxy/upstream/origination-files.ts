@@ -12,7 +12,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
-import { pairProblem } from '../../identity/key-pair.ts';
+import { misfitOf } from '../../identity/key-pair.ts';
 import type { UpstreamTls } from '../../model/security.ts';
 import type { ProxyScope } from '../scope/proxy-scope.ts';
 
@@ -127,7 +127,7 @@ export class OriginationFiles {
     if (ca !== undefined) checkRoots(this.#settings.caFile, String(ca));
     const own = cert === undefined || key === undefined ? undefined : { cert, key };
     if (own !== undefined) {
-      const problem = pairProblem(new X509Certificate(own.cert), own.key, this.#settings);
+      const problem = misfitOf(new X509Certificate(own.cert), own.key, this.#settings);
       if (problem !== undefined) throw new Error(problem);
     }
     return createSecureContext({ minVersion: 'TLSv1.2', ca: ca ?? systemRoots(), ...own });

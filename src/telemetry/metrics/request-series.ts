@@ -105,9 +105,9 @@ export class RequestSeries {
   readonly #peers = new Map<number, CellSet>();
   #own = 0;
   #ownOfPeers = 0;
-  /** By status and by cause: of exchanges in `other` cells. */
   /** Statuses that IANA does not know and that have a name all the same: the first to come. */
   readonly #odd: number[] = [];
+  /** By status and by cause: of exchanges in `other` cells. */
   #otherStatuses: Float64Array | undefined;
   #otherCauses: Float64Array | undefined;
 

@@ -81,17 +81,25 @@ const everyOdd = new RegExp(ODD.source, 'gu');
 export function addDetail(extra: string, detail: string): string {
   if (detail === '') return extra;
   const line = `d${plainLine(detail).slice(0, telemetryLimits.failureDetailCharsMax)}`;
-  let rest = extra;
-  while (line.length + rest.length >= EXTRA_BYTES_MAX) {
-    rest = rest.slice(0, Math.max(0, rest.lastIndexOf('\n')));
-  }
-  return rest === '' ? line : `${line}\n${rest}`;
+  return inFront(line, extra);
 }
 
-/** `extra` with the two SPIFFE ids in front: who was expected, and who proved to be there instead. */
+/**
+ * `extra` with the two SPIFFE ids in front: who was expected, and who proved to be there instead. Without
+ * them where a record has no room for both: half an id would be another one.
+ */
 export function addIdentities(extra: string, expected: string, proved: string): string {
   const lines = `e${plainLine(expected)}\np${plainLine(proved)}`;
-  return extra === '' ? lines : `${lines}\n${extra}`;
+  return lines.length >= EXTRA_BYTES_MAX ? extra : inFront(lines, extra);
+}
+
+/** Of `extra` as many of the first lines as there is room for behind `lines`. */
+function inFront(lines: string, extra: string): string {
+  let rest = extra;
+  while (lines.length + rest.length >= EXTRA_BYTES_MAX && rest !== '') {
+    rest = rest.slice(0, Math.max(0, rest.lastIndexOf('\n')));
+  }
+  return rest === '' ? lines : `${lines}\n${rest}`;
 }
 
 function plainLine(text: string): string {

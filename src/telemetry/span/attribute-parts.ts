@@ -136,9 +136,11 @@ export function putPolicy(
   if ((policy.bits & PolicyBit.Denied) !== 0) {
     to.put('tracecar.policy', name);
     const isForLack = (policy.bits & PolicyBit.NoneAllows) !== 0;
-    // A PeerAuthentication has no rules.
-    const isJudged = record.causeCode !== failure['no-identity'].code;
-    if (isJudged) to.put('tracecar.policy.reason', isForLack ? 'none-allows' : 'deny');
+    // A PeerAuthentication has no rules, and what cannot be evaluated has none that holds.
+    const { causeCode } = record;
+    const isUnjudged =
+      causeCode === failure['no-identity'].code || causeCode === failure['policy-unsupported'].code;
+    if (!isUnjudged) to.put('tracecar.policy.reason', isForLack ? 'none-allows' : 'deny');
   }
   if ((policy.bits & PolicyBit.WouldDeny) !== 0) to.put('tracecar.policy.would', name);
   if ((policy.bits & PolicyBit.Audited) !== 0) to.put('tracecar.policy.audit', policy.audit.name);
