@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { hostsWithout } from '../../src/identity/certificate-hosts.ts';
+import { hostsWithout, wildcardsLost } from '../../src/identity/certificate-hosts.ts';
 import type { ListenerTls } from '../../src/model/routing-table.ts';
 import { type Certificate, CertificateAuthority } from '../support/certificates.ts';
 import {
@@ -83,6 +83,15 @@ test('a certificate of another name does not replace a good one; the next good o
   const [{ file, notAfterMs }] = proxy.served() as [{ file: string; notAfterMs: number }];
   assert.equal(file, tls.certificateFile);
   assert.equal(notAfterMs, new X509Certificate(wild.cert).validToDate.getTime());
+});
+
+test('for a wildcard host the wildcard of the certificate in use is not given up for a single name', () => {
+  const [before, one] = [new X509Certificate(wild.cert), new X509Certificate(shop.cert)];
+  assert.deepEqual(wildcardsLost(before, one, ['*.example.com']), ['*.example.com']);
+  assert.deepEqual(wildcardsLost(before, one, ['*']), []);
+  assert.deepEqual(wildcardsLost(before, one, ['shop.example.com']), []);
+  assert.deepEqual(wildcardsLost(before, before, ['*.example.com']), []);
+  assert.deepEqual(wildcardsLost(one, before, ['*.example.com']), []);
 });
 
 test('one that is not for its hosts from the start is served, and the log says so', async (t) => {

@@ -18,8 +18,11 @@ export async function untilSo(isSo: () => boolean, what: string): Promise<void> 
 
 /** The value of `read` once it is above 0 and `turns` turns have not changed it. */
 export async function untilStill(read: () => number, turns = 500): Promise<number> {
+  const until = Date.now() + GUARD_MS;
   let last = read();
   for (let same = 0; same < turns; ) {
+    if (Date.now() > until)
+      throw new Error(`waited for a value that stays, the last one is ${last}`);
     await nextTurn();
     const now = read();
     same = now === last && now > 0 ? same + 1 : 0;

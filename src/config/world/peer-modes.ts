@@ -123,6 +123,8 @@ function complainOfOthers(
 ): void {
   if (first === undefined) return;
   for (const each of others) {
+    // The last good text of the same one (closing-resources.ts).
+    if (!first.isSound && resourceName(each) === resourceName(first)) continue;
     const name = `PeerAuthentication ${resourceName(first)} (${placeText(first.at)})`;
     const message = `${name} tells ${whom} what to take from callers, and counts`;
     const fix = 'Join the two, or give the selectors labels that tell the workloads apart.';

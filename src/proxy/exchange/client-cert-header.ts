@@ -27,22 +27,33 @@ export function clientCertOf(scope: ProxyScope, peer: MeshPeer | undefined): str
   return `By=${own.id};Hash=${peer.hash};Subject="";URI=${peer.id}`;
 }
 
+/** The line of `clientCertOf`'s element alone, made once a connection: most requests carry no other. */
+export function clientCertLineOf(proved: string): string {
+  return proved === '' ? '' : `${NAME}: ${proved}\r\n`;
+}
+
+/** What a downstream connection says of its peer. */
+export interface ClientCertTerms {
+  /** See `clientCertOf`, and `clientCertLineOf`. */
+  readonly clientCert: string;
+  readonly clientCertLine: string;
+  /** The peer may say who was before it. */
+  readonly passesClientCerts: boolean;
+}
+
 /**
- * Marks what came, so that none of it goes on, and returns the line that does, '' for none. `proved`: see
- * `clientCertOf`. `isBelieved`: the peer may say who was before it; nothing is passed on of what is
- * malformed or beyond the limits.
+ * Marks what came, so that none of it goes on, and returns the line that does, '' for none. Nothing is passed
+ * on of what is malformed or beyond the limits.
  */
 export function settleClientCert(
   head: MessageHead,
-  proved: string,
-  isBelieved: boolean,
+  { clientCert: proved, clientCertLine, passesClientCerts }: ClientCertTerms,
   limits: TrafficLimits,
 ): string {
   const first = head.indexOf(FieldId.XForwardedClientCert);
-  const said = first >= 0 && isBelieved && proved !== '' ? saidIn(head, first, limits) : '';
+  const said = first >= 0 && passesClientCerts && proved !== '' ? saidIn(head, first, limits) : '';
   if (first >= 0) dropClientCert(head);
-  if (proved === '') return '';
-  return said === '' ? `${NAME}: ${proved}\r\n` : `${NAME}: ${said},${proved}\r\n`;
+  return said === '' ? clientCertLine : `${NAME}: ${said},${proved}\r\n`;
 }
 
 /** Takes out what came, all of it. */

@@ -42,7 +42,7 @@ import {
   type UpstreamConnection,
   UpstreamState,
 } from '../upstream/upstream-connection.ts';
-import { clientCertOf } from './client-cert-header.ts';
+import { clientCertLineOf, clientCertOf } from './client-cert-header.ts';
 import { type Exchange, ExchangeState } from './exchange.ts';
 import type { ExchangePool } from './exchange-pool.ts';
 import { isKeepRequest, printKeepAnswer, takeKeepRequest } from './keep-request.ts';
@@ -101,6 +101,7 @@ export class DownstreamConnection
   readonly meshPeer: MeshPeer | undefined;
   /** What requests tell the application of it, and whether it may tell who was before it. */
   readonly clientCert: string;
+  readonly clientCertLine: string;
   readonly passesClientCerts: boolean;
   /** How long it may go on; undefined where no TLS of the mesh ends here. */
   readonly #life: MeshLife | undefined;
@@ -148,6 +149,7 @@ export class DownstreamConnection
     this.tls = this.isSecure ? tlsFactsOf(accepted) : undefined;
     this.meshPeer = scope.mesh === undefined ? undefined : meshPeerOf(accepted);
     this.clientCert = clientCertOf(scope, this.meshPeer);
+    this.clientCertLine = clientCertLineOf(this.clientCert);
     this.passesClientCerts = scope.clientCertMode === 'append' && writesRequests(accepted);
     this.#scope = scope;
     this.owner = owner;

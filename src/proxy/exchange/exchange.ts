@@ -458,8 +458,7 @@ export class Exchange implements UpstreamUser, HeadSource {
       return forwardClient(head, downstream, this.#scope.outside.trustedHops, certificate);
     }
     if (this.#scope.mesh === undefined || listener.direction !== 'inbound') return '';
-    const { clientCert, passesClientCerts } = downstream;
-    return settleClientCert(head, clientCert, passesClientCerts, this.#scope.limits);
+    return settleClientCert(head, downstream, this.#scope.limits);
   }
 
   /** How the client of a Gateway has called. */

@@ -70,9 +70,12 @@ export function printRefusal(refusal: Refusal): string {
   return `${refusal.detail}, byte ${refusal.offset}${field}`;
 }
 
-/** `cause: sentence (detail)`, for replies and for the log. */
-function printCause(what: Failure, detail: string): string {
+/** What a sentence says of a detail, up to the end of that sentence. */
+const ofDetail = /; the detail[^.]*/;
+
+/** `cause: sentence (detail)`, for replies and for the log; nothing of a detail where there is none. */
+function printCause({ cause, sentence }: Failure, detail: string): string {
   return detail === ''
-    ? `${what.cause}: ${what.sentence}`
-    : `${what.cause}: ${what.sentence} (${detail})`;
+    ? `${cause}: ${sentence.replace(ofDetail, '')}`
+    : `${cause}: ${sentence} (${detail})`;
 }

@@ -25,7 +25,7 @@ export function shownCertificate(secure: TLSSocket): string {
   ];
   for (const [kind, name] of names.slice(0, NAMES_MAX)) {
     // What could be taken for the end of it, or for another part, is left out.
-    if (/^[\x21-\x7e]+$/.test(name) && !/[",;=]/.test(name)) parts.push(`${kind}=${name}`);
+    if (/^[\x21-\x7e]+$/.test(name) && !/[",;=\\]/.test(name)) parts.push(`${kind}=${name}`);
   }
   return joined(parts);
 }

@@ -12,7 +12,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { Milliseconds } from '../../base/clock.ts';
 import type { WakeUps } from '../../base/deadlines.ts';
-import { hostsWithout } from '../../identity/certificate-hosts.ts';
+import { hostsWithout, wildcardsLost } from '../../identity/certificate-hosts.ts';
 import { misfitOf } from '../../identity/key-pair.ts';
 import type { TrafficLimits } from '../../model/limits.ts';
 import type { CertificateFiles, ListenerTls } from '../../model/routing-table.ts';
@@ -216,12 +216,13 @@ export class TlsFiles {
   #checkHosts(certificates: readonly X509Certificate[]): void {
     const hosts = this.#options.hosts();
     const problems = certificates.flatMap((certificate, index) => {
-      const missing = hostsWithout(certificate, hosts);
+      const inUse = this.#inUse[index];
+      const lost = inUse === undefined ? [] : wildcardsLost(inUse, certificate, hosts);
+      const missing = [...hostsWithout(certificate, hosts), ...lost];
       if (missing.length === 0) return [];
       const names = (certificate.subjectAltName ?? certificate.subject).slice(0, NAMES_SHOWN);
       const file = stableName(this.#certificateFiles[index]!);
       const problem = `${file} is for ${names}, not for ${listOf(missing)}`;
-      const inUse = this.#inUse[index];
       const isLoss = inUse !== undefined && hostsWithout(inUse, missing).length < missing.length;
       if (isLoss) throw new Error(problem);
       return [problem];
