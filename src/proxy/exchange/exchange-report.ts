@@ -447,7 +447,6 @@ export class ExchangeReport {
     record.connectionRequests = 0;
     record.peerAddress = '';
     record.peerPort = 0;
-    record.principalId = 0;
     record.extra = '';
     this.#ownMs = 0;
     this.#sentMs = -1;
